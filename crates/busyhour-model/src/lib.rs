@@ -1,0 +1,42 @@
+//! The vocabulary of Busyhour and its invariants: identities, time, paths, records, histograms,
+//! limits, slots, buildings and calendars.
+//!
+//! This crate refuses to do input or output: no sockets, files, clocks, randomness or
+//! serialisation formats. Whoever crosses a process boundary owns the format and converts.
+//! A value that exists is valid: constructors check, nothing is validated afterwards.
+
+mod building;
+mod calendar;
+mod histogram;
+mod id;
+mod limits;
+mod path;
+mod record;
+mod slot;
+mod time;
+mod verdict;
+
+pub use building::{Building, FileBuilding, FileSubnet, NetworkColumns, Placement, Subnet};
+pub use calendar::{BusinessHours, InvalidBusinessHours, LocalDay, local_day_span};
+pub use histogram::{Histogram, InvalidHistogram};
+pub use id::{
+    AgentId, BlockNo, BootId, BuildingId, Epoch, IncidentId, InvalidId, PathId, ScheduleRevision,
+    SubnetId,
+};
+pub use limits::{
+    Breach, Judgement, LIMITS, LimitTable, LimitsVersion, RequirementProfile, WindowVerdict,
+    limits_in_force,
+};
+pub use path::{
+    AddressFamily, Direction, Dscp, InvalidPath, Link, LinkKind, PathKey, ProfileName, TargetName,
+    TrafficClass, Transport,
+};
+pub use record::{
+    Body, BurstLoss, Check, CheckOutcome, Context, DscpSeen, Fact, Gap, GapReason, InvalidRecord,
+    Jitter, Load, PacketCounts, Record, Schedule, Stamp, TimestampMethod, Window, WindowParts,
+};
+pub use slot::{Slot, WorstBurst};
+pub use time::{BootMicros, Micros, SLOT_MICROS, SlotStart, UtcMicros};
+pub use verdict::{
+    DailyAverage, DaySummary, DayVerdict, Incident, IncidentState, Scope, WorstHour,
+};
