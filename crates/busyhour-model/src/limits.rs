@@ -177,13 +177,15 @@ impl LimitTable {
         }
     }
 
-    /// At 50 packets a second 200 ms hold ten packets, so that a single loss is 10 % already; two
-    /// are needed to call it a burst.
+    /// At 50 packets a second 200 ms hold about ten, so that a single loss is 10 % already: two are
+    /// needed to call it a burst, and the limit is unknown where one packet is more than twice it.
     fn judge_burst(&self, burst: BurstLoss) -> Judgement {
-        match ratio_above(burst.lost(), burst.of(), self.burst_ppm) {
-            Judgement::Fail if burst.lost() < 2 => Judgement::Pass,
-            judgement => judgement,
+        let whole = u64::from(burst.of());
+        if 2 * u64::from(self.burst_ppm) * whole < 1_000_000 {
+            return Judgement::Unknown;
         }
+        let above = u64::from(burst.lost()) * 1_000_000 > u64::from(self.burst_ppm) * whole;
+        if above && burst.lost() >= 2 { Judgement::Fail } else { Judgement::Pass }
     }
 }
 
@@ -202,3 +204,6 @@ fn above(value: Option<u32>, limit: u32) -> Judgement {
         Some(_) => Judgement::Pass,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,114 @@
-//! arch
+//! What the architecture allows, as data that the test in `tests/architecture.rs` holds the
+//! workspace to. A new arrow or an exception is added here, in a commit of its own, with its reason.
+
+/// Which of our own crates a crate may depend on (tests' dependencies aside). Arrows point down
+/// only: a crate names no crate that stands after it in this table.
+pub const ARROWS: &[(&str, &[&str])] = &[
+    // Layer 0, pure.
+    ("busyhour-model", &[]),
+    ("busyhour-wire", &["busyhour-model"]),
+    ("busyhour-probe", &["busyhour-model", "busyhour-wire"]),
+    ("busyhour-delivery", &["busyhour-model"]),
+    ("busyhour-detect", &["busyhour-model"]),
+    ("busyhour-chart", &["busyhour-model"]),
+    ("busyhour-sim", &["busyhour-model"]),
+    // Layer 1, boundaries.
+    ("busyhour-net", &["busyhour-model"]),
+    ("busyhour-host", &["busyhour-model"]),
+    ("busyhour-proto", &["busyhour-model"]),
+    ("busyhour-store", &["busyhour-model"]),
+    ("busyhour-daemon", &[]),
+    // Layer 2, features.
+    (
+        "busyhour-agent",
+        &[
+            "busyhour-model",
+            "busyhour-probe",
+            "busyhour-delivery",
+            "busyhour-net",
+            "busyhour-host",
+            "busyhour-proto",
+            "busyhour-daemon",
+        ],
+    ),
+    (
+        "busyhour-ingest",
+        &["busyhour-model", "busyhour-delivery", "busyhour-proto", "busyhour-store"],
+    ),
+    ("busyhour-judge", &["busyhour-model", "busyhour-detect", "busyhour-store"]),
+    ("busyhour-notify", &["busyhour-model", "busyhour-store", "busyhour-daemon"]),
+    ("busyhour-api", &["busyhour-model", "busyhour-store", "busyhour-chart"]),
+    // Layer 3, composition.
+    (
+        "busyhour-collector",
+        &[
+            "busyhour-model",
+            "busyhour-daemon",
+            "busyhour-proto",
+            "busyhour-store",
+            "busyhour-ingest",
+            "busyhour-judge",
+            "busyhour-notify",
+            "busyhour-api",
+        ],
+    ),
+    (
+        "busyhour-cli",
+        &[
+            "busyhour-model",
+            "busyhour-delivery",
+            "busyhour-sim",
+            "busyhour-proto",
+            "busyhour-daemon",
+            "busyhour-agent",
+            "busyhour-collector",
+        ],
+    ),
+    // Test crates.
+    ("testkit", &[]),
+    ("arch", &[]),
+    ("e2e", &[]),
+    ("lab", &[]),
+];
+
+/// The longest chain of arrows.
+pub const MAX_DEPTH: usize = 4;
+
+/// Crates that decide and never act.
+pub const PURE: &[&str] = &[
+    "busyhour-model",
+    "busyhour-wire",
+    "busyhour-probe",
+    "busyhour-delivery",
+    "busyhour-detect",
+    "busyhour-chart",
+    "busyhour-sim",
+];
+
+/// What pure crates never name.
+pub const IMPURE_DEPENDENCIES: &[&str] =
+    &["tokio", "tonic", "prost", "serde", "rusqlite", "socket2", "tracing-subscriber"];
+
+/// External crates that only these crates may name.
+pub const RESERVED: &[(&str, &[&str])] = &[
+    ("rusqlite", &["busyhour-store", "busyhour-agent"]),
+    ("socket2", &["busyhour-net", "busyhour-host"]),
+    ("nix", &["busyhour-net", "busyhour-host"]),
+    ("libc", &["busyhour-net", "busyhour-host"]),
+    ("lettre", &["busyhour-notify"]),
+    ("axum", &["busyhour-api", "busyhour-collector"]),
+    ("config", &["busyhour-daemon"]),
+    ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli", "e2e", "lab"]),
+];
+
+/// Crates that may contain `unsafe` code.
+pub const UNSAFE: &[&str] = &["busyhour-net", "busyhour-host"];
+
+/// Crates that may ask which operating system they run on.
+pub const PLATFORM: &[&str] = &["busyhour-net", "busyhour-host", "busyhour-daemon"];
+
+/// The longest Rust file, in lines, tests in the file included.
+pub const MAX_FILE_LINES: usize = 700;
+
+/// Longer files, each with its reason.
+pub const LONG_FILES: &[(&str, &str)] = &[];
