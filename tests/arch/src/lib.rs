@@ -68,7 +68,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     ("arch", &[]),
     ("e2e", &[]),
-    ("lab", &[]),
+    ("lab", &["e2e"]),
 ];
 
 /// The longest chain of arrows.
@@ -98,7 +98,7 @@ pub const RESERVED: &[(&str, &[&str])] = &[
     ("lettre", &["busyhour-notify"]),
     ("axum", &["busyhour-api", "busyhour-collector"]),
     ("config", &["busyhour-daemon"]),
-    ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli", "e2e", "lab"]),
+    ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli"]),
 ];
 
 /// Crates that may contain `unsafe` code.

@@ -1,1 +1,328 @@
-//! e2e
+//! The real programs as real processes: started in folders of their own, on ports the system picks,
+//! asked through the command line, and always ended again.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take before a test gives up on it. Generous: it bounds a hang, it measures
+/// nothing.
+pub const LIMIT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(25);
+
+/// Waits until `ready` gives a value.
+///
+/// # Panics
+/// After [`LIMIT`], naming what was waited for.
+pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited {LIMIT:?} for {what}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Says loudly that a test cannot run here, and fails it in CI.
+///
+/// # Panics
+/// When `CI` is set.
+pub fn cannot_run(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "this test must run in CI: {why}");
+    eprintln!("NOT TESTED: {why}");
+}
+
+/// True when a program can be found in the usual places; says so loudly (fails in CI) otherwise.
+#[must_use]
+pub fn have(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).is_file());
+    if !found {
+        cannot_run(&format!("there is no {program}; .ci/packages installs it"));
+    }
+    found
+}
+
+/// The folder that built programs lie in.
+fn target_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it lies");
+    test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps").to_owned()
+}
+
+/// One of the workspace's programs, built from the sources as they are.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = target_folder();
+        let release = folder.file_name() == Some(OsStr::new("release"));
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--workspace", "--bins", "--offline", "--quiet"]);
+        build.args(release.then_some("--release"));
+        build.arg("--target-dir").arg(folder.parent().expect("profiles lie in the target folder"));
+        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        assert!(build.status().expect("cargo runs").success(), "the programs do not build");
+    });
+    target_folder().join(name)
+}
+
+/// A process that is ended when the test lets go of it.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its messages in `log`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(command: &mut Command, log: PathBuf) -> Self {
+        let file = fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a log"))
+            .stderr(file)
+            .spawn()
+            .expect("the process starts");
+        Self { child, log }
+    }
+
+    /// The process's number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// True while it runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// What it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process ends");
+    }
+
+    /// Asks it to stop (SIGTERM) and waits; true when it stopped without an error.
+    pub fn stop(mut self) -> bool {
+        signal(self.child.id(), "TERM");
+        let status = wait_for("a process to stop", || self.child.try_wait().expect("waits"));
+        status.success()
+    }
+
+    /// Waits until it ends by itself; true when it ended without an error.
+    pub fn ends(mut self) -> bool {
+        wait_for("a process to end", || self.child.try_wait().expect("waits")).success()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already ended is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+    }
+}
+
+/// Sends a signal by name.
+///
+/// # Panics
+/// When `kill` cannot be run.
+pub fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(status.expect("kill runs").success(), "cannot signal {process}");
+}
+
+/// Where a program is run: directly, or inside a network namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    namespace: Option<String>,
+}
+
+impl Place {
+    /// Inside a network namespace.
+    #[must_use]
+    pub fn namespace(name: &str) -> Self {
+        Self { namespace: Some(name.to_owned()) }
+    }
+
+    /// A command that runs `program` here.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        match &self.namespace {
+            None => Command::new(program),
+            Some(name) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", name]).arg(program);
+                command
+            }
+        }
+    }
+}
+
+/// A collector with a folder of its own.
+pub struct Collector {
+    process: Option<Process>,
+    folder: PathBuf,
+    place: Place,
+    /// Its HTTP address, such as `http://127.0.0.1:40123`.
+    pub api: String,
+    /// Its gRPC address.
+    pub ingest: String,
+}
+
+impl Collector {
+    /// Starts a collector in `folder` with `extra` at the end of its configuration.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(place: &Place, folder: &Path, extra: &str) -> Self {
+        fs::create_dir_all(folder).expect("a folder");
+        let config = format!(
+            "[collector]\ndata_dir = {:?}\n[ingest]\nlisten = \"127.0.0.1:0\"\n\
+             [api]\nlisten = \"127.0.0.1:0\"\n[judge]\ninterval = \"200ms\"\n{extra}",
+            folder.join("data").to_str().expect("a printable path")
+        );
+        fs::write(folder.join("collector.toml"), config).expect("a configuration");
+        let mut collector = Self {
+            process: None,
+            folder: folder.to_owned(),
+            place: place.clone(),
+            api: String::new(),
+            ingest: String::new(),
+        };
+        collector.start_again();
+        collector
+    }
+
+    /// Starts it after [`Self::kill`] or [`Self::stop`].
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        let addresses = self.folder.join("data/addresses.json");
+        let _ = fs::remove_file(&addresses);
+        let mut command = self.place.command(&program("busyhour-collector"));
+        command.args(["run", "--config"]).arg(self.folder.join("collector.toml"));
+        let mut process = Process::start(&mut command, self.folder.join("collector.log"));
+        let found = wait_for("the collector's addresses", || {
+            assert!(process.runs(), "the collector ended:\n{}", process.log());
+            serde_json::from_str::<Value>(&fs::read_to_string(&addresses).ok()?).ok()
+        });
+        let address = |of: &str| format!("http://{}", found[of].as_str().expect("an address"));
+        self.api = address("api");
+        self.ingest = address("ingest");
+        self.process = Some(process);
+    }
+
+    /// Keeps the ports that the system picked, for whoever must find it again after a restart.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn pin_ports(&self) {
+        let file = self.folder.join("collector.toml");
+        let config = fs::read_to_string(&file).expect("a configuration");
+        let pinned = [("ingest", &self.ingest), ("api", &self.api)].iter().fold(
+            config,
+            |config, (section, url)| {
+                let address = url.trim_start_matches("http://");
+                let free = format!("[{section}]\nlisten = \"127.0.0.1:0\"");
+                config.replace(&free, &format!("[{section}]\nlisten = {address:?}"))
+            },
+        );
+        fs::write(&file, pinned).expect("the configuration can be written");
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Stops it; true when it stopped without an error.
+    pub fn stop(&mut self) -> bool {
+        self.process.take().is_none_or(Process::stop)
+    }
+
+    /// Runs `busyhour` against it.
+    ///
+    /// # Panics
+    /// When it cannot be run.
+    #[must_use]
+    pub fn busyhour(&self, arguments: &[&str]) -> Output {
+        let mut command = self.place.command(&program("busyhour"));
+        command.args(["--collector", &self.api]).args(arguments);
+        command.output().expect("busyhour runs")
+    }
+
+    /// Runs `busyhour … -o json` and gives the items.
+    ///
+    /// # Panics
+    /// When it fails, or prints something else.
+    #[must_use]
+    pub fn items(&self, arguments: &[&str]) -> Vec<Value> {
+        let mut all = arguments.to_vec();
+        all.extend(["-o", "json"]);
+        let output = self.busyhour(&all);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let answer: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}); {errors}"));
+        answer["items"].as_array().unwrap_or_else(|| panic!("no items in {answer}")).clone()
+    }
+
+    /// The process's number.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("the collector runs").id()
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Writes a file that only its owner may read.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn write_secret(path: &Path, text: &str) {
+    let mut file = fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a new file");
+    file.write_all(text.as_bytes()).expect("it can be written");
+}

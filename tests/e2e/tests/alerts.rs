@@ -1,0 +1,188 @@
+//! An alert reaches a Quality Champion: a real SMTP server (aiosmtpd, with STARTTLS and with TLS)
+//! and a real webhook receiver get it, once per incident.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use e2e::{Collector, Place, Process, cannot_run, program, wait_for};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Debian's interpreter: the one that `python3-aiosmtpd` installs for.
+const PYTHON: &str = "/usr/bin/python3";
+
+fn have_mail_server() -> bool {
+    let probe = Command::new(PYTHON).args(["-c", "import aiosmtpd"]).status();
+    let found = probe.is_ok_and(|status| status.success());
+    if !found {
+        cannot_run("there is no python3-aiosmtpd; .ci/packages installs it");
+    }
+    found
+}
+
+/// An SMTP server that keeps what it gets in a maildir.
+struct MailServer {
+    _process: Process,
+    maildir: PathBuf,
+    port: u16,
+}
+
+impl MailServer {
+    fn start(folder: &Path, name: &str, tls: [&str; 2], certificate: [&Path; 2]) -> Self {
+        let maildir = folder.join(name);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let mut command = Command::new(PYTHON);
+        command.args(["-m", "aiosmtpd", "-n", "-l", &address.to_string()]);
+        command.args(["-c", "aiosmtpd.handlers.Mailbox"]);
+        for (option, file) in tls.iter().zip(certificate) {
+            command.arg(option).arg(file);
+        }
+        command.arg(&maildir);
+        let process = Process::start(&mut command, folder.join(format!("{name}.log")));
+        wait_for("the mail server", || TcpStream::connect(address).ok());
+        Self { _process: process, maildir, port: address.port() }
+    }
+
+    fn messages(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.maildir.join("new")) else { return Vec::new() };
+        entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+    }
+}
+
+/// An HTTP server that keeps the JSON it is sent. The first request is turned away, as a receiver
+/// does that is about to restart.
+struct WebhookReceiver {
+    address: SocketAddr,
+    bodies: Arc<Mutex<Vec<Value>>>,
+}
+
+impl WebhookReceiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let kept = bodies.clone();
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                let body = read_request(&stream);
+                let status = if number == 0 { "503 Service Unavailable" } else { "200 OK" };
+                if number > 0 {
+                    kept.lock().unwrap().push(body);
+                }
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Self { address, bodies }
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        self.bodies.lock().unwrap().clone()
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Value {
+    let mut reader = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// A certificate for `localhost` that only this test trusts.
+fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    fs::write(&certificate, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (certificate, key)
+}
+
+fn mail_channel(name: &str, security: &str, server: &MailServer, root: &Path) -> String {
+    format!(
+        "[[channel]]\nname = {name:?}\nkind = \"email\"\nhost = \"localhost\"\nport = {}\n\
+         security = {security:?}\nfrom = \"busyhour@example.com\"\n\
+         to = [\"champion@example.com\"]\nroot_ca_file = {:?}\n",
+        server.port,
+        root.to_str().unwrap()
+    )
+}
+
+#[test]
+fn mail_and_webhook_get_each_incident_once() {
+    if !have_mail_server() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (certificate, key) = certificate(folder.path());
+    let files = [certificate.as_path(), key.as_path()];
+    let starttls = MailServer::start(folder.path(), "starttls", ["--tlscert", "--tlskey"], files);
+    let tls = MailServer::start(folder.path(), "tls", ["--smtpscert", "--smtpskey"], files);
+    let webhook = WebhookReceiver::start();
+    let channels = format!(
+        "{}{}[[channel]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"http://{}/alerts\"\n",
+        mail_channel("champion", "starttls", &starttls, &certificate),
+        mail_channel("deputy", "tls", &tls, &certificate),
+        webhook.address
+    );
+    let mut collector =
+        Collector::start(&Place::default(), &folder.path().join("collector"), &channels);
+
+    // A week of history, delivered through the ingest by agents that do not count as simulated.
+    let loaded = Command::new(program("busyhour"))
+        .args(["--collector", &collector.api, "role", "simulate", "--as-real", "--weeks", "1"])
+        .args(["--ingest", &collector.ingest])
+        .output()
+        .unwrap();
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+
+    let open = wait_for("the incidents", || {
+        let incidents = collector.items(&["incident", "ls"]);
+        (incidents.len() >= 4).then_some(incidents)
+    });
+    wait_for("every alert on every channel", || {
+        let told = [starttls.messages().len(), tls.messages().len(), webhook.bodies().len()];
+        told.iter().all(|&count| count >= open.len()).then_some(())
+    });
+    let masked = |text: &str| text.contains("Berlin HQ");
+    let mails = starttls.messages();
+    let mail = mails.iter().find(|mail| masked(mail)).expect("a mail on the masked building");
+    assert!(mail.contains("To: champion@example.com"), "{mail}");
+    assert!(mail.contains("10:00") && mail.contains("average"), "{mail}");
+    let bodies = webhook.bodies();
+    assert!(bodies.iter().any(|body| masked(&body.to_string())), "{bodies:?}");
+    for healthy in ["Seattle Campus", "London Bridge House"] {
+        assert!(!mails.iter().any(|mail| mail.contains(healthy)), "{healthy} is not alerted");
+    }
+
+    // After a restart nobody is told again: everything due is due at once then.
+    assert!(collector.stop(), "the collector stops in order");
+    collector.start_again();
+    let again = wait_for("the incidents after a restart", || {
+        let incidents = collector.items(&["incident", "ls"]);
+        (!incidents.is_empty()).then_some(incidents)
+    });
+    assert_eq!(again.len(), open.len());
+    assert!(collector.stop(), "the collector stops in order");
+    for count in [starttls.messages().len(), tls.messages().len(), webhook.bodies().len()] {
+        assert_eq!(count, open.len(), "one alert an incident and channel");
+    }
+}

@@ -1,0 +1,168 @@
+//! The demonstration as a newcomer starts it, and its page in a real browser.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use e2e::{LIMIT, have, program, signal, wait_for};
+use tempfile::TempDir;
+
+/// The building whose daily average hides its bad hours.
+const MASKED: &str = "Berlin HQ";
+
+struct Demo {
+    child: Child,
+    page: String,
+    printed: Vec<String>,
+}
+
+impl Demo {
+    /// Starts the demonstration and reads what it prints until the page's address and the commands
+    /// to try are there.
+    fn start(temporary: &Path) -> Self {
+        let mut child = Command::new(program("busyhour"))
+            .args(["demo", "--weeks", "1"])
+            .env("TMPDIR", temporary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut printed = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let done = line.contains("path ls");
+            printed.push(line);
+            if done {
+                break;
+            }
+        }
+        let page = printed
+            .iter()
+            .flat_map(|line| line.split_whitespace())
+            .find(|word| word.starts_with("http://127.0.0.1:"))
+            .unwrap_or_else(|| panic!("no address in {printed:?}"))
+            .to_owned();
+        Self { child, page, printed }
+    }
+
+    fn busyhour(&self, arguments: &[&str]) -> String {
+        let output = Command::new(program("busyhour"))
+            .args(["--collector", &self.page])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Interrupts it as Ctrl-C does; true when it ended in order.
+    fn interrupt(mut self) -> bool {
+        signal(self.child.id(), "INT");
+        wait_for("the demonstration to stop", || self.child.try_wait().unwrap()).success()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Headless Chromium with a profile of its own, without anything that would call home.
+fn chromium(profile: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("chromium")
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+        ])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(arguments)
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "chromium {arguments:?}");
+    output.stdout
+}
+
+/// Takes a picture of a page; where it lies.
+fn picture(profile: &Path, name: &str, url: &str, size: &str, more: &[&str]) -> PathBuf {
+    let folder = program("busyhour").parent().unwrap().join("pictures");
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(name);
+    let (shot, size) =
+        (format!("--screenshot={}", file.display()), format!("--window-size={size}"));
+    let mut arguments = vec![shot.as_str(), size.as_str()];
+    arguments.extend(more);
+    arguments.push(url);
+    chromium(profile, &arguments);
+    assert!(fs::metadata(&file).unwrap().len() > 10_000, "the picture shows something");
+    file
+}
+
+#[test]
+fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
+    if !have("chromium") {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let demo = Demo::start(&temporary);
+    assert_eq!(demo.printed.iter().filter(|line| line.contains("--collector")).count(), 3);
+
+    let profile = folder.path().join("profile");
+    let dump = |path: &str| {
+        let url = format!("{}{path}", demo.page);
+        String::from_utf8(chromium(&profile, &["--dump-dom", &url])).unwrap()
+    };
+    // The browser asks once the collector says that the incident is there.
+    wait_for("the masked building's incident", || {
+        demo.busyhour(&["top", "-n", "1", "--no-headers"]).contains(MASKED).then_some(())
+    });
+    let overview = dump("/");
+    let position = |text: &str| overview.find(text).unwrap_or(usize::MAX);
+    for other in ["Seattle Campus", "London Bridge House", "Bengaluru Tower", "Sydney Quay"] {
+        assert!(position(MASKED) < position(other), "{MASKED} comes before {other}");
+    }
+    assert!(overview.contains("imulated"), "simulated data says so");
+
+    let building = overview
+        .split("href=\"")
+        .filter_map(|rest| rest.split('"').next())
+        .find(|href| href.starts_with("/buildings/"))
+        .expect("the overview links to buildings")
+        .to_owned();
+    let page = dump(&building);
+    assert!(page.contains(MASKED) && page.contains("<svg"), "the building page has its pictures");
+
+    // Windows of real packets on loopback arrive as well.
+    wait_for("a window of real packets", || {
+        demo.busyhour(&["path", "ls", "-o", "csv"]).contains("127.0.0.1:").then_some(())
+    });
+
+    let url = |path: &str| format!("{}{path}", demo.page);
+    let overview = picture(&profile, "overview.png", &url("/"), "1200,1000", &[]);
+    let one = picture(&profile, "building.png", &url(&building), "1200,1600", &[]);
+    let dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"];
+    picture(&profile, "overview-dark.png", &url("/"), "1200,1000", &dark);
+    if std::env::var_os("UPDATE_PICTURES").is_some() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures");
+        fs::create_dir_all(&docs).unwrap();
+        fs::copy(&overview, docs.join("overview.png")).unwrap();
+        fs::copy(&one, docs.join("building.png")).unwrap();
+    }
+
+    assert!(demo.interrupt(), "Ctrl-C ends it in order");
+    let left: Vec<_> =
+        fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "nothing is left behind: {left:?} (limit {LIMIT:?})");
+}

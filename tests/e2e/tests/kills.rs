@@ -1,0 +1,141 @@
+//! Agent and collector killed at random moments under load: what was acknowledged is stored, and
+//! stored once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use e2e::{Collector, Place, Process, program, wait_for};
+use fastrand::Rng;
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+
+/// Kills in an ordinary run; `.ci/long` asks for 1 000.
+const KILLS: u32 = 16;
+/// Windows so short that blocks are always on their way.
+const WINDOW: &str = "100ms";
+
+struct Fleet {
+    folder: TempDir,
+    collector: Collector,
+    agent: Option<Process>,
+    _reflector: Process,
+    rng: Rng,
+}
+
+fn start_agent(config: &Path, log: PathBuf) -> Process {
+    let mut command: Command = Place::default().command(&program("busyhour-agent"));
+    Process::start(command.args(["run", "--config"]).arg(config), log)
+}
+
+impl Fleet {
+    fn start(seed: u64) -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let data = |name: &str| at(name).to_str().unwrap().to_owned();
+        let listen: Vec<String> = (1..=4).map(|host| format!("127.0.0.{host}:0")).collect();
+        let config =
+            format!("[agent]\ndata_dir = {:?}\n[reflector]\nlisten = {listen:?}\n", data("far"));
+        std::fs::write(at("far.toml"), config).unwrap();
+        let reflector = start_agent(&at("far.toml"), at("far.log"));
+        let addresses = wait_for("the reflector's addresses", || {
+            let text = std::fs::read_to_string(at("far").join("addresses.json")).ok()?;
+            serde_json::from_str::<serde_json::Value>(&text).ok()
+        });
+
+        let collector = Collector::start(&Place::default(), &at("collector"), "");
+        collector.pin_ports();
+        let secret = data("secret");
+        let added = collector.busyhour(&["agent", "add", "killed", "--secret-file", &secret]);
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+        let mut config = format!(
+            "[agent]\ndata_dir = {:?}\nsecret_file = {secret:?}\n[collector]\nurl = {:?}\n",
+            data("near"),
+            collector.ingest
+        );
+        for target in addresses["reflector"].as_array().unwrap() {
+            config.push_str(&format!(
+                "[[target]]\nname = {target}\nschedule = \"continuous\"\nwindow = {WINDOW:?}\n\
+                 period = {WINDOW:?}\n"
+            ));
+        }
+        std::fs::write(at("near.toml"), config).unwrap();
+        let agent = Some(start_agent(&at("near.toml"), at("near.log")));
+        Self { folder, collector, agent, _reflector: reflector, rng: Rng::with_seed(seed) }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Lets work happen for a random time, then kills one side and starts it again.
+    fn kill_one(&mut self) {
+        std::thread::sleep(Duration::from_millis(self.rng.u64(20..600)));
+        if self.rng.bool() {
+            self.collector.kill();
+            self.collector.start_again();
+        } else {
+            self.agent.take().expect("the agent runs").kill();
+            self.agent = Some(start_agent(&self.at("near.toml"), self.at("near.log")));
+        }
+    }
+
+    /// Blocks that the agent has sealed, and those that it still holds.
+    fn spool(&self) -> (u64, u64) {
+        let spool = open(&self.at("near").join("spool.db"));
+        let newest = one(&spool, "SELECT newest_block FROM spool");
+        (newest, one(&spool, "SELECT count(*) FROM block"))
+    }
+
+    fn telemetry(&self) -> Connection {
+        open(&self.at("collector").join("data/telemetry.db"))
+    }
+}
+
+fn open(path: &Path) -> Connection {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+fn one(database: &Connection, query: &str) -> u64 {
+    let value: i64 = database.query_row(query, [], |row| row.get(0)).unwrap();
+    u64::try_from(value).unwrap()
+}
+
+fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn what_was_acknowledged_is_stored_exactly_once_whoever_is_killed() {
+    let (kills, seed) = (setting("BUSYHOUR_KILLS", KILLS), setting("BUSYHOUR_SEED", 1));
+    println!("{kills} kills, seed {seed}");
+    let mut fleet = Fleet::start(seed);
+    wait_for("blocks at the collector", || {
+        (one(&fleet.telemetry(), "SELECT blocks FROM totals") > 2).then_some(())
+    });
+    for kill in 1..=kills {
+        fleet.kill_one();
+        if kill % 100 == 0 {
+            println!("{kill} kills");
+        }
+    }
+
+    // A last quiet time, until more was delivered than there was at the last kill.
+    let target = fleet.spool().0 + 2;
+    wait_for("blocks after the last kill", || (fleet.spool().0 >= target).then_some(()));
+    assert!(fleet.agent.take().expect("the agent runs").stop(), "the agent stops in order");
+    let (newest, held) = fleet.spool();
+    assert_eq!(held, 0, "the agent delivered what it held before it stopped");
+
+    let telemetry = fleet.telemetry();
+    let received = one(&telemetry, "SELECT coalesce(sum(last - first + 1), 0) FROM receipts");
+    let ranges = one(&telemetry, "SELECT count(*) FROM receipts");
+    assert_eq!((ranges, received), (1, newest), "every sealed block has a receipt");
+    assert_eq!(one(&telemetry, "SELECT blocks FROM totals"), newest, "and only one");
+    let rows = one(&telemetry, "SELECT count(*) FROM windows");
+    assert_eq!(one(&telemetry, "SELECT windows FROM totals"), rows, "slots hold each window once");
+    let twice = one(&telemetry, "SELECT count(*) FROM windows WHERE nth > 0");
+    assert_eq!(twice, 0, "no window lies there twice");
+    assert_eq!(one(&telemetry, "SELECT count(*) FROM quarantine"), 0);
+    println!("{newest} blocks with {rows} windows, each stored once");
+}
