@@ -1,0 +1,76 @@
+//! The messages of a session, between the wire and the delivery engine.
+
+use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Hello, Welcome};
+use busyhour_model::{BlockNo, BootId, Epoch, UtcMicros};
+use busyhour_proto::v1;
+use busyhour_proto::v1::collector_message::Message;
+use tonic::Status;
+
+/// The longest version and operating system that are kept, in characters.
+const MAX_LABEL: usize = 64;
+
+/// What an agent says of itself first.
+#[derive(Debug)]
+pub(crate) struct Introduction {
+    pub(crate) hello: Hello,
+    pub(crate) version: String,
+    pub(crate) os: String,
+}
+
+pub(crate) fn introduction(wire: &v1::Hello) -> Result<Introduction, Status> {
+    BootId::from_slice(&wire.boot)
+        .map_err(|_| Status::invalid_argument("hello: boot is not 16 bytes"))?;
+    let block = |number: u64| (number > 0).then_some(BlockNo(number));
+    Ok(Introduction {
+        hello: Hello {
+            epoch: Epoch(wire.epoch),
+            oldest: block(wire.oldest_block),
+            newest: block(wire.newest_block),
+        },
+        version: label(&wire.version),
+        os: label(&wire.os),
+    })
+}
+
+pub(crate) fn block(wire: v1::Block) -> Block {
+    Block { number: BlockNo(wire.block), crc32c: wire.crc32c, payload: wire.payload }
+}
+
+pub(crate) fn welcome(welcome: &Welcome) -> v1::CollectorMessage {
+    message(Message::Welcome(v1::Welcome {
+        stored: ranges(&welcome.stored),
+        credit: welcome.credit,
+    }))
+}
+
+pub(crate) fn acknowledgement(ack: &Acknowledgement) -> v1::CollectorMessage {
+    message(Message::Acknowledgement(v1::Acknowledgement {
+        epoch: ack.epoch.0,
+        blocks: ranges(&ack.blocks),
+    }))
+}
+
+pub(crate) fn clock_reply(
+    request: v1::ClockRequest,
+    received: UtcMicros,
+    sent: UtcMicros,
+) -> v1::CollectorMessage {
+    message(Message::Clock(v1::ClockReply {
+        agent_sent_us: request.agent_sent_us,
+        collector_received_us: received.0,
+        collector_sent_us: sent.0,
+    }))
+}
+
+fn message(message: Message) -> v1::CollectorMessage {
+    v1::CollectorMessage { message: Some(message) }
+}
+
+fn ranges(ranges: &BlockRanges) -> Vec<v1::BlockRange> {
+    ranges.iter().map(|(first, last)| v1::BlockRange { first: first.0, last: last.0 }).collect()
+}
+
+/// A text to be shown: printable and short.
+fn label(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_LABEL).collect()
+}
