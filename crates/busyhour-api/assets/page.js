@@ -1,0 +1,41 @@
+// Reads pictures out under them, by pointer and by arrow keys, and keeps the overview fresh.
+// The page is complete without it.
+"use strict";
+for (const picture of document.querySelectorAll("figure svg.bh")) {
+  const marks = [...picture.querySelectorAll("[role=img]")];
+  const readout = picture.parentElement.querySelector(".readout");
+  if (!marks.length || !readout) continue;
+  const said = readout.textContent;
+  const row = picture.classList.contains("bh-map") ? 24 : 1;
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row };
+  const say = (event) => {
+    const mark = event.target.closest("[role=img]");
+    if (mark) readout.textContent = mark.getAttribute("aria-label");
+  };
+  marks.forEach((mark, at) => mark.setAttribute("tabindex", at ? "-1" : "0"));
+  picture.addEventListener("mouseover", say);
+  picture.addEventListener("focusin", say);
+  picture.addEventListener("mouseleave", () => { readout.textContent = said; });
+  picture.addEventListener("keydown", (event) => {
+    const at = marks.indexOf(event.target);
+    const next = marks[at + steps[event.key]];
+    if (at < 0 || !next) return;
+    event.preventDefault();
+    event.target.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  });
+}
+
+const main = document.getElementById("main");
+const refresh = async () => {
+  // Nobody loses a selection, a focus or a page that can be read.
+  if (document.hidden || main.contains(document.activeElement) || String(getSelection())) return;
+  const answer = await fetch(location.href).catch(() => null);
+  if (!answer?.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const part of ["main", "footer"]) {
+    document.querySelector(part).replaceChildren(...page.querySelector(part).childNodes);
+  }
+};
+if (main.dataset.refreshS) setInterval(refresh, main.dataset.refreshS * 1000);

@@ -1,0 +1,209 @@
+//! Agents: who was let in, and letting in one more.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use busyhour_model::{AgentId, Building, Subnet};
+use busyhour_store::{AgentRow, Binding, ErrorKind, NewAgent};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Items, Single, body, items, parsed, single};
+use crate::app::App;
+use crate::guard::Principal;
+use crate::problem::Problem;
+use crate::text;
+
+/// The longest name of an agent, in bytes.
+const MAX_NAME_BYTES: usize = 128;
+/// The strength of a secret: 256 bits, so that a plain digest of it cannot be searched.
+const SECRET_BYTES: usize = 32;
+
+/// An agent that was let in.
+#[derive(Debug, Serialize)]
+pub(crate) struct AgentItem {
+    id: String,
+    name: String,
+    simulated: bool,
+    bound_prefix: Option<String>,
+    bound_egress: Option<String>,
+    added_utc: String,
+    last_seen_utc: Option<String>,
+    last_seen_age_s: Option<i64>,
+    version: Option<String>,
+    os: Option<String>,
+    local_prefix: Option<String>,
+    peer: Option<String>,
+    building_id: Option<String>,
+    building: Option<String>,
+    subnet_id: Option<String>,
+    subnet: Option<String>,
+    network: Option<String>,
+}
+
+/// All agents, by name.
+pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<AgentItem> {
+    let found = app.with_store(|services| {
+        let control = &services.control;
+        Ok((control.agents()?, control.buildings()?, control.subnets()?))
+    });
+    let (agents, buildings, subnets) = found.await?;
+    let buildings: HashMap<_, &Building> = buildings.iter().map(|b| (b.id, b)).collect();
+    let subnets: HashMap<_, &Subnet> = subnets.iter().map(|subnet| (subnet.id, subnet)).collect();
+    let now = app.now();
+    let item = |agent: AgentRow| {
+        let (prefix, egress) = match agent.binding {
+            Binding::Subnet { prefix, egress } => (Some(prefix), egress),
+            Binding::Address => (None, None),
+        };
+        let building = agent.placement.and_then(|placement| buildings.get(&placement.building));
+        let subnet = agent.placement.and_then(|placement| subnets.get(&placement.subnet));
+        let seen = agent.sighting.as_ref();
+        AgentItem {
+            id: agent.id.to_string(),
+            simulated: agent.simulated,
+            bound_prefix: prefix.map(|prefix| prefix.to_string()),
+            bound_egress: egress.map(|egress| egress.to_string()),
+            added_utc: text::utc(agent.added),
+            last_seen_utc: seen.map(|seen| text::utc(seen.at)),
+            last_seen_age_s: seen.map(|seen| text::age_s(now, seen.at)),
+            version: seen.map(|seen| seen.version.clone()),
+            os: seen.map(|seen| seen.os.clone()),
+            local_prefix: seen.and_then(|seen| seen.local_prefix).map(|prefix| prefix.to_string()),
+            peer: seen.and_then(|seen| seen.peer).map(|peer| peer.to_string()),
+            building_id: building.map(|building| building.id.to_string()),
+            building: building.map(|building| building.name.clone()),
+            subnet_id: subnet.map(|subnet| subnet.id.to_string()),
+            subnet: subnet.map(|subnet| subnet.prefix.to_string()),
+            network: subnet.map(|subnet| subnet.columns.network_name.clone()),
+            name: agent.name,
+        }
+    };
+    Ok(items(agents.into_iter().map(item).collect()))
+}
+
+/// An agent to be let in. With a subnet it is bound to it. With a building that has one subnet it
+/// is bound to that; with another building, or nothing, its address tells where it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddAgent {
+    name: String,
+    subnet: Option<String>,
+    egress: Option<String>,
+    building: Option<String>,
+    #[serde(default)]
+    simulated: bool,
+}
+
+/// What its owner must keep. The secret is not kept here and never shown again.
+#[derive(Serialize)]
+pub(crate) struct Added {
+    id: String,
+    name: String,
+    secret_line: String,
+}
+
+/// Lets an agent in.
+pub(crate) async fn add(
+    _: Principal,
+    State(app): State<App>,
+    request: Result<Json<AddAgent>, JsonRejection>,
+) -> Result<(StatusCode, Json<Single<Added>>), Problem> {
+    let request = body(request)?;
+    let name = request.name.trim().to_owned();
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        let detail = "an agent's name is 1 to 128 bytes without control characters";
+        return Err(Problem::unprocessable(detail, Vec::new()));
+    }
+    let (id, secret) = draw()?;
+    let place = Place::of(&request)?;
+    let (now, added) = (app.now(), name.clone());
+    let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    app.with_store(move |services| {
+        let control = &services.control;
+        let binding = place.binding(&control.buildings()?, &control.subnets()?)?;
+        let agent = NewAgent {
+            id,
+            name: added.clone(),
+            secret_sha256: digest,
+            simulated: request.simulated,
+            binding,
+            added: now,
+        };
+        control.add_agent(&agent).map_err(|error| {
+            if error.kind() == ErrorKind::Conflict {
+                return Problem::conflict(format!("there is an agent named {added:?} already"));
+            }
+            error.into()
+        })
+    })
+    .await?;
+    let secret_line = format!("{id}.{secret}");
+    Ok((StatusCode::CREATED, single(Added { id: id.to_string(), name, secret_line })))
+}
+
+/// A random identity (version 4 of RFC 9562) and a random secret, as hexadecimal digits.
+fn draw() -> Result<(AgentId, String), Problem> {
+    let (mut id, mut secret) = ([0u8; 16], [0u8; SECRET_BYTES]);
+    getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret)).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the system gave no randomness");
+        Problem::internal()
+    })?;
+    let id = AgentId::from_u128(uuid::Builder::from_random_bytes(id).into_uuid().as_u128());
+    Ok((id, secret.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// Where an agent is to be bound.
+struct Place {
+    subnet: Option<IpNet>,
+    egress: Option<IpNet>,
+    building: Option<String>,
+}
+
+impl Place {
+    fn of(request: &AddAgent) -> Result<Self, Problem> {
+        let prefix = |name, text: &Option<String>| -> Result<Option<IpNet>, Problem> {
+            let prefix = text.as_deref().map(|text| parsed::<IpNet>(name, text)).transpose()?;
+            Ok(prefix.map(|prefix| prefix.trunc()))
+        };
+        Ok(Self {
+            subnet: prefix("subnet", &request.subnet)?,
+            egress: prefix("egress", &request.egress)?,
+            building: request.building.clone(),
+        })
+    }
+
+    fn binding(&self, buildings: &[Building], subnets: &[Subnet]) -> Result<Binding, Problem> {
+        let refuse = |detail: String| Problem::unprocessable(detail, Vec::new());
+        let building = match &self.building {
+            None => None,
+            Some(name) => {
+                let found = buildings.iter().find(|building| building.name == *name);
+                let none = || refuse(format!("no building in force is named {name:?}"));
+                Some(found.ok_or_else(none)?)
+            }
+        };
+        let fits = |subnet: &&Subnet| {
+            building.is_none_or(|building| subnet.building == building.id)
+                && self.subnet.is_none_or(|prefix| subnet.prefix == prefix)
+                && self.egress.is_none_or(|egress| subnet.egress == Some(egress))
+        };
+        let fitting: Vec<&Subnet> = subnets.iter().filter(fits).collect();
+        match (fitting.as_slice(), self.subnet, building) {
+            ([one], Some(_), _) | ([one], None, Some(_)) => {
+                Ok(Binding::Subnet { prefix: one.prefix, egress: one.egress })
+            }
+            ([], Some(prefix), _) => Err(refuse(format!(
+                "no building file in force has the subnet {prefix} there: import one that has it"
+            ))),
+            (_, Some(prefix), _) => Err(refuse(format!(
+                "several buildings have the subnet {prefix}: say which building or egress prefix"
+            ))),
+            (_, None, _) => Ok(Binding::Address),
+        }
+    }
+}

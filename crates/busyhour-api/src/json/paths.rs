@@ -1,0 +1,261 @@
+//! Paths and their windows: the evidence.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use busyhour_model::{AgentId, Judgement, PathId, UtcMicros};
+use busyhour_store::{AgentRow, PathRow, StoredWindow};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Items, items, parsed, query};
+use crate::app::App;
+use crate::guard::Principal;
+use crate::problem::Problem;
+use crate::text;
+
+/// The most windows in one answer: a week at one a minute.
+const MAX_WINDOWS: usize = 10_080;
+const DEFAULT_WINDOWS: usize = 1_000;
+/// The longest time that one question may cover.
+const MAX_RANGE: Duration = Duration::from_secs(31 * 86_400);
+const DEFAULT_RANGE: Duration = Duration::from_secs(86_400);
+
+/// A path.
+#[derive(Debug, Serialize)]
+pub(crate) struct PathItem {
+    id: i64,
+    agent_id: String,
+    agent: Option<String>,
+    simulated: bool,
+    building_id: Option<String>,
+    building: Option<String>,
+    link: &'static str,
+    interface: String,
+    family: &'static str,
+    target: String,
+    class: &'static str,
+    profile: String,
+    transport: &'static str,
+    requirement: &'static str,
+    windows_per_slot: u32,
+    newest_window_utc: String,
+    data_age_s: i64,
+    local_prefix: Option<String>,
+    resolved: Option<String>,
+    reflexive: Option<String>,
+}
+
+impl PathItem {
+    fn new(
+        path: &PathRow,
+        agent: Option<&AgentRow>,
+        building: Option<&String>,
+        now: UtcMicros,
+    ) -> Self {
+        let (key, context) = (&path.key, &path.context);
+        let placement = agent.and_then(|agent| agent.placement);
+        Self {
+            id: path.id.0,
+            agent_id: path.agent.to_string(),
+            agent: agent.map(|agent| agent.name.clone()),
+            simulated: agent.is_some_and(|agent| agent.simulated),
+            building_id: placement.map(|placement| placement.building.to_string()),
+            building: building.cloned(),
+            link: key.link.kind().as_str(),
+            interface: key.link.interface().to_owned(),
+            family: key.family.as_str(),
+            target: key.target.to_string(),
+            class: key.class.as_str(),
+            profile: key.profile.to_string(),
+            transport: key.transport.as_str(),
+            requirement: path.requirement.as_str(),
+            windows_per_slot: path.windows_per_slot,
+            newest_window_utc: text::utc(path.newest),
+            data_age_s: text::age_s(now, path.newest),
+            local_prefix: context.local_prefix.map(|prefix| prefix.to_string()),
+            resolved: context.resolved.map(|address| address.to_string()),
+            reflexive: context.reflexive.map(|address| address.to_string()),
+        }
+    }
+}
+
+/// All paths that were ever measured.
+pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<PathItem> {
+    let found = app.with_store(|services| {
+        let control = &services.control;
+        Ok((services.telemetry.paths(None)?, control.agents()?, control.buildings()?))
+    });
+    let (paths, agents, buildings) = found.await?;
+    let agents: HashMap<AgentId, &AgentRow> =
+        agents.iter().map(|agent| (agent.id, agent)).collect();
+    let names: HashMap<_, _> = buildings.iter().map(|b| (b.id, &b.name)).collect();
+    let now = app.now();
+    let item = |path: &PathRow| {
+        let agent = agents.get(&path.agent).copied();
+        let building = agent.and_then(|agent| agent.placement).map(|placement| placement.building);
+        PathItem::new(path, agent, building.and_then(|id| names.get(&id).copied()), now)
+    };
+    Ok(items(paths.iter().map(item).collect()))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct WindowQuery {
+    from: Option<String>,
+    until: Option<String>,
+    limit: Option<usize>,
+}
+
+/// Windows of one path, oldest first: the last day unless told.
+pub(crate) async fn windows(
+    _: Principal,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parameters: Result<Query<WindowQuery>, QueryRejection>,
+) -> Items<WindowItem> {
+    let id = PathId(parsed("the path's number", &id)?);
+    let parameters = query(parameters)?;
+    let until = moment("until", parameters.until.as_deref())?.unwrap_or_else(|| app.now());
+    let from = moment("from", parameters.from.as_deref())?;
+    let from = from.unwrap_or_else(|| until.minus(DEFAULT_RANGE));
+    if from >= until {
+        return Err(Problem::bad_request("from must be before until"));
+    }
+    if until > from.plus(MAX_RANGE) {
+        return Err(Problem::bad_request("at most 31 days can be asked for at once"));
+    }
+    let limit = parameters.limit.unwrap_or(DEFAULT_WINDOWS).min(MAX_WINDOWS);
+    let windows = app.with_store(move |services| {
+        let known = services.telemetry.paths(None)?.iter().any(|path| path.id == id);
+        if !known {
+            return Err(Problem::not_found("no path has this number"));
+        }
+        Ok(services.telemetry.windows(id, from, until, limit)?)
+    });
+    Ok(items(windows.await?.iter().map(WindowItem::new).collect()))
+}
+
+fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let moment: Timestamp = text.parse().map_err(|_| {
+        let example = "such as 2026-03-02T09:00:00Z";
+        Problem::bad_request(format!("{name} must be a moment {example}, not {text:?}"))
+    })?;
+    Ok(Some(UtcMicros(moment.as_microsecond())))
+}
+
+/// A window, as it was measured and judged.
+#[derive(Debug, Serialize)]
+pub(crate) struct WindowItem {
+    placed_utc: String,
+    started_utc: String,
+    received_utc: String,
+    duration_us: u64,
+    schedule: u64,
+    requirement: &'static str,
+    limits_version: u32,
+    valid: bool,
+    bad: bool,
+    failed: bool,
+    loss: &'static str,
+    burst: &'static str,
+    delay: &'static str,
+    jitter: &'static str,
+    scheduled: u32,
+    sent: u32,
+    received: u32,
+    lost_up: u32,
+    lost_down: u32,
+    lost_unknown: u32,
+    reordered: u32,
+    duplicated: u32,
+    burst_lost: Option<u32>,
+    burst_of: Option<u32>,
+    rtt_us_median: Option<u32>,
+    rtt_us_p90: Option<u32>,
+    rtt_us_p99: Option<u32>,
+    rtt_us_max: Option<u32>,
+    up_variation_us_p90: Option<u32>,
+    down_variation_us_p90: Option<u32>,
+    up_jitter_us: Option<u32>,
+    down_jitter_us: Option<u32>,
+    dscp_sent: u8,
+    dscp_up: Option<u8>,
+    dscp_down: Option<u8>,
+    dscp_up_changed: u32,
+    dscp_down_changed: u32,
+    sent_by: &'static str,
+    received_by: &'static str,
+    source_port: u16,
+    clock_step_samples: u32,
+    receive_queue_drops: u32,
+    send_lateness_max_us: u32,
+    local_prefix: Option<String>,
+    resolved: Option<String>,
+    reflexive: Option<String>,
+}
+
+impl WindowItem {
+    fn new(stored: &StoredWindow) -> Self {
+        let (judged, window) = (&stored.judged, &stored.judged.window);
+        let (counts, verdict, context) = (&window.counts, &judged.verdict, &judged.context);
+        Self {
+            placed_utc: text::utc(judged.placed),
+            started_utc: text::utc(judged.stamp.started),
+            received_utc: text::utc(stored.received),
+            duration_us: judged.stamp.duration_us(),
+            schedule: judged.schedule.0,
+            requirement: judged.requirement.as_str(),
+            limits_version: judged.limits.0,
+            valid: verdict.valid,
+            bad: verdict.bad(),
+            failed: verdict.failed,
+            loss: word(verdict.loss),
+            burst: word(verdict.burst),
+            delay: word(verdict.delay),
+            jitter: word(verdict.jitter),
+            scheduled: counts.scheduled(),
+            sent: counts.sent(),
+            received: counts.received(),
+            lost_up: counts.lost_up(),
+            lost_down: counts.lost_down(),
+            lost_unknown: counts.lost_unknown(),
+            reordered: counts.reordered(),
+            duplicated: counts.duplicated(),
+            burst_lost: window.burst.map(|burst| burst.lost()),
+            burst_of: window.burst.map(|burst| burst.of()),
+            rtt_us_median: window.rtt_median_us,
+            rtt_us_p90: window.rtt.quantile(0.9),
+            rtt_us_p99: window.rtt.quantile(0.99),
+            rtt_us_max: window.rtt.quantile(1.0),
+            up_variation_us_p90: window.up_variation.quantile(0.9),
+            down_variation_us_p90: window.down_variation.quantile(0.9),
+            up_jitter_us: window.up_jitter.map(|jitter| jitter.mean_us),
+            down_jitter_us: window.down_jitter.map(|jitter| jitter.mean_us),
+            dscp_sent: window.dscp.sent.value(),
+            dscp_up: window.dscp.up.map(busyhour_model::Dscp::value),
+            dscp_down: window.dscp.down.map(busyhour_model::Dscp::value),
+            dscp_up_changed: window.dscp.up_changed,
+            dscp_down_changed: window.dscp.down_changed,
+            sent_by: window.sent_by.as_str(),
+            received_by: window.received_by.as_str(),
+            source_port: window.source_port,
+            clock_step_samples: window.clock_step_samples,
+            receive_queue_drops: window.receive_queue_drops,
+            send_lateness_max_us: window.send_lateness_max_us,
+            local_prefix: context.local_prefix.map(|prefix| prefix.to_string()),
+            resolved: context.resolved.map(|address| address.to_string()),
+            reflexive: context.reflexive.map(|address| address.to_string()),
+        }
+    }
+}
+
+const fn word(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Pass => "pass",
+        Judgement::Fail => "fail",
+        Judgement::Unknown => "unknown",
+    }
+}

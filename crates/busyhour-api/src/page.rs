@@ -1,0 +1,116 @@
+//! The page: rendered here, complete without scripts, every view in its address.
+
+mod building;
+mod overview;
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+
+use crate::app::App;
+use crate::guard::Principal;
+use crate::json::buildings::PartQuery;
+use crate::problem::Problem;
+use crate::{json, rank, state};
+
+/// Shown in the footer and put behind the names of the assets, so that a new version is fetched.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Assets change with the version only; their address holds it.
+const CACHE: &str = "private, max-age=86400";
+
+/// A problem, told to a person.
+pub(crate) struct PageProblem(Problem);
+
+impl From<Problem> for PageProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage<'a> {
+    title: &'a str,
+    detail: &'a str,
+}
+
+impl IntoResponse for PageProblem {
+    fn into_response(self) -> Response {
+        let (title, detail) = (self.0.title(), self.0.detail());
+        match (ProblemPage { title, detail }).render() {
+            Ok(page) => (self.0.status(), Html(page)).into_response(),
+            Err(_) => self.0.into_response(),
+        }
+    }
+}
+
+type Page = Result<Html<String>, PageProblem>;
+
+fn rendered(page: &impl Template) -> Result<String, Problem> {
+    page.render().map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "a page was not rendered");
+        Problem::internal()
+    })
+}
+
+/// The buildings, worst first.
+pub(crate) async fn overview(_: Principal, State(app): State<App>) -> Page {
+    let page = app.with_store(|services| {
+        let snapshot = state::Snapshot::read(services, None)?;
+        let missing = services.control.missing_prefixes()?;
+        rendered(&overview::OverviewPage::new(&snapshot, &missing))
+    });
+    Ok(Html(page.await?))
+}
+
+/// One building: its week, one of its days, its parts compared.
+pub(crate) async fn building(
+    _: Principal,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parameters: Result<Query<PartQuery>, QueryRejection>,
+) -> Page {
+    let id = json::parsed("the building's id", &id)?;
+    let parameters = json::query(parameters)?;
+    let (part, date) = (parameters.part(id)?, parameters.date()?);
+    let page = app
+        .with_store(move |services| rendered(&building::BuildingPage::read(services, part, date)?));
+    Ok(Html(page.await?))
+}
+
+static STYLE: LazyLock<String> =
+    LazyLock::new(|| busyhour_chart::stylesheet() + include_str!("../assets/page.css"));
+
+/// The style sheet.
+pub(crate) async fn style(_: Principal) -> Response {
+    asset("text/css; charset=utf-8", STYLE.as_str())
+}
+
+/// Reading out pictures by pointer and arrow keys; nothing depends on it.
+pub(crate) async fn script(_: Principal) -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../assets/page.js"))
+}
+
+/// The icon.
+pub(crate) async fn icon(_: Principal) -> Response {
+    asset("image/svg+xml", include_str!("../assets/icon.svg"))
+}
+
+fn asset(kind: &'static str, content: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, CACHE)], content).into_response()
+}
+
+/// The shape that stands beside a standing's words, so that colour never speaks alone.
+const fn shape(standing: rank::Standing) -> &'static str {
+    match standing {
+        rank::Standing::Hidden => "◆",
+        rank::Standing::Open => "■",
+        rank::Standing::Lately => "▲",
+        rank::Standing::Unknown => "?",
+        rank::Standing::Good => "●",
+    }
+}

@@ -1,0 +1,482 @@
+//! The building page: its week, one of its days, its parts compared.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use busyhour_chart::{CELLS, DayCurve, HourMap, Level, MapCell, Quarter, Svg, day_strip};
+use busyhour_model::{
+    AgentId, Breach, Building, DaySummary, DayVerdict, Incident, LinkKind, Scope, Slot, Subnet,
+    SubnetId,
+};
+use busyhour_store::AgentRow;
+use jiff::civil::Date;
+
+use super::overview::Figures;
+use super::shape;
+use crate::Services;
+use crate::json::buildings::no_building;
+use crate::problem::Problem;
+use crate::state::{self, BuildingState, Evidence, Snapshot, add_days, date_in, zone_of};
+use crate::text;
+use crate::week::{Day, Measure, Members, Part, quarters, read_day, week_map};
+
+#[derive(Template)]
+#[template(path = "building.html")]
+pub(super) struct BuildingPage {
+    as_of: String,
+    id: String,
+    name: String,
+    place: String,
+    zone: String,
+    hours: String,
+    class: &'static str,
+    shape: &'static str,
+    verdict: &'static str,
+    because: Option<&'static str>,
+    simulated: bool,
+    incidents: Vec<IncidentBox>,
+    /// What part is looked at, when not all of it.
+    part: Option<String>,
+    left_out: usize,
+    strip: Svg,
+    map: Svg,
+    map_rows: Vec<MapRow>,
+    date: Date,
+    weekday: &'static str,
+    previous: String,
+    next: Option<String>,
+    /// What the judge said of the day.
+    day_verdict: &'static str,
+    day_figures: Option<Figures>,
+    /// The network that these figures are of.
+    day_network: Option<String>,
+    day_masked: bool,
+    limits: Option<String>,
+    curves: Vec<Curve>,
+    curve_rows: Vec<CurveRow>,
+    parts: Vec<PartRow>,
+    agents: Vec<AgentLine>,
+}
+
+struct IncidentBox {
+    sentence: String,
+    state: &'static str,
+    masked: bool,
+    simulated: bool,
+    /// Leads to the part that is bad, when not the whole building is.
+    part_href: Option<String>,
+}
+
+struct MapRow {
+    day: &'static str,
+    cells: Vec<(&'static str, String)>,
+}
+
+struct Curve {
+    title: &'static str,
+    average: Option<String>,
+    limit: Option<String>,
+    svg: Svg,
+}
+
+/// One quarter-hour in figures: loss, round trip, jitter, each at three percentiles.
+struct CurveRow {
+    time: String,
+    bad: bool,
+    figures: Vec<String>,
+}
+
+/// A subnet on one kind of link.
+struct PartRow {
+    network: String,
+    prefix: String,
+    link: String,
+    verdict: Verdict,
+    href: Option<String>,
+}
+
+/// An agent on one kind of link.
+struct AgentLine {
+    name: String,
+    network: String,
+    link: String,
+    verdict: Verdict,
+    age: String,
+    dscp: String,
+    simulated: bool,
+}
+
+/// A verdict with its figures, in words.
+struct Verdict {
+    class: &'static str,
+    words: &'static str,
+    worst: String,
+    average: String,
+    coverage: String,
+}
+
+/// What the parts are told from.
+struct Parts<'a> {
+    snapshot: &'a Snapshot,
+    subnets: HashMap<SubnetId, &'a Subnet>,
+    days: &'a [DaySummary],
+    day: &'a Day,
+    part: Part,
+    date: Date,
+}
+
+impl BuildingPage {
+    pub(super) fn read(
+        services: &Services,
+        part: Part,
+        date: Option<Date>,
+    ) -> Result<Self, Problem> {
+        let snapshot = Snapshot::read(services, Some(part.building))?;
+        let building = snapshot.building(part.building).ok_or_else(no_building)?;
+        let states = snapshot.states();
+        let stands = states.iter().find(|s| s.building.id == part.building);
+        let stands = stands.ok_or_else(no_building)?;
+        let zone = zone_of(building);
+        let today = date_in(snapshot.now, &zone);
+        let date = date.unwrap_or_else(|| default_date(stands, &snapshot.days, today)).min(today);
+        let days = services.control.days(Some(building.id), date, date)?;
+        let members = Members::find(services, part)?;
+        let cells = week_map(services, &members, &zone, date)?;
+        let day = read_day(services, &members, &zone, date)?;
+        let limits = members.limits(day.begin);
+        let summary = summary_of(&days, part);
+        let bad: &[u16] = summary.map_or(&[], |summary| &summary.bad_quarters);
+        let subnets = snapshot.subnets.iter().map(|subnet| (subnet.id, subnet)).collect();
+        let parts = Parts { snapshot: &snapshot, subnets, days: &days, day: &day, part, date };
+        let measures = measures(summary);
+        let curve = |&measure: &Measure| {
+            let limit = limits.map(|table| measure.limit(table));
+            let average = day.whole.as_ref().and_then(|slot| measure.average(slot));
+            let quarters = quarters(&day, building, (bad, snapshot.now), measure);
+            Curve::new(building, measure, &quarters, (average, limit))
+        };
+        let href = |date: Date| format!("?date={date}{}", part_query(part.subnet, part.link));
+        Ok(Self {
+            as_of: text::utc(snapshot.now),
+            id: building.id.to_string(),
+            name: building.name.clone(),
+            place: [&building.city, &building.country, &building.region]
+                .map(String::as_str)
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join(", "),
+            zone: building.time_zone.clone().unwrap_or_else(|| "UTC (zone unknown)".to_owned()),
+            hours: building.business_hours.as_ref().map_or("unknown".to_owned(), |h| h.to_string()),
+            class: stands.standing.as_str(),
+            shape: shape(stands.standing),
+            verdict: stands.standing.words(),
+            because: stands.unknown_because,
+            simulated: stands.simulated,
+            incidents: incidents(&snapshot, building),
+            part: parts.name(),
+            left_out: members.left_out,
+            strip: day_strip(&format!("The last two weeks of {}", building.name), &stands.strip),
+            map: draw_map(building, &cells, date),
+            map_rows: map_rows(&cells),
+            date,
+            weekday: WEEKDAYS[weekday_index(date)],
+            previous: href(add_days(date, -1)),
+            next: (date < today).then(|| href(add_days(date, 1))),
+            day_verdict: summary.map_or("unknown", |summary| verdict_words(summary.verdict)),
+            day_figures: summary.map(Evidence::of).as_ref().and_then(Figures::new),
+            day_network: summary.and_then(|summary| parts.behind(summary)),
+            day_masked: summary.is_some_and(|summary| summary.masked),
+            limits: limits.map(text::limits),
+            curves: measures.iter().map(curve).collect(),
+            curve_rows: curve_rows(&day, bad),
+            parts: parts.rows(),
+            agents: parts.agents(),
+        })
+    }
+}
+
+/// Names of weekdays from Monday.
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+fn weekday_index(date: Date) -> usize {
+    usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or(0)
+}
+
+/// The last bad day, else the last observed one, else today.
+fn default_date(stands: &BuildingState, days: &[DaySummary], today: Date) -> Date {
+    let observed = days.iter().filter(|day| day.verdict.is_observed()).map(|day| day.date).max();
+    stands.evidence.as_ref().map(|evidence| evidence.date).or(observed).unwrap_or(today)
+}
+
+/// The verdict on what is looked at: the building's own, or that of the part's worst network.
+fn summary_of(days: &[DaySummary], part: Part) -> Option<&DaySummary> {
+    let whole = part.subnet.is_none() && part.link.is_none();
+    let in_part = |day: &&DaySummary| match day.scope {
+        Scope::Building(_) => whole,
+        Scope::Subnet(subnet, link) => {
+            !whole
+                && part.subnet.is_none_or(|wanted| wanted == subnet)
+                && part.link.is_none_or(|wanted| wanted == link)
+        }
+        Scope::Agent(..) | Scope::Path(_) => false,
+    };
+    days.iter().filter(in_part).min_by_key(|day| severity(day))
+}
+
+/// What is most wrong comes first.
+fn measures(summary: Option<&DaySummary>) -> [Measure; 3] {
+    let dominant = summary.and_then(|summary| summary.worst_hour).and_then(|hour| hour.dominant);
+    let [loss, round_trip, jitter] = Measure::ALL;
+    match dominant {
+        Some(Breach::Delay) => [round_trip, loss, jitter],
+        Some(Breach::Jitter) => [jitter, loss, round_trip],
+        Some(Breach::Loss | Breach::Burst | Breach::Failed) | None => [loss, round_trip, jitter],
+    }
+}
+
+const fn verdict_words(verdict: DayVerdict) -> &'static str {
+    match verdict {
+        DayVerdict::Missing => "unknown",
+        DayVerdict::Good => "good",
+        DayVerdict::PeakBad => "bad at a busy hour",
+        DayVerdict::AllDayBad => "bad all day",
+    }
+}
+
+/// The query that leads to a part of a building.
+fn part_query(subnet: Option<SubnetId>, link: Option<LinkKind>) -> String {
+    let subnet = subnet.map(|id| format!("&subnet={id}")).unwrap_or_default();
+    let link = link.map(|link| format!("&link={link}")).unwrap_or_default();
+    subnet + &link
+}
+
+fn incidents(snapshot: &Snapshot, building: &Building) -> Vec<IncidentBox> {
+    let of_building = |incident: &&Incident| incident.building == building.id;
+    let boxed = |incident: &Incident| {
+        let part = part_query(incident.subnet, incident.link);
+        IncidentBox {
+            sentence: incident.sentence.clone(),
+            state: incident.state.as_str(),
+            masked: incident.masked,
+            simulated: incident.simulated,
+            part_href: (!part.is_empty()).then(|| format!("?date={}{part}", incident.last_bad)),
+        }
+    };
+    snapshot.incidents.iter().filter(of_building).map(boxed).collect()
+}
+
+fn draw_map(building: &Building, cells: &[MapCell; CELLS], last: Date) -> Svg {
+    let name = format!(
+        "{}: share of bad windows in each local hour of the week, four weeks to {last}",
+        building.name
+    );
+    HourMap { name: &name, cells, business: building.business_hours.as_ref() }.draw()
+}
+
+fn map_rows(cells: &[MapCell; CELLS]) -> Vec<MapRow> {
+    let words = |cell: &MapCell| match (cell.level(), cell.bad_share()) {
+        (Level::Unknown, _) | (_, None) => (Level::Unknown.as_str(), "?".to_owned()),
+        (level, Some(share)) => (level.as_str(), format!("{:.0}", share * 100.0)),
+    };
+    let row = |(day, cells): (&&'static str, &[MapCell])| MapRow {
+        day,
+        cells: cells.iter().map(words).collect(),
+    };
+    WEEKDAYS.iter().zip(cells.chunks(24)).map(row).collect()
+}
+
+impl Curve {
+    fn new(
+        building: &Building,
+        measure: Measure,
+        quarters: &[Quarter],
+        (average, limit): (Option<f64>, Option<f64>),
+    ) -> Self {
+        let name = format!("{}: {} through the day", building.name, measure.words());
+        let unit = measure.unit();
+        let curve = DayCurve { name: &name, unit, quarters, average, limit };
+        Self {
+            title: measure.words(),
+            average: average.map(|average| unit.words(average)),
+            limit: limit.map(|limit| unit.words(limit)),
+            svg: curve.draw(),
+        }
+    }
+}
+
+fn curve_rows(day: &Day, bad: &[u16]) -> Vec<CurveRow> {
+    let figures = |slot: &Option<Slot>| -> Vec<String> {
+        let of = |measure: &Measure| {
+            let found = slot.as_ref().and_then(|slot| measure.percentiles(slot));
+            match found {
+                Some(p) => [p.p50, p.p90, p.p99].map(|value| measure.unit().words(value)),
+                None => [const { String::new() }; 3].map(|_| "no data".to_owned()),
+            }
+        };
+        Measure::ALL.iter().flat_map(of).collect()
+    };
+    let row = |(_, local, slot): &(_, busyhour_model::LocalDay, Option<Slot>)| CurveRow {
+        time: text::clock(local.minute),
+        bad: bad.contains(&local.minute),
+        figures: figures(slot),
+    };
+    day.slots.iter().map(row).collect()
+}
+
+impl Parts<'_> {
+    /// What part is looked at: `Floor 2, 10.1.2.0/24, wifi`.
+    fn name(&self) -> Option<String> {
+        let subnet = self.part.subnet.map(|id| match self.subnets.get(&id) {
+            Some(subnet) => format!("{} {}", subnet.columns.network_name, subnet.prefix),
+            None => "a subnet that is no longer in force".to_owned(),
+        });
+        let link = self.part.link.map(|link| format!("{link} only"));
+        match (subnet, link) {
+            (None, None) => None,
+            (subnet, link) => {
+                Some([subnet, link].into_iter().flatten().collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    /// The network whose figures a summary has: the judge gives a building those of its worst one.
+    fn behind(&self, summary: &DaySummary) -> Option<String> {
+        let found = self.days.iter().find_map(|day| match day.scope {
+            Scope::Subnet(subnet, link) if day.worst_hour == summary.worst_hour => {
+                Some((subnet, link))
+            }
+            Scope::Subnet(..) | Scope::Building(_) | Scope::Agent(..) | Scope::Path(_) => None,
+        });
+        let (subnet, link) = found.filter(|_| summary.worst_hour.is_some())?;
+        Some(format!("{}, {link}", self.network(subnet).0))
+    }
+
+    /// Subnets by link, the bad ones first; subnets without a verdict are unknown.
+    fn rows(&self) -> Vec<PartRow> {
+        let mut judged: Vec<(&DaySummary, SubnetId, LinkKind)> = self
+            .days
+            .iter()
+            .filter_map(|day| match day.scope {
+                Scope::Subnet(subnet, link) => Some((day, subnet, link)),
+                Scope::Agent(..) | Scope::Path(_) | Scope::Building(_) => None,
+            })
+            .collect();
+        judged.sort_by_key(|(day, subnet, link)| (severity(day), *subnet, *link));
+        let mut rows: Vec<PartRow> = judged
+            .iter()
+            .map(|(day, subnet, link)| {
+                let (network, prefix) = self.network(*subnet);
+                let query = part_query(Some(*subnet), Some(*link));
+                let href = Some(format!("?date={}{query}", self.date));
+                PartRow {
+                    network,
+                    prefix,
+                    link: link.to_string(),
+                    verdict: Verdict::new(day),
+                    href,
+                }
+            })
+            .collect();
+        let in_building = |subnet: &&Subnet| subnet.building == self.part.building;
+        for subnet in self.snapshot.subnets.iter().filter(in_building) {
+            if !judged.iter().any(|(_, judged, _)| *judged == subnet.id) {
+                let (network, prefix) = self.network(subnet.id);
+                let verdict = Verdict::unknown();
+                rows.push(PartRow { network, prefix, link: "–".to_owned(), verdict, href: None });
+            }
+        }
+        rows
+    }
+
+    /// Agents by link, the bad ones first; agents without a verdict are unknown.
+    fn agents(&self) -> Vec<AgentLine> {
+        let newest = self.snapshot.newest();
+        let age = |agent: AgentId| match newest.get(&agent) {
+            Some(&newest) => text::age(text::age_s(self.snapshot.now, newest)),
+            None => "no data".to_owned(),
+        };
+        let line = |agent: &AgentRow, judged: Option<(&DaySummary, LinkKind)>| {
+            let slot = judged.and_then(|(_, link)| self.day.agents.get(&(agent.id, link)));
+            AgentLine {
+                name: agent.name.clone(),
+                network: agent.placement.map_or("–".to_owned(), |p| self.network(p.subnet).0),
+                link: judged.map_or("–".to_owned(), |(_, link)| link.to_string()),
+                verdict: judged.map_or_else(Verdict::unknown, |(day, _)| Verdict::new(day)),
+                age: age(agent.id),
+                dscp: slot.map(dscp_words).unwrap_or_default(),
+                simulated: agent.simulated,
+            }
+        };
+        let mut lines: Vec<((u8, &str), AgentLine)> = Vec::new();
+        for agent in &self.snapshot.agents {
+            let mut found = false;
+            for day in self.days {
+                if let Scope::Agent(id, link) = day.scope
+                    && id == agent.id
+                {
+                    found = true;
+                    lines.push(((severity(day), &agent.name), line(agent, Some((day, link)))));
+                }
+            }
+            if !found && state::lives_in(agent, self.part.building) {
+                lines.push(((UNKNOWN, &agent.name), line(agent, None)));
+            }
+        }
+        lines.sort_by_key(|(key, _)| *key);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    fn network(&self, subnet: SubnetId) -> (String, String) {
+        match self.subnets.get(&subnet) {
+            Some(subnet) => (subnet.columns.network_name.clone(), subnet.prefix.to_string()),
+            None => ("no longer in force".to_owned(), String::new()),
+        }
+    }
+}
+
+/// Where unknown stands among severities: after bad, before good.
+const UNKNOWN: u8 = 1;
+
+const fn severity(day: &DaySummary) -> u8 {
+    match day.verdict {
+        DayVerdict::AllDayBad | DayVerdict::PeakBad => 0,
+        DayVerdict::Missing => UNKNOWN,
+        DayVerdict::Good => 2,
+    }
+}
+
+/// Whether the code point arrived as it was sent; nothing when it did.
+fn dscp_words(slot: &Slot) -> String {
+    let share = |changed: u64| changed as f64 / slot.sent.max(1) as f64;
+    let words = |changed: u64, direction: &str| {
+        let share = text::percent(share(changed).min(1.0));
+        (changed > 0)
+            .then(|| format!("marking changed on the way {direction} ({share} of packets)"))
+    };
+    let both = [words(slot.dscp_up_changed, "up"), words(slot.dscp_down_changed, "down")];
+    both.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+impl Verdict {
+    fn new(day: &DaySummary) -> Self {
+        let none = || "–".to_owned();
+        let worst = day.worst_hour.as_ref().map(|hour| {
+            let share = text::percent(text::bad_share(hour));
+            format!("{}: {share} bad", text::hour_from(hour.start_minute))
+        });
+        Self {
+            class: if day.verdict.is_bad() { "bad" } else { verdict_words(day.verdict) },
+            words: verdict_words(day.verdict),
+            worst: worst.unwrap_or_else(none),
+            average: day.average.as_ref().map_or_else(none, |a| text::percent_ppm(a.loss_ppm)),
+            coverage: day.coverage().map_or_else(none, text::percent),
+        }
+    }
+
+    fn unknown() -> Self {
+        let none = || "–".to_owned();
+        let words = verdict_words(DayVerdict::Missing);
+        Self { class: words, words, worst: none(), average: none(), coverage: none() }
+    }
+}

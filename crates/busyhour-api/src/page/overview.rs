@@ -1,0 +1,167 @@
+//! The overview: which building must be looked at, and why.
+
+use askama::Template;
+use busyhour_chart::{Svg, day_strip};
+use busyhour_model::{Incident, IncidentState};
+use busyhour_store::MissingPrefix;
+
+use super::shape;
+use crate::state::{BuildingState, Evidence, Snapshot};
+use crate::text;
+
+/// Older data than this is shown as old: two windows at one a minute would have come long ago.
+const OLD_S: i64 = 15 * 60;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+pub(super) struct OverviewPage {
+    as_of: String,
+    incidents: Vec<IncidentLine>,
+    rows: Vec<Row>,
+    missing: Vec<MissingLine>,
+    simulated: bool,
+}
+
+/// An incident that is not over, in its own words.
+struct IncidentLine {
+    href: String,
+    building: String,
+    sentence: String,
+    state: &'static str,
+    masked: bool,
+    simulated: bool,
+}
+
+/// A building.
+struct Row {
+    href: String,
+    name: String,
+    place: String,
+    class: &'static str,
+    shape: &'static str,
+    verdict: &'static str,
+    because: Option<&'static str>,
+    figures: Option<Figures>,
+    bad_days: String,
+    hours: String,
+    coverage: String,
+    age: String,
+    old: bool,
+    agents: usize,
+    simulated: bool,
+    strip: Svg,
+}
+
+/// The daily average beside the worst hour.
+pub(super) struct Figures {
+    pub(super) average: String,
+    pub(super) average_passes: bool,
+    pub(super) worst: String,
+    pub(super) hour: String,
+    pub(super) bad_share: String,
+    pub(super) factor: Option<String>,
+    pub(super) date: String,
+}
+
+/// A prefix that no building file knows.
+struct MissingLine {
+    prefix: String,
+    agents: usize,
+}
+
+impl OverviewPage {
+    pub(super) fn new(snapshot: &Snapshot, missing: &[MissingPrefix]) -> Self {
+        let states = snapshot.worst_first();
+        let told = |state: &IncidentState| {
+            matches!(state, IncidentState::Open | IncidentState::Recovering)
+        };
+        let incidents = states
+            .iter()
+            .flat_map(|state| {
+                let of_building = |i: &&Incident| i.building == state.building.id && told(&i.state);
+                let incidents = snapshot.incidents.iter().filter(of_building);
+                incidents.map(|incident| IncidentLine::new(incident, &state.building.name))
+            })
+            .collect();
+        let missing = missing
+            .iter()
+            .map(|m| MissingLine { prefix: m.prefix.to_string(), agents: m.agents.len() })
+            .collect();
+        Self {
+            as_of: text::utc(snapshot.now),
+            incidents,
+            simulated: states.iter().any(|state| state.simulated),
+            rows: states.iter().map(|state| Row::new(state, snapshot)).collect(),
+            missing,
+        }
+    }
+}
+
+impl IncidentLine {
+    fn new(incident: &Incident, building: &str) -> Self {
+        Self {
+            href: format!("/buildings/{}?date={}", incident.building, incident.last_bad),
+            building: building.to_owned(),
+            sentence: incident.sentence.clone(),
+            state: incident.state.as_str(),
+            masked: incident.masked,
+            simulated: incident.simulated,
+        }
+    }
+}
+
+impl Row {
+    fn new(state: &BuildingState, snapshot: &Snapshot) -> Self {
+        let building = &state.building;
+        let place = [building.city.as_str(), building.country.as_str()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(", ");
+        let age = state.newest.map(|newest| text::age_s(snapshot.now, newest));
+        let worst = state.evidence.as_ref().and_then(|evidence| evidence.worst.as_ref());
+        let hours = match (&state.incident, worst) {
+            (Some(incident), _) => text::hours(incident.from_minute, incident.until_minute),
+            (None, Some(worst)) => text::hour_from(worst.start_minute),
+            (None, None) => "–".to_owned(),
+        };
+        Self {
+            href: format!("/buildings/{}", building.id),
+            name: building.name.clone(),
+            place,
+            class: state.standing.as_str(),
+            shape: shape(state.standing),
+            verdict: state.standing.words(),
+            because: state.unknown_because,
+            figures: state.evidence.as_ref().and_then(Figures::new),
+            bad_days: match state.observed_days {
+                0 => "–".to_owned(),
+                observed => format!("{} of {observed}", state.bad_days),
+            },
+            hours,
+            coverage: state.coverage.map_or_else(|| "–".to_owned(), text::percent),
+            age: age.map_or_else(|| "no data".to_owned(), text::age),
+            old: age.is_some_and(|age| age > OLD_S),
+            agents: state.agents,
+            simulated: state.simulated,
+            strip: day_strip(&format!("The last two weeks of {}", building.name), &state.strip),
+        }
+    }
+}
+
+impl Figures {
+    pub(super) fn new(evidence: &Evidence) -> Option<Self> {
+        let (worst, average) = (evidence.worst.as_ref()?, evidence.average.as_ref()?);
+        let contrast = text::contrast(worst, average);
+        let factor = evidence.factor.filter(|factor| factor.is_finite());
+        Some(Self {
+            average: contrast.average,
+            average_passes: average.passes,
+            worst: contrast.worst,
+            hour: text::hour_from(worst.start_minute),
+            bad_share: text::percent(text::bad_share(worst)),
+            factor: factor.map(|factor| format!("{factor:.1}")),
+            date: evidence.date.to_string(),
+        })
+    }
+}

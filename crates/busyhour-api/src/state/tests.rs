@@ -1,0 +1,185 @@
+use busyhour_model::{Breach, IncidentId, LinkKind, Placement, SubnetId};
+use busyhour_store::Binding;
+use jiff::civil::date;
+
+use super::*;
+
+const BUILDING: BuildingId = BuildingId::from_u128(1);
+/// Friday 2026-03-06, noon in UTC.
+const NOW: UtcMicros = UtcMicros::from_secs(1_772_798_400);
+
+fn snapshot(days: Vec<DaySummary>, incidents: Vec<Incident>) -> Snapshot {
+    let building = Building {
+        id: BUILDING,
+        name: "Quay".to_owned(),
+        city: String::new(),
+        country: String::new(),
+        region: String::new(),
+        time_zone: Some("UTC".to_owned()),
+        business_hours: "Mo-Fr 08:00-18:00".parse().ok(),
+    };
+    let id = AgentId::from_u128(1);
+    let placement = Placement {
+        agent: id,
+        subnet: SubnetId::from_u128(1),
+        building: BUILDING,
+        from: UtcMicros(0),
+        until: None,
+    };
+    let agent = AgentRow {
+        id,
+        name: "quay-1".to_owned(),
+        simulated: false,
+        binding: Binding::Address,
+        added: UtcMicros(0),
+        sighting: None,
+        placement: Some(placement),
+    };
+    Snapshot {
+        now: NOW,
+        buildings: vec![building],
+        subnets: Vec::new(),
+        agents: vec![agent],
+        paths: Vec::new(),
+        incidents,
+        days,
+    }
+}
+
+fn day(day: i8, verdict: DayVerdict, masked: bool) -> DaySummary {
+    let worst = WorstHour {
+        start_minute: 600,
+        valid: 60,
+        bad: 6,
+        dominant: Some(Breach::Loss),
+        loss_ppm: 0,
+        loss_ppm_p90: 0,
+        rtt_us_p90: 0,
+        jitter_us_p90: 0,
+    };
+    DaySummary {
+        scope: Scope::Building(BUILDING),
+        building: BUILDING,
+        date: date(2026, 3, day),
+        verdict,
+        expected: 600,
+        valid: 300,
+        bad: 0,
+        worst_hour: verdict.is_bad().then_some(worst),
+        bad_quarters: Vec::new(),
+        average: None,
+        masked,
+        masking_factor: None,
+    }
+}
+
+fn incident(state: IncidentState, masked: bool) -> Incident {
+    Incident {
+        id: IncidentId::from_u128(1),
+        scope: Scope::Building(BUILDING),
+        building: BUILDING,
+        subnet: None,
+        link: None,
+        state,
+        opened: NOW,
+        closed: None,
+        first_bad: date(2026, 3, 2),
+        last_bad: date(2026, 3, 4),
+        from_minute: 600,
+        until_minute: 660,
+        bad_days: 3,
+        observed_days: 4,
+        worst_hour: None,
+        average: None,
+        masked,
+        masking_factor: None,
+        sentence: String::new(),
+        simulated: false,
+    }
+}
+
+fn state_of(days: Vec<DaySummary>, incidents: Vec<Incident>) -> BuildingState {
+    snapshot(days, incidents).states().remove(0)
+}
+
+#[test]
+fn a_building_stands_as_its_days_and_incidents_say() {
+    use DayVerdict::{AllDayBad, Good, Missing, PeakBad};
+    use IncidentState::{Open, Recovering, Suspected};
+    let good = || day(5, Good, false);
+    let cases = [
+        (vec![], vec![], Standing::Unknown),
+        (vec![day(5, Missing, false)], vec![], Standing::Unknown),
+        (vec![good()], vec![], Standing::Good),
+        (vec![good(), day(4, PeakBad, true)], vec![], Standing::Lately),
+        (vec![good(), day(4, AllDayBad, false)], vec![], Standing::Lately),
+        (vec![good()], vec![incident(Open, true)], Standing::Hidden),
+        (vec![good()], vec![incident(Open, false)], Standing::Open),
+        (vec![good()], vec![incident(Recovering, true)], Standing::Lately),
+        (vec![good()], vec![incident(Suspected, true)], Standing::Lately),
+        (vec![good()], vec![incident(Suspected, true), incident(Open, false)], Standing::Open),
+    ];
+    for (n, (days, incidents, standing)) in cases.into_iter().enumerate() {
+        assert_eq!(state_of(days, incidents).standing, standing, "case {n}");
+    }
+}
+
+#[test]
+fn a_building_that_was_good_long_ago_is_unknown_now() {
+    let mut old = day(1, DayVerdict::Good, false);
+    old.date = date(2026, 2, 26);
+    assert_eq!(state_of(vec![old.clone()], vec![]).standing, Standing::Unknown);
+    old.date = date(2026, 2, 27);
+    assert_eq!(state_of(vec![old], vec![]).standing, Standing::Good);
+}
+
+#[test]
+fn only_the_last_five_observed_days_count_and_missing_ones_are_passed_over() {
+    let verdicts = [DayVerdict::PeakBad, DayVerdict::PeakBad, DayVerdict::Missing]
+        .into_iter()
+        .chain([DayVerdict::Good; 3]);
+    let mut days: Vec<DaySummary> =
+        (1..).zip(verdicts).map(|(n, verdict)| day(n, verdict, false)).collect();
+    let state = state_of(days.clone(), vec![]);
+    assert_eq!((state.bad_days, state.observed_days), (2, 5));
+    assert_eq!(state.evidence.map(|evidence| evidence.date), Some(date(2026, 3, 2)));
+    let mut earlier = day(1, DayVerdict::PeakBad, false);
+    earlier.date = date(2026, 2, 27);
+    days.push(earlier);
+    assert_eq!(state_of(days, vec![]).bad_days, 2);
+}
+
+#[test]
+fn the_buildings_own_row_stands_for_it_and_agents_and_subnets_do_not() {
+    let whole = day(5, DayVerdict::PeakBad, true);
+    let mut agent = day(5, DayVerdict::AllDayBad, false);
+    agent.scope = Scope::Agent(AgentId::from_u128(1), LinkKind::Wifi);
+    let mut part = day(4, DayVerdict::AllDayBad, false);
+    part.scope = Scope::Subnet(SubnetId::from_u128(1), LinkKind::Wifi);
+    let state = state_of(vec![part, whole, agent], vec![]);
+    assert_eq!(state.standing, Standing::Lately);
+    let bad: Vec<_> = state.strip.iter().filter(|mark| mark.shape == DayShape::PeakBad).collect();
+    assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0].note, "hidden by the daily average");
+    assert!(state.strip.iter().all(|mark| mark.shape != DayShape::AllDayBad));
+}
+
+#[test]
+fn the_strip_tells_closed_from_unknown_and_coverage_is_the_buildings_own() {
+    let mut closed = day(1, DayVerdict::Missing, false);
+    (closed.expected, closed.valid) = (0, 0);
+    let mut part = day(5, DayVerdict::Good, false);
+    part.scope = Scope::Subnet(SubnetId::from_u128(1), LinkKind::Wired);
+    part.valid = 0;
+    let state = state_of(vec![closed, day(5, DayVerdict::Good, false), part], vec![]);
+    assert_eq!(state.strip.len(), 14);
+    let shape = |day| {
+        let mark = state.strip.iter().find(|mark| mark.date == date(2026, 3, day));
+        mark.expect("a mark").shape
+    };
+    assert_eq!(shape(1), DayShape::Closed);
+    assert_eq!(shape(5), DayShape::Good);
+    assert_eq!(shape(6), DayShape::Unknown);
+    assert_eq!(state.strip.last().map(|mark| mark.date), Some(date(2026, 3, 6)));
+    assert_eq!(state.coverage, Some(0.5));
+}

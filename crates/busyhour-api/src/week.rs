@@ -1,0 +1,295 @@
+//! A building's slots folded into its local time: the hour × weekday map and one day.
+
+use std::collections::HashMap;
+
+use busyhour_chart::{CELLS, MapCell, Percentiles, Quarter};
+use busyhour_model::{
+    AgentId, Building, BuildingId, Histogram, LimitTable, LinkKind, LocalDay, PathId,
+    RequirementProfile, SLOT_MICROS, Slot, SlotStart, SubnetId, UtcMicros, limits_in_force,
+    local_day_span,
+};
+use busyhour_store::{PathRow, StoreError, Telemetry};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::Services;
+use crate::state::add_days;
+
+/// Days that the map folds: four weeks.
+pub(crate) const MAP_DAYS: i64 = 28;
+/// Paths that are folded for one building; the page says how many more there are.
+const MAX_PATHS: usize = 256;
+/// Paths read at once, so that no more than some 16 MiB of slots are in memory.
+const PATHS_AT_ONCE: usize = 16;
+/// Slots read at once of each path: a week.
+const SLOTS_AT_ONCE: i64 = 7 * 96;
+/// The longest local day: 25 hours, and one in reserve.
+const MAX_DAY_SLOTS: i64 = 26 * 4;
+
+/// What part of a building is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) building: BuildingId,
+    pub(crate) subnet: Option<SubnetId>,
+    pub(crate) link: Option<LinkKind>,
+}
+
+/// When an agent was in the part: half open.
+type Stays = Vec<(UtcMicros, Option<UtcMicros>)>;
+
+/// The judged paths of a part of a building, with the times their agents were in it.
+pub(crate) struct Members {
+    paths: Vec<PathRow>,
+    stays: HashMap<AgentId, Stays>,
+    /// Paths that were left out because there are too many.
+    pub(crate) left_out: usize,
+}
+
+impl Members {
+    /// Finds them. Paths that are not judged are not among them: they have no bad windows, and
+    /// would make the rest look better.
+    pub(crate) fn find(services: &Services, part: Part) -> Result<Self, StoreError> {
+        let mut placements = services.control.placements()?;
+        placements.sort_by_key(|placement| (placement.agent, placement.from));
+        let mut stays: HashMap<AgentId, Stays> = HashMap::new();
+        let mut previous = None;
+        for placement in &placements {
+            // An agent's first placement holds for all time before it.
+            let first = previous.replace(placement.agent) != Some(placement.agent);
+            let from = if first { UtcMicros(i64::MIN) } else { placement.from };
+            let inside = placement.building == part.building
+                && part.subnet.is_none_or(|subnet| placement.subnet == subnet);
+            if inside {
+                stays.entry(placement.agent).or_default().push((from, placement.until));
+            }
+        }
+        let mut paths = services.telemetry.paths(None)?;
+        paths.retain(|path| {
+            stays.contains_key(&path.agent)
+                && path.requirement != RequirementProfile::None
+                && part.link.is_none_or(|link| path.key.link.kind() == link)
+        });
+        let left_out = paths.len().saturating_sub(MAX_PATHS);
+        paths.truncate(MAX_PATHS);
+        Ok(Self { paths, stays, left_out })
+    }
+
+    /// The limits that all of them are judged by at `at`; `None` when they differ.
+    pub(crate) fn limits(&self, at: UtcMicros) -> Option<&'static LimitTable> {
+        let first = self.paths.first()?.requirement;
+        let same = self.paths.iter().all(|path| path.requirement == first);
+        same.then(|| limits_in_force(first, at)).flatten()
+    }
+
+    fn stayed(&self, agent: AgentId, at: UtcMicros) -> bool {
+        let held = |&(from, until): &(UtcMicros, Option<UtcMicros>)| {
+            from <= at && until.is_none_or(|until| at < until)
+        };
+        self.stays.get(&agent).is_some_and(|stays| stays.iter().any(held))
+    }
+
+    /// Gives every slot in `from..until` whose agent was there, in bounded portions.
+    fn each_slot(
+        &self,
+        telemetry: &dyn Telemetry,
+        from: SlotStart,
+        until: SlotStart,
+        mut take: impl FnMut(&PathRow, &Slot),
+    ) -> Result<(), StoreError> {
+        for paths in self.paths.chunks(PATHS_AT_ONCE) {
+            let ids: Vec<PathId> = paths.iter().map(|path| path.id).collect();
+            let rows: HashMap<PathId, &PathRow> =
+                paths.iter().map(|path| (path.id, path)).collect();
+            let mut start = from;
+            while start < until {
+                let end = start.offset(SLOTS_AT_ONCE).min(until);
+                for (id, slot) in telemetry.slots(&ids, start, end)? {
+                    let Some(path) = rows.get(&id) else { continue };
+                    if self.stayed(path.agent, slot.start.start()) {
+                        take(path, &slot);
+                    }
+                }
+                start = end;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The hour of the local week (0..168) that each slot in `from..until` lies in.
+fn hours_of_week(from: SlotStart, until: SlotStart, zone: &TimeZone) -> Vec<usize> {
+    let hour = |n| {
+        let local = LocalDay::of(SlotStart::from_number(n), zone);
+        let weekday = usize::try_from(local.date.weekday().to_monday_zero_offset()).unwrap_or(0);
+        weekday * 24 + usize::from(local.minute) / 60
+    };
+    (from.number()..until.number()).map(hour).collect()
+}
+
+/// Folds the four weeks that end with `last` into the local hours of the week. From its first slot
+/// on a path is expected in every quarter-hour, so that silence is missing and not good.
+pub(crate) fn week_map(
+    services: &Services,
+    members: &Members,
+    zone: &TimeZone,
+    last: Date,
+) -> Result<[MapCell; CELLS], StoreError> {
+    let mut cells = [MapCell::default(); CELLS];
+    let first = local_day_span(add_days(last, 1 - MAP_DAYS), zone);
+    let Some(((begin, _), (_, end))) = first.zip(local_day_span(last, zone)) else {
+        return Ok(cells);
+    };
+    let from = SlotStart::containing(begin);
+    let until = SlotStart::containing(end.min((services.clock)()));
+    let hours = hours_of_week(from, until, zone);
+    let index = |slot: SlotStart| usize::try_from(slot.number() - from.number()).ok();
+    let mut first_seen: HashMap<PathId, (SlotStart, u32, AgentId)> = HashMap::new();
+    members.each_slot(services.telemetry.as_ref(), from, until, |path, slot| {
+        let Some(&hour) = index(slot.start).and_then(|at| hours.get(at)) else { return };
+        cells[hour].valid = cells[hour].valid.saturating_add(slot.valid);
+        cells[hour].bad = cells[hour].bad.saturating_add(slot.bad);
+        let seen = (slot.start, path.windows_per_slot, path.agent);
+        let earliest = first_seen.entry(path.id).or_insert(seen);
+        earliest.0 = earliest.0.min(slot.start);
+    })?;
+    for (start, windows_per_slot, agent) in first_seen.into_values() {
+        for number in start.number()..until.number() {
+            let slot = SlotStart::from_number(number);
+            let Some(&hour) = index(slot).and_then(|at| hours.get(at)) else { continue };
+            if members.stayed(agent, slot.start()) {
+                cells[hour].expected = cells[hour].expected.saturating_add(windows_per_slot);
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// One local day of a part of a building.
+pub(crate) struct Day {
+    /// The first moment, for the limits in force.
+    pub(crate) begin: UtcMicros,
+    /// Each quarter-hour in the order they passed, all paths merged; `None` where nothing counts.
+    pub(crate) slots: Vec<(SlotStart, LocalDay, Option<Slot>)>,
+    /// Everything merged: what the plain daily average is made from.
+    pub(crate) whole: Option<Slot>,
+    /// The day of each agent on each link.
+    pub(crate) agents: HashMap<(AgentId, LinkKind), Slot>,
+}
+
+/// Reads a day and merges its paths.
+pub(crate) fn read_day(
+    services: &Services,
+    members: &Members,
+    zone: &TimeZone,
+    date: Date,
+) -> Result<Day, StoreError> {
+    let (begin, end) = local_day_span(date, zone).unwrap_or((UtcMicros(0), UtcMicros(0)));
+    let from = SlotStart::containing(begin);
+    let count = (end.since(begin) / SLOT_MICROS).clamp(0, MAX_DAY_SLOTS);
+    let mut merged: HashMap<SlotStart, Slot> = HashMap::new();
+    let mut agents: HashMap<(AgentId, LinkKind), Slot> = HashMap::new();
+    let mut whole: Option<Slot> = None;
+    let telemetry = services.telemetry.as_ref();
+    members.each_slot(telemetry, from, from.offset(count), |path, slot| {
+        if slot.valid == 0 {
+            return;
+        }
+        let empty = || Slot::new(slot.start, slot.limits);
+        merged.entry(slot.start).or_insert_with(empty).merge(slot);
+        let link = (path.agent, path.key.link.kind());
+        agents.entry(link).or_insert_with(empty).merge(slot);
+        whole.get_or_insert_with(empty).merge(slot);
+    })?;
+    let slots = (0..count)
+        .map(|n| from.offset(n))
+        .map(|start| (start, LocalDay::of(start, zone), merged.remove(&start)))
+        .collect();
+    Ok(Day { begin, slots, whole, agents })
+}
+
+/// What a curve shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Loss,
+    RoundTrip,
+    Jitter,
+}
+
+impl Measure {
+    pub(crate) const ALL: [Self; 3] = [Self::Loss, Self::RoundTrip, Self::Jitter];
+
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Loss => "Packet loss of windows",
+            Self::RoundTrip => "Round-trip time of packets",
+            Self::Jitter => "Jitter of windows",
+        }
+    }
+
+    pub(crate) const fn unit(self) -> busyhour_chart::Unit {
+        match self {
+            Self::Loss => busyhour_chart::Unit::Percent,
+            Self::RoundTrip | Self::Jitter => busyhour_chart::Unit::Milliseconds,
+        }
+    }
+
+    /// Parts per million to percent, microseconds to milliseconds.
+    const fn divisor(self) -> f64 {
+        match self {
+            Self::Loss => 10_000.0,
+            Self::RoundTrip | Self::Jitter => 1_000.0,
+        }
+    }
+
+    const fn of(self, slot: &Slot) -> &Histogram {
+        match self {
+            Self::Loss => &slot.loss_ppm,
+            Self::RoundTrip => &slot.rtt_us,
+            Self::Jitter => &slot.jitter_us,
+        }
+    }
+
+    pub(crate) fn limit(self, table: &LimitTable) -> f64 {
+        let limit = match self {
+            Self::Loss => table.loss_ppm,
+            Self::RoundTrip => table.rtt_us,
+            Self::Jitter => table.jitter_us,
+        };
+        f64::from(limit) / self.divisor()
+    }
+
+    /// The plain average: all lost over all sent, or the mean.
+    pub(crate) fn average(self, slot: &Slot) -> Option<f64> {
+        match self {
+            Self::Loss => slot.loss_ratio().map(|ratio| ratio * 100.0),
+            Self::RoundTrip | Self::Jitter => {
+                self.of(slot).mean().map(|mean| mean / self.divisor())
+            }
+        }
+    }
+
+    pub(crate) fn percentiles(self, slot: &Slot) -> Option<Percentiles> {
+        let histogram = self.of(slot);
+        let quantile = |q| histogram.quantile(q).map(|value| f64::from(value) / self.divisor());
+        Some(Percentiles { p50: quantile(0.5)?, p90: quantile(0.9)?, p99: quantile(0.99)? })
+    }
+}
+
+/// The quarters of a curve. `bad` are local minutes at which quarters of bad hours begin; what
+/// begins after `now` is still to come.
+pub(crate) fn quarters(
+    day: &Day,
+    building: &Building,
+    (bad, now): (&[u16], UtcMicros),
+    measure: Measure,
+) -> Vec<Quarter> {
+    let hours = building.business_hours.as_ref();
+    let quarter = |(start, local, slot): &(SlotStart, LocalDay, Option<Slot>)| Quarter {
+        minute: local.minute,
+        percentiles: slot.as_ref().and_then(|slot| measure.percentiles(slot)),
+        business: hours.is_some_and(|hours| hours.contains(local.date.weekday(), local.minute)),
+        bad: bad.contains(&local.minute),
+        passed: start.start() < now,
+    };
+    day.slots.iter().map(quarter).collect()
+}

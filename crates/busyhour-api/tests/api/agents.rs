@@ -1,0 +1,81 @@
+//! Letting agents in.
+
+use axum::http::StatusCode;
+use busyhour_model::AgentId;
+use busyhour_store::Binding;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{Bed, MASKED};
+
+#[tokio::test]
+async fn the_secret_is_told_once_and_only_its_digest_is_kept() {
+    let bed = Bed::full();
+    let answer =
+        bed.post("/api/v1/agents", &json!({ "name": "berlin-2", "building": MASKED })).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    let answer = answer.json();
+    let line = answer["secret_line"].as_str().expect("a secret");
+    let (id, secret) = line.split_once('.').expect("an id and a secret");
+    assert_eq!(answer["id"], id);
+    assert_eq!(secret.len(), 64);
+    let id: AgentId = id.parse().expect("an id");
+    let (digest, simulated) = bed.control.agent_secret(id).expect("a read").expect("the agent");
+    let expected: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    assert_eq!((digest, simulated), (expected, false));
+    let listed = bed.get("/api/v1/agents").await.body;
+    assert!(listed.contains("berlin-2") && !listed.contains(secret));
+
+    let again = bed.post("/api/v1/agents", &json!({ "name": "berlin-3" })).await.json();
+    assert_ne!(again["secret_line"], answer["secret_line"]);
+}
+
+#[tokio::test]
+async fn an_agent_is_bound_as_asked() {
+    let bed = Bed::full();
+    let prefix = "10.1.1.0/24".parse().expect("a prefix");
+    let bound = Binding::Subnet { prefix, egress: None };
+    for (name, body, binding) in [
+        ("a", json!({ "name": "a", "subnet": "10.1.1.0/24", "simulated": true }), bound),
+        ("b", json!({ "name": "b", "subnet": "10.1.1.7/24" }), bound),
+        ("c", json!({ "name": "c", "building": MASKED }), bound),
+        ("d", json!({ "name": "d", "building": MASKED, "subnet": "10.1.1.0/24" }), bound),
+        ("e", json!({ "name": "e" }), Binding::Address),
+    ] {
+        let answer = bed.post("/api/v1/agents", &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+        let agents = bed.control.agents().expect("agents");
+        let agent = agents.iter().find(|agent| agent.name == name).expect("the agent");
+        assert_eq!((agent.binding, agent.simulated), (binding, name == "a"));
+    }
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_with_a_sentence() {
+    let bed = Bed::full();
+    let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+    for (body, status, sentence) in [
+        (json!({ "name": "berlin-1" }), StatusCode::CONFLICT, "already"),
+        (json!({ "name": "  " }), unprocessable, "1 to 128 bytes"),
+        (json!({ "name": "a\nb" }), unprocessable, "control characters"),
+        (json!({ "name": "x", "building": "Nowhere" }), unprocessable, "Nowhere"),
+        (json!({ "name": "x", "subnet": "10.9.9.0/24" }), unprocessable, "10.9.9.0/24"),
+        (json!({ "name": "x", "subnet": "ten" }), StatusCode::BAD_REQUEST, "subnet"),
+        (json!({ "name": "x", "sbunet": "10.1.1.0/24" }), unprocessable, "sbunet"),
+    ] {
+        let detail = bed.post("/api/v1/agents", &body).await.problem(status);
+        assert!(detail.contains(sentence), "{detail}");
+    }
+    assert_eq!(bed.control.agents().expect("agents").len(), 2);
+}
+
+#[tokio::test]
+async fn agents_are_listed_with_where_they_are() {
+    let bed = Bed::full();
+    let agents = bed.items("/api/v1/agents").await;
+    assert_eq!(agents[0]["name"], "berlin-1");
+    assert_eq!(agents[0]["building"], MASKED);
+    assert_eq!(agents[0]["subnet"], "10.1.1.0/24");
+    assert_eq!(agents[0]["simulated"], true);
+    assert!(agents[0]["last_seen_utc"].is_null());
+}

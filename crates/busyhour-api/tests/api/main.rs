@@ -1,0 +1,8 @@
+//! The API and the page at their boundary: requests in, answers out, on a real store.
+
+mod access;
+mod agents;
+mod import;
+mod page;
+mod support;
+mod telemetry;

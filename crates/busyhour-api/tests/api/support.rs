@@ -1,0 +1,360 @@
+//! A store with a few buildings and two days of windows, and a client without a network.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode};
+use busyhour_api::{Figure, Services, StatusSource, router};
+use busyhour_model::{
+    AddressFamily, AgentId, BlockNo, BootId, BootMicros, Breach, BuildingId, BurstLoss, Context,
+    DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, FileBuilding, FileSubnet,
+    Histogram, Incident, IncidentId, IncidentState, Jitter, Link, LinkKind, NetworkColumns,
+    PacketCounts, PathKey, ProfileName, RequirementProfile, Schedule, ScheduleRevision, Scope,
+    Stamp, TargetName, TimestampMethod, TrafficClass, Transport, UtcMicros, Window, WindowParts,
+    WorstHour, limits_in_force,
+};
+use busyhour_store::{
+    Binding, BlockRows, Control, JudgeWrite, JudgedWindow, NewAgent, Retention, Telemetry,
+};
+use jiff::civil::{Date, date};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+/// Friday, 17:00 in Berlin.
+pub(crate) const NOW: UtcMicros = UtcMicros::from_secs(1_772_812_800);
+/// Monday, 00:00 in Berlin: the windows begin here and last two days.
+pub(crate) const MONDAY: UtcMicros = UtcMicros::from_secs(1_772_406_000);
+pub(crate) const HOSTILE: &str = "<script>alert('x')</script>";
+pub(crate) const MASKED: &str = "Berlin HQ";
+
+pub(crate) struct Bed {
+    pub(crate) control: Arc<dyn Control>,
+    pub(crate) router: Router,
+    /// Deleted with the bed.
+    _directory: tempfile::TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+struct Quiet;
+
+impl StatusSource for Quiet {
+    fn figures(&self) -> Vec<Figure> {
+        vec![Figure { name: "judge_lag_s".to_owned(), value: 7, help: "how late the judge is" }]
+    }
+}
+
+impl Bed {
+    /// A store with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self::with(|_, _| {})
+    }
+
+    /// Three buildings: one masked (with two days of windows from a simulated agent), one always
+    /// bad, and one with a hostile name and nothing known.
+    pub(crate) fn full() -> Self {
+        Self::with(|telemetry, control| {
+            let hours = "Mo-Fr 08:00-18:00";
+            let buildings = [
+                file_building("Always Bad", "10.2.1.0/24", "Asia/Tokyo", hours),
+                file_building(MASKED, "10.1.1.0/24", "Europe/Berlin", hours),
+                file_building(HOSTILE, "10.3.1.0/24", "America/New_York", hours),
+            ];
+            control.import_buildings(&buildings, MONDAY).expect("import");
+            for (n, name, prefix, simulated) in
+                [(1, "berlin-1", "10.1.1.0/24", true), (2, "tokyo-1", "10.2.1.0/24", false)]
+            {
+                control.add_agent(&new_agent(n, name, prefix, simulated)).expect("add agent");
+            }
+            let of = |name: &str| building_id(control, name);
+            let days = (2..=6).flat_map(|day| {
+                let date = date(2026, 3, day);
+                [day_summary(of(MASKED), date, true), day_summary(of("Always Bad"), date, false)]
+            });
+            let write = JudgeWrite {
+                days: days.collect(),
+                incidents: vec![
+                    incident(1, of(MASKED), true),
+                    incident(2, of("Always Bad"), false),
+                ],
+                tell: Vec::new(),
+            };
+            control.write_judgement(&write, NOW).expect("write judgement");
+            append_two_days(telemetry, AgentId::from_u128(1));
+        })
+    }
+
+    fn with(fill: impl FnOnce(&dyn Telemetry, &dyn Control)) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let retention = Retention { windows_days: 100, slots_days: 400, others_days: 100 };
+        let (telemetry, control) =
+            busyhour_store::open(directory.path(), retention).expect("open the store");
+        fill(&telemetry, &control);
+        let control: Arc<dyn Control> = Arc::new(control);
+        let services = Services {
+            telemetry: Arc::new(telemetry),
+            control: Arc::clone(&control),
+            status: Arc::new(Quiet),
+            clock: Arc::new(|| NOW),
+        };
+        Self { control, router: router(services), _directory: directory }
+    }
+
+    pub(crate) fn building(&self, name: &str) -> BuildingId {
+        building_id(self.control.as_ref(), name)
+    }
+
+    pub(crate) async fn get(&self, address: &str) -> Answer {
+        self.send(Request::get(address).header("host", "localhost:8080"), Body::empty()).await
+    }
+
+    /// The items of a list.
+    pub(crate) async fn items(&self, address: &str) -> Vec<Value> {
+        let answer = self.get(address).await;
+        assert_eq!(answer.status, StatusCode::OK, "{address}: {}", answer.body);
+        let value = answer.json();
+        assert_eq!(value["schema_version"], 1);
+        value["items"].as_array().expect("a list").clone()
+    }
+
+    pub(crate) async fn post(&self, address: &str, body: &Value) -> Answer {
+        let request = Request::post(address)
+            .header("host", "127.0.0.1:8080")
+            .header("content-type", "application/json");
+        self.send(request, Body::from(body.to_string())).await
+    }
+
+    /// Sends from a loopback peer.
+    pub(crate) async fn send(&self, request: axum::http::request::Builder, body: Body) -> Answer {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        self.send_from(Some(peer), request, body).await
+    }
+
+    pub(crate) async fn send_from(
+        &self,
+        peer: Option<SocketAddr>,
+        request: axum::http::request::Builder,
+        body: Body,
+    ) -> Answer {
+        let mut request = request.body(body).expect("a request");
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 64 << 20).await.expect("a body");
+        let body = String::from_utf8(body.to_vec()).expect("text");
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// Checks that it is a problem with this status, and gives what it says.
+    pub(crate) fn problem(&self, status: StatusCode) -> String {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let value = self.json();
+        assert_eq!(value["status"], status.as_u16());
+        value["detail"].as_str().expect("a detail").to_owned()
+    }
+}
+
+fn building_id(control: &dyn Control, name: &str) -> BuildingId {
+    let buildings = control.buildings().expect("buildings");
+    buildings.iter().find(|building| building.name == name).expect("the building").id
+}
+
+fn file_building(name: &str, prefix: &str, zone: &str, hours: &str) -> FileBuilding {
+    let columns = NetworkColumns {
+        network_name: format!("{name} floor 1"),
+        ownership_type: String::new(),
+        building_type: String::new(),
+        building_office_type: String::new(),
+        city: "City".to_owned(),
+        zip_code: String::new(),
+        country: "XX".to_owned(),
+        state: String::new(),
+        region: "R".to_owned(),
+        inside_corp: true,
+        express_route: false,
+        vpn: false,
+    };
+    FileBuilding {
+        name: name.to_owned(),
+        city: "City".to_owned(),
+        country: "XX".to_owned(),
+        region: "R".to_owned(),
+        time_zone: Some(zone.to_owned()),
+        business_hours: Some(hours.parse().expect("hours")),
+        subnets: vec![FileSubnet {
+            prefix: prefix.parse().expect("a prefix"),
+            egress: None,
+            columns,
+        }],
+    }
+}
+
+fn new_agent(n: u128, name: &str, prefix: &str, simulated: bool) -> NewAgent {
+    NewAgent {
+        id: AgentId::from_u128(n),
+        name: name.to_owned(),
+        secret_sha256: [0; 32],
+        simulated,
+        binding: Binding::Subnet { prefix: prefix.parse().expect("a prefix"), egress: None },
+        added: MONDAY,
+    }
+}
+
+fn worst_hour(masked: bool) -> WorstHour {
+    WorstHour {
+        start_minute: 600,
+        valid: 60,
+        bad: if masked { 30 } else { 60 },
+        dominant: Some(Breach::Loss),
+        loss_ppm: 20_000,
+        loss_ppm_p90: 24_000,
+        rtt_us_p90: 40_000,
+        jitter_us_p90: 4_000,
+    }
+}
+
+fn average(masked: bool) -> DailyAverage {
+    let loss_ppm = if masked { 3_000 } else { 50_000 };
+    DailyAverage { loss_ppm, rtt_us: 30_000, jitter_us: 2_000, passes: masked }
+}
+
+fn day_summary(building: BuildingId, date: Date, masked: bool) -> DaySummary {
+    DaySummary {
+        scope: Scope::Building(building),
+        building,
+        date,
+        verdict: if masked { DayVerdict::PeakBad } else { DayVerdict::AllDayBad },
+        expected: 600,
+        valid: 590,
+        bad: 60,
+        worst_hour: Some(worst_hour(masked)),
+        bad_quarters: (40..48).map(|quarter| quarter * 15).collect(),
+        average: Some(average(masked)),
+        masked,
+        masking_factor: masked.then_some(8.0),
+    }
+}
+
+fn incident(n: u128, building: BuildingId, masked: bool) -> Incident {
+    Incident {
+        id: IncidentId::from_u128(n),
+        scope: Scope::Building(building),
+        building,
+        subnet: None,
+        link: None,
+        state: IncidentState::Open,
+        opened: NOW,
+        closed: None,
+        first_bad: date(2026, 3, 2),
+        last_bad: date(2026, 3, 3),
+        from_minute: 600,
+        until_minute: 720,
+        bad_days: 5,
+        observed_days: 5,
+        worst_hour: Some(worst_hour(masked)),
+        average: Some(average(masked)),
+        masked,
+        masking_factor: masked.then_some(8.0),
+        sentence: format!("Calls in building {n} break up & crackle from 10:00 to 12:00."),
+        simulated: masked,
+    }
+}
+
+/// Two local days at one window a minute; from 10:00 to 12:00 every second window loses 30 of 750.
+fn append_two_days(telemetry: &dyn Telemetry, agent: AgentId) {
+    let schedule = Schedule { revision: ScheduleRevision(1), period_us: 60_000_000 };
+    for hour in 0..48u64 {
+        let windows = (0..60u64).map(|minute| {
+            let at = MONDAY.plus(Duration::from_secs(hour * 3_600 + minute * 60));
+            let lossy = (10..12).contains(&(hour % 24)) && minute % 2 == 0;
+            judged(at, if lossy { 30 } else { 0 })
+        });
+        let rows = BlockRows {
+            agent,
+            epoch: Epoch(1),
+            block: BlockNo(hour + 1),
+            received: NOW,
+            schedules: vec![schedule],
+            windows: windows.collect(),
+            others: Vec::new(),
+            quarantined: Vec::new(),
+        };
+        telemetry.append(&[rows]).expect("append");
+    }
+}
+
+fn judged(at: UtcMicros, lost: u32) -> JudgedWindow {
+    let requirement = RequirementProfile::ClientToMicrosoftEdge;
+    let table = limits_in_force(requirement, at).expect("a table");
+    let window = window(lost);
+    JudgedWindow {
+        placed: at,
+        stamp: Stamp::new(at, BootMicros(1), BootId::from_u128(1), 15_000_000).expect("a stamp"),
+        schedule: ScheduleRevision(1),
+        context: Context::default(),
+        verdict: table.judge(&window),
+        window,
+        requirement,
+        limits: table.version,
+    }
+}
+
+fn window(lost: u32) -> Window {
+    let mut rtt = Histogram::new();
+    rtt.record_n(20_000, u64::from(700 - lost));
+    rtt.record_n(35_000, 50);
+    let dscp = Dscp::new(46).expect("a code point");
+    Window::new(WindowParts {
+        path: PathKey {
+            link: Link::new(LinkKind::Wired, "eth0").expect("a link"),
+            family: AddressFamily::Ipv4,
+            target: TargetName::new("reflector:862").expect("a target"),
+            class: TrafficClass::Audio,
+            profile: ProfileName::new("audio-50").expect("a profile"),
+            transport: Transport::Udp,
+        },
+        counts: PacketCounts::new(750, 750, [lost, 0, 0], 0, 0).expect("counts"),
+        burst: Some(BurstLoss::new(0, 10).expect("a burst")),
+        rtt,
+        rtt_median_us: Some(20_000),
+        up_variation: Histogram::new(),
+        down_variation: Histogram::new(),
+        up_jitter: Some(Jitter { mean_us: 1_500, max_us: 3_000 }),
+        down_jitter: None,
+        dscp: DscpSeen {
+            sent: dscp,
+            up: Some(dscp),
+            down: Some(dscp),
+            up_changed: 0,
+            down_changed: 0,
+        },
+        sent_by: TimestampMethod::Kernel,
+        received_by: TimestampMethod::Kernel,
+        source_port: 50_000,
+        clock_step_samples: 0,
+        receive_queue_drops: 0,
+        send_lateness_max_us: 10,
+    })
+    .expect("a window")
+}
