@@ -1,0 +1,132 @@
+//! A set of local quarter-hours of the day.
+
+/// Quarter-hours in a day by the clock on the wall.
+const A_DAY: u32 = 96;
+/// Hours overlap when they come within three quarter-hours of each other (±45 min).
+const DILATION: u32 = 3;
+
+/// A set of the 96 quarter-hours that a clock on the wall shows in a day. A doubled hour (clocks
+/// set back) is one hour here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Quarters(u128);
+
+impl Quarters {
+    pub(crate) fn from_minutes(minutes: &[u16]) -> Self {
+        Self(minutes.iter().fold(0, |bits, &minute| bits | Self::bit(minute)))
+    }
+
+    /// Those from `from` to `until`, in minutes of the day, half open.
+    pub(crate) fn between(from: u16, until: u16) -> Self {
+        let mut set = Self::default();
+        for quarter in from / 15..until.div_ceil(15).min(A_DAY as u16) {
+            set.insert(quarter * 15);
+        }
+        set
+    }
+
+    /// Those that hold for at least `needed` of `sets`.
+    pub(crate) fn in_at_least(sets: &[Self], needed: usize) -> Self {
+        let held = |quarter: &u32| sets.iter().filter(|s| s.0 >> quarter & 1 == 1).count();
+        let bits = (0..A_DAY)
+            .filter(|quarter| needed > 0 && held(quarter) >= needed)
+            .fold(0, |bits, quarter| bits | 1 << quarter);
+        Self(bits)
+    }
+
+    pub(crate) fn insert(&mut self, minute: u16) {
+        self.0 |= Self::bit(minute);
+    }
+
+    /// With 45 minutes more at either side of each.
+    pub(crate) fn dilated(self) -> Self {
+        let grown = (1..=DILATION).fold(self.0, |bits, by| bits | self.0 << by | self.0 >> by);
+        Self(grown & ((1 << A_DAY) - 1))
+    }
+
+    /// True when both come within 45 minutes of each other.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.dilated().0 & other.0 != 0
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the stretches that come near any of `other`.
+    pub(crate) fn away_from(self, other: Self) -> Self {
+        let away = self.stretches().into_iter().filter(|stretch| !stretch.overlaps(other));
+        away.fold(Self::default(), Self::or)
+    }
+
+    /// The beginnings, in minutes of the day, ascending.
+    pub(crate) fn minutes(self) -> Vec<u16> {
+        (0..A_DAY as u16).filter(|q| self.0 >> q & 1 == 1).map(|q| q * 15).collect()
+    }
+
+    /// The stretch with the most quarter-hours (the earliest of equals), as minutes of the day, half
+    /// open.
+    pub(crate) fn longest_stretch(self) -> Option<(u16, u16)> {
+        // Of equals `max_by_key` takes the last.
+        let longest =
+            self.stretches().into_iter().rev().max_by_key(|stretch| stretch.0.count_ones())?;
+        let minutes = longest.minutes();
+        Some((*minutes.first()?, minutes.last()? + 15))
+    }
+
+    /// Its parts in order; what comes within 45 minutes of each other is one part.
+    fn stretches(self) -> Vec<Self> {
+        let mut stretches: Vec<Self> = Vec::new();
+        for minute in self.minutes() {
+            let quarter = Self(Self::bit(minute));
+            match stretches.last_mut() {
+                Some(last) if last.overlaps(quarter) => *last = last.or(quarter),
+                _ => stretches.push(quarter),
+            }
+        }
+        stretches
+    }
+
+    fn bit(minute: u16) -> u128 {
+        1 << u32::from(minute / 15).min(A_DAY - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_overlap_within_three_quarters() {
+        let ten = Quarters::between(600, 660);
+        assert!(ten.overlaps(Quarters::between(690, 720)));
+        assert!(!ten.overlaps(Quarters::between(705, 720)));
+        assert!(Quarters::between(0, 15).dilated().and(Quarters::between(1425, 1440)).is_empty());
+        assert_eq!(Quarters::between(1380, 1440).dilated().minutes().last(), Some(&1425));
+    }
+
+    #[test]
+    fn the_longest_stretch_bridges_small_holes() {
+        let set = Quarters::from_minutes(&[480, 600, 615, 660, 840]);
+        assert_eq!(set.longest_stretch(), Some((600, 675)));
+        let rest = set.away_from(Quarters::between(690, 720));
+        assert_eq!(rest, Quarters::from_minutes(&[480, 840]));
+        assert_eq!(rest.longest_stretch(), Some((480, 495)));
+        assert_eq!(Quarters::default().longest_stretch(), None);
+    }
+
+    #[test]
+    fn a_quarter_counts_when_enough_sets_hold_it() {
+        let sets = [Quarters::between(600, 660), Quarters::between(615, 675)];
+        assert_eq!(Quarters::in_at_least(&sets, 2), Quarters::between(615, 660));
+        assert_eq!(Quarters::in_at_least(&sets, 1), Quarters::between(600, 675));
+        assert!(Quarters::in_at_least(&sets, 0).is_empty());
+    }
+}

@@ -1,0 +1,251 @@
+//! The verdict on one path's day.
+
+use busyhour_detect::{TargetFaults, judge_day};
+use busyhour_model::{Breach, DayVerdict, PathId, RequirementProfile, Scope, UtcMicros};
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+
+use crate::support::{
+    FINE, LATER, Quarter, bad, frame, judged, judged_path, local_day, of, path, path_days, tuesday,
+    zone,
+};
+
+/// The quarter-hours from 10:00 hold so many bad windows each.
+fn ten_o_clock(counts: [u32; 4]) -> DayVerdict {
+    let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+        let at = usize::from(minute.wrapping_sub(600)) / 15;
+        Some(bad(counts.get(at).copied().unwrap_or(0)))
+    });
+    judged_path(slots).verdict
+}
+
+#[test]
+fn an_hour_is_bad_with_enough_bad_windows_spread_over_it() {
+    for (counts, verdict) in [
+        ([0, 0, 0, 0], DayVerdict::Good),
+        ([2, 1, 1, 1], DayVerdict::Good),
+        ([2, 2, 1, 1], DayVerdict::PeakBad),
+        ([0, 3, 3, 0], DayVerdict::PeakBad),
+        ([0, 15, 0, 0], DayVerdict::Good),
+        ([0, 15, 1, 0], DayVerdict::PeakBad),
+        ([15, 15, 15, 15], DayVerdict::PeakBad),
+    ] {
+        assert_eq!(ten_o_clock(counts), verdict, "{counts:?}");
+    }
+}
+
+#[test]
+fn with_many_windows_the_share_decides() {
+    // Continuous probing: 60 windows a quarter-hour, so that 5 % are twelve.
+    let verdict = |bad: u32| {
+        let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let bad = if (600..630).contains(&minute) { bad } else { 0 };
+            Some(Quarter { valid: 60, bad, breach: Breach::Jitter })
+        });
+        judged_path(slots).verdict
+    };
+    assert_eq!(verdict(5), DayVerdict::Good);
+    assert_eq!(verdict(6), DayVerdict::PeakBad);
+}
+
+#[test]
+fn a_one_hour_fault_is_found_wherever_it_begins() {
+    for start in (480..=1020u16).step_by(5) {
+        let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let (from, until) = (minute.max(start), (minute + 15).min(start + 60));
+            Some(bad(u32::from(until.saturating_sub(from))))
+        });
+        let day = judged_path(slots);
+        assert_eq!(day.verdict, DayVerdict::PeakBad, "from {start}");
+        let first = start / 15 * 15;
+        let last = (start + 59) / 15 * 15;
+        assert_eq!(day.bad_quarters.first(), Some(&first), "from {start}");
+        assert_eq!(day.bad_quarters.last(), Some(&last), "from {start}");
+    }
+}
+
+#[test]
+fn the_worst_hour_says_what_it_rests_on() {
+    let slots = local_day(tuesday(), &TimeZone::UTC, |minute| match minute {
+        600..660 => Some(bad(15)),
+        660..720 => Some(bad(6)),
+        _ => Some(FINE),
+    });
+    let day = judged_path(slots);
+    let worst = day.worst_hour.unwrap();
+    assert_eq!((worst.start_minute, worst.valid, worst.bad), (600, 60, 60));
+    assert_eq!(worst.dominant, Some(Breach::Loss));
+    assert_eq!((worst.loss_ppm, worst.loss_ppm_p90), (20_000, 20_000));
+    assert_eq!((day.expected, day.valid, day.bad), (600, 600, 84));
+}
+
+#[test]
+fn the_daily_average_hides_a_bad_hour() {
+    let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+        Some(if (600..720).contains(&minute) { bad(15) } else { FINE })
+    });
+    let day = judged_path(slots);
+    let average = day.average.unwrap();
+    // Two of 24 hours lose 2 %.
+    assert_eq!(average.loss_ppm, 1_666);
+    assert_eq!((average.rtt_us, average.jitter_us), (20_000, 2_000));
+    assert!(average.passes && day.masked);
+    let factor = day.masking_factor.unwrap();
+    assert!((factor - 20_000.0 / 1_666.0).abs() < 1e-9, "{factor}");
+}
+
+#[test]
+fn the_factor_is_that_of_the_dominant_limit() {
+    for (breach, factor) in [
+        (Breach::Delay, 150_000.0 / 25_416.0),
+        (Breach::Jitter, 50_000.0 / 4_000.0),
+        (Breach::Burst, 5_333.0 / 222.0),
+    ] {
+        let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let bad = if (600..660).contains(&minute) { 15 } else { 0 };
+            Some(Quarter { valid: 15, bad, breach })
+        });
+        let day = judged_path(slots);
+        assert_eq!(day.worst_hour.unwrap().dominant, Some(breach));
+        let found = day.masking_factor.unwrap();
+        assert!((found / factor - 1.0).abs() < 0.02, "{breach}: {found} against {factor}");
+    }
+}
+
+#[test]
+fn failed_windows_are_bad_and_never_missing() {
+    let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+        let bad = if (600..630).contains(&minute) { 15 } else { 0 };
+        Some(Quarter { valid: 15, bad, breach: Breach::Failed })
+    });
+    let day = judged_path(slots);
+    assert_eq!(day.verdict, DayVerdict::PeakBad);
+    assert_eq!(day.worst_hour.unwrap().dominant, Some(Breach::Failed));
+    // Half an hour of 24 is 2 %: this average does not pass, so nothing is masked.
+    assert!(!day.masked && !day.average.unwrap().passes);
+    assert_eq!(day.masking_factor, None);
+}
+
+#[test]
+fn bad_outside_business_hours_is_good_but_bad_everywhere_is_all_day() {
+    let day = |bad_at: fn(u16) -> bool| {
+        judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {
+            Some(if bad_at(minute) { bad(15) } else { FINE })
+        }))
+    };
+    assert_eq!(day(|minute| minute < 480).verdict, DayVerdict::Good);
+    assert_eq!(day(|_| true).verdict, DayVerdict::AllDayBad);
+    assert!(!day(|_| true).masked);
+    assert_eq!(day(|minute| (480..1080).contains(&minute)).verdict, DayVerdict::PeakBad);
+}
+
+#[test]
+fn all_day_is_also_told_without_off_peak_data() {
+    let day = |until: u16| {
+        judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let business = (480..1080).contains(&minute);
+            business.then(|| if minute < until { bad(15) } else { FINE })
+        }))
+    };
+    assert_eq!(day(1080).verdict, DayVerdict::AllDayBad);
+    assert_eq!(day(720).verdict, DayVerdict::PeakBad);
+}
+
+#[test]
+fn unknown_is_never_good() {
+    let covered = |quarters: u16| {
+        judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {
+            (480..480 + quarters * 15).contains(&minute).then_some(FINE)
+        }))
+    };
+    // Business hours have 40 quarter-hours; 40 % are 16.
+    assert_eq!(covered(0).verdict, DayVerdict::Missing);
+    assert_eq!(covered(15).verdict, DayVerdict::Missing);
+    assert_eq!(covered(16).verdict, DayVerdict::Good);
+    assert_eq!(covered(16).coverage(), Some(0.4));
+    assert_eq!(covered(0).coverage(), Some(0.0));
+}
+
+#[test]
+fn quarter_hours_with_too_few_windows_are_not_used() {
+    // Two of 15 windows are less than a fifth: however bad, they say nothing.
+    let slots = local_day(tuesday(), &TimeZone::UTC, |minute| match minute {
+        600..720 => Some(Quarter { valid: 2, bad: 2, breach: Breach::Loss }),
+        _ => Some(FINE),
+    });
+    assert_eq!(judged_path(slots).verdict, DayVerdict::Good);
+    let slots = local_day(tuesday(), &TimeZone::UTC, |minute| match minute {
+        600..720 => Some(Quarter { valid: 3, bad: 3, breach: Breach::Loss }),
+        _ => Some(FINE),
+    });
+    assert_eq!(judged_path(slots).verdict, DayVerdict::PeakBad);
+}
+
+#[test]
+fn days_off_and_paths_without_limits_are_not_judged() {
+    let saturday = date(2026, 3, 14);
+    let slots = local_day(saturday, &TimeZone::UTC, |_| Some(bad(15)));
+    let paths = [path(1, 1, slots)];
+    let frame = frame(saturday, &TimeZone::UTC, "Mo-Fr 08:00-18:00", LATER);
+    let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+    assert!(summaries.iter().all(|day| day.verdict == DayVerdict::Missing));
+
+    let mut unjudged = path(1, 1, local_day(tuesday(), &TimeZone::UTC, |_| Some(bad(15))));
+    unjudged.requirement = RequirementProfile::None;
+    let summaries = judged(&[unjudged]);
+    assert_eq!(summaries.len(), 1, "no agent, subnet or building is judged by it");
+    assert_eq!(summaries[0].verdict, DayVerdict::Missing);
+}
+
+#[test]
+fn today_counts_what_is_already_bad_and_is_not_good_too_early() {
+    let now = |hour: i64| UtcMicros::from_secs(1_773_100_800 + hour * 3600);
+    let verdict = |hour: i64, bad_from: u16| {
+        let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let observed = i64::from(minute) < hour * 60;
+            observed.then(|| if minute >= bad_from { bad(15) } else { FINE })
+        });
+        let paths = [path(1, 1, slots)];
+        let frame = frame(tuesday(), &TimeZone::UTC, "Mo-Fr 08:00-18:00", now(hour));
+        let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+        of(&summaries, Scope::Path(PathId(1)))
+    };
+    assert_eq!(verdict(9, 1440).verdict, DayVerdict::Missing);
+    assert_eq!(verdict(9, 1440).coverage(), Some(1.0), "of what has elapsed");
+    assert_eq!(verdict(12, 1440).verdict, DayVerdict::Good);
+    assert_eq!(verdict(10, 540).verdict, DayVerdict::PeakBad);
+}
+
+#[test]
+fn days_of_23_and_25_hours_keep_their_local_labels() {
+    let berlin = zone("Europe/Berlin");
+    for day in [date(2026, 3, 29), date(2026, 10, 25), date(2026, 10, 26)] {
+        let slots = local_day(day, &berlin, |minute| {
+            Some(if (600..720).contains(&minute) { bad(15) } else { FINE })
+        });
+        let paths = [path(1, 1, slots)];
+        let frame = frame(day, &berlin, "Mo-Su 08:00-18:00", LATER);
+        let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+        let found = of(&summaries, Scope::Path(PathId(1)));
+        assert_eq!(found.verdict, DayVerdict::PeakBad, "{day}");
+        assert_eq!(found.bad_quarters, (600..720).step_by(15).collect::<Vec<u16>>(), "{day}");
+        assert_eq!((found.expected, found.valid), (600, 600), "{day}");
+        assert_eq!(found.worst_hour.unwrap().start_minute, 600, "{day}");
+    }
+}
+
+#[test]
+fn the_hour_that_comes_twice_is_judged_twice() {
+    // 02:00-03:00 happens twice on 2026-10-25; a night shift works through it.
+    let berlin = zone("Europe/Berlin");
+    let day = date(2026, 10, 25);
+    let slots = local_day(day, &berlin, |minute| {
+        Some(if (120..180).contains(&minute) { bad(15) } else { FINE })
+    });
+    let paths = [path(1, 1, slots)];
+    let frame = frame(day, &berlin, "Mo-Su 00:00-06:00", LATER);
+    let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+    let found = of(&summaries, Scope::Path(PathId(1)));
+    assert_eq!((found.expected, found.bad), (7 * 60, 2 * 60));
+    assert_eq!(found.bad_quarters, [120, 135, 150, 165]);
+}

@@ -1,0 +1,102 @@
+//! What holds for every input.
+
+use busyhour_detect::{TargetFaults, judge_day};
+use busyhour_model::{Breach, DaySummary, DayVerdict, PathId, Scope, Slot};
+use jiff::civil::date;
+use jiff::tz::{Offset, TimeZone};
+use proptest::prelude::*;
+
+use crate::support::{LATER, Quarter, frame, local_day, of, path, path_days, slot, tuesday};
+
+/// Per quarter-hour of the day: windows that count and bad ones, or nothing.
+fn quarters() -> impl Strategy<Value = Vec<Option<(u32, u32)>>> {
+    let quarter = prop_oneof![
+        1 => Just(None),
+        6 => (1u32..=15).prop_map(|valid| Some((valid, 0))),
+        2 => (1u32..=15).prop_flat_map(|valid| (Just(valid), 0..=valid)).prop_map(Some),
+    ];
+    proptest::collection::vec(quarter, 96)
+}
+
+fn slots_of(quarters: &[Option<(u32, u32)>], zone: &TimeZone) -> Vec<Slot> {
+    local_day(tuesday(), zone, |minute| {
+        let (valid, bad) = quarters.get(usize::from(minute) / 15).copied().flatten()?;
+        Some(Quarter { valid, bad, breach: Breach::Loss })
+    })
+}
+
+fn judge_in(zone: &TimeZone, slots: Vec<Slot>) -> DaySummary {
+    let paths = [path(1, 1, slots)];
+    let frame = frame(tuesday(), zone, "Mo-Fr 08:00-18:00", LATER);
+    let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+    of(&summaries, Scope::Path(PathId(1)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_of_slots_is_irrelevant(quarters in quarters(), seed in any::<u64>()) {
+        let slots = slots_of(&quarters, &TimeZone::UTC);
+        let mut shuffled = slots.clone();
+        shuffled.sort_by_key(|slot| (slot.start.number() as u64).wrapping_mul(seed | 1));
+        prop_assert_eq!(judge_in(&TimeZone::UTC, slots), judge_in(&TimeZone::UTC, shuffled));
+    }
+
+    #[test]
+    fn a_zone_shifted_by_whole_hours_judges_the_same_local_day_alike(
+        quarters in quarters(),
+        hours in -12i8..=14,
+    ) {
+        let zone = TimeZone::fixed(Offset::constant(hours));
+        let here = judge_in(&TimeZone::UTC, slots_of(&quarters, &TimeZone::UTC));
+        prop_assert_eq!(judge_in(&zone, slots_of(&quarters, &zone)), here);
+    }
+
+    #[test]
+    fn a_longer_way_within_the_limit_changes_no_verdict(
+        quarters in quarters(),
+        longer_us in 0u32..70_000,
+    ) {
+        let slots = slots_of(&quarters, &TimeZone::UTC);
+        let mut longer = slots.clone();
+        for slot in &mut longer {
+            let packets = slot.rtt_us.count();
+            slot.rtt_us = busyhour_model::Histogram::new();
+            slot.rtt_us.record_n(20_000 + longer_us, packets);
+        }
+        let (before, after) = (judge_in(&TimeZone::UTC, slots), judge_in(&TimeZone::UTC, longer));
+        prop_assert_eq!(before.verdict, after.verdict);
+        prop_assert_eq!(before.bad_quarters, after.bad_quarters);
+        prop_assert_eq!(before.masked, after.masked);
+        prop_assert_eq!(before.masking_factor, after.masking_factor);
+    }
+
+    #[test]
+    fn nothing_unobserved_is_good(quarters in quarters(), keep in 0usize..96) {
+        let mut slots = slots_of(&quarters, &TimeZone::UTC);
+        slots.truncate(keep);
+        let day = judge_in(&TimeZone::UTC, slots);
+        if day.coverage().is_none_or(|coverage| coverage < 0.4) {
+            prop_assert_eq!(day.verdict, DayVerdict::Missing);
+        }
+        prop_assert_eq!(day.verdict.is_bad(), !day.bad_quarters.is_empty());
+        prop_assert!(!day.masked || day.verdict.is_bad());
+    }
+
+    #[test]
+    fn slots_of_other_days_are_ignored(quarters in quarters(), far in 200i64..100_000) {
+        let slots = slots_of(&quarters, &TimeZone::UTC);
+        let alone = judge_in(&TimeZone::UTC, slots.clone());
+        let mut more = slots;
+        let elsewhere = frame_start().offset(far);
+        let bad = Quarter { valid: 15, bad: 15, breach: Breach::Delay };
+        more.extend([slot(elsewhere, bad, 15), slot(frame_start().offset(-far), bad, 15)]);
+        prop_assert_eq!(judge_in(&TimeZone::UTC, more), alone);
+    }
+}
+
+fn frame_start() -> busyhour_model::SlotStart {
+    let midnight = date(2026, 3, 10).to_zoned(TimeZone::UTC).unwrap().timestamp();
+    busyhour_model::SlotStart::containing(busyhour_model::UtcMicros(midnight.as_microsecond()))
+}
