@@ -6,6 +6,7 @@
 //! A value that exists is valid: constructors check, nothing is validated afterwards.
 
 mod building;
+pub mod building_file;
 mod calendar;
 mod histogram;
 mod id;
@@ -36,7 +37,7 @@ pub use record::{
     Jitter, Load, PacketCounts, Record, Schedule, Stamp, TimestampMethod, Window, WindowParts,
 };
 pub use slot::{Slot, WorstBurst};
-pub use time::{BootMicros, Micros, SLOT_MICROS, SlotStart, UtcMicros};
+pub use time::{BootMicros, ClockPair, Micros, SLOT_MICROS, SlotStart, UtcMicros};
 pub use verdict::{
     DailyAverage, DaySummary, DayVerdict, Incident, IncidentState, Scope, WorstHour,
 };

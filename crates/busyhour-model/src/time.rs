@@ -1,7 +1,7 @@
 //! Time as data. Nothing here reads a clock.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Microseconds of a duration.
 pub type Micros = u64;
@@ -48,6 +48,17 @@ impl UtcMicros {
 /// Microseconds since the machine booted, suspend included (`CLOCK_BOOTTIME` on Linux).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BootMicros(pub u64);
+
+/// The machine's clocks, read together: what a moment is called on each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockPair {
+    /// The monotonic clock.
+    pub monotonic: Instant,
+    /// The wall clock, in nanoseconds of Unix time.
+    pub wall_ns: i64,
+    /// The boot-relative clock.
+    pub boot: BootMicros,
+}
 
 /// The beginning of a 15-minute slot of UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,94 @@
+//! Prefixes against each other, and against those that every home has.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::{Draft, DraftNetwork, Findings, Place};
+
+/// What home routers and telephones hand out by default ("Quality of Experience Review Guide"): a
+/// machine at home looks as if it were in the building.
+const HOME_PREFIXES: [Ipv4Net; 6] = [
+    home(10, 0, 0),
+    home(192, 168, 0),
+    home(192, 168, 1),
+    home(192, 168, 2),
+    home(172, 20, 10),
+    home(192, 168, 43),
+];
+
+const fn home(a: u8, b: u8, c: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, 0), 24)
+}
+
+pub(super) fn check(draft: &Draft, findings: &mut Findings) {
+    let mut by_prefix: BTreeMap<(IpAddr, u8), Vec<&DraftNetwork>> = BTreeMap::new();
+    for network in &draft.networks {
+        let prefix = network.subnet.prefix;
+        by_prefix.entry((prefix.addr(), prefix.prefix_len())).or_default().push(network);
+        check_home(network, findings);
+    }
+    // In this order a prefix comes right after those that hold it.
+    let mut around: Vec<&DraftNetwork> = Vec::new();
+    for same in by_prefix.values() {
+        check_same(draft, same, findings);
+        let first = same[0];
+        while around.pop_if(|outer| !outer.subnet.prefix.contains(&first.subnet.prefix)).is_some() {
+        }
+        if let Some(outer) = around.last() {
+            for network in same {
+                warn_nested(network, outer, findings);
+            }
+        }
+        around.push(first);
+    }
+}
+
+/// Equal prefixes must each have an egress prefix, all different.
+fn check_same(draft: &Draft, same: &[&DraftNetwork], findings: &mut Findings) {
+    for (position, network) in same.iter().enumerate().skip(1) {
+        let clash = same[..position].iter().find(|earlier| {
+            let egresses = (earlier.subnet.egress, network.subnet.egress);
+            egresses.0 == egresses.1 || egresses.0.is_none() || egresses.1.is_none()
+        });
+        let Some(earlier) = clash else { continue };
+        let prefix = network.subnet.prefix;
+        let message = format!(
+            "{prefix} is there twice: here and for {:?} ({})",
+            draft.buildings[earlier.building].building.name,
+            at(earlier.place),
+        );
+        let remedy = if earlier.building == network.building {
+            "delete one of them"
+        } else {
+            "give both an EgressPrefix in the companion table that tells them apart"
+        };
+        findings.error(network.place, message, remedy);
+    }
+}
+
+fn warn_nested(network: &DraftNetwork, outer: &DraftNetwork, findings: &mut Findings) {
+    let message = format!(
+        "{} lies inside {} ({}); the longest prefix wins",
+        network.subnet.prefix,
+        outer.subnet.prefix,
+        at(outer.place),
+    );
+    let remedy = "the Call Quality Dashboard does not take overlaps: split the larger network";
+    findings.warning(network.place, message, remedy);
+}
+
+fn check_home(network: &DraftNetwork, findings: &mut Findings) {
+    let IpNet::V4(prefix) = network.subnet.prefix else { return };
+    let at_home = HOME_PREFIXES.iter().find(|home| home.contains(&prefix));
+    let (Some(home), None) = (at_home, network.subnet.egress) else { return };
+    let message = format!("{prefix} lies in {home}, which many homes use too");
+    let remedy = "give it an EgressPrefix in the companion table, so that machines at home do not \
+                  count for the building";
+    findings.warning(network.place, message, remedy);
+}
+
+fn at(place: Place) -> String {
+    format!("{}, line {}", place.source, place.line)
+}

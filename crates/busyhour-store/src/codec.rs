@@ -1,0 +1,244 @@
+//! How values lie in the store's blobs: little varints, lengths before texts, a version first.
+//!
+//! Everything decodes to exactly what was encoded, and nothing that was cut short decodes at all.
+//! A new layout is a new version byte; the old one stays readable.
+
+mod judgement;
+mod record;
+mod slot;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use busyhour_model::Histogram;
+use thiserror::Error;
+
+pub(crate) use judgement::{decode_day, decode_incident, encode_day, encode_incident};
+pub(crate) use record::{decode_context, decode_other, encode_context, encode_other};
+pub(crate) use slot::{decode_slot, encode_slot};
+pub(crate) use window::{
+    Circumstance, decode_circumstance, decode_window, encode_circumstance, encode_window,
+};
+
+/// A blob that cannot be what this program wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("stored {what} cannot be read back")]
+pub(crate) struct DecodeError {
+    what: &'static str,
+}
+
+pub(crate) type Decoded<T> = Result<T, DecodeError>;
+
+/// Builds the error for a blob or one of its fields.
+pub(crate) const fn bad(what: &'static str) -> DecodeError {
+    DecodeError { what }
+}
+
+/// Appends values to a blob.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    bytes: Vec<u8>,
+}
+
+impl Encoder {
+    pub(crate) fn with_version(version: u8) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.push(version);
+        Self { bytes }
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    pub(crate) fn byte(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    pub(crate) fn uint(&mut self, value: impl Into<u64>) {
+        let mut value = value.into();
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    pub(crate) fn int(&mut self, value: i64) {
+        self.uint((value.wrapping_shl(1) ^ (value >> 63)).cast_unsigned());
+    }
+
+    /// A difference that may be anything: wrapping, so that it can always be undone.
+    pub(crate) fn delta(&mut self, value: i64, base: i64) {
+        self.int(value.wrapping_sub(base));
+    }
+
+    pub(crate) fn fixed(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.uint(text.len() as u64);
+        self.fixed(text.as_bytes());
+    }
+
+    /// A value that may be absent: 0, or 1 and the value.
+    pub(crate) fn option<T>(&mut self, value: Option<T>, encode: impl FnOnce(&mut Self, T)) {
+        self.byte(u8::from(value.is_some()));
+        if let Some(value) = value {
+            encode(self, value);
+        }
+    }
+
+    /// Number of buckets, then lowest, spread, sum and, per bucket, its distance from the one
+    /// before with a small count in one byte. An empty histogram is one byte.
+    pub(crate) fn histogram(&mut self, histogram: &Histogram) {
+        let buckets = histogram.buckets();
+        self.uint(buckets.len() as u64);
+        if buckets.is_empty() {
+            return;
+        }
+        self.uint(histogram.min());
+        self.uint(histogram.max() - histogram.min());
+        self.uint(histogram.sum());
+        let mut previous = 0u16;
+        for &(bucket, count) in buckets {
+            let small = count.min(SMALL_COUNT);
+            self.uint((u64::from(bucket - previous) << SMALL_BITS) | small);
+            if small == SMALL_COUNT {
+                self.uint(count - SMALL_COUNT);
+            }
+            previous = bucket;
+        }
+    }
+}
+
+/// Counts below this share a byte with the distance of their bucket.
+const SMALL_COUNT: u64 = (1 << SMALL_BITS) - 1;
+const SMALL_BITS: u32 = 4;
+
+/// Takes values off a blob.
+#[derive(Debug)]
+pub(crate) struct Decoder<'a> {
+    rest: &'a [u8],
+    what: &'static str,
+}
+
+impl<'a> Decoder<'a> {
+    /// Starts reading a blob that begins with `version`.
+    pub(crate) fn of_version(bytes: &'a [u8], version: u8, what: &'static str) -> Decoded<Self> {
+        match bytes.split_first() {
+            Some((&found, rest)) if found == version => Ok(Self { rest, what }),
+            _ => Err(bad(what)),
+        }
+    }
+
+    pub(crate) const fn error(&self) -> DecodeError {
+        bad(self.what)
+    }
+
+    /// Ends reading; bytes left over are an error.
+    pub(crate) fn finish<T>(&self, value: T) -> Decoded<T> {
+        if self.rest.is_empty() { Ok(value) } else { Err(self.error()) }
+    }
+
+    pub(crate) fn byte(&mut self) -> Decoded<u8> {
+        let (&byte, rest) = self.rest.split_first().ok_or(bad(self.what))?;
+        self.rest = rest;
+        Ok(byte)
+    }
+
+    pub(crate) fn uint(&mut self) -> Decoded<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(self.error());
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(self.error())
+    }
+
+    pub(crate) fn u32(&mut self) -> Decoded<u32> {
+        self.uint()?.try_into().map_err(|_| self.error())
+    }
+
+    pub(crate) fn u16(&mut self) -> Decoded<u16> {
+        self.uint()?.try_into().map_err(|_| self.error())
+    }
+
+    pub(crate) fn int(&mut self) -> Decoded<i64> {
+        let value = self.uint()?;
+        Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+    }
+
+    pub(crate) fn delta(&mut self, base: i64) -> Decoded<i64> {
+        Ok(self.int()?.wrapping_add(base))
+    }
+
+    pub(crate) fn fixed<const N: usize>(&mut self) -> Decoded<[u8; N]> {
+        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(bad(self.what))?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    pub(crate) fn text(&mut self) -> Decoded<&'a str> {
+        let length = usize::try_from(self.uint()?).map_err(|_| self.error())?;
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(bad(self.what))?;
+        self.rest = rest;
+        std::str::from_utf8(bytes).map_err(|_| self.error())
+    }
+
+    /// Reads a word of one of the model's enumerations.
+    pub(crate) fn word<T: std::str::FromStr>(&mut self) -> Decoded<T> {
+        let text = self.text()?;
+        text.parse().map_err(|_| self.error())
+    }
+
+    pub(crate) fn option<T>(
+        &mut self,
+        decode: impl FnOnce(&mut Self) -> Decoded<T>,
+    ) -> Decoded<Option<T>> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => decode(self).map(Some),
+            _ => Err(self.error()),
+        }
+    }
+
+    /// A length that is at most the bytes left (each element takes at least one), so that a damaged
+    /// blob cannot ask for much memory.
+    pub(crate) fn length(&mut self) -> Decoded<usize> {
+        let length = usize::try_from(self.uint()?).map_err(|_| self.error())?;
+        if length > self.rest.len() { Err(self.error()) } else { Ok(length) }
+    }
+
+    pub(crate) fn histogram(&mut self) -> Decoded<Histogram> {
+        let length = self.length()?;
+        if length == 0 {
+            return Ok(Histogram::new());
+        }
+        let min = self.u32()?;
+        let max = self.u32()?.checked_add(min).ok_or(bad(self.what))?;
+        let sum = self.uint()?;
+        let mut buckets = Vec::with_capacity(length);
+        let mut bucket = 0u16;
+        for _ in 0..length {
+            let token = self.uint()?;
+            let step = u16::try_from(token >> SMALL_BITS).map_err(|_| self.error())?;
+            bucket = bucket.checked_add(step).ok_or(bad(self.what))?;
+            let mut count = token & SMALL_COUNT;
+            if count == SMALL_COUNT {
+                count = self.uint()?.checked_add(SMALL_COUNT).ok_or(bad(self.what))?;
+            }
+            buckets.push((bucket, count));
+        }
+        Histogram::from_parts(buckets, sum, min, max).map_err(|_| self.error())
+    }
+}

@@ -1,0 +1,275 @@
+//! A building file in force: who stays who, what is new, what ends.
+
+use std::collections::{HashMap, HashSet};
+
+use busyhour_model::{Building, BuildingId, FileBuilding, FileSubnet, Subnet, SubnetId, UtcMicros};
+use ipnet::IpNet;
+use rusqlite::{Connection, params};
+
+use super::{id, inventory, parsed, parsed_option};
+use crate::ImportSummary;
+
+/// What makes a subnet the same: prefix and egress prefix.
+type SubnetKey = (IpNet, Option<IpNet>);
+
+fn key_of(subnet: &FileSubnet) -> SubnetKey {
+    (subnet.prefix.trunc(), subnet.egress.map(|egress| egress.trunc()))
+}
+
+pub(super) fn import(
+    sql: &Connection,
+    file: &[FileBuilding],
+    now: UtcMicros,
+) -> rusqlite::Result<ImportSummary> {
+    let buildings = inventory::buildings(sql)?;
+    let subnets = inventory::subnets(sql)?;
+    let identities = building_identities(sql, file, &buildings, &subnets)?;
+    let mut summary = ImportSummary {
+        buildings: count(file.len()),
+        subnets: count(file.iter().map(|building| building.subnets.len()).sum()),
+        ..ImportSummary::default()
+    };
+    // Ended first, so that names and prefixes are free when others take them.
+    let kept: HashSet<_> = identities.iter().copied().collect();
+    for gone in buildings.iter().filter(|old| !kept.contains(&old.id)) {
+        end(sql, END_BUILDING, gone.id.to_bytes(), now)?;
+        summary.buildings_ended += 1;
+    }
+    put_buildings(sql, file, &identities, &buildings, now, &mut summary)?;
+    put_subnets(sql, file, &identities, &subnets, now, &mut summary)?;
+    Ok(summary)
+}
+
+/// Forget what began at the same moment or later (it never held), then end what is in force.
+const END_BUILDING: [&str; 2] = [
+    "DELETE FROM buildings WHERE id = ?1 AND valid_from_us >= ?2",
+    "UPDATE buildings SET valid_until_us = ?2 WHERE id = ?1 AND valid_until_us IS NULL",
+];
+const END_SUBNET: [&str; 2] = [
+    "DELETE FROM subnets WHERE id = ?1 AND valid_from_us >= ?2",
+    "UPDATE subnets SET valid_until_us = ?2 WHERE id = ?1 AND valid_until_us IS NULL",
+];
+
+fn end(
+    sql: &Connection,
+    statements: [&str; 2],
+    id: [u8; 16],
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    for statement in statements {
+        sql.prepare_cached(statement)?.execute(params![id, now.0])?;
+    }
+    Ok(())
+}
+
+/// The identity of each building of the file: by name; else that of a building whose name is gone
+/// and that had most of its subnets; else that of a building that once had the name; else new.
+fn building_identities(
+    sql: &Connection,
+    file: &[FileBuilding],
+    buildings: &[Building],
+    subnets: &[Subnet],
+) -> rusqlite::Result<Vec<BuildingId>> {
+    let by_name: HashMap<&str, BuildingId> =
+        buildings.iter().map(|building| (building.name.as_str(), building.id)).collect();
+    let named: HashSet<&str> = file.iter().map(|building| building.name.as_str()).collect();
+    let gone: HashSet<BuildingId> = buildings
+        .iter()
+        .filter(|building| !named.contains(building.name.as_str()))
+        .map(|building| building.id)
+        .collect();
+    let home: HashMap<SubnetKey, BuildingId> =
+        subnets.iter().map(|subnet| ((subnet.prefix, subnet.egress), subnet.building)).collect();
+    let mut taken: HashSet<BuildingId> = HashSet::new();
+    let mut identities = Vec::with_capacity(file.len());
+    for building in file {
+        let known = by_name.get(building.name.as_str()).copied();
+        let identity = match known.or_else(|| renamed_from(building, &home, &gone)) {
+            Some(identity) if !taken.contains(&identity) => identity,
+            _ => match once_named(sql, &building.name)? {
+                Some(former) if !taken.contains(&former) && !in_force(buildings, former) => former,
+                _ => new_id(sql, BuildingId::from_u128)?,
+            },
+        };
+        taken.insert(identity);
+        identities.push(identity);
+    }
+    Ok(identities)
+}
+
+fn in_force(buildings: &[Building], identity: BuildingId) -> bool {
+    buildings.iter().any(|building| building.id == identity)
+}
+
+/// The building that had more than half of this one's subnets, when its name is gone.
+fn renamed_from(
+    building: &FileBuilding,
+    home: &HashMap<SubnetKey, BuildingId>,
+    gone: &HashSet<BuildingId>,
+) -> Option<BuildingId> {
+    let mut shares: HashMap<BuildingId, usize> = HashMap::new();
+    for subnet in &building.subnets {
+        if let Some(&former) = home.get(&key_of(subnet)) {
+            *shares.entry(former).or_default() += 1;
+        }
+    }
+    let (former, share) = shares.into_iter().max_by_key(|&(_, share)| share)?;
+    (share * 2 > building.subnets.len() && gone.contains(&former)).then_some(former)
+}
+
+/// The building that last had this name; a file that left it out by mistake does not cost it its
+/// history.
+fn once_named(sql: &Connection, name: &str) -> rusqlite::Result<Option<BuildingId>> {
+    let mut statement = sql.prepare_cached(
+        "SELECT id FROM buildings WHERE name = ?1 ORDER BY valid_until_us DESC LIMIT 1",
+    )?;
+    let mut rows = statement.query([name])?;
+    rows.next()?.map(|row| id(row, 0, BuildingId::from_u128)).transpose()
+}
+
+fn put_buildings(
+    sql: &Connection,
+    file: &[FileBuilding],
+    identities: &[BuildingId],
+    buildings: &[Building],
+    now: UtcMicros,
+    summary: &mut ImportSummary,
+) -> rusqlite::Result<()> {
+    let old: HashMap<BuildingId, &Building> =
+        buildings.iter().map(|building| (building.id, building)).collect();
+    let mut changed = Vec::new();
+    for (building, &identity) in file.iter().zip(identities) {
+        match old.get(&identity) {
+            Some(old) if says_the_same(old, building) => continue,
+            Some(old) if old.name != building.name => summary.buildings_renamed += 1,
+            Some(_) => {}
+            None => summary.buildings_added += 1,
+        }
+        end(sql, END_BUILDING, identity.to_bytes(), now)?;
+        changed.push((building, identity));
+    }
+    let mut insert =
+        sql.prepare_cached("INSERT INTO buildings VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    for (building, identity) in changed {
+        insert.execute(params![
+            identity.to_bytes(),
+            now.0,
+            building.name,
+            building.city,
+            building.country,
+            building.region,
+            building.time_zone,
+            building.business_hours.as_ref().map(|hours| hours.as_str()),
+        ])?;
+    }
+    Ok(())
+}
+
+fn says_the_same(old: &Building, new: &FileBuilding) -> bool {
+    old.name == new.name
+        && old.city == new.city
+        && old.country == new.country
+        && old.region == new.region
+        && old.time_zone == new.time_zone
+        && old.business_hours == new.business_hours
+}
+
+fn put_subnets(
+    sql: &Connection,
+    file: &[FileBuilding],
+    identities: &[BuildingId],
+    subnets: &[Subnet],
+    now: UtcMicros,
+    summary: &mut ImportSummary,
+) -> rusqlite::Result<()> {
+    let mut ending: HashMap<SubnetKey, &Subnet> =
+        subnets.iter().map(|subnet| ((subnet.prefix, subnet.egress), subnet)).collect();
+    let once = subnets_once(sql)?;
+    for (building, &identity) in file.iter().zip(identities) {
+        for (order, subnet) in building.subnets.iter().enumerate() {
+            let key = key_of(subnet);
+            let old = ending.remove(&key);
+            let same =
+                old.is_some_and(|old| old.building == identity && old.columns == subnet.columns);
+            let subnet_id = match old.map(|old| old.id).or_else(|| once.get(&key).copied()) {
+                Some(subnet_id) => subnet_id,
+                None => new_id(sql, SubnetId::from_u128)?,
+            };
+            summary.subnets_added += u32::from(old.is_none());
+            if same {
+                reorder_subnet(sql, subnet_id, order)?;
+                continue;
+            }
+            end(sql, END_SUBNET, subnet_id.to_bytes(), now)?;
+            insert_subnet(sql, (subnet_id, identity), key, order, subnet, now)?;
+        }
+    }
+    for gone in ending.values() {
+        end(sql, END_SUBNET, gone.id.to_bytes(), now)?;
+        summary.subnets_ended += 1;
+    }
+    Ok(())
+}
+
+/// The identities that prefixes ever had; who comes back is who it was.
+fn subnets_once(sql: &Connection) -> rusqlite::Result<HashMap<SubnetKey, SubnetId>> {
+    sql.prepare_cached("SELECT prefix, egress, id FROM subnets ORDER BY valid_from_us")?
+        .query_map([], |row| {
+            Ok(((parsed(row, 0)?, parsed_option(row, 1)?), id(row, 2, SubnetId::from_u128)?))
+        })?
+        .collect()
+}
+
+fn reorder_subnet(sql: &Connection, subnet: SubnetId, order: usize) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "UPDATE subnets SET file_order = ?2 \
+         WHERE id = ?1 AND valid_until_us IS NULL AND file_order <> ?2",
+    )?
+    .execute(params![subnet.to_bytes(), count(order)])?;
+    Ok(())
+}
+
+fn insert_subnet(
+    sql: &Connection,
+    (subnet, building): (SubnetId, BuildingId),
+    (prefix, egress): SubnetKey,
+    order: usize,
+    file: &FileSubnet,
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let columns = &file.columns;
+    sql.prepare_cached(
+        "INSERT INTO subnets VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
+         ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        subnet.to_bytes(),
+        now.0,
+        building.to_bytes(),
+        prefix.to_string(),
+        egress.map(|egress| egress.to_string()),
+        count(order),
+        columns.network_name,
+        columns.ownership_type,
+        columns.building_type,
+        columns.building_office_type,
+        columns.city,
+        columns.zip_code,
+        columns.country,
+        columns.state,
+        columns.region,
+        columns.inside_corp,
+        columns.express_route,
+        columns.vpn,
+    ])?;
+    Ok(())
+}
+
+/// A random identity; SQLite draws it from the operating system.
+fn new_id<T>(sql: &Connection, from_u128: impl FnOnce(u128) -> T) -> rusqlite::Result<T> {
+    sql.prepare_cached("SELECT randomblob(16)")?.query_row([], |row| id(row, 0, from_u128))
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,150 @@
+//! Where agents are: from enrolment or address, by the building file in force.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use busyhour_model::{AgentId, BuildingId, Placement, Subnet, SubnetId, UtcMicros};
+use ipnet::IpNet;
+use rusqlite::{Connection, params};
+
+use super::{agents, id, inventory};
+use crate::{AgentRow, Binding, MissingPrefix, Sighting};
+
+pub(super) const PLACEMENTS: &str = "SELECT agent, subnet, building, valid_from_us, valid_until_us \
+     FROM placements ORDER BY agent, valid_from_us";
+
+/// Places every agent anew.
+pub(super) fn place_all(sql: &Connection, now: UtcMicros) -> rusqlite::Result<()> {
+    let subnets = inventory::subnets(sql)?;
+    for agent in agents::agents(sql)? {
+        place(sql, &agent, &subnets, now)?;
+    }
+    Ok(())
+}
+
+/// Places one agent anew.
+pub(super) fn place_one(sql: &Connection, agent: AgentId, now: UtcMicros) -> rusqlite::Result<()> {
+    let Some(agent) = agents::agent(sql, agent)? else { return Ok(()) };
+    place(sql, &agent, &inventory::subnets(sql)?, now)
+}
+
+/// Ends the placement that no longer holds and begins the one that does. An agent's first placement
+/// holds for all time before it.
+fn place(
+    sql: &Connection,
+    agent: &AgentRow,
+    subnets: &[Subnet],
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let found = locate(agent.binding, agent.sighting.as_ref(), subnets)
+        .map(|subnet| (subnet.id, subnet.building));
+    let held = agent.placement.map(|placement| (placement.subnet, placement.building));
+    if found == held {
+        return Ok(());
+    }
+    // What began at the same moment or later never held.
+    sql.prepare_cached("DELETE FROM placements WHERE agent = ?1 AND valid_from_us >= ?2")?
+        .execute(params![agent.id.to_bytes(), now.0])?;
+    sql.prepare_cached(
+        "UPDATE placements SET valid_until_us = ?2 WHERE agent = ?1 AND valid_until_us IS NULL",
+    )?
+    .execute(params![agent.id.to_bytes(), now.0])?;
+    if let Some((subnet, building)) = found {
+        sql.prepare_cached(
+            "INSERT INTO placements (agent, valid_from_us, subnet, building) SELECT ?1, \
+             iif(EXISTS (SELECT 1 FROM placements WHERE agent = ?1), ?2, ?3), ?4, ?5",
+        )?
+        .execute(params![
+            agent.id.to_bytes(),
+            now.0,
+            i64::MIN,
+            subnet.to_bytes(),
+            building.to_bytes(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// The subnet an agent is in, when exactly one fits.
+fn locate<'s>(
+    binding: Binding,
+    sighting: Option<&Sighting>,
+    subnets: &'s [Subnet],
+) -> Option<&'s Subnet> {
+    match binding {
+        Binding::Subnet { prefix, egress } => by_enrolment(prefix, egress, subnets),
+        Binding::Address => {
+            let sighting = sighting?;
+            by_address(sighting.local_prefix?, sighting.peer, subnets)
+        }
+    }
+}
+
+fn by_enrolment(prefix: IpNet, egress: Option<IpNet>, subnets: &[Subnet]) -> Option<&Subnet> {
+    let same_prefix = || subnets.iter().filter(|subnet| subnet.prefix == prefix);
+    if egress.is_some()
+        && let Some(exact) = same_prefix().find(|subnet| subnet.egress == egress)
+    {
+        return Some(exact);
+    }
+    let mut fitting = same_prefix().filter(|subnet| egress.is_none() || subnet.egress.is_none());
+    let only = fitting.next();
+    if fitting.next().is_some() { None } else { only }
+}
+
+/// The longest prefix that holds the agent's network, or its address where it told one, among those
+/// whose egress prefix holds the address it is seen under; with an egress prefix before without.
+fn by_address(local: IpNet, peer: Option<IpAddr>, subnets: &[Subnet]) -> Option<&Subnet> {
+    let told_address =
+        local.addr() != local.network() || local.prefix_len() == local.max_prefix_len();
+    let peer = peer.map(|peer| peer.to_canonical());
+    subnets
+        .iter()
+        .filter(|subnet| {
+            subnet.prefix.contains(&local.trunc())
+                || (told_address && subnet.prefix.contains(&local.addr()))
+        })
+        .filter(|subnet| {
+            subnet.egress.is_none_or(|egress| peer.is_some_and(|peer| egress.contains(&peer)))
+        })
+        .max_by_key(|subnet| {
+            (subnet.prefix.prefix_len(), subnet.egress.map(|egress| egress.prefix_len()))
+        })
+}
+
+pub(super) fn placements(sql: &Connection) -> rusqlite::Result<Vec<Placement>> {
+    sql.prepare_cached(PLACEMENTS)?
+        .query_map([], |row| {
+            Ok(Placement {
+                agent: id(row, 0, AgentId::from_u128)?,
+                subnet: id(row, 1, SubnetId::from_u128)?,
+                building: id(row, 2, BuildingId::from_u128)?,
+                from: UtcMicros(row.get(3)?),
+                until: row.get::<_, Option<i64>>(4)?.map(UtcMicros),
+            })
+        })?
+        .collect()
+}
+
+pub(super) fn missing_prefixes(sql: &Connection) -> rusqlite::Result<Vec<MissingPrefix>> {
+    let subnets = inventory::subnets(sql)?;
+    let mut missing: BTreeMap<IpNet, MissingPrefix> = BTreeMap::new();
+    for agent in agents::agents(sql)? {
+        let Some(sighting) = agent.sighting else { continue };
+        let Some(local) = sighting.local_prefix else { continue };
+        if agent.placement.is_some() || by_address(local, sighting.peer, &subnets).is_some() {
+            continue;
+        }
+        let prefix = local.trunc();
+        let entry = missing.entry(prefix).or_insert_with(|| MissingPrefix {
+            prefix,
+            agents: Vec::new(),
+            last_seen: sighting.at,
+        });
+        entry.agents.push(agent.name);
+        entry.last_seen = entry.last_seen.max(sighting.at);
+    }
+    let mut missing: Vec<_> = missing.into_values().collect();
+    missing.sort_by_key(|missing| std::cmp::Reverse(missing.agents.len()));
+    Ok(missing)
+}

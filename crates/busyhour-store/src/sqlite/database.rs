@@ -1,0 +1,199 @@
+//! One SQLite file: one writer, a few readers that it never blocks.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use super::migrate::{Migration, migrate};
+use super::{OpenError, during};
+use crate::StoreError;
+
+/// Queries at the same time; more wait. Each reader costs a page cache and two file handles.
+const MAX_READERS: usize = 4;
+/// Distinct statements per connection, above what this crate has.
+const STATEMENTS: usize = 64;
+/// How long to wait for a foreign process (a backup, a shell) that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writing connection and what its owner remembers between transactions.
+#[derive(Debug)]
+pub(crate) struct Writer<M> {
+    connection: Connection,
+    pub(crate) memory: M,
+}
+
+impl<M> Writer<M> {
+    /// Runs `write` in one durable transaction; all of it happens or nothing.
+    pub(crate) fn write<T>(
+        &mut self,
+        operation: &'static str,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let attempt = |connection: &mut Connection| {
+            let transaction = begin(connection)?;
+            let value = write(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        attempt(&mut self.connection).map_err(during(operation))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Database<M> {
+    file: PathBuf,
+    /// Held for one transaction; SQLite allows one writer anyway.
+    writer: Mutex<Writer<M>>,
+    /// Held only to take or give back a connection.
+    readers: Mutex<Readers>,
+    returned: Condvar,
+    _lock: Arc<File>,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    idle: Vec<Connection>,
+    opened: usize,
+}
+
+impl<M: Default> Database<M> {
+    pub(crate) fn open(
+        file: PathBuf,
+        lock: Arc<File>,
+        application_id: i32,
+        migrations: &[Migration],
+    ) -> Result<Self, OpenError> {
+        let refused = |source| OpenError::Database { file: file.clone(), source };
+        let mut connection = Connection::open(&file).map_err(refused)?;
+        configure(&connection).map_err(refused)?;
+        migrate(&mut connection, &file, application_id, migrations)?;
+        Ok(Self {
+            writer: Mutex::new(Writer { connection, memory: M::default() }),
+            readers: Mutex::default(),
+            returned: Condvar::new(),
+            _lock: lock,
+            file,
+        })
+    }
+}
+
+impl<M> Database<M> {
+    /// The writer. A panic of an earlier holder rolled its transaction back, so what it left is
+    /// usable.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer<M>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `write` in one durable transaction; all of it happens or nothing.
+    pub(crate) fn write<T>(
+        &self,
+        operation: &'static str,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.writer().write(operation, write)
+    }
+
+    /// Runs `read` on one consistent state of the file.
+    pub(crate) fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let attempt = || {
+            let mut reader = self.reader()?;
+            let transaction = reader.connection().transaction()?;
+            read(&transaction)
+        };
+        attempt().map_err(during(operation))
+    }
+
+    /// Forbids the file to grow beyond `bytes` (rounded down to pages, never below what it has).
+    pub(crate) fn limit_size(&self, bytes: u64) -> Result<(), StoreError> {
+        let limit = |connection: &Connection| {
+            let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            // To SQLite, 0 is a question.
+            let pages = (i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1)).max(1);
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        };
+        limit(&self.writer().connection).map_err(during("limit the size of the database"))
+    }
+
+    /// Bytes of the file and its write-ahead log.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let wal = sibling(&self.file, "-wal");
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        size(&self.file) + size(&wal)
+    }
+
+    fn reader(&self) -> rusqlite::Result<Reader<'_, M>> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = readers.idle.pop() {
+                return Ok(Reader { database: self, connection: Some(connection) });
+            }
+            if readers.opened < MAX_READERS {
+                let connection = open_reader(&self.file)?;
+                readers.opened += 1;
+                return Ok(Reader { database: self, connection: Some(connection) });
+            }
+            readers = self.returned.wait(readers).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Begins a transaction that may write, at once: it cannot find another writer half-way.
+pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// A reader that goes back when dropped, whatever happened.
+struct Reader<'a, M> {
+    database: &'a Database<M>,
+    connection: Option<Connection>,
+}
+
+impl<M> Reader<'_, M> {
+    fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("taken only by drop")
+    }
+}
+
+impl<M> Drop for Reader<'_, M> {
+    fn drop(&mut self) {
+        let mut readers = self.database.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.idle.extend(self.connection.take());
+        self.database.returned.notify_one();
+    }
+}
+
+fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    // Negative is kibibytes: 64 MiB hold the pages that a transaction over many paths dirties.
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    // A log that once grew is cut back after the next checkpoint.
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
+    Ok(())
+}
+
+fn sibling(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

@@ -1,0 +1,661 @@
+//! The control contract.
+
+use std::collections::HashMap;
+
+use busyhour_model::{
+    AgentId, Breach, Building, BuildingId, DailyAverage, DaySummary, DayVerdict, FileBuilding,
+    Incident, IncidentId, IncidentState, LinkKind, PathId, Placement, Scope, SubnetId, UtcMicros,
+    WorstHour,
+};
+use busyhour_store::{
+    Binding, Control, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportSummary, IncidentEvent,
+    JudgeWrite, NewAgent, Sighting,
+};
+use jiff::civil::{Date, date};
+
+use crate::fixtures::{AGENT, DAY, Engine, HOUR, MINUTE, NOW, at, building, subnet};
+
+const FOREVER: UtcMicros = UtcMicros(i64::MIN);
+
+fn import(store: &dyn Control, file: &[FileBuilding], now: UtcMicros) -> ImportSummary {
+    store.import_buildings(file, now).unwrap()
+}
+
+fn by_name(store: &dyn Control) -> HashMap<String, Building> {
+    store.buildings().unwrap().into_iter().map(|b| (b.name.clone(), b)).collect()
+}
+
+/// Each subnet's identity, by prefix and egress.
+fn subnet_ids(store: &dyn Control) -> HashMap<String, SubnetId> {
+    let name = |s: &busyhour_model::Subnet| match s.egress {
+        Some(egress) => format!("{} via {egress}", s.prefix),
+        None => s.prefix.to_string(),
+    };
+    store.subnets().unwrap().iter().map(|s| (name(s), s.id)).collect()
+}
+
+fn agent(id: u128, name: &str, binding: Binding) -> NewAgent {
+    NewAgent {
+        id: AgentId::from_u128(id),
+        name: name.to_owned(),
+        secret_sha256: [7; 32],
+        simulated: false,
+        binding,
+        added: NOW,
+    }
+}
+
+fn enrolled(prefix: &str, egress: Option<&str>) -> Binding {
+    Binding::Subnet {
+        prefix: prefix.parse().unwrap(),
+        egress: egress.map(|egress| egress.parse().unwrap()),
+    }
+}
+
+fn sighting(moment: UtcMicros, local: &str, peer: &str) -> Sighting {
+    Sighting {
+        at: moment,
+        version: "0.1.0".to_owned(),
+        os: "Debian 12".to_owned(),
+        local_prefix: local.parse().ok(),
+        peer: peer.parse().ok(),
+    }
+}
+
+#[test]
+fn an_imported_file_is_in_force() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let file = [building("Hafen", &["10.2.0.0/24", "10.1.0.0/24"]), building("Alster", &[])];
+    let summary = import(store, &file, NOW);
+    let expected = ImportSummary {
+        buildings: 2,
+        subnets: 2,
+        buildings_added: 2,
+        subnets_added: 2,
+        ..ImportSummary::default()
+    };
+    assert_eq!(summary, expected);
+    let buildings = store.buildings().unwrap();
+    assert_eq!(buildings.iter().map(|b| b.name.as_str()).collect::<Vec<_>>(), ["Alster", "Hafen"]);
+    let hafen = &buildings[1];
+    assert_eq!((hafen.city.as_str(), hafen.country.as_str()), ("Hamburg", "DE"));
+    assert_eq!(hafen.time_zone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!(hafen.business_hours, file[0].business_hours);
+    let subnets = store.subnets().unwrap();
+    assert_eq!(subnets.len(), 2);
+    for (found, given) in subnets.iter().zip(&file[0].subnets) {
+        assert_eq!((found.building, found.prefix), (hafen.id, given.prefix));
+        assert_eq!((&found.columns, found.egress), (&given.columns, given.egress));
+    }
+}
+
+#[test]
+fn importing_the_same_file_again_changes_nothing() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let file = [building("Hafen", &["10.1.0.0/24"]), building("Alster", &["10.2.0.0/24"])];
+    import(store, &file, NOW);
+    let before = (store.buildings().unwrap(), store.subnets().unwrap());
+    let summary = import(store, &file, at(NOW, DAY));
+    let expected = ImportSummary { buildings: 2, subnets: 2, ..ImportSummary::default() };
+    assert_eq!(summary, expected);
+    assert_eq!((store.buildings().unwrap(), store.subnets().unwrap()), before);
+}
+
+#[test]
+fn a_new_file_replaces_the_old_and_keeps_identities() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let old = [
+        building("Hafen", &["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24"]),
+        building("Alster", &["10.4.0.0/24"]),
+        building("Elbe", &["10.5.0.0/24"]),
+    ];
+    import(store, &old, NOW);
+    let (buildings, subnets) = (by_name(store), subnet_ids(store));
+    let moved = FileBuilding {
+        city: "Kiel".to_owned(),
+        ..building("Alster", &["10.3.0.0/24", "10.4.0.0/24", "10.6.0.0/24"])
+    };
+    let new = [building("Hafen City", &["10.1.0.0/24", "10.2.0.0/24"]), moved];
+    let summary = import(store, &new, at(NOW, DAY));
+    let expected = ImportSummary {
+        buildings: 2,
+        subnets: 5,
+        buildings_added: 0,
+        buildings_renamed: 1,
+        buildings_ended: 1,
+        subnets_added: 1,
+        subnets_ended: 1,
+    };
+    assert_eq!(summary, expected);
+    let now = by_name(store);
+    assert_eq!(now.len(), 2);
+    assert_eq!(now["Hafen City"].id, buildings["Hafen"].id, "a rename keeps the identity");
+    assert_eq!(now["Alster"].id, buildings["Alster"].id);
+    assert_eq!(now["Alster"].city, "Kiel");
+    let now = subnet_ids(store);
+    for prefix in ["10.1.0.0/24", "10.2.0.0/24", "10.3.0.0/24", "10.4.0.0/24"] {
+        assert_eq!(now[prefix], subnets[prefix], "{prefix}");
+    }
+    assert!(!now.contains_key("10.5.0.0/24"));
+}
+
+#[test]
+fn a_building_is_renamed_only_when_most_of_its_subnets_say_so() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(
+        store,
+        &[building("A", &["10.1.0.0/24", "10.2.0.0/24"]), building("B", &["10.3.0.0/24"])],
+        NOW,
+    );
+    let before = by_name(store);
+    // "C" has as many subnets that are new; "B" still has its name.
+    let new = [
+        building("B", &["10.9.0.0/24"]),
+        building("C", &["10.1.0.0/24", "10.7.0.0/24"]),
+        building("D", &["10.3.0.0/24"]),
+    ];
+    let summary = import(store, &new, at(NOW, 1));
+    assert_eq!((summary.buildings_renamed, summary.buildings_added), (0, 2));
+    let after = by_name(store);
+    assert_eq!(after["B"].id, before["B"].id);
+    assert!(after["C"].id != before["A"].id && after["D"].id != before["B"].id);
+}
+
+#[test]
+fn two_heirs_do_not_share_one_identity() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("A", &["10.1.0.0/24", "10.2.0.0/24"])], NOW);
+    let before = by_name(store)["A"].id;
+    let new = [building("North", &["10.1.0.0/24"]), building("South", &["10.2.0.0/24"])];
+    let summary = import(store, &new, at(NOW, 1));
+    assert_eq!((summary.buildings_renamed, summary.buildings_added), (1, 1));
+    let after = by_name(store);
+    assert_eq!(after["North"].id, before);
+    assert_ne!(after["South"].id, before);
+}
+
+#[test]
+fn who_was_left_out_by_mistake_comes_back_as_itself() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let whole = [building("A", &["10.1.0.0/24"]), building("B", &["10.2.0.0/24"])];
+    import(store, &whole, NOW);
+    let before = (by_name(store)["B"].id, subnet_ids(store)["10.2.0.0/24"]);
+    import(store, &whole[..1], at(NOW, 1));
+    let summary = import(store, &whole, at(NOW, 2));
+    assert_eq!((summary.buildings_added, summary.subnets_added), (1, 1));
+    assert_eq!((by_name(store)["B"].id, subnet_ids(store)["10.2.0.0/24"]), before);
+}
+
+#[test]
+fn a_bad_import_changes_nothing() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("A", &["10.1.0.0/24"])], NOW);
+    let before = (store.buildings().unwrap(), store.subnets().unwrap());
+    for bad in [
+        [building("B", &["10.2.0.0/24"]), building("B", &["10.3.0.0/24"])],
+        [building("B", &["10.2.0.0/24"]), building("C", &["10.2.0.0/24"])],
+    ] {
+        let refused = store.import_buildings(&bad, at(NOW, 1)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+        assert_eq!((store.buildings().unwrap(), store.subnets().unwrap()), before);
+    }
+}
+
+#[test]
+fn imports_of_the_same_moment_and_of_a_clock_that_went_back_work() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    for (moment, name) in [(NOW, "A"), (NOW, "B"), (at(NOW, -HOUR), "C"), (NOW, "D")] {
+        import(store, &[building(name, &["10.1.0.0/24"])], moment);
+        assert_eq!(store.buildings().unwrap()[0].name, name);
+        assert_eq!(store.subnets().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn names_and_identities_of_agents_are_unique() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    store.add_agent(&agent(1, "hh-1", Binding::Address)).unwrap();
+    for taken in [agent(2, "hh-1", Binding::Address), agent(1, "hh-2", Binding::Address)] {
+        assert_eq!(store.add_agent(&taken).unwrap_err().kind(), ErrorKind::Conflict);
+    }
+    let simulated = NewAgent {
+        simulated: true,
+        secret_sha256: [9; 32],
+        ..agent(3, "aa-sim", enrolled("10.1.0.0/24", Some("198.51.100.0/28")))
+    };
+    store.add_agent(&simulated).unwrap();
+    let agents = store.agents().unwrap();
+    assert_eq!(agents.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["aa-sim", "hh-1"]);
+    assert_eq!((agents[0].binding, agents[0].added), (simulated.binding, NOW));
+    assert!(agents[0].simulated && agents[0].sighting.is_none() && agents[0].placement.is_none());
+    let secret = |id| store.agent_secret(AgentId::from_u128(id)).unwrap();
+    assert_eq!(secret(1), Some(([7; 32], false)));
+    assert_eq!(secret(3), Some(([9; 32], true)));
+    assert_eq!(secret(4), None);
+}
+
+#[test]
+fn what_was_seen_of_an_agent_is_kept() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    store.add_agent(&agent(1, "hh-1", Binding::Address)).unwrap();
+    let seen = sighting(at(NOW, 5), "10.1.0.7/24", "2001:db8::7");
+    store.saw_agent(AgentId::from_u128(1), &seen).unwrap();
+    assert_eq!(store.agents().unwrap()[0].sighting, Some(seen.clone()));
+    let stranger = store.saw_agent(AgentId::from_u128(2), &seen).unwrap_err();
+    assert_eq!(stranger.kind(), ErrorKind::Other);
+}
+
+/// Where an agent with this binding is placed, by network name.
+#[track_caller]
+fn check_place(binding: Binding, seen: Option<&Sighting>, expected: Option<&str>) {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let mut north = building("North", &["10.0.0.0/8", "10.1.0.0/16", "2001:db8:1::/48"]);
+    north.subnets.push(subnet("192.168.0.0/24", Some("198.51.100.0/28")));
+    let mut south = building("South", &["10.1.2.0/25", "10.1.2.128/25"]);
+    south.subnets.push(subnet("192.168.0.0/24", Some("203.0.113.0/28")));
+    import(store, &[north, south], NOW);
+    store.add_agent(&agent(1, "a", binding)).unwrap();
+    if let Some(seen) = seen {
+        store.saw_agent(AgentId::from_u128(1), seen).unwrap();
+    }
+    let names: HashMap<_, _> = store
+        .subnets()
+        .unwrap()
+        .into_iter()
+        .map(|s| (s.id, (s.building, s.columns.network_name, s.egress)))
+        .collect();
+    let placed = store.agents().unwrap().remove(0).placement;
+    let told = placed.map(|placement| {
+        let (building, name, egress) = &names[&placement.subnet];
+        assert_eq!(*building, placement.building);
+        assert_eq!(store.placements().unwrap(), [placement]);
+        egress.map_or_else(|| name.clone(), |egress| format!("{name} via {egress}"))
+    });
+    assert_eq!(told.as_deref(), expected, "{binding:?} {seen:?}");
+}
+
+#[test]
+fn an_agent_is_where_its_enrolment_or_its_address_says() {
+    let address = |local, peer| sighting(NOW, local, peer);
+    check_place(enrolled("10.1.0.0/16", None), None, Some("net 10.1.0.0/16"));
+    check_place(enrolled("10.1.0.0/24", None), None, None);
+    // The enrolment counts, not what the agent says.
+    let elsewhere = address("10.1.2.7/25", "203.0.113.1");
+    check_place(enrolled("10.0.0.0/8", None), Some(&elsewhere), Some("net 10.0.0.0/8"));
+    // Two buildings share the prefix: the egress must tell.
+    check_place(enrolled("192.168.0.0/24", None), None, None);
+    let via = Some("net 192.168.0.0/24 via 203.0.113.0/28");
+    check_place(enrolled("192.168.0.0/24", Some("203.0.113.0/28")), None, via);
+    check_place(enrolled("192.168.0.0/24", Some("192.0.2.0/28")), None, None);
+    // By address: the longest prefix.
+    check_place(Binding::Address, None, None);
+    check_place(Binding::Address, Some(&address("10.9.9.0/24", "")), Some("net 10.0.0.0/8"));
+    check_place(Binding::Address, Some(&address("10.1.9.0/24", "")), Some("net 10.1.0.0/16"));
+    check_place(Binding::Address, Some(&address("10.1.2.200/24", "")), Some("net 10.1.2.128/25"));
+    check_place(
+        Binding::Address,
+        Some(&address("2001:db8:1:2::5/64", "")),
+        Some("net 2001:db8:1::/48"),
+    );
+    check_place(Binding::Address, Some(&address("172.16.0.0/24", "")), None);
+    // A network that two subnets share half each is in neither; the one around both holds it.
+    check_place(Binding::Address, Some(&address("10.1.2.0/24", "")), Some("net 10.1.0.0/16"));
+    // By address and egress.
+    check_place(Binding::Address, Some(&address("192.168.0.5/24", "203.0.113.9")), via);
+    check_place(Binding::Address, Some(&address("192.168.0.5/24", "::ffff:203.0.113.9")), via);
+    check_place(Binding::Address, Some(&address("192.168.0.5/24", "192.0.2.1")), None);
+    check_place(Binding::Address, Some(&address("192.168.0.5/24", "")), None);
+}
+
+#[test]
+fn placements_are_dated_and_the_first_holds_for_all_time_before() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let id = AgentId::from_u128(1);
+    store.add_agent(&agent(1, "a", Binding::Address)).unwrap();
+    let see = |minute: i64, local: &str| {
+        store.saw_agent(id, &sighting(at(NOW, minute * MINUTE), local, "")).unwrap();
+    };
+    see(0, "10.1.0.0/24");
+    assert_eq!(store.placements().unwrap(), []);
+    import(store, &[building("A", &["10.1.0.0/24", "10.2.0.0/24"])], at(NOW, 10 * MINUTE));
+    let ids = subnet_ids(store);
+    let (a, home) = (ids["10.1.0.0/24"], by_name(store)["A"].id);
+    let placement =
+        |subnet, building, from, until| Placement { agent: id, subnet, building, from, until };
+    let first = placement(a, home, FOREVER, None);
+    assert_eq!(store.placements().unwrap(), [first]);
+    see(20, "10.1.0.0/24");
+    assert_eq!(store.placements().unwrap(), [first], "nothing changed");
+    see(30, "10.2.0.0/24");
+    see(40, "172.16.0.0/24");
+    see(50, "10.1.0.0/24");
+    let minute = |minute: i64| at(NOW, minute * MINUTE);
+    let history = [
+        placement(a, home, FOREVER, Some(minute(30))),
+        placement(ids["10.2.0.0/24"], home, minute(30), Some(minute(40))),
+        placement(a, home, minute(50), None),
+    ];
+    assert_eq!(store.placements().unwrap(), history);
+    assert_eq!(store.agents().unwrap()[0].placement, Some(history[2]));
+    // The subnet moves to another building: the agent's placement follows, from the import on.
+    let moved = [building("A", &["10.2.0.0/24"]), building("B", &["10.1.0.0/24"])];
+    import(store, &moved, minute(60));
+    let now = store.placements().unwrap();
+    assert_eq!(now[2].until, Some(minute(60)));
+    assert_eq!(now[3], placement(a, by_name(store)["B"].id, minute(60), None));
+    // It leaves the file: nowhere.
+    import(store, &moved[..1], minute(70));
+    assert_eq!(store.placements().unwrap()[3].until, Some(minute(70)));
+    assert_eq!(store.agents().unwrap()[0].placement, None);
+}
+
+#[test]
+fn prefixes_that_no_file_knows_are_listed_with_most_agents_first() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("A", &["10.1.0.0/24"])], NOW);
+    for (id, name, local) in [
+        (1, "known", "10.1.0.5/24"),
+        (2, "lonely", "172.16.0.9/24"),
+        (3, "x", "172.17.0.1/24"),
+        (4, "b", "172.17.0.2/24"),
+    ] {
+        store.add_agent(&agent(id, name, Binding::Address)).unwrap();
+        let seen = sighting(at(NOW, id as i64), local, "");
+        store.saw_agent(AgentId::from_u128(id), &seen).unwrap();
+    }
+    store.add_agent(&agent(5, "enrolled", enrolled("10.1.0.0/24", None))).unwrap();
+    let seen = sighting(NOW, "172.18.0.1/24", "");
+    store.saw_agent(AgentId::from_u128(5), &seen).unwrap();
+    store.add_agent(&agent(6, "unseen", Binding::Address)).unwrap();
+    let missing = store.missing_prefixes().unwrap();
+    let told: Vec<_> =
+        missing.iter().map(|m| (m.prefix.to_string(), m.agents.join(" "), m.last_seen)).collect();
+    let expected = [
+        ("172.17.0.0/24".to_owned(), "b x".to_owned(), at(NOW, 4)),
+        ("172.16.0.0/24".to_owned(), "lonely".to_owned(), at(NOW, 2)),
+    ];
+    assert_eq!(told, expected);
+}
+
+fn worst_hour() -> WorstHour {
+    WorstHour {
+        start_minute: 600,
+        valid: 60,
+        bad: 9,
+        dominant: Some(Breach::Burst),
+        loss_ppm: 12_000,
+        loss_ppm_p90: 20_000,
+        rtt_us_p90: 45_000,
+        jitter_us_p90: 9_000,
+    }
+}
+
+fn average() -> DailyAverage {
+    DailyAverage { loss_ppm: 900, rtt_us: 21_000, jitter_us: 3_000, passes: true }
+}
+
+const HOME: BuildingId = BuildingId::from_u128(0xb1);
+
+fn day(scope: Scope, date: Date) -> DaySummary {
+    DaySummary {
+        scope,
+        building: HOME,
+        date,
+        verdict: DayVerdict::PeakBad,
+        expected: 600,
+        valid: 580,
+        bad: 9,
+        worst_hour: Some(worst_hour()),
+        bad_quarters: vec![600, 615, 645],
+        average: Some(average()),
+        masked: true,
+        masking_factor: Some(22.2),
+    }
+}
+
+#[test]
+fn verdicts_are_read_back_by_date_and_scope() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let scopes = [
+        Scope::Path(PathId(-1)),
+        Scope::Path(PathId(3)),
+        Scope::Agent(AGENT, LinkKind::Wired),
+        Scope::Agent(AGENT, LinkKind::Wifi),
+        Scope::Subnet(SubnetId::from_u128(4), LinkKind::Wifi),
+        Scope::Building(HOME),
+    ];
+    let dates = [date(2026, 9, 20), date(2026, 9, 21), date(2026, 9, 22)];
+    let mut days: Vec<_> =
+        dates.iter().flat_map(|&d| scopes.iter().map(move |&s| day(s, d))).collect();
+    days.sort_by_key(|day| (day.date, day.scope));
+    days[3] = DaySummary {
+        verdict: DayVerdict::Missing,
+        worst_hour: None,
+        average: None,
+        masked: false,
+        masking_factor: None,
+        bad_quarters: vec![],
+        ..days[3].clone()
+    };
+    let foreign = DaySummary { building: BuildingId::from_u128(0xb2), ..days[17].clone() };
+    days[17] = foreign.clone();
+    let write = JudgeWrite { days: days.clone(), ..JudgeWrite::default() };
+    store.write_judgement(&write, NOW).unwrap();
+    let read = |building, from, until| store.days(building, from, until).unwrap();
+    assert_eq!(read(None, dates[0], dates[2]), days);
+    assert_eq!(read(None, dates[1], dates[1]), &days[6..12]);
+    assert_eq!(read(Some(HOME), dates[1], dates[2]), &days[6..17]);
+    assert_eq!(read(Some(foreign.building), dates[0], dates[2]), [foreign]);
+    assert_eq!(read(None, date(2026, 9, 23), date(2027, 1, 1)), []);
+}
+
+#[test]
+fn a_new_verdict_replaces_that_of_the_same_scope_and_date() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let first = day(Scope::Path(PathId(1)), date(2026, 9, 21));
+    let other_building = BuildingId::from_u128(0xb9);
+    let second = DaySummary { valid: 1, building: other_building, ..first.clone() };
+    for verdict in [&first, &second] {
+        let write = JudgeWrite { days: vec![verdict.clone()], ..JudgeWrite::default() };
+        store.write_judgement(&write, NOW).unwrap();
+    }
+    assert_eq!(store.days(None, first.date, first.date).unwrap(), [second]);
+    assert_eq!(store.days(Some(HOME), first.date, first.date).unwrap(), []);
+}
+
+fn incident(id: u128, state: IncidentState) -> Incident {
+    Incident {
+        id: IncidentId::from_u128(id),
+        scope: Scope::Building(HOME),
+        building: HOME,
+        subnet: None,
+        link: Some(LinkKind::Wifi),
+        state,
+        opened: at(NOW, id as i64 * MINUTE),
+        closed: (state == IncidentState::Closed).then_some(at(NOW, DAY)),
+        first_bad: date(2026, 9, 17),
+        last_bad: date(2026, 9, 21),
+        from_minute: 600,
+        until_minute: 720,
+        bad_days: 3,
+        observed_days: 5,
+        worst_hour: Some(worst_hour()),
+        average: Some(average()),
+        masked: true,
+        masking_factor: None,
+        sentence: "Calls break up between 10 and 12.".to_owned(),
+        simulated: false,
+    }
+}
+
+/// Writes one incident and tells an event of it.
+fn judge(store: &dyn Control, incident: &Incident, tell: &[IncidentEvent], now: UtcMicros) {
+    let write = JudgeWrite {
+        days: vec![],
+        incidents: vec![incident.clone()],
+        tell: tell.iter().map(|&event| (incident.id, event)).collect(),
+    };
+    store.write_judgement(&write, now).unwrap();
+}
+
+/// What is due on the channels, as "channel event".
+fn due(store: &dyn Control, channels: &[&str], now: UtcMicros) -> Vec<(i64, String)> {
+    let channels: Vec<_> = channels.iter().map(|&channel| channel.to_owned()).collect();
+    let due = store.due_deliveries(&channels, now, 100).unwrap();
+    due.iter().map(|d| (d.id, format!("{} {:?}", d.channel, d.event))).collect()
+}
+
+#[test]
+fn incidents_are_read_back_newest_first() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let open = Incident {
+        scope: Scope::Subnet(SubnetId::from_u128(4), LinkKind::Wifi),
+        subnet: Some(SubnetId::from_u128(4)),
+        masking_factor: Some(3.5),
+        simulated: true,
+        ..incident(1, IncidentState::Open)
+    };
+    let closed = incident(2, IncidentState::Closed);
+    let recovering = incident(3, IncidentState::Recovering);
+    for incident in [&open, &closed, &recovering] {
+        judge(store, incident, &[], NOW);
+    }
+    assert_eq!(store.incidents(true).unwrap(), [recovering.clone(), closed, open.clone()]);
+    assert_eq!(store.incidents(false).unwrap(), [recovering.clone(), open.clone()]);
+    let ended = Incident { state: IncidentState::Closed, closed: Some(NOW), ..open };
+    judge(store, &ended, &[], NOW);
+    assert_eq!(store.incidents(false).unwrap(), [recovering]);
+}
+
+#[test]
+fn an_event_is_told_once_on_each_channel() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let open = incident(1, IncidentState::Open);
+    judge(store, &open, &[IncidentEvent::Opened, IncidentEvent::Opened], NOW);
+    judge(store, &open, &[IncidentEvent::Opened], at(NOW, 1));
+    assert_eq!(due(store, &[], NOW), [], "without channels events wait");
+    let first = due(store, &["mail", "hook"], NOW);
+    assert_eq!(first.iter().map(|d| &d.1).collect::<Vec<_>>(), ["mail Opened", "hook Opened"]);
+    assert_eq!(due(store, &["mail", "hook", "later"], NOW), first, "until it is known what became");
+    for (id, _) in &first {
+        store.delivered(*id, &DeliveryOutcome::Sent, NOW).unwrap();
+    }
+    judge(store, &open, &[IncidentEvent::Opened], at(NOW, 2));
+    assert_eq!(due(store, &["mail", "hook"], at(NOW, DAY)), []);
+}
+
+#[test]
+fn an_incident_that_opens_again_is_told_again() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let (open, closed) = (incident(1, IncidentState::Open), incident(1, IncidentState::Closed));
+    let told = |count: usize| {
+        let due = due(store, &["mail"], NOW);
+        assert_eq!(due.len(), count, "{due:?}");
+    };
+    judge(store, &open, &[IncidentEvent::Opened], NOW);
+    judge(store, &closed, &[IncidentEvent::Closed], NOW);
+    judge(store, &closed, &[IncidentEvent::Closed], NOW);
+    told(2);
+    judge(store, &open, &[IncidentEvent::Opened], NOW);
+    judge(store, &open, &[IncidentEvent::Opened], NOW);
+    told(3);
+    judge(store, &closed, &[IncidentEvent::Closed], NOW);
+    told(4);
+    // Opened again without a word between.
+    judge(store, &open, &[], NOW);
+    judge(store, &closed, &[], NOW);
+    judge(store, &open, &[IncidentEvent::Opened], NOW);
+    told(5);
+}
+
+#[test]
+fn a_delivery_says_what_happened_where() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("Hafen", &["10.1.0.0/24"])], NOW);
+    let open = Incident {
+        building: by_name(store)["Hafen"].id,
+        subnet: Some(subnet_ids(store)["10.1.0.0/24"]),
+        ..incident(1, IncidentState::Open)
+    };
+    judge(store, &open, &[IncidentEvent::Opened], at(NOW, 9));
+    let renamed = [building("Speicher", &["10.1.0.0/24"])];
+    import(store, &renamed, at(NOW, HOUR));
+    let worse = Incident { bad_days: 5, ..open };
+    judge(store, &worse, &[], at(NOW, DAY));
+    let due = store.due_deliveries(&["mail".to_owned()], at(NOW, DAY), 10).unwrap().remove(0);
+    assert_eq!((due.channel.as_str(), due.event), ("mail", IncidentEvent::Opened));
+    assert_eq!((due.incident, due.created, due.attempts), (worse, at(NOW, 9), 0));
+    assert_eq!(due.building, "Speicher");
+    assert_eq!(due.subnet.as_deref(), Some("net 10.1.0.0/24 (10.1.0.0/24)"));
+}
+
+#[test]
+fn what_failed_is_tried_again_when_its_time_has_come() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    for id in 1..=3 {
+        judge(store, &incident(id, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    }
+    let totals = |pending, sent, withheld| {
+        assert_eq!(store.delivery_totals().unwrap(), DeliveryTotals { pending, sent, withheld });
+    };
+    totals(3, 0, 0);
+    let first = due(store, &["mail"], NOW);
+    assert!(first.is_sorted() && first.len() == 3, "oldest first");
+    let limited = store.due_deliveries(&["mail".to_owned()], NOW, 2).unwrap();
+    assert_eq!(limited.iter().map(|d| d.id).collect::<Vec<_>>(), [first[0].0, first[1].0]);
+    let retry = DeliveryOutcome::Retry { at: at(NOW, HOUR), error: "timeout".to_owned() };
+    store.delivered(first[0].0, &retry, NOW).unwrap();
+    store.delivered(first[1].0, &DeliveryOutcome::Sent, NOW).unwrap();
+    let withheld = DeliveryOutcome::Withheld { reason: "simulated".to_owned() };
+    store.delivered(first[2].0, &withheld, NOW).unwrap();
+    totals(1, 1, 1);
+    assert_eq!(due(store, &["mail"], at(NOW, HOUR - 1)), []);
+    let again = store.due_deliveries(&["mail".to_owned()], at(NOW, HOUR), 9).unwrap();
+    assert_eq!((again.len(), again[0].id, again[0].attempts), (1, first[0].0, 1));
+    // What is finished stays finished.
+    store.delivered(first[1].0, &retry, NOW).unwrap();
+    totals(1, 1, 1);
+}
+
+#[test]
+fn everything_is_there_after_opening_again() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("Hafen", &["10.1.0.0/24"])], NOW);
+    store.add_agent(&agent(1, "hh-1", enrolled("10.1.0.0/24", None))).unwrap();
+    judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    let contents = |store: &dyn Control| {
+        (
+            store.buildings().unwrap(),
+            store.subnets().unwrap(),
+            store.agents().unwrap(),
+            store.placements().unwrap(),
+            store.incidents(true).unwrap(),
+        )
+    };
+    let before = contents(store);
+    assert_eq!(before.3.len(), 1);
+    let engine = engine.reopen();
+    assert_eq!(contents(&engine.control), before);
+    assert_eq!(due(&engine.control, &["mail"], NOW).len(), 1);
+}

@@ -1,0 +1,426 @@
+//! The telemetry contract.
+
+use std::collections::HashMap;
+
+use busyhour_model::{
+    AgentId, BlockNo, Body, BootId, BootMicros, Check, CheckOutcome, Context, Epoch, Fact, Gap,
+    GapReason, PathId, Record, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros,
+};
+use busyhour_store::{Appended, BlockRows, Quarantined, RecordKind, Telemetry};
+use proptest::prelude::*;
+
+use crate::fixtures::{
+    AGENT, DAY, EPOCH, Engine, HOUR, MINUTE, NOW, RETENTION, at, block, block_of, judged, load,
+    path_key, slot_of, window,
+};
+
+const ALWAYS: (UtcMicros, UtcMicros) = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
+
+fn all_slots(store: &dyn Telemetry) -> Vec<(PathId, Slot)> {
+    let paths: Vec<_> = store.paths(None).unwrap().iter().map(|path| path.id).collect();
+    let always = (SlotStart::from_number(i64::MIN), SlotStart::from_number(i64::MAX));
+    store.slots(&paths, always.0, always.1).unwrap()
+}
+
+/// Everything that can be asked, so that two stores can be compared.
+fn contents(store: &dyn Telemetry) -> impl PartialEq + std::fmt::Debug + use<> {
+    let paths = store.paths(None).unwrap();
+    let windows: Vec<_> = paths
+        .iter()
+        .map(|path| store.windows(path.id, ALWAYS.0, ALWAYS.1, usize::MAX).unwrap())
+        .collect();
+    let loads = store.others(AGENT, RecordKind::Load, ALWAYS.0, ALWAYS.1, usize::MAX).unwrap();
+    let totals = store.totals().unwrap();
+    let counts = (totals.windows, totals.slots, totals.blocks, totals.quarantined);
+    (paths, windows, loads, all_slots(store), store.received(AGENT, EPOCH).unwrap(), counts)
+}
+
+#[test]
+fn what_was_appended_is_read_back_exactly() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let sent = BlockRows {
+        windows: vec![
+            judged(window("edge:862", 1, 0), at(NOW, 0)),
+            judged(window("edge:862", 2, 40), at(NOW, MINUTE)),
+            judged(window("edge:862", 4, 750), at(NOW, 2 * MINUTE)),
+        ],
+        ..block(1)
+    };
+    assert_eq!(store.append(std::slice::from_ref(&sent)).unwrap(), [Appended::Stored]);
+    let path = store.paths(None).unwrap().remove(0);
+    assert_eq!((path.agent, &path.key), (AGENT, &path_key("edge:862")));
+    assert_eq!((path.newest, path.windows_per_slot), (at(NOW, 2 * MINUTE), 15));
+    assert_eq!(path.context, sent.windows[0].context);
+    let found = store.windows(path.id, ALWAYS.0, ALWAYS.1, 10).unwrap();
+    assert_eq!(found.iter().map(|w| w.judged.clone()).collect::<Vec<_>>(), sent.windows);
+    assert!(found.iter().all(|window| window.received == NOW));
+}
+
+#[test]
+fn a_slot_is_the_sum_of_its_windows() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let moments: Vec<_> = (0..45).map(|minute| at(NOW, minute * MINUTE)).collect();
+    let first = block_of(1, &moments[..20]);
+    let second = block_of(2, &moments[20..]);
+    let mut expected: HashMap<SlotStart, Slot> = HashMap::new();
+    for judged in first.windows.iter().chain(&second.windows) {
+        let start = slot_of(judged.placed);
+        let slot = expected.entry(start).or_insert_with(|| Slot::new(start, judged.limits));
+        slot.expected = 15;
+        slot.add(judged.placed, &judged.window, &judged.verdict);
+    }
+    // The newer block first: late data lands where it belongs.
+    store.append(&[second]).unwrap();
+    store.append(&[first]).unwrap();
+    let slots = all_slots(store);
+    assert_eq!(slots.len(), 3);
+    for (_, slot) in slots {
+        assert_eq!(Some(&slot), expected.get(&slot.start));
+    }
+}
+
+#[test]
+fn a_block_counts_once_however_often_it_comes() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let sent = BlockRows {
+        others: vec![load(NOW, 1)],
+        quarantined: vec![Quarantined { started: None, reason: "unreadable".to_owned() }],
+        ..block_of(1, &[NOW, at(NOW, MINUTE)])
+    };
+    let twice = [sent.clone(), sent.clone()];
+    assert_eq!(store.append(&twice).unwrap(), [Appended::Stored, Appended::Duplicate]);
+    let before = contents(store);
+    let marks = store.dirty_days(10).unwrap();
+    assert_eq!(store.append(&[sent]).unwrap(), [Appended::Duplicate]);
+    assert_eq!(contents(store), before);
+    assert_eq!(store.dirty_days(10).unwrap(), marks);
+}
+
+#[test]
+fn blocks_of_other_epochs_and_agents_are_other_blocks() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let other_epoch = BlockRows { epoch: Epoch(1), ..block_of(1, &[at(NOW, MINUTE)]) };
+    let other_agent =
+        BlockRows { agent: AgentId::from_u128(0xa2), ..block_of(1, &[at(NOW, MINUTE)]) };
+    let blocks = [block_of(1, &[NOW]), other_epoch, other_agent];
+    assert_eq!(store.append(&blocks).unwrap(), [Appended::Stored; 3]);
+    assert_eq!(store.paths(None).unwrap().len(), 2);
+    assert_eq!(store.paths(Some(AGENT)).unwrap().len(), 1);
+    assert_eq!(store.received(AGENT, Epoch(1)).unwrap(), [(BlockNo(1), BlockNo(1))]);
+    assert_eq!(store.received(AGENT, Epoch(2)).unwrap(), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+    #[test]
+    fn receipts_are_the_blocks_that_came(
+        numbers in prop::collection::vec(
+            prop_oneof![1u64..40, Just(u64::MAX), Just(u64::MAX - 1), Just(1 << 63),
+                Just((1 << 63) - 1), Just(0)],
+            1..60,
+        ),
+    ) {
+        let engine = Engine::new();
+        let store = &engine.telemetry;
+        let mut came = std::collections::BTreeSet::new();
+        for number in numbers {
+            let answer = store.append(&[block(number)]).unwrap();
+            let expected =
+                if came.insert(number) { Appended::Stored } else { Appended::Duplicate };
+            prop_assert_eq!(answer, [expected]);
+        }
+        let ranges = store.received(AGENT, EPOCH).unwrap();
+        let told: Vec<u64> = ranges.iter().flat_map(|r| r.0.0..=r.1.0).collect();
+        prop_assert_eq!(told, came.into_iter().collect::<Vec<_>>());
+        prop_assert_eq!(store.totals().unwrap().blocks as usize, ranges
+            .iter().map(|r| (r.1.0 - r.0.0 + 1) as usize).sum::<usize>());
+    }
+
+    #[test]
+    fn the_order_of_blocks_and_batches_does_not_matter(
+        seed in any::<u64>(), cuts in prop::collection::vec(1usize..5, 1..8),
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut blocks: Vec<_> = (1..=12)
+            .map(|number| {
+                let start = at(NOW, random.i64(0..30) * 7 * MINUTE);
+                BlockRows {
+                    others: vec![load(start, number)],
+                    ..block_of(number, &[start, at(start, 15_000_000)])
+                }
+            })
+            .collect();
+        let straight_engine = Engine::new();
+        let straight = &straight_engine.telemetry;
+        straight.append(&blocks).unwrap();
+        random.shuffle(&mut blocks);
+        let shuffled_engine = Engine::new();
+        let shuffled = &shuffled_engine.telemetry;
+        let mut rest = blocks.as_slice();
+        for cut in cuts.into_iter().chain([12]) {
+            let (some, more) = rest.split_at(cut.min(rest.len()));
+            shuffled.append(some).unwrap();
+            rest = more;
+        }
+        // Windows that begin in the same microsecond have no order among themselves.
+        prop_assert_eq!(all_slots(shuffled), all_slots(straight));
+        prop_assert_eq!(
+            shuffled.received(AGENT, EPOCH).unwrap(), straight.received(AGENT, EPOCH).unwrap()
+        );
+        prop_assert_eq!(shuffled.totals().unwrap().windows, 24);
+    }
+}
+
+#[test]
+fn ranges_are_half_open_and_limited() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let moments: Vec<_> = (0..60).map(|minute| at(NOW, minute * MINUTE)).collect();
+    store.append(&[block_of(1, &moments)]).unwrap();
+    let path = store.paths(None).unwrap()[0].id;
+    let placed = |from, until, limit| -> Vec<_> {
+        let found = store.windows(path, from, until, limit).unwrap();
+        found.into_iter().map(|window| window.judged.placed).collect()
+    };
+    assert_eq!(placed(moments[3], moments[6], 100), &moments[3..6]);
+    assert_eq!(placed(moments[3], moments[50], 2), &moments[3..5]);
+    let slots = store.slots(&[path], slot_of(moments[15]), slot_of(moments[45])).unwrap();
+    let starts: Vec<_> = slots.iter().map(|(_, slot)| slot.start.start()).collect();
+    assert_eq!(starts, [moments[15], moments[30]]);
+    assert_eq!(store.slots(&[PathId(9_999)], slot_of(NOW), slot_of(moments[59])).unwrap(), []);
+    assert_eq!(store.windows(PathId(9_999), ALWAYS.0, ALWAYS.1, 9).unwrap(), []);
+}
+
+#[test]
+fn slots_come_by_path_and_time_each_once() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let windows = vec![
+        judged(window("b:1", 1, 0), at(NOW, HOUR)),
+        judged(window("a:1", 2, 0), NOW),
+        judged(window("b:1", 3, 0), NOW),
+    ];
+    store.append(&[BlockRows { windows, ..block(1) }]).unwrap();
+    let ids: Vec<_> = store.paths(None).unwrap().iter().map(|path| path.id).collect();
+    assert!(ids.is_sorted());
+    let asked = [ids[1], ids[0], ids[1]];
+    let found: Vec<_> = store
+        .slots(&asked, slot_of(NOW), slot_of(at(NOW, DAY)))
+        .unwrap()
+        .into_iter()
+        .map(|(path, slot)| (path, slot.start.start()))
+        .collect();
+    assert_eq!(found, [(ids[0], NOW), (ids[0], at(NOW, HOUR)), (ids[1], NOW)]);
+}
+
+#[test]
+fn windows_of_the_same_microsecond_are_all_kept() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    store.append(&[block_of(1, &[NOW, NOW]), block_of(2, &[NOW])]).unwrap();
+    let path = store.paths(None).unwrap()[0].id;
+    assert_eq!(store.windows(path, ALWAYS.0, ALWAYS.1, 10).unwrap().len(), 3);
+    assert_eq!(all_slots(store)[0].1.valid, 3);
+}
+
+#[test]
+fn windows_beyond_raw_retention_are_in_slots_only() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let old = at(NOW, -i64::from(RETENTION.windows_days) * DAY - HOUR);
+    store.append(&[block_of(1, &[old, NOW])]).unwrap();
+    let path = store.paths(None).unwrap()[0].id;
+    assert_eq!(store.windows(path, ALWAYS.0, ALWAYS.1, 10).unwrap().len(), 1);
+    let starts: Vec<_> = all_slots(store).iter().map(|(_, slot)| slot.start).collect();
+    assert_eq!(starts, [slot_of(old), slot_of(NOW)]);
+    assert_eq!(store.dirty_days(10).unwrap().len(), 2, "its day is judged again");
+}
+
+#[test]
+fn late_windows_do_not_make_a_path_older() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    store.append(&[block_of(1, &[NOW])]).unwrap();
+    store.append(&[block_of(2, &[at(NOW, -DAY)])]).unwrap();
+    assert_eq!(store.paths(None).unwrap()[0].newest, NOW);
+    store.append(&[block_of(3, &[at(NOW, MINUTE)])]).unwrap();
+    assert_eq!(store.paths(None).unwrap()[0].newest, at(NOW, MINUTE));
+}
+
+#[test]
+fn expected_windows_follow_the_schedule_that_was_told_before() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let untold = |number, moment| BlockRows { schedules: vec![], ..block_of(number, &[moment]) };
+    store.append(&[untold(1, NOW)]).unwrap();
+    assert_eq!(all_slots(store)[0].1.expected, 0);
+    store.append(&[block_of(2, &[at(NOW, MINUTE)])]).unwrap();
+    assert_eq!(all_slots(store)[0].1.expected, 15);
+    let engine = Engine::new();
+    engine.telemetry.append(&[block(1)]).unwrap();
+    let engine = engine.reopen();
+    engine.telemetry.append(&[untold(2, NOW)]).unwrap();
+    assert_eq!(all_slots(&engine.telemetry)[0].1.expected, 15);
+}
+
+fn every_kind(started: UtcMicros) -> Vec<(RecordKind, Record)> {
+    let record = |body| Record {
+        stamp: Stamp::new(started, BootMicros(9), BootId::from_u128(8), 1_000).unwrap(),
+        schedule: ScheduleRevision(4),
+        context: Context { reflexive: Some("2001:db8::1".parse().unwrap()), ..Context::default() },
+        body,
+    };
+    let check = Check {
+        kind: "firewall-udp".to_owned(),
+        subject: "relay.example:3478".to_owned(),
+        outcome: CheckOutcome::Timeout,
+        timings_us: vec![("resolve".to_owned(), 812)],
+        evidence: vec![("sent".to_owned(), "5".to_owned()), (String::new(), String::new())],
+    };
+    let fact = Fact {
+        kind: "wifi-band".to_owned(),
+        value: "5 GHz".to_owned(),
+        valid_from: at(started, -HOUR),
+        valid_until: Some(started),
+    };
+    let gap =
+        Gap { reason: GapReason::Asleep, path: Some(path_key("edge:862")), records: Some(12) };
+    vec![
+        (RecordKind::Check, record(Body::Check(check))),
+        (RecordKind::Fact, record(Body::Fact(fact))),
+        (RecordKind::Load, load(started, 77)),
+        (RecordKind::Gap, record(Body::Gap(gap))),
+    ]
+}
+
+#[test]
+fn records_of_every_kind_are_read_back_exactly() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let records = every_kind(NOW);
+    let others: Vec<_> = records.iter().map(|(_, record)| record.clone()).collect();
+    let doubled = others.iter().chain(&others).cloned().collect();
+    store.append(&[BlockRows { others: doubled, ..block(1) }]).unwrap();
+    for (kind, record) in records {
+        let found = store.others(AGENT, kind, NOW, at(NOW, 1), 10).unwrap();
+        assert_eq!(found, [record.clone(), record]);
+        assert_eq!(store.others(AGENT, kind, at(NOW, 1), at(NOW, 9), 10).unwrap(), []);
+        assert_eq!(store.others(AGENT, kind, at(NOW, -9), NOW, 10).unwrap(), []);
+        assert_eq!(store.others(AGENT, kind, NOW, at(NOW, 1), 1).unwrap().len(), 1);
+        assert_eq!(store.others(AgentId::from_u128(1), kind, NOW, at(NOW, 1), 1).unwrap(), []);
+    }
+}
+
+#[test]
+fn quarantined_records_are_counted_and_touch_nothing() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let quarantined = vec![
+        Quarantined { started: Some(at(NOW, 365 * DAY)), reason: "a year ahead".to_owned() },
+        Quarantined { started: None, reason: "unreadable".to_owned() },
+    ];
+    store.append(&[BlockRows { quarantined, ..block(1) }]).unwrap();
+    let totals = store.totals().unwrap();
+    assert_eq!((totals.quarantined, totals.windows, totals.blocks), (2, 0, 1));
+    assert_eq!(store.dirty_days(10).unwrap(), []);
+}
+
+#[test]
+fn a_mark_is_cleared_only_at_the_generation_that_was_read() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    store.append(&[block_of(1, &[NOW, at(NOW, -DAY), at(NOW, MINUTE)])]).unwrap();
+    let read = store.dirty_days(10).unwrap();
+    assert_eq!(read.len(), 2);
+    assert!(read[0].utc_day > read[1].utc_day, "newest day first");
+    assert_eq!(store.dirty_days(1).unwrap(), read[..1]);
+    // While the judge works, the newest day gets another window.
+    store.append(&[block_of(2, &[at(NOW, 2 * MINUTE)])]).unwrap();
+    store.clear_dirty(&read).unwrap();
+    let left = store.dirty_days(10).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].utc_day, read[0].utc_day);
+    assert!(left[0].generation > read[0].generation);
+    store.clear_dirty(&left).unwrap();
+    assert_eq!(store.dirty_days(10).unwrap(), []);
+    // A mark made again is not cleared by what was read before it was cleared.
+    store.append(&[block_of(3, &[at(NOW, 3 * MINUTE)])]).unwrap();
+    store.clear_dirty(&left).unwrap();
+    assert_eq!(store.dirty_days(10).unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_too_old_goes_and_the_rest_stays() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let old_load = at(NOW, -i64::from(RETENTION.others_days) * DAY - HOUR);
+    let first = BlockRows {
+        others: vec![load(old_load, 1), load(NOW, 2)],
+        ..block_of(1, &[at(NOW, -DAY), NOW])
+    };
+    store.append(&[first]).unwrap();
+    assert_eq!(store.prune(NOW).unwrap(), 1);
+    let (a_day, path) = (at(NOW, DAY + HOUR), store.paths(None).unwrap()[0].id);
+    assert_eq!(store.prune(a_day).unwrap(), 1, "the older raw window");
+    let raw = |store: &dyn Telemetry| store.windows(path, ALWAYS.0, ALWAYS.1, 9).unwrap();
+    assert_eq!(raw(store).len(), 1);
+    assert_eq!(all_slots(store).len(), 2);
+    assert_eq!(store.others(AGENT, RecordKind::Load, ALWAYS.0, ALWAYS.1, 9).unwrap().len(), 1);
+    store.prune(at(NOW, i64::from(RETENTION.slots_days) * DAY - HOUR)).unwrap();
+    assert_eq!(all_slots(store).len(), 1, "the older slot went");
+    assert_eq!(raw(store), []);
+    assert_eq!(store.totals().unwrap().slots, 1);
+    store.prune(at(NOW, i64::from(RETENTION.slots_days) * DAY + HOUR)).unwrap();
+    assert_eq!((store.paths(None).unwrap(), store.dirty_days(9).unwrap()), (vec![], vec![]));
+    assert_eq!(store.received(AGENT, EPOCH).unwrap().len(), 1, "receipts stay");
+}
+
+#[test]
+fn what_old_and_new_windows_share_stays_for_the_new() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let newer = block_of(2, &[at(NOW, DAY)]);
+    store.append(&[block_of(1, &[NOW])]).unwrap();
+    store.append(std::slice::from_ref(&newer)).unwrap();
+    store.prune(at(NOW, i64::from(RETENTION.windows_days + 1) * DAY - HOUR)).unwrap();
+    let path = store.paths(None).unwrap()[0].id;
+    let left = store.windows(path, ALWAYS.0, ALWAYS.1, 9).unwrap();
+    assert_eq!(left.into_iter().map(|w| w.judged).collect::<Vec<_>>(), newer.windows);
+}
+
+#[test]
+fn after_a_prune_the_same_path_goes_on() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    store.append(&[block_of(1, &[NOW])]).unwrap();
+    let first = store.paths(None).unwrap()[0].id;
+    let later = at(NOW, i64::from(RETENTION.slots_days + 2) * DAY);
+    store.prune(later).unwrap();
+    let again = BlockRows { received: later, ..block_of(2, &[later]) };
+    store.append(std::slice::from_ref(&again)).unwrap();
+    let path = store.paths(None).unwrap().remove(0);
+    assert_ne!(path.id, first, "numbers are not used again");
+    let found = store.windows(path.id, ALWAYS.0, ALWAYS.1, 9).unwrap();
+    assert_eq!(found[0].judged, again.windows[0]);
+}
+
+#[test]
+fn everything_is_there_after_opening_again() {
+    let engine = Engine::new();
+    for number in 1..=5 {
+        let start = at(NOW, number as i64 * 10 * MINUTE);
+        let sent = BlockRows { others: vec![load(start, 5)], ..block_of(number, &[start]) };
+        engine.telemetry.append(&[sent]).unwrap();
+    }
+    let before = contents(&engine.telemetry);
+    let engine = engine.reopen();
+    assert_eq!(contents(&engine.telemetry), before);
+    let again = engine.telemetry.append(&[block_of(3, &[NOW]), block_of(6, &[NOW])]).unwrap();
+    assert_eq!(again, [Appended::Duplicate, Appended::Stored]);
+    assert_eq!(engine.telemetry.paths(None).unwrap().len(), 1);
+    assert!(engine.telemetry.totals().unwrap().size_bytes > 0);
+}
