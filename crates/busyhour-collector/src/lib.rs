@@ -1,1 +1,19 @@
-//! busyhour-collector
+//! The collector as one process: opens the store, lets agents deliver, judges, tells people, serves
+//! API and page, and forgets what is too old.
+//!
+//! It only wires these parts together and owns their configuration and lifecycle; it has no rules
+//! of its own. Invariants: nothing starts on a configuration that was not checked as a whole;
+//! listeners are on loopback until there is TLS and sign-in; when told to stop, doors close before
+//! the work behind them ends, and what was acknowledged is durable whatever happens.
+
+mod addresses;
+mod args;
+mod config;
+mod prune;
+mod run;
+mod status;
+
+pub use addresses::Addresses;
+pub use args::{CollectorArgs, CollectorCli, CollectorCommand, ConfigArgs};
+pub use config::{InvalidConfig, RawConfig, Requirements, Resolved};
+pub use run::{execute, run};

@@ -1,1 +1,22 @@
-//! busyhour-notify
+//! Tells people and machines of incidents: takes what is due from the store's outbox, sends it on
+//! each configured channel (e-mail, JSON webhook, files in a folder), and notes what became of
+//! it.
+//!
+//! It refuses to decide what is worth telling (the judge writes the outbox) and to show secrets: no
+//! password and no webhook address appears in a log, an error, the outbox or a debug print.
+//!
+//! Invariants: what a channel is known to have taken is never sent to it again; what it did not
+//! take is tried again until it is older than [`Settings::give_up_after`], across restarts, and
+//! then withheld with the reason, never dropped; what rests on simulated agents goes only to
+//! channels that end on this machine. Between taking and noting there is a gap that nobody can
+//! close: a crash inside it sends again, with the same `Message-ID` or `Idempotency-Key`.
+
+mod channel;
+mod config;
+mod message;
+mod worker;
+
+pub use channel::{Channel, ChannelError};
+pub use config::{ChannelConfig, EmailConfig, FileConfig, Security, WebhookConfig};
+pub use message::{BaseUrl, InvalidBaseUrl};
+pub use worker::{Counters, CountersSnapshot, Notifier, Round, Settings};

@@ -23,6 +23,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
         "busyhour-agent",
         &[
             "busyhour-model",
+            "busyhour-wire",
             "busyhour-probe",
             "busyhour-delivery",
             "busyhour-net",
@@ -44,7 +45,6 @@ pub const ARROWS: &[(&str, &[&str])] = &[
         &[
             "busyhour-model",
             "busyhour-daemon",
-            "busyhour-proto",
             "busyhour-store",
             "busyhour-ingest",
             "busyhour-judge",

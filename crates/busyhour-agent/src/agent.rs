@@ -1,0 +1,195 @@
+//! The agent as a whole: what it is made of, how it begins and how it ends.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use busyhour_delivery::{SealPolicy, SpoolCaps};
+use busyhour_model::AgentId;
+use busyhour_net::SocketError;
+use busyhour_probe::{InvalidProfile, Profile};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::config::{Resolved, Target, schedule_of};
+use crate::load::{self, Links};
+use crate::presence;
+use crate::reflector::Responder;
+use crate::session::{Session, watch_name};
+use crate::spool::{Settings, SpoolError, SpoolThread};
+use crate::uplink::{Uplink, UplinkError};
+
+/// The spool's file in the data directory.
+const SPOOL_FILE: &str = "spool.sqlite";
+/// How long the collector is waited for at the end; the rest is delivered after the next start.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// What the spool's own gap records run under.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Why the agent cannot begin.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The system does not name its boot.
+    #[error("the machine's boot has no identity")]
+    Boot(#[source] std::io::Error),
+    /// An address to answer probes on cannot be had.
+    #[error("probes cannot be answered on {listen}")]
+    Reflector {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        source: SocketError,
+    },
+    /// A target's profile cannot be sent.
+    #[error("target {target:?} cannot be probed")]
+    Profile {
+        /// The target.
+        target: String,
+        /// Why.
+        source: InvalidProfile,
+    },
+    /// The data directory cannot be made.
+    #[error("data directory {path:?} cannot be made")]
+    DataDirectory {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The spool must not be used.
+    #[error("the spool cannot be used")]
+    Spool(#[source] SpoolError),
+    /// The collector cannot even be tried.
+    #[error("the collector cannot be tried")]
+    Uplink(#[source] UplinkError),
+    /// A thread of the runtime is gone.
+    #[error("a blocking task ended early")]
+    Runtime(#[source] tokio::task::JoinError),
+}
+
+/// An agent that has its sockets and its spool and does not run yet.
+#[derive(Debug)]
+pub struct Agent {
+    config: Resolved,
+    clock: Clock,
+    responders: Vec<Responder>,
+    profiles: Vec<Profile>,
+    spool: Option<SpoolThread>,
+}
+
+/// Runs an agent until `shutdown`; then closes its windows, spools them, gives the collector a few
+/// seconds to take them, and returns.
+///
+/// # Errors
+/// When it cannot begin. Once it runs nothing stops it but `shutdown`.
+pub async fn run(config: Resolved, shutdown: CancellationToken) -> Result<(), AgentError> {
+    Agent::bind(config).await?.run(shutdown).await
+}
+
+impl Agent {
+    /// Opens sockets and spool.
+    ///
+    /// # Errors
+    /// When an address is taken, or the spool belongs to somebody else.
+    pub async fn bind(config: Resolved) -> Result<Self, AgentError> {
+        let clock = Clock::start().map_err(AgentError::Boot)?;
+        let responder = |&listen: &SocketAddr| {
+            Responder::bind(listen, clock)
+                .map_err(|source| AgentError::Reflector { listen, source })
+        };
+        let responders = config.reflector.iter().map(responder).collect::<Result<_, _>>()?;
+        let profile = |target: &Target| {
+            Session::profile(target).map_err(|source| AgentError::Profile {
+                target: target.name.as_str().to_owned(),
+                source,
+            })
+        };
+        let profiles = config.targets.iter().map(profile).collect::<Result<_, _>>()?;
+        let observes = config.collector.is_some() || !config.targets.is_empty();
+        let spool = if observes { Some(open_spool(&config, clock).await?) } else { None };
+        Ok(Self { config, clock, responders, profiles, spool })
+    }
+
+    /// Where probes will be answered, with the ports that were given where none was asked for.
+    #[must_use]
+    pub fn reflector_addresses(&self) -> Vec<SocketAddr> {
+        self.responders.iter().map(Responder::address).collect()
+    }
+
+    /// Runs until `shutdown`; see [`run`].
+    ///
+    /// # Errors
+    /// When it cannot begin.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), AgentError> {
+        let observers = TaskTracker::new();
+        for responder in self.responders.drain(..) {
+            tracing::info!(listen = %responder.address(), "answering probes");
+            observers.spawn(responder.run(shutdown.clone()));
+        }
+        let Some(spool) = self.spool.take() else {
+            observers.close();
+            observers.wait().await;
+            return Ok(());
+        };
+        self.observe(&spool, &observers, &shutdown);
+        let (deliverers, stop_delivery) = (TaskTracker::new(), CancellationToken::new());
+        if let Some(collector) = &self.config.collector {
+            let uplink =
+                Uplink::new(collector, self.clock, spool.recorder()).map_err(AgentError::Uplink)?;
+            deliverers.spawn(uplink.run(stop_delivery.clone()));
+        }
+        observers.close();
+        observers.wait().await;
+        if self.config.collector.is_some() {
+            spool.flush(FAREWELL).await;
+        }
+        stop_delivery.cancel();
+        deliverers.close();
+        deliverers.wait().await;
+        tokio::task::spawn_blocking(move || spool.stop()).await.map_err(AgentError::Runtime)
+    }
+
+    /// Starts everything that makes records.
+    fn observe(&self, spool: &SpoolThread, observers: &TaskTracker, stop: &CancellationToken) {
+        let links = Links::default();
+        let agent = self.config.collector.as_ref().map(|collector| collector.agent);
+        let targets = self.config.targets.iter().zip(&self.profiles);
+        for (number, (target, &profile)) in targets.enumerate() {
+            let (publish, addresses) = watch::channel(Vec::new());
+            let (host, port) = (target.host.clone(), target.port);
+            observers.spawn(watch_name(host, port, publish, stop.clone()));
+            let session = Session {
+                number,
+                // Nobody collects from an agent without an identity, so it has no one to avoid.
+                agent: agent.unwrap_or(AgentId::from_u128(0)),
+                target: target.clone(),
+                addresses,
+                clock: self.clock,
+                links: links.clone(),
+                recorder: spool.recorder(),
+            };
+            observers.spawn(session.run(profile, stop.clone()));
+        }
+        observers.spawn(load::run(self.clock, links, spool.recorder(), stop.clone()));
+        observers.spawn(presence::run(self.clock, spool.recorder(), stop.clone()));
+    }
+}
+
+async fn open_spool(config: &Resolved, clock: Clock) -> Result<SpoolThread, AgentError> {
+    let path = config.data_dir.clone();
+    let settings = Settings {
+        path: path.join(SPOOL_FILE),
+        caps: SpoolCaps { max_bytes: config.spool.max_bytes, max_age: config.spool.max_age },
+        policy: SealPolicy { max_age: config.spool.seal_after, ..SealPolicy::default() },
+        schedule: schedule_of(MINUTE),
+        clock,
+    };
+    let open = move || {
+        std::fs::create_dir_all(&path)
+            .map_err(|source| AgentError::DataDirectory { path, source })?;
+        SpoolThread::start(settings).map_err(AgentError::Spool)
+    };
+    tokio::task::spawn_blocking(open).await.map_err(AgentError::Runtime)?
+}

@@ -1,0 +1,43 @@
+//! Every default and limit of the configuration.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Durations that a field may have.
+pub(super) struct Durations {
+    pub(super) range: RangeInclusive<Duration>,
+    /// The range as a person reads it.
+    pub(super) expected: &'static str,
+}
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// Where a packaged service keeps its state.
+pub(super) const DATA_DIR: &str = "/var/lib/busyhour-agent";
+/// The published limits on loss and jitter are "in any 15 s".
+pub(super) const WINDOW: &str = "15s";
+/// One window a minute: a quarter of one call's traffic.
+pub(super) const PERIOD: &str = "60s";
+/// 64 MiB: more than seven days of the default schedule to several targets.
+pub(super) const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
+/// Room for a few blocks; below this every sealed block would push out the one before.
+pub(super) const MIN_SPOOL_BYTES: u64 = 1024 * 1024;
+/// A week: a branch that is cut off over a long weekend loses nothing.
+pub(super) const SPOOL_AGE: &str = "7d";
+/// How old live data is at most when it leaves: a block for each window of the default schedule.
+pub(super) const SEAL_AFTER: &str = "10s";
+/// At 50 packets a second each, more would no longer be gentle to any link.
+pub(super) const MAX_TARGETS: usize = 32;
+
+/// What a probe's profile takes; tests use short windows, nobody else has a reason to.
+pub(super) static WINDOWS: Durations =
+    Durations { range: seconds(1)..=seconds(60), expected: "from 1s to 60s" };
+/// Beyond four minutes a reflector would forget the session in between.
+pub(super) static PERIODS: Durations =
+    Durations { range: seconds(1)..=seconds(240), expected: "from 1s to 4m" };
+pub(super) static SEALS: Durations =
+    Durations { range: seconds(1)..=seconds(600), expected: "from 1s to 10m" };
+pub(super) static SPOOL_AGES: Durations =
+    Durations { range: seconds(60)..=seconds(90 * 86_400), expected: "from 1m to 90d" };

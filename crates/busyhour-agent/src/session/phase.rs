@@ -1,0 +1,68 @@
+//! Spreads the beginnings of windows, so that a thousand agents do not probe in the same second.
+
+use std::time::Duration;
+
+use busyhour_model::{AgentId, TrafficClass, UtcMicros};
+
+/// How far this agent's windows of this target lie behind the wall clock's multiples of `period`.
+pub(super) fn offset(
+    agent: AgentId,
+    target: &str,
+    class: TrafficClass,
+    period: Duration,
+) -> Duration {
+    let period_us = period_us(period);
+    let agent = agent.to_bytes();
+    let bytes = agent.iter().chain(target.as_bytes()).chain(class.as_str().as_bytes());
+    Duration::from_micros(mix(bytes) % period_us)
+}
+
+/// FNV-1a with a final mix, because its low bits alone are poor.
+fn mix<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, step);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+/// From `wall` to the next moment that lies `offset` behind a multiple of `period`.
+pub(super) fn until_next(wall: UtcMicros, period: Duration, offset: Duration) -> Duration {
+    let period_us = i64::try_from(period_us(period)).unwrap_or(i64::MAX);
+    let offset_us = i64::try_from(offset.as_micros()).unwrap_or(0);
+    let behind = wall.0.saturating_sub(offset_us).rem_euclid(period_us);
+    Duration::from_micros((period_us - behind).unsigned_abs())
+}
+
+fn period_us(period: Duration) -> u64 {
+    u64::try_from(period.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn windows_of_many_agents_spread_evenly_over_the_period() {
+        let mut by_second = [0; 60];
+        for agent in 0..6000 {
+            let agent = AgentId::from_u128(agent);
+            let offset = offset(agent, "reflector.example:862", TrafficClass::Audio, MINUTE);
+            by_second[usize::try_from(offset.as_secs()).unwrap()] += 1;
+        }
+        assert!(by_second.iter().all(|count| (50..=160).contains(count)), "{by_second:?}");
+    }
+
+    #[test]
+    fn the_grid_stays_where_it_is() {
+        let agent = AgentId::from_u128(7);
+        let offset = offset(agent, "a:1", TrafficClass::Audio, MINUTE);
+        for second in 0..200 {
+            let wall = UtcMicros(1_800_000_000_000_000 + second * 777_777);
+            let next = wall.plus(until_next(wall, MINUTE, offset));
+            assert!(next > wall && next <= wall.plus(MINUTE));
+            assert_eq!(next.0.rem_euclid(60_000_000).unsigned_abs(), offset.as_micros() as u64);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Between the messages of busyhour-delivery and those on the wire.
+
+use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Hello, Welcome};
+use busyhour_model::{BlockNo, BootId, Epoch};
+use busyhour_proto::v1;
+
+pub(super) fn hello(hello: &Hello, boot: BootId) -> v1::Hello {
+    v1::Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        epoch: hello.epoch.0,
+        boot: boot.to_bytes().to_vec(),
+        os: std::env::consts::OS.to_owned(),
+        oldest_block: hello.oldest.map_or(0, |block| block.0),
+        newest_block: hello.newest.map_or(0, |block| block.0),
+    }
+}
+
+pub(super) fn block(block: Block) -> v1::Block {
+    v1::Block { block: block.number.0, crc32c: block.crc32c, payload: block.payload }
+}
+
+pub(super) fn welcome(welcome: &v1::Welcome) -> Welcome {
+    Welcome { stored: ranges(&welcome.stored), credit: welcome.credit }
+}
+
+pub(super) fn acknowledgement(more: &v1::Acknowledgement) -> Acknowledgement {
+    Acknowledgement { epoch: Epoch(more.epoch), blocks: ranges(&more.blocks) }
+}
+
+fn ranges(ranges: &[v1::BlockRange]) -> BlockRanges {
+    ranges.iter().map(|range| (BlockNo(range.first), BlockNo(range.last))).collect()
+}

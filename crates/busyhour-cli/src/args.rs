@@ -1,0 +1,258 @@
+//! The command line: what can be typed and what `--help` says of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// Where a collector on the same machine listens unless told otherwise.
+pub(crate) const DEFAULT_COLLECTOR: &str = "http://127.0.0.1:8080";
+
+const TOP_HELP: &str = "\
+Examples:
+  busyhour demo                              run all of Busyhour on this machine
+  busyhour top                               which building must somebody look at first
+  busyhour building import buildings.csv     tell the collector what buildings there are
+  busyhour subnet missing                    where agents live that no building file knows
+  busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
+
+Data goes to standard output, messages to standard error.
+Exit codes: 0 done; 1 error; 2 usage; 3 the command ran and what it looks for is there
+(`building import`: the file has errors; `subnet missing`: prefixes are missing).";
+
+/// Busyhour watches the paths that calls and meetings take, and tells where and when quality breaks
+/// at the busy hour.
+#[derive(Debug, Parser)]
+#[command(name = "busyhour", version, after_help = TOP_HELP, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command that asks the collector understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The collector's address
+    #[arg(long, global = true, value_name = "URL", env = "BUSYHOUR_COLLECTOR")]
+    #[arg(default_value = DEFAULT_COLLECTOR)]
+    pub(crate) collector: String,
+    /// How data is printed: table, json or csv
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    #[arg(hide_possible_values = true)]
+    pub(crate) output: Format,
+    /// Leave out the line of column titles
+    #[arg(long, global = true)]
+    pub(crate) no_headers: bool,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people, figures with units
+    Table,
+    /// The collector's answer with its schema version, figures raw
+    Json,
+    /// Every field, figures raw, safe to open in a spreadsheet
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Buildings: list, show, import from the building file, export
+    #[command(subcommand)]
+    Building(BuildingCommand),
+    /// Subnets: list, and find those that no building file knows
+    #[command(subcommand)]
+    Subnet(SubnetCommand),
+    /// Paths: list, and show the windows of one
+    #[command(subcommand)]
+    Path(PathCommand),
+    /// The buildings, worst first
+    #[command(after_help = "\
+Examples:
+  busyhour top
+  busyhour top -n 3 -o json")]
+    Top {
+        /// How many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Agents: list, and add one
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Incidents: list
+    #[command(subcommand)]
+    Incident(IncidentCommand),
+    /// Run all of Busyhour on this machine, on real packets and simulated history
+    Demo(crate::demo::DemoArgs),
+    /// Run as one of the daemons; used by `demo`
+    #[command(subcommand, hide = true)]
+    Role(RoleCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuildingCommand {
+    /// List the buildings
+    #[command(after_help = "\
+Examples:
+  busyhour building ls
+  busyhour building ls -o csv > buildings-now.csv")]
+    Ls,
+    /// Show one building
+    #[command(after_help = "\
+Examples:
+  busyhour building show \"Berlin HQ\"
+  busyhour building show \"Berlin HQ\" -o json")]
+    Show {
+        /// The building's name, or its id
+        name: String,
+    },
+    /// Import the building file (Call Quality Dashboard format: CSV or TSV, 14 or 15 columns)
+    #[command(after_help = "\
+Findings are printed with line, column and remedy. A file with errors changes nothing and the
+command ends with exit code 3; warnings alone do not stop it.
+
+The companion table has a header line and the columns BuildingName, TimeZone, BusinessHours,
+Prefix, EgressPrefix and NetworkName, in any order; only BuildingName is required.
+
+Examples:
+  busyhour building import buildings.csv --dry-run
+  busyhour building import buildings.csv --companion zones.csv
+  busyhour building import buildings.tsv -o csv > findings.csv")]
+    Import {
+        /// The building file
+        file: PathBuf,
+        /// The companion table: time zones, business hours, IPv6 and egress prefixes
+        #[arg(long, value_name = "FILE")]
+        companion: Option<PathBuf>,
+        /// Check only, change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print the building file that the collector holds, always in its own 15-column format
+    #[command(after_help = "\
+Example:
+  busyhour building export > buildings.csv")]
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SubnetCommand {
+    /// List the subnets
+    #[command(after_help = "\
+Example:
+  busyhour subnet ls -o csv")]
+    Ls,
+    /// List the prefixes that agents live in and no building file knows
+    #[command(after_help = "\
+Exit code 3 when there are any, 0 when there are none.
+
+Example:
+  busyhour subnet missing || echo \"the building file is not complete\"")]
+    Missing,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PathCommand {
+    /// List the paths
+    #[command(after_help = "\
+Example:
+  busyhour path ls")]
+    Ls,
+    /// Show the 15-second windows of one path, newest last
+    #[command(after_help = "\
+Examples:
+  busyhour path windows 12
+  busyhour path windows 12 --since 3h -o csv
+  busyhour path windows 12 --from 2026-03-02T09:00:00Z --until 2026-03-02T12:00:00Z")]
+    Windows {
+        /// The path's number, as `path ls` prints it
+        path: i64,
+        /// How far back, such as 30m, 3h or 2d
+        #[arg(long, value_name = "DURATION", default_value = "1h", conflicts_with = "from")]
+        #[arg(value_parser = parse_since)]
+        since: jiff::SignedDuration,
+        /// From this moment on
+        #[arg(long, value_name = "TIME")]
+        from: Option<jiff::Timestamp>,
+        /// Up to this moment; now unless told
+        #[arg(long, value_name = "TIME")]
+        until: Option<jiff::Timestamp>,
+        /// At most this many
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        limit: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// List the agents
+    #[command(after_help = "\
+Example:
+  busyhour agent ls")]
+    Ls,
+    /// Register an agent and write its secret to a file
+    #[command(after_help = "\
+The file is written with mode 0600 and must not exist yet; the collector keeps only a digest of the
+secret, so it cannot be shown again. Put the file on the agent's machine and name it in the agent's
+configuration as agent.secret_file.
+
+Examples:
+  busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
+  busyhour agent add lab-1 --subnet 10.20.1.0/24 --secret-file /etc/busyhour/agent.secret")]
+    Add {
+        /// A name for people
+        name: String,
+        /// Bind the agent to this subnet of the building file
+        #[arg(long, value_name = "CIDR", conflicts_with = "building")]
+        subnet: Option<IpNet>,
+        /// Bind the agent to this building; its subnet follows from its address
+        #[arg(long, value_name = "NAME")]
+        building: Option<String>,
+        /// Where the secret goes
+        #[arg(long, value_name = "OUT")]
+        secret_file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentCommand {
+    /// List the incidents
+    #[command(after_help = "\
+Examples:
+  busyhour incident ls
+  busyhour incident ls --closed -o csv")]
+    Ls {
+        /// Closed ones as well
+        #[arg(long)]
+        closed: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoleCommand {
+    /// Run as a collector
+    Collector(busyhour_collector::CollectorArgs),
+    /// Run as an agent
+    Agent(busyhour_agent::AgentArgs),
+}
+
+fn parse_since(text: &str) -> Result<jiff::SignedDuration, String> {
+    match text.parse::<jiff::SignedDuration>() {
+        Ok(duration) if duration.is_positive() => Ok(duration),
+        Ok(_) => Err("the duration must be above zero".to_owned()),
+        Err(_) => days(text).ok_or_else(|| "expected a duration such as 30m, 3h or 2d".to_owned()),
+    }
+}
+
+/// A day is 24 hours here: this is how far back to look, not a calendar.
+fn days(text: &str) -> Option<jiff::SignedDuration> {
+    let count: i64 = text.strip_suffix('d')?.trim().parse().ok()?;
+    let in_range = (1..=3660).contains(&count);
+    in_range.then(|| jiff::SignedDuration::from_hours(count * 24))
+}

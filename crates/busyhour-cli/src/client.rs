@@ -1,0 +1,164 @@
+//! The collector's HTTP API, asked from a command.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One row of an answer: flat, units in the names.
+pub(crate) type Item = Map<String, Value>;
+
+/// The version of the envelope that this program reads.
+const SCHEMA_VERSION: u64 = 1;
+/// A collector on the same machine answers a connection at once or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The slowest answer is the import of a large building file.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(120);
+/// The largest answer that is read: a month of windows of one path is below 60 MB of JSON.
+const MAX_ANSWER_BYTES: u64 = 128 * 1024 * 1024;
+
+/// An answer as the collector wraps it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Envelope {
+    /// The version of the shape of `items`.
+    pub(crate) schema_version: u64,
+    /// The rows.
+    pub(crate) items: Vec<Item>,
+    /// What else the answer says.
+    #[serde(flatten)]
+    pub(crate) rest: Item,
+}
+
+impl Envelope {
+    /// Wraps rows in the shape that the collector uses.
+    pub(crate) fn new(items: Vec<Item>) -> Self {
+        Self { schema_version: SCHEMA_VERSION, items, rest: Item::new() }
+    }
+}
+
+/// What a write brought: done, or refused because of what is in it (HTTP status 422).
+pub(crate) enum Answer {
+    /// It was done.
+    Done(Value),
+    /// Nothing changed; the answer says why.
+    Refused(Value),
+}
+
+/// A collector's address with the means to ask it.
+pub(crate) struct Client {
+    agent: ureq::Agent,
+    base: String,
+}
+
+impl Client {
+    pub(crate) fn new(collector: &str) -> anyhow::Result<Self> {
+        let known = collector.starts_with("http://") || collector.starts_with("https://");
+        if !known {
+            bail!(
+                "{collector:?} is not a collector's address: expected, for example, {:?} (from \
+                 --collector or BUSYHOUR_COLLECTOR)",
+                crate::args::DEFAULT_COLLECTOR
+            );
+        }
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(TOTAL_TIMEOUT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            // The collector is asked itself: a proxy from the environment cannot reach loopback.
+            .proxy(None)
+            .user_agent(concat!("busyhour/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { agent: config.new_agent(), base: collector.trim_end_matches('/').to_owned() })
+    }
+
+    /// Asks for rows.
+    pub(crate) fn list(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Envelope> {
+        let answer = self.get(path, query)?;
+        let envelope: Envelope =
+            serde_json::from_str(&answer).with_context(|| self.not_a_collector())?;
+        if envelope.schema_version != SCHEMA_VERSION {
+            bail!(
+                "the collector answers with schema version {}, this program reads {SCHEMA_VERSION}: \
+                 use the busyhour that came with the collector",
+                envelope.schema_version
+            );
+        }
+        Ok(envelope)
+    }
+
+    /// Asks for a text.
+    pub(crate) fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<String> {
+        let mut request = self.agent.get(self.url(path));
+        for (name, value) in query {
+            request = request.query(*name, value);
+        }
+        let response = request.call().map_err(|error| self.unreachable(error))?;
+        let (status, body) = self.read(response)?;
+        if status == 200 { Ok(body) } else { Err(problem(status, &body)) }
+    }
+
+    /// Sends JSON; a refusal is an error.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        match self.post_or_refusal(path, body)? {
+            Answer::Done(answer) => Ok(answer),
+            Answer::Refused(answer) => {
+                let detail = answer.get("detail").and_then(Value::as_str);
+                bail!("{}", detail.unwrap_or("the collector refuses this"))
+            }
+        }
+    }
+
+    /// Sends JSON; a refusal because of what is in it is an answer, too.
+    pub(crate) fn post_or_refusal(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let response = self
+            .agent
+            .post(self.url(path))
+            .send_json(body)
+            .map_err(|error| self.unreachable(error))?;
+        let (status, text) = self.read(response)?;
+        let parsed = || serde_json::from_str(&text).with_context(|| self.not_a_collector());
+        match status {
+            200..=299 => Ok(Answer::Done(parsed()?)),
+            422 => Ok(Answer::Refused(parsed()?)),
+            _ => Err(problem(status, &text)),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn read(
+        &self,
+        mut response: ureq::http::Response<ureq::Body>,
+    ) -> anyhow::Result<(u16, String)> {
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string();
+        Ok((status, body.with_context(|| format!("read the answer of {}", self.base))?))
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
+        anyhow::Error::new(error).context(format!(
+            "cannot reach a collector at {}: is it running? Start it with `busyhour-collector run`, \
+             or say where it is with --collector or BUSYHOUR_COLLECTOR",
+            self.base
+        ))
+    }
+
+    fn not_a_collector(&self) -> String {
+        format!("{} does not answer like a collector: is the address right?", self.base)
+    }
+}
+
+/// Problem details (RFC 9457), or whatever came instead.
+fn problem(status: u16, body: &str) -> anyhow::Error {
+    let details: Item = serde_json::from_str(body).unwrap_or_default();
+    let text = |key: &str| details.get(key).and_then(Value::as_str).map(str::to_owned);
+    match (text("title"), text("detail")) {
+        (_, Some(detail)) => anyhow!("{detail}"),
+        (Some(title), None) => anyhow!("the collector refuses: {title} (HTTP {status})"),
+        (None, None) => anyhow!("the collector answers with HTTP status {status}"),
+    }
+}

@@ -1,0 +1,363 @@
+//! What each command asks for and which columns it shows.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::args::{AgentCommand, BuildingCommand, IncidentCommand, PathCommand, SubnetCommand};
+use crate::client::{Answer, Client, Envelope, Item};
+use crate::output::{Column, Printer};
+use crate::secret_file::SecretFile;
+
+/// The largest building file that is sent; the collector takes 16 MiB with its companion.
+const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+const BUILDINGS: &[Column] = &[
+    ("name", "name"),
+    ("city", "city"),
+    ("country", "country"),
+    ("time_zone", "time zone"),
+    ("business_hours", "business hours"),
+    ("subnet_count", "subnets"),
+    ("agent_count", "agents"),
+    ("standing", "standing"),
+    ("simulated", "simulated"),
+];
+
+pub(crate) fn building(
+    client: &Client,
+    printer: &Printer,
+    command: BuildingCommand,
+) -> anyhow::Result<Outcome> {
+    match command {
+        BuildingCommand::Ls => printer.rows(&client.list("/api/v1/buildings", &[])?, BUILDINGS)?,
+        BuildingCommand::Show { name } => {
+            let id = building_id(client, &name)?;
+            printer.one(&client.list(&format!("/api/v1/buildings/{id}"), &[])?, BUILDING)?;
+        }
+        BuildingCommand::Import { file, companion, dry_run } => {
+            return import(client, printer, &file, companion.as_deref(), dry_run);
+        }
+        BuildingCommand::Export => {
+            let text = client.get("/api/v1/buildings/export", &[])?;
+            std::io::stdout().lock().write_all(text.as_bytes())?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Names are compared without regard to case; an id is taken as it is.
+fn building_id(client: &Client, name: &str) -> anyhow::Result<String> {
+    let buildings = client.list("/api/v1/buildings", &[])?;
+    let text = |item: &Item, key: &str| {
+        item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let wanted = name.to_lowercase();
+    let found = buildings
+        .items
+        .iter()
+        .find(|item| text(item, "name").to_lowercase() == wanted || text(item, "id") == wanted);
+    match found {
+        Some(item) => Ok(text(item, "id")),
+        None => bail!("there is no building {name:?}; `busyhour building ls` lists them"),
+    }
+}
+
+const BUILDING: &[Column] = &[
+    ("name", "name"),
+    ("standing", "standing"),
+    ("unknown_because", "unknown because"),
+    ("sentence", "what"),
+    ("bad_hours_local", "bad hours"),
+    ("bad_days", "bad days"),
+    ("observed_days", "of observed days"),
+    ("last_bad_date", "last bad day"),
+    ("worst_hour_local", "worst hour"),
+    ("worst_hour_breach", "worst hour breaks"),
+    ("worst_hour_bad_ratio", "worst hour, bad windows"),
+    ("worst_hour_loss_ratio_p90", "worst hour, loss p90"),
+    ("worst_hour_rtt_us_p90", "worst hour, round trip p90"),
+    ("worst_hour_jitter_us_p90", "worst hour, jitter p90"),
+    ("average_loss_ratio", "daily average, loss"),
+    ("average_rtt_us", "daily average, round trip"),
+    ("average_jitter_us", "daily average, jitter"),
+    ("average_passes", "daily average passes"),
+    ("masked", "masked"),
+    ("masking_factor", "masking factor"),
+    ("coverage_ratio", "coverage"),
+    ("data_age_s", "data age"),
+    ("time_zone", "time zone"),
+    ("business_hours", "business hours"),
+    ("city", "city"),
+    ("country", "country"),
+    ("region", "region"),
+    ("subnet_count", "subnets"),
+    ("agent_count", "agents"),
+    ("simulated", "simulated"),
+    ("id", "id"),
+];
+
+const FINDINGS: &[Column] = &[
+    ("severity", "severity"),
+    ("source", "in"),
+    ("line", "line"),
+    ("column", "column"),
+    ("message", "finding"),
+    ("remedy", "remedy"),
+];
+
+fn import(
+    client: &Client,
+    printer: &Printer,
+    file: &Path,
+    companion: Option<&Path>,
+    dry_run: bool,
+) -> anyhow::Result<Outcome> {
+    let companion = companion.map(read_text).transpose()?;
+    let body = json!({"file": read_text(file)?, "companion": companion, "dry_run": dry_run});
+    let (answer, outcome) = match client.post_or_refusal("/api/v1/buildings/import", &body)? {
+        Answer::Done(answer) => (answer, Outcome::Done),
+        Answer::Refused(answer) => (answer, Outcome::Found),
+    };
+    let findings = Envelope::new(rows(&answer, "findings"));
+    if outcome == Outcome::Found && findings.items.is_empty() {
+        bail!("{}", detail(&answer));
+    }
+    if !findings.items.is_empty() || !printer.is_table() {
+        printer.rows(&findings, FINDINGS)?;
+    }
+    if outcome == Outcome::Found {
+        eprintln!("{} has errors: nothing was changed", file.display());
+    } else {
+        eprintln!("{}", summary(&answer, dry_run));
+    }
+    Ok(outcome)
+}
+
+/// Why nothing was done (RFC 9457).
+fn detail(problem: &Value) -> String {
+    let detail = problem.get("detail").and_then(Value::as_str);
+    detail.unwrap_or("the collector refuses this").to_owned()
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    let reading = || format!("read {}", path.display());
+    let size = fs::metadata(path).with_context(reading)?.len();
+    if size > MAX_FILE_BYTES {
+        bail!("{} has {size} bytes; at most {MAX_FILE_BYTES} can be imported", path.display());
+    }
+    let bytes = fs::read(path).with_context(reading)?;
+    String::from_utf8(bytes).ok().with_context(|| {
+        format!("{} is not UTF-8; save it as \"CSV UTF-8\" and try again", path.display())
+    })
+}
+
+/// The rows that an answer holds under `key`.
+fn rows(answer: &Value, key: &str) -> Vec<Item> {
+    let rows = answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    rows.into_iter()
+        .filter_map(|row| match row {
+            Value::Object(item) => Some(item),
+            _ => None,
+        })
+        .collect()
+}
+
+fn summary(answer: &Value, dry_run: bool) -> String {
+    let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
+    if dry_run {
+        return "the file can be imported; nothing was changed".to_owned();
+    }
+    format!(
+        "buildings in force: {} ({} new, {} renamed, {} ended); subnets: {} ({} new, {} ended)",
+        count("buildings"),
+        count("buildings_added"),
+        count("buildings_renamed"),
+        count("buildings_ended"),
+        count("subnets"),
+        count("subnets_added"),
+        count("subnets_ended"),
+    )
+}
+
+const SUBNETS: &[Column] = &[
+    ("prefix", "prefix"),
+    ("egress_prefix", "egress"),
+    ("building", "building"),
+    ("network", "network"),
+    ("agent_count", "agents"),
+];
+const MISSING: &[Column] =
+    &[("prefix", "prefix"), ("agents", "agents"), ("last_seen_utc", "last seen")];
+
+pub(crate) fn subnet(
+    client: &Client,
+    printer: &Printer,
+    command: &SubnetCommand,
+) -> anyhow::Result<Outcome> {
+    match command {
+        SubnetCommand::Ls => {
+            printer.rows(&client.list("/api/v1/subnets", &[])?, SUBNETS)?;
+            Ok(Outcome::Done)
+        }
+        SubnetCommand::Missing => {
+            let missing = client.list("/api/v1/subnets/missing", &[])?;
+            printer.rows(&missing, MISSING)?;
+            Ok(if missing.items.is_empty() { Outcome::Done } else { Outcome::Found })
+        }
+    }
+}
+
+const PATHS: &[Column] = &[
+    ("id", "path"),
+    ("agent", "agent"),
+    ("building", "building"),
+    ("link", "link"),
+    ("family", "family"),
+    ("target", "target"),
+    ("class", "class"),
+    ("requirement", "requirement"),
+    ("data_age_s", "data age"),
+    ("simulated", "simulated"),
+];
+const WINDOWS: &[Column] = &[
+    ("placed_utc", "began"),
+    ("sent", "sent"),
+    ("lost_up", "lost up"),
+    ("lost_down", "lost down"),
+    ("lost_unknown", "lost ?"),
+    ("rtt_us_median", "rtt"),
+    ("rtt_us_p99", "rtt p99"),
+    ("up_jitter_us", "jitter up"),
+    ("down_jitter_us", "jitter down"),
+    ("loss", "loss"),
+    ("burst", "burst"),
+    ("delay", "delay"),
+    ("jitter", "jitter"),
+    ("bad", "bad"),
+];
+
+pub(crate) fn path(
+    client: &Client,
+    printer: &Printer,
+    command: &PathCommand,
+) -> anyhow::Result<Outcome> {
+    match command {
+        PathCommand::Ls => printer.rows(&client.list("/api/v1/paths", &[])?, PATHS)?,
+        PathCommand::Windows { path, since, from, until, limit } => {
+            let until = until.unwrap_or_else(jiff::Timestamp::now);
+            let from = match from {
+                Some(from) => *from,
+                None => until.checked_sub(*since).context("look back from --until")?,
+            };
+            if from >= until {
+                bail!("--from must lie before --until");
+            }
+            let query = [
+                ("from", from.to_string()),
+                ("until", until.to_string()),
+                ("limit", limit.to_string()),
+            ];
+            let windows = client.list(&format!("/api/v1/paths/{path}/windows"), &query)?;
+            printer.rows(&windows, WINDOWS)?;
+            if windows.items.len() >= *limit as usize {
+                eprintln!("the answer ends at {limit} windows: ask for less time or use --limit");
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+const TOP: &[Column] = &[
+    ("name", "building"),
+    ("standing", "standing"),
+    ("bad_hours_local", "bad hours"),
+    ("worst_hour_local", "worst hour"),
+    ("worst_hour_bad_ratio", "bad windows"),
+    ("worst_hour_loss_ratio_p90", "loss p90"),
+    ("average_loss_ratio", "daily loss"),
+    ("masking_factor", "factor"),
+    ("bad_days", "bad days"),
+    ("observed_days", "of"),
+    ("coverage_ratio", "coverage"),
+    ("data_age_s", "data age"),
+    ("simulated", "simulated"),
+];
+
+pub(crate) fn top(client: &Client, printer: &Printer, limit: u32) -> anyhow::Result<Outcome> {
+    printer.rows(&client.list("/api/v1/top", &[("limit", limit.to_string())])?, TOP)?;
+    Ok(Outcome::Done)
+}
+
+const AGENTS: &[Column] = &[
+    ("name", "name"),
+    ("building", "building"),
+    ("subnet", "subnet"),
+    ("last_seen_age_s", "last seen"),
+    ("version", "version"),
+    ("os", "system"),
+    ("simulated", "simulated"),
+    ("id", "id"),
+];
+
+pub(crate) fn agent(
+    client: &Client,
+    printer: &Printer,
+    command: AgentCommand,
+) -> anyhow::Result<Outcome> {
+    match command {
+        AgentCommand::Ls => printer.rows(&client.list("/api/v1/agents", &[])?, AGENTS)?,
+        AgentCommand::Add { name, subnet, building, secret_file } => {
+            let body = json!({
+                "name": name,
+                "subnet": subnet.map(|subnet| subnet.to_string()),
+                "building": building,
+            });
+            // First the file: a secret that cannot be written would be lost.
+            let file = SecretFile::create(&secret_file)?;
+            let answer = client.post("/api/v1/agents", &body)?;
+            let text = |key: &str| answer.get(key).and_then(Value::as_str);
+            let secret = text("secret_line").context("the collector gave no secret")?;
+            file.write(secret)?;
+            eprintln!("{name} may deliver; its secret is in {}", secret_file.display());
+            println!("{}", text("id").unwrap_or_default());
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes an agent's secret into a new file that only its owner may read.
+pub(crate) fn write_secret_file(path: &Path, line: &str) -> anyhow::Result<()> {
+    SecretFile::create(path)?.write(line)
+}
+
+const INCIDENTS: &[Column] = &[
+    ("building", "building"),
+    ("network", "network"),
+    ("link", "link"),
+    ("state", "state"),
+    ("hours_local", "local hours"),
+    ("first_bad_date", "since"),
+    ("last_bad_date", "last"),
+    ("masked", "masked"),
+    ("simulated", "simulated"),
+    ("sentence", "what"),
+];
+
+pub(crate) fn incident(
+    client: &Client,
+    printer: &Printer,
+    command: &IncidentCommand,
+) -> anyhow::Result<Outcome> {
+    match command {
+        IncidentCommand::Ls { closed } => {
+            let query = [("closed", closed.to_string())];
+            printer.rows(&client.list("/api/v1/incidents", &query)?, INCIDENTS)?;
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,74 @@
+//! `busyhour`: the operator's commands, over the collector's HTTP API.
+//!
+//! Data goes to standard output, messages to standard error; the exit code tells scripts what
+//! happened (0 done, 1 error, 2 usage, 3 what the command looks for is there). It refuses to
+//! judge or to compute: figures are the collector's, this crate prints them. `demo` and the hidden
+//! `role` re-execute this same program as the daemons.
+
+mod args;
+mod client;
+mod commands;
+mod demo;
+mod output;
+mod secret_file;
+mod simulate;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command, RoleCommand};
+use crate::client::Client;
+use crate::output::Printer;
+
+/// How a command that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done.
+    Done,
+    /// What the command looks for is there (exit code 3).
+    Found,
+}
+
+const EXIT_ERROR: u8 = 1;
+const EXIT_FOUND: u8 = 3;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(EXIT_FOUND),
+        // A reader that has seen enough (`busyhour top | head -1`) is not an error.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_ERROR)
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Outcome> {
+    let client = Client::new(&cli.global.collector);
+    let printer = Printer::new(cli.global.output, cli.global.no_headers);
+    match cli.command {
+        Command::Building(command) => commands::building(&client?, &printer, command),
+        Command::Subnet(command) => commands::subnet(&client?, &printer, &command),
+        Command::Path(command) => commands::path(&client?, &printer, &command),
+        Command::Top { limit } => commands::top(&client?, &printer, limit),
+        Command::Agent(command) => commands::agent(&client?, &printer, command),
+        Command::Incident(command) => commands::incident(&client?, &printer, &command),
+        Command::Demo(args) => demo::run(&args).map(|()| Outcome::Done),
+        Command::Role(RoleCommand::Collector(args)) => {
+            busyhour_collector::execute(args).map(|()| Outcome::Done)
+        }
+        Command::Role(RoleCommand::Agent(args)) => {
+            busyhour_agent::execute(args).map(|()| Outcome::Done)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

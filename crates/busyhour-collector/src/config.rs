@@ -1,0 +1,232 @@
+//! Configuration: what a file may say, and what it means once it was checked.
+
+mod raw;
+mod show;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use busyhour_daemon::LogConfig;
+use busyhour_model::{InvalidPath, RequirementProfile, TargetName};
+use busyhour_notify::{BaseUrl, Channel, ChannelConfig, ChannelError, InvalidBaseUrl};
+use busyhour_store::Retention;
+use thiserror::Error;
+
+pub use raw::RawConfig;
+pub(crate) use raw::defaults;
+
+/// Something in the configuration that cannot be.
+#[derive(Debug, Error)]
+pub enum InvalidConfig {
+    /// An address that cannot be listened on.
+    #[error("{field} = {found:?} is not an address with a port (such as \"127.0.0.1:7443\")")]
+    Listen {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// Agents would send their secrets in the clear over a network.
+    #[error("ingest.listen cannot be used")]
+    IngestListen(#[source] busyhour_ingest::PlaintextBeyondLoopback),
+    /// The API would be open to a network.
+    #[error("api.listen cannot be used")]
+    ApiListen(#[source] busyhour_api::ListenRefused),
+    /// The page's address is not one.
+    #[error("api.base_url cannot be used")]
+    BaseUrl(#[source] InvalidBaseUrl),
+    /// A duration that is not one, or out of range.
+    #[error("{field} = {found:?} is not a duration {expected}")]
+    Duration {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        found: String,
+        /// What would have been accepted.
+        expected: &'static str,
+    },
+    /// Raw windows would outlive the slots they are in.
+    #[error("retention.windows must not be longer than retention.slots")]
+    Retention,
+    /// A target's name or requirement is none.
+    #[error("target {name:?} cannot be used")]
+    Target {
+        /// Its name.
+        name: String,
+        /// What the model says.
+        source: InvalidPath,
+    },
+    /// The default requirement is none.
+    #[error("judge.default_requirement cannot be used")]
+    DefaultRequirement(#[source] InvalidPath),
+    /// Two channels or two targets share a name.
+    #[error("two {what} are named {name:?}")]
+    Twice {
+        /// What they are.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// More than the collector is made for.
+    #[error("{found} {what} are more than {max}")]
+    TooMany {
+        /// What they are.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A channel cannot be used.
+    #[error(transparent)]
+    Channel(ChannelError),
+}
+
+/// What paths are judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirements {
+    /// For every target that is not named.
+    pub default: RequirementProfile,
+    /// By target.
+    pub by_target: BTreeMap<TargetName, RequirementProfile>,
+}
+
+impl Requirements {
+    pub(crate) fn for_ingest(&self) -> busyhour_ingest::Requirements {
+        busyhour_ingest::Requirements::new(self.by_target.clone(), self.default)
+    }
+}
+
+/// What the collector does; everything in it was checked.
+#[derive(Debug)]
+pub struct Resolved {
+    /// Where the databases lie.
+    pub data_dir: PathBuf,
+    /// Where agents deliver.
+    pub ingest_listen: SocketAddr,
+    /// Where the API and the page are.
+    pub api_listen: SocketAddr,
+    /// Where people open the page; the API's own address unless told.
+    pub base_url: Option<BaseUrl>,
+    /// How long data is kept.
+    pub retention: Retention,
+    /// How often is judged when nothing new wakes the judge.
+    pub judge_interval: Duration,
+    /// What paths are judged by.
+    pub requirements: Requirements,
+    /// Where alerts go.
+    pub channels: Vec<Channel>,
+    /// The channels as configured, to be shown.
+    pub channel_configs: Vec<ChannelConfig>,
+    /// Logging.
+    pub log: LogConfig,
+}
+
+impl RawConfig {
+    /// Checks everything, and reads the secrets of the channels.
+    ///
+    /// # Errors
+    /// When a value is not what its field wants, or an address is not safe to listen on.
+    pub fn resolve(self) -> Result<Resolved, InvalidConfig> {
+        let ingest_listen = parse_listen("ingest.listen", &self.ingest.listen)?;
+        busyhour_ingest::check_listen(ingest_listen).map_err(InvalidConfig::IngestListen)?;
+        let api_listen = parse_listen("api.listen", &self.api.listen)?;
+        busyhour_api::check_listen(api_listen).map_err(InvalidConfig::ApiListen)?;
+        let base_url = self.api.base_url.as_deref().map(str::parse).transpose();
+        let judge_interval =
+            parse_duration("judge.interval", &self.judge.interval, defaults::JUDGE_INTERVALS)?;
+        let retention = self.resolve_retention()?;
+        let requirements = self.resolve_requirements()?;
+        let channels = build_channels(&self.channel)?;
+        Ok(Resolved {
+            data_dir: self.collector.data_dir,
+            ingest_listen,
+            api_listen,
+            base_url: base_url.map_err(InvalidConfig::BaseUrl)?,
+            retention,
+            judge_interval,
+            requirements,
+            channels,
+            channel_configs: self.channel,
+            log: self.log,
+        })
+    }
+
+    fn resolve_retention(&self) -> Result<Retention, InvalidConfig> {
+        let retention = Retention {
+            windows_days: parse_days("retention.windows", &self.retention.windows)?,
+            slots_days: parse_days("retention.slots", &self.retention.slots)?,
+            others_days: parse_days("retention.others", &self.retention.others)?,
+        };
+        if retention.windows_days > retention.slots_days {
+            return Err(InvalidConfig::Retention);
+        }
+        Ok(retention)
+    }
+
+    fn resolve_requirements(&self) -> Result<Requirements, InvalidConfig> {
+        bounded("targets", self.target.len(), defaults::MAX_TARGETS)?;
+        let default =
+            self.judge.default_requirement.parse().map_err(InvalidConfig::DefaultRequirement)?;
+        let mut by_target = BTreeMap::new();
+        for target in &self.target {
+            let wrong = |source| InvalidConfig::Target { name: target.name.clone(), source };
+            let name = TargetName::new(target.name.clone()).map_err(wrong)?;
+            let requirement = target.requirement.parse().map_err(wrong)?;
+            if by_target.insert(name, requirement).is_some() {
+                return Err(InvalidConfig::Twice { what: "targets", name: target.name.clone() });
+            }
+        }
+        Ok(Requirements { default, by_target })
+    }
+}
+
+fn build_channels(configs: &[ChannelConfig]) -> Result<Vec<Channel>, InvalidConfig> {
+    bounded("channels", configs.len(), defaults::MAX_CHANNELS)?;
+    for (index, config) in configs.iter().enumerate() {
+        if configs[..index].iter().any(|earlier| earlier.name() == config.name()) {
+            let name = config.name().to_owned();
+            return Err(InvalidConfig::Twice { what: "channels", name });
+        }
+    }
+    configs.iter().map(|config| Channel::build(config).map_err(InvalidConfig::Channel)).collect()
+}
+
+fn bounded(what: &'static str, found: usize, max: usize) -> Result<(), InvalidConfig> {
+    if found > max { Err(InvalidConfig::TooMany { what, found, max }) } else { Ok(()) }
+}
+
+fn parse_listen(field: &'static str, text: &str) -> Result<SocketAddr, InvalidConfig> {
+    text.parse().map_err(|_| InvalidConfig::Listen { field, found: text.to_owned() })
+}
+
+fn parse_duration(
+    field: &'static str,
+    text: &str,
+    (lowest, highest): (Duration, Duration),
+) -> Result<Duration, InvalidConfig> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    parsed
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .filter(|duration| (lowest..=highest).contains(duration))
+        .ok_or_else(|| {
+            let expected = "from 100ms to 1h, such as \"10s\"";
+            InvalidConfig::Duration { field, found: text.to_owned(), expected }
+        })
+}
+
+/// Whole days, as retention is counted in them.
+fn parse_days(field: &'static str, text: &str) -> Result<u32, InvalidConfig> {
+    text.strip_suffix('d')
+        .and_then(|days| days.parse().ok())
+        .filter(|days| (1..=defaults::MAX_RETENTION_DAYS).contains(days))
+        .ok_or_else(|| {
+            let expected = "from 1d to 3660d, in whole days";
+            InvalidConfig::Duration { field, found: text.to_owned(), expected }
+        })
+}
+
+#[cfg(test)]
+mod tests;

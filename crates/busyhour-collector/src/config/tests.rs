@@ -1,0 +1,104 @@
+use busyhour_daemon::{chain, load};
+
+use super::*;
+
+fn check(text: &str) -> Result<Resolved, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("collector.toml");
+    std::fs::write(&path, text).unwrap();
+    let raw: RawConfig = load(Some(&path), &[]).map_err(|error| chain(&error).to_string())?;
+    raw.resolve().map_err(|error| chain(&error).to_string())
+}
+
+#[test]
+fn an_empty_file_is_a_collector_on_loopback() {
+    let resolved = check("").unwrap();
+    assert_eq!(resolved.ingest_listen, "127.0.0.1:7443".parse().unwrap());
+    assert_eq!(resolved.api_listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(resolved.retention.windows_days, 14);
+    assert_eq!(resolved.requirements.default, RequirementProfile::ClientToMicrosoftEdge);
+    assert!(resolved.channels.is_empty());
+}
+
+#[test]
+fn every_setting_can_be_given_and_is_printed_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"
+[collector]
+data_dir = "/srv/busyhour"
+[ingest]
+listen = "[::1]:0"
+[api]
+listen = "127.0.0.1:0"
+base_url = "https://busyhour.example.org"
+[retention]
+windows = "7d"
+slots = "800d"
+others = "30d"
+[judge]
+interval = "1m"
+default_requirement = "none"
+[[target]]
+name = "edge.example.org:862"
+requirement = "site-edge-to-microsoft-edge"
+[[channel]]
+kind = "file"
+name = "files"
+folder = {:?}
+[[channel]]
+kind = "email"
+name = "champion"
+host = "127.0.0.1"
+port = 2525
+security = "none"
+from = "busyhour@example.org"
+to = ["champion@example.org"]
+[[channel]]
+kind = "webhook"
+name = "hook"
+url = "http://127.0.0.1:9000/?sig=canary"
+[log]
+level = "debug"
+format = "json"
+"#,
+        directory.path()
+    );
+    let resolved = check(&text).unwrap();
+    assert_eq!(resolved.requirements.by_target.len(), 1);
+    assert_eq!(resolved.channels.len(), 3);
+    let printed = resolved.to_string();
+    for line in ["interval = \"60000ms\"", "windows = \"7d\"", "level = \"debug\"", "\"none\""] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    assert!(!printed.contains("canary"));
+    assert!(!format!("{resolved:?}").contains("canary"));
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
+    for (text, expected) in [
+        ("[ingest]\nlisten = \"0.0.0.0:7443\"", "ingest.listen"),
+        ("[api]\nlisten = \"192.0.2.1:8080\"", "loopback"),
+        ("[api]\nlisten = \"8080\"", "api.listen"),
+        ("[api]\nbase_url = \"busyhour\"", "api.base_url"),
+        ("[retention]\nwindows = \"2w\"", "retention.windows"),
+        ("[retention]\nwindows = \"500d\"", "must not be longer"),
+        ("[judge]\ninterval = \"0s\"", "judge.interval"),
+        ("[judge]\ndefault_requirement = \"perfect\"", "default_requirement"),
+        ("[[target]]\nname = \"a\"\nrequirement = \"perfect\"", "target \"a\""),
+        (
+            "[[target]]\nname = \"a\"\nrequirement = \"none\"\n[[target]]\nname = \"a\"\n\
+             requirement = \"none\"",
+            "two targets",
+        ),
+        ("[[channel]]\nkind = \"pigeon\"\nname = \"p\"", "pigeon"),
+        ("[[channel]]\nkind = \"webhook\"\nname = \"p\"\nurl = \"http://a.example/\"", "https://"),
+        ("[[channel]]\nkind = \"webhook\"\nname = \"p\"\nhost = \"x\"", "host"),
+        ("[collector]\ndata = \"x\"", "data"),
+        ("[nonsense]\nx = 1", "nonsense"),
+    ] {
+        let message = check(text).unwrap_err();
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+}

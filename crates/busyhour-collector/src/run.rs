@@ -1,0 +1,292 @@
+//! Start, life and end of the process.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use busyhour_api::Services;
+use busyhour_daemon::{init_logging, load, parse_override, shutdown_signal};
+use busyhour_ingest::{Ingest, IngestParts, SecretAuthenticator};
+use busyhour_judge::Judge;
+use busyhour_model::UtcMicros;
+use busyhour_notify::{BaseUrl, Notifier, Settings};
+use busyhour_store::{Control, Telemetry};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio::time::{Instant as Deadline, timeout, timeout_at};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::addresses::{AddressFile, Addresses};
+use crate::args::{CollectorArgs, CollectorCommand, ConfigArgs};
+use crate::config::{RawConfig, Resolved};
+use crate::prune::{self, Pruned};
+use crate::status::{Status, WorkFigures};
+
+/// How long doors may take to close: open requests, and blocks that wait for a commit.
+const DOORS_BOUND: Duration = Duration::from_secs(5);
+/// How long the work behind them may take to end: a judgement, a mail under way. What is cut off
+/// is done again at the next start.
+const WORK_BOUND: Duration = Duration::from_secs(5);
+/// How often an idle agent's connection is looked at: one that is gone is noticed by then.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long blocking calls may keep the process after that.
+const RUNTIME_BOUND: Duration = Duration::from_secs(2);
+
+/// Does what the command line says.
+///
+/// # Errors
+/// When the configuration cannot be used, the store cannot be opened, an address cannot be listened
+/// on, or a part of the collector fails.
+pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
+    match args.command {
+        CollectorCommand::CheckConfig(config) => {
+            print!("{}", resolve(&config)?);
+            Ok(())
+        }
+        CollectorCommand::Run(config) => {
+            let resolved = resolve(&config)?;
+            init_logging(&resolved.log).context("set up logging")?;
+            let runtime = Runtime::new().context("start the runtime")?;
+            let ended = runtime.block_on(async {
+                let shutdown = shutdown_signal().context("listen to signals")?;
+                if config.stop_with_stdin {
+                    cancel_with_stdin(shutdown.clone()).context("watch standard input")?;
+                }
+                run(resolved, shutdown).await
+            });
+            runtime.shutdown_timeout(RUNTIME_BOUND);
+            ended
+        }
+    }
+}
+
+/// The thread has no other end than the process: reading cannot be interrupted.
+fn cancel_with_stdin(shutdown: CancellationToken) -> std::io::Result<()> {
+    let watch = move || {
+        // Closed or broken: whoever held the other end is gone.
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        shutdown.cancel();
+    };
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop)
+}
+
+fn resolve(args: &ConfigArgs) -> anyhow::Result<Resolved> {
+    let mut overrides = Vec::with_capacity(args.overrides.len());
+    for text in &args.overrides {
+        overrides.push(parse_override(text)?);
+    }
+    let raw: RawConfig = load(args.config.as_deref(), &overrides)?;
+    raw.resolve().context("the configuration cannot be used")
+}
+
+/// Runs a collector until `shutdown`, or until a part of it fails.
+///
+/// # Errors
+/// When the store cannot be opened, an address cannot be listened on, or a part fails.
+pub async fn run(config: Resolved, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let store = Store::open(&config).await?;
+    // Only now: whoever holds the store's lock owns the file.
+    AddressFile::clear(&config.data_dir).context("remove the addresses of an earlier run")?;
+    let (ingest_listener, ingest_address) = bind("ingest.listen", config.ingest_listen).await?;
+    let (api_listener, api_address) = bind("api.listen", config.api_listen).await?;
+    let base_url = match &config.base_url {
+        Some(base_url) => base_url.clone(),
+        None => page_of(api_address)?,
+    };
+    let data_dir = config.data_dir.clone();
+
+    let (mut doors, mut work) = (Group::default(), Group::default());
+    let ingest = start_ingest(&mut doors, &config, &store, ingest_listener)?;
+    let figures = start_work(&mut work, config, &store, &base_url);
+    let status = Status::new(ingest.counters(), figures);
+    start_api(&mut doors, store, status, api_listener);
+
+    let addresses = Addresses { pid: std::process::id(), ingest: ingest_address, api: api_address };
+    let file = AddressFile::write(&data_dir, &addresses).context("write addresses.json")?;
+    tracing::info!(ingest = %ingest_address, api = %api_address, page = %base_url, "ready");
+
+    // All branches are cancel-safe: an ended task stays in its set until it is asked for.
+    let ended = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Ok(()),
+        ended = doors.first_end() => ended,
+        ended = work.first_end() => ended,
+    };
+    drop(file);
+    doors.stop(DOORS_BOUND).await;
+    if timeout(DOORS_BOUND, ingest.join()).await.is_err() {
+        tracing::warn!("ingest did not end in time; agents keep what was not acknowledged");
+    }
+    work.stop(WORK_BOUND).await;
+    tracing::info!("stopped");
+    ended
+}
+
+/// The two contracts of the one store.
+#[derive(Clone)]
+struct Store {
+    telemetry: Arc<dyn Telemetry>,
+    control: Arc<dyn Control>,
+}
+
+impl Store {
+    /// Opening may replay a log of some megabytes, so it is done off the runtime's threads.
+    async fn open(config: &Resolved) -> anyhow::Result<Self> {
+        let (directory, retention) = (config.data_dir.clone(), config.retention);
+        let opened =
+            tokio::task::spawn_blocking(move || busyhour_store::open(&directory, retention)).await;
+        let (telemetry, control) = opened
+            .context("open the store")?
+            .with_context(|| format!("open the store in {}", config.data_dir.display()))?;
+        Ok(Self { telemetry: Arc::new(telemetry), control: Arc::new(control) })
+    }
+}
+
+/// Lets agents deliver.
+fn start_ingest(
+    doors: &mut Group,
+    config: &Resolved,
+    store: &Store,
+    listener: TcpListener,
+) -> anyhow::Result<Ingest> {
+    let parts = IngestParts {
+        telemetry: Arc::clone(&store.telemetry),
+        control: Arc::clone(&store.control),
+        authenticator: Arc::new(SecretAuthenticator::new(Arc::clone(&store.control))),
+        requirements: config.requirements.for_ingest(),
+        retention: days(config.retention.slots_days),
+    };
+    let ingest = Ingest::start(parts, doors.token.clone()).context("start ingest")?;
+    let server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .serve_with_incoming_shutdown(
+            ingest.server(),
+            TcpListenerStream::new(listener),
+            doors.token.clone().cancelled_owned(),
+        );
+    doors.spawn("ingest", async { server.await.context("serve agents") });
+    Ok(ingest)
+}
+
+/// Serves the API and the page.
+fn start_api(doors: &mut Group, store: Store, status: Status, listener: TcpListener) {
+    let services = Services {
+        telemetry: store.telemetry,
+        control: store.control,
+        status: Arc::new(status),
+        clock: Arc::new(utc_now),
+    };
+    let closing = doors.token.clone().cancelled_owned();
+    let pages = busyhour_api::serve(listener, busyhour_api::router(services), closing);
+    doors.spawn("api", async { pages.await.context("serve the API and the page") });
+}
+
+/// Judges, tells and forgets.
+fn start_work(
+    work: &mut Group,
+    config: Resolved,
+    store: &Store,
+    base_url: &BaseUrl,
+) -> WorkFigures {
+    let (telemetry, control) = (&store.telemetry, &store.control);
+    // Nobody wakes the judge: the interval is short, and looking for marks is cheap.
+    let judge = Judge::new(
+        Arc::clone(telemetry),
+        Arc::clone(control),
+        config.judge_interval,
+        Arc::default(),
+    );
+    let settings = Settings::new(base_url.clone());
+    let notifier = Notifier::new(Arc::clone(control), config.channels, settings);
+    let figures = WorkFigures {
+        judge: judge.status(),
+        notify: notifier.counters(),
+        pruned: Pruned::default(),
+    };
+    let prune = prune::run(Arc::clone(telemetry), Arc::clone(&figures.pruned), work.token.clone());
+    work.spawn("judge", infallible(judge.run(work.token.clone())));
+    work.spawn("notify", infallible(notifier.run(work.token.clone())));
+    work.spawn("prune", infallible(prune));
+    figures
+}
+
+async fn bind(
+    field: &'static str,
+    address: SocketAddr,
+) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {field} = {address}; is another collector running?"))?;
+    let address = listener.local_addr().with_context(|| format!("ask for the port of {field}"))?;
+    Ok((listener, address))
+}
+
+fn page_of(api: SocketAddr) -> anyhow::Result<BaseUrl> {
+    format!("http://{api}").parse().context("tell the page's address")
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 86_400)
+}
+
+async fn infallible(work: impl Future<Output = ()>) -> anyhow::Result<()> {
+    work.await;
+    Ok(())
+}
+
+/// The wall clock, for labels.
+pub(crate) fn utc_now() -> UtcMicros {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UtcMicros(0).plus(since)
+}
+
+/// Tasks that end together.
+#[derive(Default)]
+struct Group {
+    token: CancellationToken,
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+}
+
+impl Group {
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move { (name, task.await) });
+    }
+
+    /// Waits for a task that ends although nobody asked it to.
+    async fn first_end(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(Ok((name, Ok(())))) => bail!("{name} ended without being asked to"),
+            Some(Ok((name, Err(error)))) => Err(error.context(format!("{name} failed"))),
+            Some(Err(error)) => Err(error).context("a part of the collector panicked"),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks all tasks to end and waits for them, at most as long as `bound`.
+    async fn stop(mut self, bound: Duration) {
+        self.token.cancel();
+        let deadline = Deadline::now() + bound;
+        loop {
+            match timeout_at(deadline, self.tasks.join_next()).await {
+                Ok(None) => return,
+                Ok(Some(Ok((_, Ok(()))))) => {}
+                Ok(Some(Ok((name, Err(error))))) => {
+                    tracing::warn!(name, error = format!("{error:#}"), "ended with an error");
+                }
+                Ok(Some(Err(error))) => tracing::error!(%error, "a part of the collector panicked"),
+                Err(_) => {
+                    tracing::warn!(left = self.tasks.len(), "parts did not end in time");
+                    return; // Dropping the set aborts what is left.
+                }
+            }
+        }
+    }
+}

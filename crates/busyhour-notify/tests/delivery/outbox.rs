@@ -1,0 +1,152 @@
+//! A real store with something to tell in it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use busyhour_model::{
+    AgentId, Breach, Building, BuildingId, DailyAverage, DaySummary, FileBuilding, FileSubnet,
+    Incident, IncidentId, IncidentState, NetworkColumns, Placement, Scope, Subnet, UtcMicros,
+    WorstHour,
+};
+use busyhour_store::{
+    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportSummary,
+    IncidentEvent, JudgeWrite, MissingPrefix, NewAgent, Retention, Sighting, StoreError,
+};
+use jiff::civil::{Date, date};
+
+/// When everything in these tests begins: 2026-03-05T08:40:00Z.
+pub(crate) const NOW: UtcMicros = UtcMicros(1_772_700_000_000_000);
+
+pub(crate) fn open(directory: &Path) -> Arc<dyn Control> {
+    let retention = Retention { windows_days: 14, slots_days: 400, others_days: 90 };
+    let (_, control) = busyhour_store::open(directory, retention).unwrap();
+    Arc::new(control)
+}
+
+/// A store that knows one building.
+pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) {
+    let control = open(directory);
+    let columns = NetworkColumns {
+        network_name: "Floor 3".to_owned(),
+        ownership_type: String::new(),
+        building_type: String::new(),
+        building_office_type: String::new(),
+        city: "Berlin".to_owned(),
+        zip_code: String::new(),
+        country: "DE".to_owned(),
+        state: String::new(),
+        region: "EMEA".to_owned(),
+        inside_corp: true,
+        express_route: false,
+        vpn: false,
+    };
+    let file = FileBuilding {
+        name: "Berlin HQ".to_owned(),
+        city: "Berlin".to_owned(),
+        country: "DE".to_owned(),
+        region: "EMEA".to_owned(),
+        time_zone: Some("Europe/Berlin".to_owned()),
+        business_hours: Some("Mo-Fr 08:00-18:00".parse().unwrap()),
+        subnets: vec![FileSubnet { prefix: "10.1.3.0/24".parse().unwrap(), egress: None, columns }],
+    };
+    control.import_buildings(&[file], NOW).unwrap();
+    let building = control.buildings().unwrap()[0].id;
+    (control, building)
+}
+
+/// Opens an incident in `building` and tells of it.
+pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, simulated: bool) {
+    let id = IncidentId::from_u128(number);
+    let incident = Incident {
+        id,
+        scope: Scope::Building(building),
+        building,
+        subnet: None,
+        link: None,
+        state: IncidentState::Open,
+        opened: NOW,
+        closed: None,
+        first_bad: date(2026, 2, 26),
+        last_bad: date(2026, 3, 4),
+        from_minute: 600,
+        until_minute: 720,
+        bad_days: 3,
+        observed_days: 5,
+        worst_hour: Some(WorstHour {
+            start_minute: 615,
+            valid: 120,
+            bad: 37,
+            dominant: Some(Breach::Loss),
+            loss_ppm: 18_000,
+            loss_ppm_p90: 24_000,
+            rtt_us_p90: 84_000,
+            jitter_us_p90: 9_400,
+        }),
+        average: Some(DailyAverage {
+            loss_ppm: 3_100,
+            rtt_us: 41_200,
+            jitter_us: 4_000,
+            passes: true,
+        }),
+        masked: true,
+        masking_factor: Some(7.5),
+        sentence: "Calls in Berlin HQ break up every workday from 10 to 12.".to_owned(),
+        simulated,
+    };
+    let tell = vec![(id, IncidentEvent::Opened)];
+    let write = JudgeWrite { days: Vec::new(), incidents: vec![incident], tell };
+    control.write_judgement(&write, NOW).unwrap();
+}
+
+/// A store that cannot note outcomes for a while, as if its disk were full.
+pub(crate) struct ForgetfulControl {
+    inner: Arc<dyn Control>,
+    failures: AtomicUsize,
+}
+
+impl ForgetfulControl {
+    pub(crate) fn new(inner: Arc<dyn Control>, failures: usize) -> Arc<Self> {
+        Arc::new(Self { inner, failures: AtomicUsize::new(failures) })
+    }
+}
+
+macro_rules! delegate {
+    ($($name:ident($($arg:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        $(fn $name(&self, $($arg: $kind),*) -> Result<$answer, StoreError> {
+            self.inner.$name($($arg),*)
+        })+
+    };
+}
+
+impl Control for ForgetfulControl {
+    delegate! {
+        import_buildings(file: &[FileBuilding], now: UtcMicros) -> ImportSummary;
+        buildings() -> Vec<Building>;
+        subnets() -> Vec<Subnet>;
+        add_agent(agent: &NewAgent) -> ();
+        agents() -> Vec<AgentRow>;
+        agent_secret(agent: AgentId) -> Option<([u8; 32], bool)>;
+        saw_agent(agent: AgentId, sighting: &Sighting) -> ();
+        placements() -> Vec<Placement>;
+        missing_prefixes() -> Vec<MissingPrefix>;
+        days(building: Option<BuildingId>, from: Date, until: Date) -> Vec<DaySummary>;
+        incidents(include_closed: bool) -> Vec<Incident>;
+        write_judgement(write: &JudgeWrite, now: UtcMicros) -> ();
+        due_deliveries(channels: &[String], now: UtcMicros, limit: usize) -> Vec<Delivery>;
+        delivery_totals() -> DeliveryTotals;
+    }
+
+    fn delivered(
+        &self,
+        delivery: i64,
+        outcome: &DeliveryOutcome,
+        now: UtcMicros,
+    ) -> Result<(), StoreError> {
+        let fewer = |left: usize| left.checked_sub(1);
+        if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+            return Err(StoreError::new("note a delivery", ErrorKind::Full));
+        }
+        self.inner.delivered(delivery, outcome, now)
+    }
+}
