@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use busyhour_daemon::AddressFile;
 use busyhour_delivery::{SealPolicy, SpoolCaps};
 use busyhour_model::AgentId;
 use busyhour_net::SocketError;
 use busyhour_probe::{InvalidProfile, Profile};
+use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +71,13 @@ pub enum AgentError {
     Runtime(#[source] tokio::task::JoinError),
 }
 
+/// What `addresses.json` says.
+#[derive(Debug, Serialize)]
+struct PublishedAddresses {
+    pid: u32,
+    reflector: Vec<SocketAddr>,
+}
+
 /// An agent that has its sockets and its spool and does not run yet.
 #[derive(Debug)]
 pub struct Agent {
@@ -118,11 +127,27 @@ impl Agent {
         self.responders.iter().map(Responder::address).collect()
     }
 
+    /// Tells whoever started this with port 0 where probes are answered. Nobody else needs the file:
+    /// a folder that cannot be written is no reason not to answer.
+    fn publish_addresses(&self) -> Option<AddressFile> {
+        if self.responders.is_empty() {
+            return None;
+        }
+        let folder = &self.config.data_dir;
+        let addresses =
+            PublishedAddresses { pid: std::process::id(), reflector: self.reflector_addresses() };
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| AddressFile::clear(folder))
+            .and_then(|()| AddressFile::write(folder, &addresses));
+        written.inspect_err(|error| tracing::warn!(%error, "addresses.json cannot be written")).ok()
+    }
+
     /// Runs until `shutdown`; see [`run`].
     ///
     /// # Errors
     /// When it cannot begin.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), AgentError> {
+        let _address_file = self.publish_addresses();
         let observers = TaskTracker::new();
         for responder in self.responders.drain(..) {
             tracing::info!(listen = %responder.address(), "answering probes");

@@ -51,4 +51,7 @@ pub struct ConfigArgs {
     /// One setting, such as `log.level=debug`; may be repeated. Lists are written as in TOML.
     #[arg(long = "set", value_name = "SECTION.FIELD=VALUE")]
     pub overrides: Vec<String>,
+    /// Stop when standard input closes, so as not to outlive whoever holds its other end.
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
 }

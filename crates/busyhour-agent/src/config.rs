@@ -74,7 +74,9 @@ pub enum InvalidConfig {
     #[error("reflector.listen: {0:?} is not an address with a port (such as \"0.0.0.0:862\")")]
     Listen(String),
     /// There is nothing to do.
-    #[error("nothing to do: there is no [[target]] and reflector.listen is empty")]
+    #[error(
+        "nothing to do: there is no [[target]], reflector.listen is empty, and there is no collector"
+    )]
     Idle,
 }
 
@@ -164,7 +166,7 @@ impl RawConfig {
         let targets = targets(&self.target)?;
         let reflector =
             self.reflector.listen.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()?;
-        if targets.is_empty() && reflector.is_empty() {
+        if targets.is_empty() && reflector.is_empty() && self.collector.url.is_none() {
             return Err(InvalidConfig::Idle);
         }
         let max_bytes = self.spool.max_bytes;
@@ -212,7 +214,7 @@ fn collector_url(text: &str) -> Result<Uri, &'static str> {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     if host != "localhost" && !address.is_ok_and(|ip| ip.is_loopback()) {
         return Err(
-            "plaintext http:// is only allowed to this machine (127.0.0.1, [::1], localhost)",
+            "plaintext http:// is only allowed over loopback (127.0.0.1, [::1], localhost)",
         );
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use busyhour_daemon::{init_logging, load, parse_override, shutdown_signal};
+use busyhour_daemon::{cancel_with_stdin, init_logging, load, parse_override, shutdown_signal};
 use clap::Parser as _;
 
 use crate::args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs};
@@ -44,6 +44,7 @@ pub fn execute(args: AgentArgs) -> anyhow::Result<()> {
             Ok(())
         }
         AgentCommand::Run(config) => {
+            let stop_with_stdin = config.stop_with_stdin;
             let config = resolve(config)?;
             init_logging(&config.log)?;
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -54,6 +55,9 @@ pub fn execute(args: AgentArgs) -> anyhow::Result<()> {
                 .context("start the runtime")?;
             let ran = runtime.block_on(async {
                 let shutdown = shutdown_signal().context("install signal handlers")?;
+                if stop_with_stdin {
+                    cancel_with_stdin(shutdown.clone()).context("watch standard input")?;
+                }
                 crate::run(config, shutdown).await?;
                 Ok(())
             });

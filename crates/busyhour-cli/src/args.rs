@@ -240,6 +240,8 @@ pub(crate) enum RoleCommand {
     Collector(busyhour_collector::CollectorArgs),
     /// Run as an agent
     Agent(busyhour_agent::AgentArgs),
+    /// Deliver simulated history to a running collector; used by tests and benchmarks
+    Simulate(crate::simulate::SimulateArgs),
 }
 
 fn parse_since(text: &str) -> Result<jiff::SignedDuration, String> {

@@ -8,7 +8,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use busyhour_model::UtcMicros;
@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::processes::Process;
 use self::setup::Running;
-use crate::simulate::Loader;
+use crate::simulate::{Loader, now};
 
 /// Days in one step of loading: the newest week comes first, whole.
 const DAYS_A_STEP: usize = 7;
@@ -207,9 +207,4 @@ async fn go_on(
         loader.deliver_span(fleet, delivered_until.0..until.0).await?;
         delivered_until = until;
     }
-}
-
-fn now() -> UtcMicros {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UtcMicros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }

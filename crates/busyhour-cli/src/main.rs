@@ -64,6 +64,9 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Role(RoleCommand::Agent(args)) => {
             busyhour_agent::execute(args).map(|()| Outcome::Done)
         }
+        Command::Role(RoleCommand::Simulate(args)) => {
+            simulate::run(client?, &args).map(|()| Outcome::Done)
+        }
     }
 }
 

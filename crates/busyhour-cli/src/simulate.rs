@@ -4,18 +4,23 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use busyhour_delivery::Block;
-use busyhour_model::{BlockNo, Body, Record, Schedule};
+use busyhour_model::{BlockNo, Body, Record, Schedule, UtcMicros};
 use busyhour_proto::v1::ingest_client::IngestClient;
 use busyhour_proto::v1::{self, agent_message, collector_message};
-use busyhour_sim::{Fleet, SimAgent};
+use busyhour_sim::{Fleet, SimAgent, demo_fleet};
+use clap::Args;
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::transport::Channel;
+
+use crate::client::Client;
 
 /// Records in one block: what a backlog's blocks hold.
 const BLOCK_RECORDS: usize = 500;
@@ -23,6 +28,95 @@ const BLOCK_RECORDS: usize = 500;
 const CONCURRENT_AGENTS: usize = 4;
 /// Messages between the task that seals and the stream.
 const STREAM_QUEUE: usize = 8;
+
+/// What `role simulate` understands.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The collector's ingest
+    #[arg(long, value_name = "URL")]
+    ingest: String,
+    /// Weeks of history, the newest first
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=4))]
+    weeks: u8,
+    /// What the history is drawn from
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Let the agents in as if they were real, so that alerts leave the machine
+    #[arg(long)]
+    as_real: bool,
+}
+
+/// Lets the simulated fleet in and delivers its history; returns when all of it is acknowledged.
+///
+/// # Errors
+/// When the collector refuses something or goes away.
+pub(crate) fn run(client: Client, args: &SimulateArgs) -> anyhow::Result<()> {
+    let fleet = demo_fleet(args.seed, now());
+    import_buildings(&client, &fleet.building_file, &fleet.companion)?;
+    let credentials = add_agents(&client, &fleet, !args.as_real)?;
+    let days = usize::from(args.weeks) * 7;
+    let days: Vec<i64> = fleet.days_newest_first().take(days).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(async {
+        let mut loader = Loader::new(args.ingest.clone(), fleet, credentials)?;
+        for week in days.chunks(7) {
+            loader.deliver(week, |_| ()).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Imports a building file with its companion table.
+///
+/// # Errors
+/// When the collector refuses it.
+pub(crate) fn import_buildings(client: &Client, file: &str, companion: &str) -> anyhow::Result<()> {
+    let body = json!({ "file": file, "companion": companion, "dry_run": false });
+    client.post("/api/v1/buildings/import", &body).context("import the buildings")?;
+    Ok(())
+}
+
+/// Lets all agents of a fleet in; what they sign in with, by name.
+///
+/// # Errors
+/// When the collector refuses one.
+pub(crate) fn add_agents(
+    client: &Client,
+    fleet: &Fleet,
+    simulated: bool,
+) -> anyhow::Result<HashMap<String, Credentials>> {
+    let mut credentials = HashMap::new();
+    for agent in &fleet.agents {
+        let body = json!({
+            "name": agent.name,
+            "subnet": agent.subnet_prefix.to_string(),
+            "simulated": simulated,
+        });
+        credentials.insert(agent.name.clone(), Credentials::new(add_agent(client, &body)?)?);
+    }
+    Ok(credentials)
+}
+
+/// Lets one agent in; its secret line.
+///
+/// # Errors
+/// When the collector refuses it.
+pub(crate) fn add_agent(client: &Client, body: &Value) -> anyhow::Result<String> {
+    let answer = client.post("/api/v1/agents", body)?;
+    let secret = answer["secret_line"].as_str().context("the collector gave no secret")?;
+    Ok(secret.to_owned())
+}
+
+/// The wall clock, microseconds of Unix time.
+pub(crate) fn now() -> UtcMicros {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UtcMicros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+}
 
 /// What was let in for one simulated agent: `<agent id>.<secret>`, and the blocks it has sent.
 #[derive(Debug, Clone)]

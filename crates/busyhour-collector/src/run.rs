@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use busyhour_api::Services;
-use busyhour_daemon::{init_logging, load, parse_override, shutdown_signal};
+use busyhour_daemon::{
+    AddressFile, cancel_with_stdin, init_logging, load, parse_override, shutdown_signal,
+};
 use busyhour_ingest::{Ingest, IngestParts, SecretAuthenticator};
 use busyhour_judge::Judge;
 use busyhour_model::UtcMicros;
@@ -20,7 +22,7 @@ use tokio::time::{Instant as Deadline, timeout, timeout_at};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::addresses::{AddressFile, Addresses};
+use crate::addresses::Addresses;
 use crate::args::{CollectorArgs, CollectorCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved};
 use crate::prune::{self, Pruned};
@@ -62,16 +64,6 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
             ended
         }
     }
-}
-
-/// The thread has no other end than the process: reading cannot be interrupted.
-fn cancel_with_stdin(shutdown: CancellationToken) -> std::io::Result<()> {
-    let watch = move || {
-        // Closed or broken: whoever held the other end is gone.
-        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-        shutdown.cancel();
-    };
-    std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop)
 }
 
 fn resolve(args: &ConfigArgs) -> anyhow::Result<Resolved> {

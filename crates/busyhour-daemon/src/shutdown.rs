@@ -28,6 +28,21 @@ pub fn shutdown_signal() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
+/// Cancels `token` when standard input closes, so that a process does not outlive whoever holds the
+/// other end, however that ended.
+///
+/// # Errors
+/// When the operating system refuses a thread.
+pub fn cancel_with_stdin(token: CancellationToken) -> io::Result<()> {
+    // The thread has no other end than the process: reading cannot be interrupted.
+    let watch = move || {
+        // Closed or broken: whoever held the other end is gone.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        token.cancel();
+    };
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop)
+}
+
 /// 128 + SIGINT, as shells report it.
 const EXIT_IMPATIENT: i32 = 130;
 

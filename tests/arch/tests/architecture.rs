@@ -137,7 +137,11 @@ fn pure_crates_stay_pure() {
             for banned in ["SystemTime::now", "Instant::now", "std::fs", "std::net::UdpSocket"] {
                 let production = text.split("#[cfg(test)]").next().unwrap_or_default();
                 let is_test = file.file_name().is_some_and(|name| name == "tests.rs");
-                assert!(is_test || !production.contains(banned), "{} uses {banned}", file.display());
+                assert!(
+                    is_test || !production.contains(banned),
+                    "{} uses {banned}",
+                    file.display()
+                );
             }
         }
     }
@@ -212,8 +216,17 @@ fn every_crate_takes_the_workspace_lints() {
 #[test]
 fn the_root_holds_what_it_should_and_nothing_else() {
     let allowed = [
-        "Cargo.toml", "Cargo.lock", "README.md", "LICENSE", "CHANGELOG.md", "crates", "proto",
-        "deploy", "tests", "docs", "target",
+        "Cargo.toml",
+        "Cargo.lock",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "crates",
+        "proto",
+        "deploy",
+        "tests",
+        "docs",
+        "target",
     ];
     for entry in fs::read_dir(root()).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();

@@ -16,11 +16,11 @@ const KILLS: u32 = 16;
 const WINDOW: &str = "100ms";
 
 struct Fleet {
-    folder: TempDir,
     collector: Collector,
     agent: Option<Process>,
     _reflector: Process,
     rng: Rng,
+    folder: TempDir,
 }
 
 fn start_agent(config: &Path, log: PathBuf) -> Process {
@@ -61,7 +61,7 @@ impl Fleet {
         }
         std::fs::write(at("near.toml"), config).unwrap();
         let agent = Some(start_agent(&at("near.toml"), at("near.log")));
-        Self { folder, collector, agent, _reflector: reflector, rng: Rng::with_seed(seed) }
+        Self { collector, agent, _reflector: reflector, rng: Rng::with_seed(seed), folder }
     }
 
     fn at(&self, name: &str) -> PathBuf {

@@ -47,6 +47,8 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
+            // Ctrl-C reaches only the demonstration, which stops the others in order.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("start the {name}"))?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::processes::{Process, data_dir, toml_string};
 use crate::client::Client;
-use crate::simulate::{Credentials, Loader};
+use crate::simulate::{self, Credentials, Loader};
 
 /// The building that this machine stands for: the loopback prefix.
 const OWN_BUILDING: &str = "This machine";
@@ -55,15 +55,16 @@ pub(super) async fn start(
     }
 
     let (client, fleet_copy) = (Client::new(&page)?, fleet.clone());
-    let admitted = tokio::task::spawn_blocking(move || admit(&client, &fleet_copy)).await??;
+    let admitting = tokio::task::spawn_blocking(move || admit(&client, &fleet_copy));
+    let (own_secret, simulated) = admitting.await??;
     let folder = place.join("agent");
     fs::create_dir_all(&folder).context("create the agent's folder")?;
     let secret = folder.join("secret");
-    write_secret(&secret, &admitted.own_secret)?;
+    crate::commands::write_secret_file(&secret, &own_secret)?;
     let config = agent_config(&folder, &ingest, &secret, &targets);
     processes.push(Process::start("agent", "agent", folder, &config)?);
 
-    let loader = Loader::new(ingest, fleet.clone(), admitted.simulated)?;
+    let loader = Loader::new(ingest, fleet.clone(), simulated)?;
     Ok(Running { page, loader })
 }
 
@@ -75,45 +76,21 @@ fn address<'a>(addresses: &'a Value, of: &str) -> anyhow::Result<&'a str> {
     addresses[of].as_str().with_context(|| format!("the collector does not say where {of} is"))
 }
 
-struct Admitted {
-    own_secret: String,
-    simulated: HashMap<String, Credentials>,
-}
-
-/// Imports the buildings and lets the agents in, over the collector's API.
-fn admit(client: &Client, fleet: &Fleet) -> anyhow::Result<Admitted> {
-    let own_row = format!("127.0.0.0,Loopback,8,{OWN_BUILDING},,,,,,,,,1,0,0\r\n");
+/// Imports the buildings and lets the agents in; the secrets of this machine's agent and of the
+/// simulated ones.
+fn admit(client: &Client, fleet: &Fleet) -> anyhow::Result<(String, HashMap<String, Credentials>)> {
     let zone = jiff::tz::TimeZone::system();
     let zone = zone.iana_name().unwrap_or("UTC");
+    let own_row = format!("127.0.0.0,Loopback,8,{OWN_BUILDING},,,,,,,,,1,0,0\r\n");
     let own_companion = format!("{OWN_BUILDING},{zone},Mo-Su 00:00-24:00\r\n");
-    let body = json!({
-        "file": format!("{}{own_row}", fleet.building_file),
-        "companion": format!("{}{own_companion}", fleet.companion),
-        "dry_run": false,
-    });
-    client.post("/api/v1/buildings/import", &body).context("import the buildings")?;
-    let own_secret = add(client, &json!({ "name": "this-machine", "subnet": OWN_PREFIX }))?;
-    let mut simulated = HashMap::new();
-    for agent in &fleet.agents {
-        let body = json!({
-            "name": agent.name,
-            "subnet": agent.subnet_prefix.to_string(),
-            "simulated": true,
-        });
-        simulated.insert(agent.name.clone(), Credentials::new(add(client, &body)?)?);
-    }
-    Ok(Admitted { own_secret, simulated })
-}
-
-/// Lets one agent in; returns its secret line.
-fn add(client: &Client, body: &Value) -> anyhow::Result<String> {
-    let answer = client.post("/api/v1/agents", body)?;
-    let secret = answer["secret_line"].as_str().context("the collector gave no secret")?;
-    Ok(secret.to_owned())
-}
-
-fn write_secret(path: &Path, line: &str) -> anyhow::Result<()> {
-    crate::commands::write_secret_file(path, line)
+    simulate::import_buildings(
+        client,
+        &format!("{}{own_row}", fleet.building_file),
+        &format!("{}{own_companion}", fleet.companion),
+    )?;
+    let own = json!({ "name": "this-machine", "subnet": OWN_PREFIX });
+    let own_secret = simulate::add_agent(client, &own)?;
+    Ok((own_secret, simulate::add_agents(client, fleet, true)?))
 }
 
 fn collector_config(folder: &Path, alerts: &Path, port: u16) -> String {

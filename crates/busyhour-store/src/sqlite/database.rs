@@ -45,10 +45,11 @@ impl<M> Writer<M> {
 #[derive(Debug)]
 pub(crate) struct Database<M> {
     file: PathBuf,
+    /// Held only to take or give back a connection. Closed before the writer, which then is the
+    /// last one and folds the write-ahead log into the file.
+    readers: Mutex<Readers>,
     /// Held for one transaction; SQLite allows one writer anyway.
     writer: Mutex<Writer<M>>,
-    /// Held only to take or give back a connection.
-    readers: Mutex<Readers>,
     returned: Condvar,
     _lock: Arc<File>,
 }

@@ -1,0 +1,260 @@
+//! Round trips, delay variation and jitter of one window.
+//!
+//! One-way delays between unsynchronised clocks are unknown, but their variation is not: the offset
+//! cancels in differences, and what remains of the clocks' drift is removed as a line.
+
+use busyhour_model::{Histogram, Jitter};
+
+/// How far a reading may contradict causality before the sample is left out: two clock readings on
+/// one machine taken by different means, in nanoseconds.
+const SLACK_NS: i64 = 1_000_000;
+/// The fastest drift between two working clocks: adjtimex corrects by at most 500 ppm, crystals are
+/// better than 100 ppm.
+const MAX_DRIFT: f64 = 500e-6;
+/// Fewer samples than this tell no drift.
+const MIN_DRIFT_SAMPLES: usize = 20;
+
+/// The four moments of one answered request. `sent` and `received` are on one monotonic clock of this
+/// machine, `far` are T2 and T3 on the reflector's; all in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) sent: i64,
+    pub(crate) received: i64,
+    pub(crate) far: Option<(i64, i64)>,
+}
+
+/// The delays of one window, in microseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Delays {
+    pub(crate) rtt: Histogram,
+    pub(crate) rtt_median_us: Option<u32>,
+    pub(crate) up_variation: Histogram,
+    pub(crate) down_variation: Histogram,
+    pub(crate) up_jitter: Option<Jitter>,
+    pub(crate) down_jitter: Option<Jitter>,
+    /// Samples left out because their moments contradict each other.
+    pub(crate) implausible: u32,
+}
+
+/// A plausible sample with a far side.
+#[derive(Clone, Copy)]
+struct Round {
+    sent: i64,
+    far_received: i64,
+    far_sent: i64,
+    received: i64,
+    rtt: i64,
+}
+
+impl Round {
+    fn up(&self) -> i64 {
+        self.far_received - self.sent
+    }
+    fn down(&self) -> i64 {
+        self.received - self.far_sent
+    }
+}
+
+/// Computes the delays of samples in the order of sending.
+pub(crate) fn delays(samples: &[Sample]) -> Delays {
+    let mut delays = Delays::default();
+    let mut rtts = Vec::with_capacity(samples.len());
+    let mut rounds = Vec::with_capacity(samples.len());
+    for sample in samples {
+        let whole = sample.received - sample.sent;
+        let dwell = sample.far.map_or(0, |(received, sent)| sent.saturating_sub(received));
+        let rtt = whole.saturating_sub(dwell);
+        if whole < 0 || dwell < -SLACK_NS || rtt < -SLACK_NS {
+            delays.implausible += 1;
+            continue;
+        }
+        let rtt = rtt.max(0);
+        rtts.push(micros(rtt as f64));
+        if let Some((far_received, far_sent)) = sample.far {
+            let (sent, received) = (sample.sent, sample.received);
+            rounds.push(Round { sent, far_received, far_sent, received, rtt });
+        }
+    }
+    for &rtt in &rtts {
+        delays.rtt.record(rtt);
+    }
+    rtts.sort_unstable();
+    delays.rtt_median_us = rtts.get(rtts.len().saturating_sub(1) / 2).copied();
+
+    let (mut up_jitter, mut down_jitter) = (RunningJitter::default(), RunningJitter::default());
+    for run in split_at_far_steps(&rounds) {
+        vary(run, &mut delays);
+        up_jitter.add_run(run.iter().map(|r| (r.far_received, r.up())).collect());
+        down_jitter.add_run(run.iter().map(|r| (r.received, r.down())).collect());
+    }
+    delays.up_jitter = up_jitter.finish();
+    delays.down_jitter = down_jitter.finish();
+    delays
+}
+
+/// Splits where the reflector's clock stepped. Between two neighbours the apparent offset
+/// `(up − down) / 2` moves by no more than half of what queues added to their round trips; what moves
+/// further is a clock.
+fn split_at_far_steps(rounds: &[Round]) -> impl Iterator<Item = &[Round]> {
+    let fastest = rounds.iter().map(|round| round.rtt).min().unwrap_or(0);
+    rounds.chunk_by(move |a, b| {
+        let moved = ((b.up() - b.down()) - (a.up() - a.down())).abs();
+        moved <= (a.rtt - fastest) + (b.rtt - fastest) + 2 * SLACK_NS
+    })
+}
+
+/// Records how far each delay of a run is above the run's lowest, drift removed.
+fn vary(run: &[Round], delays: &mut Delays) {
+    let Some(origin) = run.first().copied() else { return };
+    let at = |round: &Round| (round.sent - origin.sent) as f64;
+    let up: Vec<(f64, f64)> = run.iter().map(|r| (at(r), (r.up() - origin.up()) as f64)).collect();
+    let down: Vec<(f64, f64)> =
+        run.iter().map(|r| (at(r), (r.down() - origin.down()) as f64)).collect();
+    let drift = drift(&up, &down);
+    record_variation(&up, drift, &mut delays.up_variation);
+    record_variation(&down, -drift, &mut delays.down_variation);
+}
+
+fn record_variation(points: &[(f64, f64)], drift: f64, into: &mut Histogram) {
+    let level = |&(at, delay): &(f64, f64)| delay - drift * at;
+    let lowest = points.iter().map(level).fold(f64::INFINITY, f64::min);
+    for point in points {
+        into.record(micros(level(point) - lowest));
+    }
+}
+
+/// How fast the reflector's clock runs away from ours. Drift tilts the lower envelope of the delays
+/// up and, by as much, that of the delays down the other way (S. B. Moon, P. Skelly, D. Towsley,
+/// "Estimation and removal of clock skew from network delay measurements", INFOCOM 1999); a queue
+/// that fills tilts only one of them. So the smaller of two opposite tilts is drift, and without
+/// opposite tilts there is none.
+fn drift(up: &[(f64, f64)], down: &[(f64, f64)]) -> f64 {
+    if up.len() < MIN_DRIFT_SAMPLES {
+        return 0.0;
+    }
+    let (up, down) = (envelope_tilt(up), -envelope_tilt(down));
+    if up * down <= 0.0 {
+        return 0.0;
+    }
+    let smaller = if up.abs() < down.abs() { up } else { down };
+    smaller.clamp(-MAX_DRIFT, MAX_DRIFT)
+}
+
+/// The slope of the lower convex hull's edge below the mean time: the line under all points that is
+/// closest to them.
+fn envelope_tilt(points: &[(f64, f64)]) -> f64 {
+    let mut hull: Vec<(f64, f64)> = Vec::new();
+    for &point in points {
+        while let [.., a, b] = hull[..] {
+            let turn = (b.0 - a.0) * (point.1 - a.1) - (b.1 - a.1) * (point.0 - a.0);
+            if turn > 0.0 {
+                break;
+            }
+            hull.pop();
+        }
+        hull.push(point);
+    }
+    let mean = points.iter().map(|&(at, _)| at).sum::<f64>() / points.len() as f64;
+    hull.windows(2)
+        .find(|edge| edge[0].0 <= mean && mean <= edge[1].0)
+        .map(|edge| (edge[1].1 - edge[0].1) / (edge[1].0 - edge[0].0))
+        .filter(|tilt| tilt.is_finite())
+        .unwrap_or(0.0)
+}
+
+/// RFC 3550 section 6.4.1: `J += (|D| − J) / 16` from packet to packet in the order of arrival.
+#[derive(Default)]
+struct RunningJitter {
+    estimate: f64,
+    highest: f64,
+    sum: f64,
+    count: u32,
+}
+
+impl RunningJitter {
+    /// Adds packets given as (arrival, delay).
+    fn add_run(&mut self, mut arrivals: Vec<(i64, i64)>) {
+        arrivals.sort_unstable();
+        for pair in arrivals.windows(2) {
+            let difference = (pair[1].1 - pair[0].1).abs() as f64;
+            self.estimate += (difference - self.estimate) / 16.0;
+            self.highest = self.highest.max(self.estimate);
+            self.sum += self.estimate;
+            self.count += 1;
+        }
+    }
+
+    fn finish(&self) -> Option<Jitter> {
+        (self.count > 0).then(|| Jitter {
+            mean_us: micros(self.sum / f64::from(self.count)),
+            max_us: micros(self.highest),
+        })
+    }
+}
+
+/// Nanoseconds to microseconds, rounded, held within the range of a `u32` (71 minutes).
+fn micros(ns: f64) -> u32 {
+    // The cast saturates, and sends what is not a number to zero.
+    (ns / 1_000.0).round() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    /// Packets every 20 ms with these delays (up, down) in milliseconds, 3 ms of dwell, and clocks
+    /// that are hours apart.
+    fn samples(delays_ms: &[(i64, i64)]) -> Vec<Sample> {
+        let far = 9_876_543_210_987;
+        let sample = |(index, &(up, down)): (usize, &(i64, i64))| {
+            let sent = index as i64 * 20 * MS;
+            let arrived = sent + up * MS;
+            let left = arrived + 3 * MS;
+            Sample { sent, received: left + down * MS, far: Some((arrived + far, left + far)) }
+        };
+        delays_ms.iter().enumerate().map(sample).collect()
+    }
+
+    #[test]
+    fn round_trips_leave_out_the_dwell_and_have_an_exact_median() {
+        let seen = delays(&samples(&[(10, 20), (10, 21), (15, 20), (12, 30)]));
+        assert_eq!(seen.rtt_median_us, Some(31_000));
+        assert_eq!((seen.rtt.min(), seen.rtt.max(), seen.rtt.count()), (30_000, 42_000, 4));
+        assert_eq!((seen.up_variation.max(), seen.down_variation.max()), (5_000, 10_000));
+        assert_eq!((seen.up_variation.min(), seen.down_variation.min()), (0, 0));
+        assert_eq!(delays(&[]).rtt_median_us, None);
+    }
+
+    #[test]
+    fn jitter_is_the_running_estimate_of_rfc_3550() {
+        // Every difference is 8 ms: J approaches it by a sixteenth each time.
+        let zigzag: Vec<(i64, i64)> = (0..5).map(|index| (10 + 8 * (index % 2), 10)).collect();
+        let seen = delays(&samples(&zigzag));
+        let estimates = [0.5, 0.968_75, 1.408_203_125, 1.820_190_429_687_5];
+        let mean = estimates.iter().sum::<f64>() / 4.0 * 1_000.0;
+        let expected = Jitter { mean_us: mean.round() as u32, max_us: 1_820 };
+        assert_eq!(seen.up_jitter, Some(expected));
+        assert_eq!(seen.down_jitter, Some(Jitter { mean_us: 0, max_us: 0 }));
+        assert_eq!(delays(&samples(&[(1, 1)])).up_jitter, None);
+    }
+
+    #[test]
+    fn moments_that_contradict_each_other_are_left_out_and_counted() {
+        let [before, dwells_too_long, dwells_backwards] = [
+            Sample { sent: 5 * MS, received: 0, far: None },
+            Sample { sent: 0, received: 10 * MS, far: Some((0, 20 * MS)) },
+            Sample { sent: 0, received: 10 * MS, far: Some((20 * MS, 0)) },
+        ];
+        let seen = delays(&[before, dwells_too_long, dwells_backwards]);
+        assert_eq!((seen.implausible, seen.rtt.count()), (3, 0));
+    }
+
+    #[test]
+    fn without_a_far_side_there_is_a_round_trip_and_nothing_else() {
+        let seen = delays(&[Sample { sent: 0, received: 10 * MS, far: None }; 3]);
+        assert_eq!((seen.rtt_median_us, seen.up_jitter), (Some(10_000), None));
+        assert!(seen.up_variation.is_empty());
+    }
+}
