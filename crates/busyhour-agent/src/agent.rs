@@ -24,7 +24,7 @@ use crate::spool::{Settings, SpoolError, SpoolThread};
 use crate::uplink::{Uplink, UplinkError};
 
 /// The spool's file in the data directory.
-const SPOOL_FILE: &str = "spool.sqlite";
+const SPOOL_FILE: &str = "spool.db";
 /// How long the collector is waited for at the end; the rest is delivered after the next start.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// What the spool's own gap records run under.

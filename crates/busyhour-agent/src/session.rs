@@ -35,6 +35,8 @@ pub(crate) use names::{Addresses, watch_name};
 const SOURCE_PORTS: RangeInclusive<u16> = 50_000..=50_019;
 /// How often a session looks whether it still leaves the machine the same way.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a session that ends waits for its last answers: a long way there and back.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// Answers are as long as requests; anything longer is none.
 const BUFFER: usize = 2048;
 /// Answers taken in a row before the next packet gets its turn.
@@ -219,6 +221,9 @@ impl Session {
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
         };
+        if matches!(ended, Ended::Stopped) {
+            await_last_answers(&mut sender, &way.socket, &mut buffer).await;
+        }
         let now = self.clock.now().monotonic;
         sender.finish(now);
         while let Some(observation) = sender.poll_event(now) {
@@ -341,6 +346,21 @@ fn transmit(sender: &mut Sender, socket: &ProbeSocket, now: busyhour_model::Cloc
             Err(_) => sender.not_sent(sequence),
         }
     }
+}
+
+/// Receives what is still on its way when nothing more is sent, so that a packet sent at the very
+/// end counts as what it is.
+async fn await_last_answers(sender: &mut Sender, socket: &ProbeSocket, buffer: &mut [u8]) {
+    let answers = async {
+        while sender.awaits_answer() {
+            let received = socket.recv(buffer).await;
+            if received.and_then(|first| receive(sender, socket, first, buffer)).is_err() {
+                return;
+            }
+        }
+    };
+    // What has not come by then does not count, either way.
+    let _ = tokio::time::timeout(LAST_ANSWERS, answers).await;
 }
 
 /// Takes an answer and those that wait behind it.

@@ -13,6 +13,8 @@ const MIN_PAYLOAD: usize = BASE_LEN + COS_TLV_LEN;
 const MAX_IP_PACKET: u16 = 1_500;
 /// The highest rate; a window of a minute then is 60 000 packets, some 10 MB.
 const MAX_RATE: u32 = 1_000;
+/// Below this a window holds too few packets for anything but a test.
+const MIN_WINDOW: Duration = Duration::from_millis(100);
 /// The longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(60);
 /// The longest period: beyond it the reflector's idle sessions would be evicted in between.
@@ -55,7 +57,7 @@ impl Profile {
     }
 
     /// Checks a profile of one's own: `rate` packets a second (1..=1000) of `ip_packet_bytes`
-    /// (100..=1500) marked `dscp`, during a `window` (1..=60 s) at the beginning of each `period`
+    /// (100..=1500) marked `dscp`, during a `window` (0.1..=60 s) at the beginning of each `period`
     /// (at least the window, at most 240 s).
     ///
     /// # Errors
@@ -74,8 +76,8 @@ impl Profile {
         if !(MIN_PAYLOAD as u16 + 48..=MAX_IP_PACKET).contains(&ip_packet_bytes) {
             return Err(InvalidProfile("the packet size is not within 100..=1500 bytes"));
         }
-        if !(Duration::from_secs(1)..=MAX_WINDOW).contains(&window) {
-            return Err(InvalidProfile("the window is not within 1..=60 s"));
+        if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) {
+            return Err(InvalidProfile("the window is not within 0.1..=60 s"));
         }
         if !(window..=MAX_PERIOD).contains(&period) {
             return Err(InvalidProfile("the period is not between the window and 240 s"));

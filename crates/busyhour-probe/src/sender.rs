@@ -314,6 +314,12 @@ impl Sender {
         }
     }
 
+    /// True while a request that was sent may still be answered.
+    #[must_use]
+    pub fn awaits_answer(&self) -> bool {
+        self.packets.iter().any(|packet| matches!(packet.state, State::Waiting))
+    }
+
     /// What happened so far.
     #[must_use]
     pub const fn stats(&self) -> SenderStats {

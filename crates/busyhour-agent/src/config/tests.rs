@@ -86,7 +86,7 @@ fn every_mistake_is_named_with_its_remedy() {
         ("[[target]]\nname = \"::1:862\"", &["brackets"]),
         ("[[target]]\nname = \"a:1\"\nclass = \"voice\"", &["a:1", "voice", "traffic class"]),
         ("[[target]]\nname = \"a:1\"\n[[target]]\nname = \"a:1\"", &["two with this name"]),
-        ("[[target]]\nname = \"a:1\"\nwindow = \"1h\"", &["target.window", "from 1s to 60s"]),
+        ("[[target]]\nname = \"a:1\"\nwindow = \"1h\"", &["target.window", "from 100ms to 60s"]),
         ("[[target]]\nname = \"a:1\"\nperiod = \"5s\"", &["shorter than its window"]),
         ("[reflector]\nlisten = [\"862\"]", &["reflector.listen", "862"]),
         ("[spool]\nmax_bytes = 10\n[[target]]\nname = \"a:1\"", &["spool.max_bytes"]),

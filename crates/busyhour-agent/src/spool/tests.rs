@@ -24,7 +24,7 @@ fn at(begun: Instant, seconds: u64) -> Moment {
 
 fn settings(folder: &Path) -> Settings {
     Settings {
-        path: folder.join("spool.sqlite"),
+        path: folder.join("spool.db"),
         caps: SpoolCaps { max_bytes: 1 << 20, max_age: MINUTE * 60 * 24 },
         policy: SealPolicy { max_records: 4, max_bytes: 4096, max_age: Duration::from_secs(10) },
         schedule: schedule_of(MINUTE),
@@ -57,7 +57,7 @@ fn numbered(number: u64, now: &Moment) -> Observed {
 fn crash(spool: Spool) -> (TempDir, Settings) {
     let folder = tempfile::tempdir().unwrap();
     let mut left = spool.settings.clone();
-    left.path = folder.path().join("spool.sqlite");
+    left.path = folder.path().join("spool.db");
     for suffix in ["", "-wal"] {
         let from = with_suffix(&spool.settings.path, suffix);
         if from.exists() {
@@ -312,7 +312,7 @@ fn a_damaged_spool_is_put_aside_and_a_new_epoch_begins() {
     let begun = Instant::now();
     for damage in [&b"not a database at all, but long enough to be read as one"[..], &[0; 8192]] {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spool.sqlite"), damage).unwrap();
+        std::fs::write(folder.path().join("spool.db"), damage).unwrap();
         let now = at(begun, 10);
         let mut spool = Spool::open(settings(folder.path()), &now).unwrap();
         spool.record(numbered(1, &now));
@@ -345,7 +345,7 @@ fn damage_anywhere_in_the_file_is_survived_and_never_delivered_as_data() {
         let folder = tempfile::tempdir().unwrap();
         let mut damaged = healthy.clone();
         damaged[offset] ^= 0x55;
-        std::fs::write(folder.path().join("spool.sqlite"), &damaged).unwrap();
+        std::fs::write(folder.path().join("spool.db"), &damaged).unwrap();
         let now = at(begun, 100);
         let Ok(mut spool) = Spool::open(settings(folder.path()), &now) else { continue };
         let mut far = FarEnd::default();
@@ -366,7 +366,7 @@ fn a_file_of_somebody_else_or_of_a_newer_agent_is_not_touched() {
     let second = Spool::open(settings(folder.path()), &at(begun, 0));
     assert!(matches!(second, Err(SpoolError::InUse { .. })), "{second:?}");
     drop(first);
-    let connection = rusqlite::Connection::open(folder.path().join("spool.sqlite")).unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("spool.db")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let newer = Spool::open(settings(folder.path()), &at(begun, 0));
