@@ -65,7 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
             busyhour_agent::execute(args).map(|()| Outcome::Done)
         }
         Command::Role(RoleCommand::Simulate(args)) => {
-            simulate::run(client?, &args).map(|()| Outcome::Done)
+            simulate::run(&client?, &args).map(|()| Outcome::Done)
         }
     }
 }

@@ -51,10 +51,10 @@ pub(crate) struct SimulateArgs {
 ///
 /// # Errors
 /// When the collector refuses something or goes away.
-pub(crate) fn run(client: Client, args: &SimulateArgs) -> anyhow::Result<()> {
+pub(crate) fn run(client: &Client, args: &SimulateArgs) -> anyhow::Result<()> {
     let fleet = demo_fleet(args.seed, now());
-    import_buildings(&client, &fleet.building_file, &fleet.companion)?;
-    let credentials = add_agents(&client, &fleet, !args.as_real)?;
+    import_buildings(client, &fleet.building_file, &fleet.companion)?;
+    let credentials = add_agents(client, &fleet, !args.as_real)?;
     let days = usize::from(args.weeks) * 7;
     let days: Vec<i64> = fleet.days_newest_first().take(days).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread()

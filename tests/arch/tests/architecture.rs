@@ -1,5 +1,7 @@
 //! Holds the workspace to the architecture: see `docs/ARCHITECTURE.md`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

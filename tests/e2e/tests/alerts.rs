@@ -1,6 +1,8 @@
 //! An alert reaches a Quality Champion: a real SMTP server (aiosmtpd, with STARTTLS and with TLS)
 //! and a real webhook receiver get it, once per incident.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

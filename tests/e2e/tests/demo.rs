@@ -1,5 +1,7 @@
 //! The demonstration as a newcomer starts it, and its page in a real browser.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,17 +17,19 @@ struct Demo {
     child: Child,
     page: String,
     printed: Vec<String>,
+    messages: PathBuf,
 }
 
 impl Demo {
     /// Starts the demonstration and reads what it prints until the page's address and the commands
     /// to try are there.
-    fn start(temporary: &Path) -> Self {
+    fn start(temporary: &Path, messages: PathBuf) -> Self {
         let mut child = Command::new(program("busyhour"))
-            .args(["demo", "--weeks", "1"])
+            .args(["demo", "--weeks", "2"])
             .env("TMPDIR", temporary)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(fs::File::create(&messages).unwrap())
             .spawn()
             .unwrap();
         let mut printed = Vec::new();
@@ -43,7 +47,7 @@ impl Demo {
             .find(|word| word.starts_with("http://127.0.0.1:"))
             .unwrap_or_else(|| panic!("no address in {printed:?}"))
             .to_owned();
-        Self { child, page, printed }
+        Self { child, page, printed, messages }
     }
 
     fn busyhour(&self, arguments: &[&str]) -> String {
@@ -116,7 +120,7 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
     let folder = TempDir::new().unwrap();
     let temporary = folder.path().join("tmp");
     fs::create_dir(&temporary).unwrap();
-    let demo = Demo::start(&temporary);
+    let demo = Demo::start(&temporary, folder.path().join("messages"));
     assert_eq!(demo.printed.iter().filter(|line| line.contains("--collector")).count(), 3);
 
     let profile = folder.path().join("profile");
@@ -149,6 +153,9 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
         demo.busyhour(&["path", "ls", "-o", "csv"]).contains("127.0.0.1:").then_some(())
     });
 
+    wait_for("all of the history", || {
+        fs::read_to_string(&demo.messages).unwrap().contains("all history is loaded").then_some(())
+    });
     let url = |path: &str| format!("{}{path}", demo.page);
     let overview = picture(&profile, "overview.png", &url("/"), "1200,1000", &[]);
     let one = picture(&profile, "building.png", &url(&building), "1200,1600", &[]);

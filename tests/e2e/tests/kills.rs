@@ -1,6 +1,8 @@
 //! Agent and collector killed at random moments under load: what was acknowledged is stored, and
 //! stored once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

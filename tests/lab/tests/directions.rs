@@ -1,5 +1,7 @@
 //! Loss and code points per direction against what nftables on the router really did.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::path::Path;
 
 use e2e::{Collector, Process, program, wait_for};
