@@ -216,8 +216,7 @@ fn collector(effort: &Effort) {
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     let seconds = started.elapsed().as_secs_f64();
     let (after, resident) = cost(collector.id());
-    let status: Value = serde_json::from_slice(&get(&collector, "/api/v1/status")).expect("JSON");
-    let windows = number(&status, "windows");
+    let windows = collector.figure("store_windows_total");
     println!("  windows              {windows:>12}");
     println!(
         "  end to end           {:>12.0} windows/s (the generator on the same cores)",
@@ -239,7 +238,7 @@ fn collector(effort: &Effort) {
     let mut times: Vec<Duration> = (0..effort.maps)
         .map(|_| {
             let started = Instant::now();
-            black_box(get(&collector, &format!("/api/v1/buildings/{id}/map")));
+            black_box(collector.get(&format!("/api/v1/buildings/{id}/map")));
             started.elapsed()
         })
         .collect();
@@ -258,33 +257,4 @@ fn collector(effort: &Effort) {
         "  telemetry.db         {:>12.1} bytes per window, raw windows, slots and all",
         bytes as f64 / windows as f64
     );
-}
-
-/// The first number of that name, wherever it stands.
-fn number(value: &Value, name: &str) -> u64 {
-    fn find(value: &Value, name: &str) -> Option<u64> {
-        match value {
-            Value::Object(fields) => fields
-                .get(name)
-                .and_then(Value::as_u64)
-                .or_else(|| fields.values().find_map(|field| find(field, name))),
-            Value::Array(items) => items.iter().find_map(|item| find(item, name)),
-            _ => None,
-        }
-    }
-    find(value, name).unwrap_or_else(|| panic!("no {name} in {value}"))
-}
-
-fn get(collector: &Collector, path: &str) -> Vec<u8> {
-    use std::io::{Read as _, Write as _};
-    let address = collector.api.trim_start_matches("http://");
-    let mut stream = std::net::TcpStream::connect(address).expect("the collector listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("it takes requests");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("it answers");
-    let text = String::from_utf8_lossy(&answer);
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    body.as_bytes().to_vec()
 }

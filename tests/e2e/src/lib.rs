@@ -3,7 +3,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -158,30 +159,64 @@ pub fn signal(process: u32, name: &str) {
     assert!(status.expect("kill runs").success(), "cannot signal {process}");
 }
 
-/// Where a program is run: directly, or inside a network namespace.
+/// Where a program is run: directly, inside a network namespace, or with a small disk of its own.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
     namespace: Option<String>,
+    small_disk: Option<(PathBuf, String)>,
 }
 
 impl Place {
     /// Inside a network namespace.
     #[must_use]
     pub fn namespace(name: &str) -> Self {
-        Self { namespace: Some(name.to_owned()) }
+        Self { namespace: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// With a file system of `size` (such as `8m`) at `folder`, that only the program sees. Needs
+    /// root.
+    #[must_use]
+    pub fn small_disk(folder: &Path, size: &str) -> Self {
+        Self { small_disk: Some((folder.to_owned(), size.to_owned())), ..Self::default() }
+    }
+
+    /// Makes the small disk of a running process larger.
+    ///
+    /// # Panics
+    /// When there is none, or it cannot be done.
+    pub fn enlarge_disk(&self, process: u32, size: &str) {
+        let (folder, _) = self.small_disk.as_ref().expect("a small disk");
+        let status = Command::new("nsenter")
+            .arg(format!("--mount=/proc/{process}/ns/mnt"))
+            .args(["mount", "-o", &format!("remount,size={size}")])
+            .arg(folder)
+            .status();
+        assert!(status.expect("nsenter runs").success(), "the disk grows");
+    }
+
+    /// Where a file of a running process lies for everybody else.
+    #[must_use]
+    pub fn file_of(&self, process: u32, file: &Path) -> PathBuf {
+        match &self.small_disk {
+            None => file.to_owned(),
+            Some(_) => PathBuf::from(format!("/proc/{process}/root{}", file.display())),
+        }
     }
 
     /// A command that runs `program` here.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
-        match &self.namespace {
-            None => Command::new(program),
-            Some(name) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", name]).arg(program);
-                command
-            }
+        if let Some(name) = &self.namespace {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name]).arg(program);
+            return command;
         }
+        let Some((folder, size)) = &self.small_disk else { return Command::new(program) };
+        let mount = format!("mount -t tmpfs -o size={size} tmpfs \"$0\" && exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &mount]);
+        command.arg(folder).arg(program);
+        command
     }
 }
 
@@ -227,10 +262,12 @@ impl Collector {
     /// When it does not start.
     pub fn start_again(&mut self) {
         let addresses = self.folder.join("data/addresses.json");
+        fs::create_dir_all(self.folder.join("data")).expect("a folder");
         let _ = fs::remove_file(&addresses);
         let mut command = self.place.command(&program("busyhour-collector"));
         command.args(["run", "--config"]).arg(self.folder.join("collector.toml"));
         let mut process = Process::start(&mut command, self.folder.join("collector.log"));
+        let addresses = self.place.file_of(process.id(), &addresses);
         let found = wait_for("the collector's addresses", || {
             assert!(process.runs(), "the collector ended:\n{}", process.log());
             serde_json::from_str::<Value>(&fs::read_to_string(&addresses).ok()?).ok()
@@ -295,6 +332,37 @@ impl Collector {
         let answer: Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}); {errors}"));
         answer["items"].as_array().unwrap_or_else(|| panic!("no items in {answer}")).clone()
+    }
+
+    /// Asks its API; the body of the answer.
+    ///
+    /// # Panics
+    /// When it does not answer with 200.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        let address = self.api.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("the collector listens");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it takes requests");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("it answers");
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        answer.split_off(end + 4)
+    }
+
+    /// One of the figures that it tells of itself.
+    ///
+    /// # Panics
+    /// When there is no such figure.
+    #[must_use]
+    pub fn figure(&self, name: &str) -> u64 {
+        let status: Value = serde_json::from_slice(&self.get("/api/v1/status")).expect("JSON");
+        let figures = status["items"].as_array().expect("figures");
+        let found = figures.iter().find(|figure| figure["name"] == name);
+        found.and_then(|figure| figure["value"].as_u64()).unwrap_or_else(|| panic!("no {name}"))
     }
 
     /// The process's number.
