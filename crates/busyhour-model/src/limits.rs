@@ -149,8 +149,8 @@ impl WindowVerdict {
 }
 
 impl LimitTable {
-    /// Judges a window. It is valid when at least 80 % of its schedule was sent. A limit that is
-    /// finer than one packet of what was sent is unknown, not failed.
+    /// Judges a window. It is valid when at least 80 % of its schedule was sent. Where a limit is
+    /// finer than one packet of what was sent, up to one lost packet is unknown, not failed.
     #[must_use]
     pub fn judge(&self, window: &Window) -> WindowVerdict {
         let counts = &window.counts;
@@ -178,20 +178,22 @@ impl LimitTable {
     }
 
     /// At 50 packets a second 200 ms hold about ten, so that a single loss is 10 % already: two are
-    /// needed to call it a burst, and the limit is unknown where one packet is more than twice it.
+    /// needed to call it a burst, and without them nothing is said where one packet is more than
+    /// twice the limit.
     fn judge_burst(&self, burst: BurstLoss) -> Judgement {
-        let whole = u64::from(burst.of());
-        if 2 * u64::from(self.burst_ppm) * whole < 1_000_000 {
-            return Judgement::Unknown;
+        let allowed = u64::from(self.burst_ppm) * u64::from(burst.of());
+        if burst.lost() >= 2 && u64::from(burst.lost()) * 1_000_000 > allowed {
+            return Judgement::Fail;
         }
-        let above = u64::from(burst.lost()) * 1_000_000 > u64::from(self.burst_ppm) * whole;
-        if above && burst.lost() >= 2 { Judgement::Fail } else { Judgement::Pass }
+        if 2 * allowed < 1_000_000 { Judgement::Unknown } else { Judgement::Pass }
     }
 }
 
+/// Where the limit is finer than one packet of `whole`, one lost packet proves nothing, and neither
+/// does none; two are beyond it whatever the resolution.
 fn ratio_above(part: u32, whole: u32, limit_ppm: u32) -> Judgement {
     let allowed = u64::from(limit_ppm) * u64::from(whole);
-    if allowed < 1_000_000 {
+    if part < 2 && allowed < 1_000_000 {
         return Judgement::Unknown;
     }
     if u64::from(part) * 1_000_000 > allowed { Judgement::Fail } else { Judgement::Pass }

@@ -264,9 +264,7 @@ impl Collector {
         let addresses = self.folder.join("data/addresses.json");
         fs::create_dir_all(self.folder.join("data")).expect("a folder");
         let _ = fs::remove_file(&addresses);
-        let mut command = self.place.command(&program("busyhour-collector"));
-        command.args(["run", "--config"]).arg(self.folder.join("collector.toml"));
-        let mut process = Process::start(&mut command, self.folder.join("collector.log"));
+        let mut process = self.spawn();
         let addresses = self.place.file_of(process.id(), &addresses);
         let found = wait_for("the collector's addresses", || {
             assert!(process.runs(), "the collector ended:\n{}", process.log());
@@ -276,6 +274,19 @@ impl Collector {
         self.api = address("api");
         self.ingest = address("ingest");
         self.process = Some(process);
+    }
+
+    /// Starts it and kills it `after` so long, most likely while it still opens its databases.
+    pub fn start_and_kill(&self, after: Duration) {
+        let process = self.spawn();
+        std::thread::sleep(after);
+        process.kill();
+    }
+
+    fn spawn(&self) -> Process {
+        let mut command = self.place.command(&program("busyhour-collector"));
+        command.args(["run", "--config"]).arg(self.folder.join("collector.toml"));
+        Process::start(&mut command, self.folder.join("collector.log"))
     }
 
     /// Keeps the ports that the system picked, for whoever must find it again after a restart.

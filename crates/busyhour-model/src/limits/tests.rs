@@ -89,10 +89,13 @@ fn a_burst_that_was_not_measured_is_unknown() {
 }
 
 #[test]
-fn a_limit_finer_than_one_packet_is_unknown_not_failed() {
+fn a_limit_finer_than_one_packet_says_nothing_of_one_and_fails_more() {
     let verdict =
         judge(RequirementProfile::SiteEdgeToMicrosoftEdge, &window(1, Some((1, 10)), 10_000, 100));
     assert_eq!((verdict.loss, verdict.burst), (Judgement::Unknown, Judgement::Unknown));
+    let half = window(375, Some((10, 10)), 10_000, 100);
+    let verdict = judge(RequirementProfile::SiteEdgeToMicrosoftEdge, &half);
+    assert!(verdict.breaks(Breach::Loss) && verdict.breaks(Breach::Burst));
     let slow = window(0, None, 60_001, 15_001);
     let verdict = judge(RequirementProfile::SiteEdgeToMicrosoftEdge, &slow);
     assert!(verdict.breaks(Breach::Delay) && verdict.breaks(Breach::Jitter));
