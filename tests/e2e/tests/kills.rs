@@ -76,7 +76,7 @@ impl Fleet {
     /// Lets work happen for a random time, then kills one side, or both, and starts it again;
     /// the collector is sometimes killed while it starts. Tells how many kills that were.
     fn kill_some(&mut self) -> u32 {
-        std::thread::sleep(Duration::from_millis(self.rng.u64(20..600)));
+        std::thread::sleep(Duration::from_millis(self.rng.u64(20..2_000)));
         let (collector, agent) = [(true, false), (false, true), (true, true)][self.rng.usize(0..3)];
         let mut kills = 0;
         if agent {
