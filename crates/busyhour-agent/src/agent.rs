@@ -1,5 +1,6 @@
 //! The agent as a whole: what it is made of, how it begins and how it ends.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,15 +12,17 @@ use busyhour_probe::{InvalidProfile, Profile};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::blocking::blocking;
 use crate::clock::Clock;
 use crate::config::{Resolved, Target, schedule_of};
 use crate::load::{self, Links};
 use crate::presence;
 use crate::reflector::Responder;
-use crate::session::{Session, watch_name};
+use crate::resolve::Resolver;
+use crate::session::{Addresses, Session, watch_name};
 use crate::spool::{Settings, SpoolError, SpoolThread};
 use crate::uplink::{Uplink, UplinkError};
 
@@ -66,9 +69,13 @@ pub enum AgentError {
     /// The collector cannot even be tried.
     #[error("the collector cannot be tried")]
     Uplink(#[source] UplinkError),
-    /// A thread of the runtime is gone.
-    #[error("a blocking task ended early")]
-    Runtime(#[source] tokio::task::JoinError),
+    /// A part of the agent panicked. What it does must not stop in silence: whoever started the agent
+    /// starts it again.
+    #[error("a part of the agent panicked")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// The same of the spool's thread.
+    #[error("the spool's thread panicked")]
+    SpoolPanicked,
 }
 
 /// What `addresses.json` says.
@@ -92,7 +99,7 @@ pub struct Agent {
 /// seconds to take them, and returns.
 ///
 /// # Errors
-/// When it cannot begin. Once it runs nothing stops it but `shutdown`.
+/// When it cannot begin, or a part of it panicked. Nothing else stops it but `shutdown`.
 pub async fn run(config: Resolved, shutdown: CancellationToken) -> Result<(), AgentError> {
     Agent::bind(config).await?.run(shutdown).await
 }
@@ -145,52 +152,58 @@ impl Agent {
     /// Runs until `shutdown`; see [`run`].
     ///
     /// # Errors
-    /// When it cannot begin.
+    /// When it cannot begin, or a part of it panicked.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), AgentError> {
         let _address_file = self.publish_addresses();
-        let observers = TaskTracker::new();
+        let mut observers = JoinSet::new();
         for responder in self.responders.drain(..) {
             tracing::info!(listen = %responder.address(), "answering probes");
             observers.spawn(responder.run(shutdown.clone()));
         }
-        let Some(spool) = self.spool.take() else {
-            observers.close();
-            observers.wait().await;
-            return Ok(());
+        let Some(mut spool) = self.spool.take() else {
+            return finished(&mut observers).await;
         };
-        self.observe(&spool, &observers, &shutdown);
-        let (deliverers, stop_delivery) = (TaskTracker::new(), CancellationToken::new());
+        self.observe(&spool, &mut observers, &shutdown);
+        let (mut deliverers, stop_delivery) = (JoinSet::new(), CancellationToken::new());
         if let Some(collector) = &self.config.collector {
             let uplink =
                 Uplink::new(collector, self.clock, spool.recorder()).map_err(AgentError::Uplink)?;
             deliverers.spawn(uplink.run(stop_delivery.clone()));
         }
-        observers.close();
-        observers.wait().await;
+        // All branches are cancel-safe.
+        tokio::select! {
+            done = finished(&mut observers) => done?,
+            failed = panicked(&mut deliverers) => return Err(failed),
+            () = spool.ended() => return Err(AgentError::SpoolPanicked),
+        }
         if self.config.collector.is_some() {
             spool.flush(FAREWELL).await;
         }
         stop_delivery.cancel();
-        deliverers.close();
-        deliverers.wait().await;
-        tokio::task::spawn_blocking(move || spool.stop()).await.map_err(AgentError::Runtime)
+        finished(&mut deliverers).await?;
+        if blocking(move || spool.stop()).await { Ok(()) } else { Err(AgentError::SpoolPanicked) }
     }
 
     /// Starts everything that makes records.
-    fn observe(&self, spool: &SpoolThread, observers: &TaskTracker, stop: &CancellationToken) {
+    fn observe(&self, spool: &SpoolThread, observers: &mut JoinSet<()>, stop: &CancellationToken) {
         let links = Links::default();
         let agent = self.config.collector.as_ref().map(|collector| collector.agent);
         let targets = self.config.targets.iter().zip(&self.profiles);
+        let resolver = Resolver::new();
+        let mut names: BTreeMap<&str, watch::Receiver<Addresses>> = BTreeMap::new();
         for (number, (target, &profile)) in targets.enumerate() {
-            let (publish, addresses) = watch::channel(Vec::new());
-            let (host, port) = (target.host.clone(), target.port);
-            observers.spawn(watch_name(host, port, publish, stop.clone()));
+            let addresses = names.entry(&target.host).or_insert_with(|| {
+                let (publish, addresses) = watch::channel(Vec::new());
+                let (host, resolver) = (target.host.clone(), resolver.clone());
+                observers.spawn(watch_name(host, resolver, publish, stop.clone()));
+                addresses
+            });
             let session = Session {
                 number,
                 // Nobody collects from an agent without an identity, so it has no one to avoid.
                 agent: agent.unwrap_or(AgentId::from_u128(0)),
                 target: target.clone(),
-                addresses,
+                addresses: addresses.clone(),
                 clock: self.clock,
                 links: links.clone(),
                 recorder: spool.recorder(),
@@ -199,6 +212,22 @@ impl Agent {
         }
         observers.spawn(load::run(self.clock, links, spool.recorder(), stop.clone()));
         observers.spawn(presence::run(self.clock, spool.recorder(), stop.clone()));
+    }
+}
+
+/// Waits until all of them are done, or one panicked.
+async fn finished(tasks: &mut JoinSet<()>) -> Result<(), AgentError> {
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(AgentError::Panicked)?;
+    }
+    Ok(())
+}
+
+/// Waits until one of them panicked.
+async fn panicked(tasks: &mut JoinSet<()>) -> AgentError {
+    match finished(tasks).await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error,
     }
 }
 
@@ -216,5 +245,26 @@ async fn open_spool(config: &Resolved, clock: Clock) -> Result<SpoolThread, Agen
             .map_err(|source| AgentError::DataDirectory { path, source })?;
         SpoolThread::start(settings).map_err(AgentError::Spool)
     };
-    tokio::task::spawn_blocking(open).await.map_err(AgentError::Runtime)?
+    blocking(open).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_agent_while_others_run() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(std::future::pending());
+        tasks.spawn(async {});
+        tasks.spawn(async { blocking(|| panic!("as a test")).await });
+        assert!(matches!(finished(&mut tasks).await, Err(AgentError::Panicked(_))));
+    }
+
+    #[tokio::test]
+    async fn tasks_that_end_are_waited_for() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {});
+        assert!(finished(&mut tasks).await.is_ok());
+    }
 }

@@ -10,8 +10,9 @@ use crate::clock::{Clock, Moment};
 
 /// A record lasts a day at most.
 const PIECE: Duration = Duration::from_secs(24 * 3600);
-/// A machine that was off for longer than the collector keeps windows needs no more pieces.
-const MAX_PIECES: usize = 90;
+/// A machine that was off for longer than the collector keeps windows needs no more pieces: of a
+/// longer time the last ones are told.
+const MAX_PIECES: u32 = 90;
 /// Between two looks at the clocks, time asleep shorter than this is scheduling noise.
 const LEAST_SLEEP: Duration = Duration::from_secs(2);
 /// Wall-clock steps up to this are an ordinary correction.
@@ -38,7 +39,7 @@ impl Span {
         }
     }
 
-    /// The records that say so: one for each day that it lasts.
+    /// The records that say so: one for each day that it lasts, the last [`MAX_PIECES`] of them.
     pub(crate) fn records(
         &self,
         clock: &Clock,
@@ -47,7 +48,7 @@ impl Span {
         missing: Option<u64>,
     ) -> Vec<Record> {
         let mut records = Vec::new();
-        let mut offset = Duration::ZERO;
+        let mut offset = self.length.saturating_sub(PIECE * MAX_PIECES);
         loop {
             let length = (self.length - offset).min(PIECE);
             let started = self.started.plus(offset);
@@ -67,7 +68,7 @@ impl Span {
                 });
             }
             offset += length;
-            if offset >= self.length || records.len() >= MAX_PIECES {
+            if offset >= self.length {
                 return records;
             }
         }
@@ -180,6 +181,18 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(records.iter().map(missing).collect::<Vec<_>>(), [Some(3), None, None]);
+    }
+
+    #[test]
+    fn of_a_gap_of_years_the_last_days_are_told() {
+        let clock = Clock::with_boot(BootId::from_u128(7));
+        let schedule = crate::config::schedule_of(Duration::from_secs(60));
+        let now = start();
+        let span = Span::since(GapReason::NotRunning, UtcMicros(0), &now);
+        let records = span.records(&clock, schedule, None, None);
+        assert_eq!(records.len(), 90);
+        assert_eq!(records[0].stamp.started, now.wall.minus(PIECE * 90));
+        assert_eq!(records[89].stamp.ended(), now.wall);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod agent;
 mod args;
+mod blocking;
 mod clock;
 mod config;
 mod gap;

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use busyhour_daemon::chain;
-use busyhour_host::{Counters, counters, link_speed};
+use busyhour_host::{Counters, HostError, counters, default_route, link_speed};
 use busyhour_model::{Body, Context, Load, Record, UtcMicros};
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
 use crate::config::schedule_of;
 use crate::gap::between;
@@ -18,6 +19,9 @@ use crate::spool::{Observed, Recorder};
 const MINUTE: Duration = Duration::from_secs(60);
 /// Waking up slightly before the minute must not make a record of a few milliseconds.
 const TOO_SOON: Duration = Duration::from_secs(5);
+
+/// The interface that is always there and says nothing about a network.
+const LOOPBACK: &str = "lo";
 
 /// The interfaces that probes leave on; bounded by the number of targets.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +46,7 @@ impl Links {
 struct Sample {
     /// Of every interface, so that one that comes into use has a beginning.
     counters: BTreeMap<String, Counters>,
-    /// Of the interfaces in use.
+    /// Of the interfaces to tell of.
     speeds: BTreeMap<String, Option<u64>>,
 }
 
@@ -72,23 +76,37 @@ pub(crate) async fn run(clock: Clock, links: Links, recorder: Recorder, stop: Ca
 
 /// Reads counters and speeds on a thread of its own: drivers take their time.
 async fn sample(links: &Links) -> Sample {
-    let interfaces = links.interfaces();
-    let read = tokio::task::spawn_blocking(move || {
+    let used = links.interfaces();
+    let read = blocking(move || {
+        let counters = counters()?;
+        let chosen = chosen(used, &counters, || default_route().map(|route| route.interface));
         let speed = |name: String| (link_speed(&name), name);
-        let speeds = interfaces.into_iter().map(speed).map(|(speed, name)| (name, speed));
-        counters().map(|counters| Sample { counters, speeds: speeds.collect() })
+        let speeds = chosen.into_iter().map(speed).map(|(speed, name)| (name, speed)).collect();
+        Ok::<_, HostError>(Sample { counters, speeds })
     });
-    match read.await {
-        Ok(Ok(sample)) => sample,
-        Ok(Err(error)) => {
-            tracing::warn!(error = %chain(&error), "this minute has no load record");
-            Sample::default()
-        }
-        Err(error) => {
-            tracing::error!(%error, "reading the interfaces panicked");
-            Sample::default()
-        }
+    read.await.unwrap_or_else(|error| {
+        tracing::warn!(error = %chain(&error), "this minute has no load record");
+        Sample::default()
+    })
+}
+
+/// The interfaces to tell of: those in use. That there is a record says that the machine was awake,
+/// so without any there is another: the one that everything else leaves on, or just the first.
+fn chosen(
+    used: BTreeSet<String>,
+    counters: &BTreeMap<String, Counters>,
+    default: impl FnOnce() -> Option<String>,
+) -> BTreeSet<String> {
+    let present: BTreeSet<String> =
+        used.into_iter().filter(|name| counters.contains_key(name)).collect();
+    if !present.is_empty() {
+        return present;
     }
+    let first = || {
+        let outer = counters.keys().find(|name| name.as_str() != LOOPBACK);
+        outer.or_else(|| counters.keys().next()).cloned()
+    };
+    default().filter(|name| counters.contains_key(name)).or_else(first).into_iter().collect()
 }
 
 /// From `wall` to the next full minute, but one that is about to begin.
@@ -152,6 +170,26 @@ mod tests {
         let [load] = loads(&before, &after).try_into().unwrap();
         assert_eq!((load.interface.as_str(), load.sent_bytes), ("eth0", 250));
         assert_eq!(load.link_bits_per_second, Some(1_000_000_000));
+    }
+
+    #[test]
+    fn without_an_interface_in_use_another_says_that_the_machine_was_awake() {
+        let counters = |names: &[&str]| -> BTreeMap<String, Counters> {
+            names.iter().map(|name| ((*name).to_owned(), Counters::default())).collect()
+        };
+        let some = |name: &str| Some(name.to_owned());
+        let table = [
+            (vec!["wlan0"], vec!["eth0", "lo", "wlan0"], some("eth0"), "wlan0"),
+            (vec![], vec!["eth0", "lo", "wlan0"], some("wlan0"), "wlan0"),
+            (vec!["gone0"], vec!["eth0", "lo"], None, "eth0"),
+            (vec![], vec!["lo", "zt0"], some("gone0"), "zt0"),
+            (vec![], vec!["lo"], None, "lo"),
+        ];
+        for (used, present, default, expected) in table {
+            let used: BTreeSet<String> = used.into_iter().map(str::to_owned).collect();
+            let chosen = chosen(used, &counters(&present), || default);
+            assert_eq!(chosen.into_iter().collect::<Vec<_>>(), [expected], "{present:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use clap::Parser as _;
 use crate::args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved};
 
-/// Name lookups and looks at the machine, one of each kind at a time.
+/// Two name look-ups, the collector's name, and one for looks at the machine and the spool's end.
 const BLOCKING_THREADS: usize = 4;
 /// A thread that has nothing to do gives its memory back.
 const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(2);

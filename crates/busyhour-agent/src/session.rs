@@ -3,15 +3,15 @@
 mod names;
 mod phase;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use busyhour_daemon::chain;
-use busyhour_host::{HostError, Route, local_address, route_to};
+use busyhour_host::{HostError, Route, default_route, local_address, route_to};
 use busyhour_model::{
     AddressFamily, AgentId, Body, BootMicros, Context, GapReason, InvalidPath, InvalidRecord, Link,
-    PathKey, ProfileName, Record, Stamp, Transport, UtcMicros, Window,
+    LinkKind, PathKey, ProfileName, Record, Stamp, Transport, UtcMicros, Window,
 };
 use busyhour_net::{ProbeSocket, Received, SocketError};
 use busyhour_probe::{Datagram, InvalidProfile, Observation, Profile, Sender, SenderConfig};
@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
 use crate::config::Target;
 use crate::gap::{Span, between};
 use crate::load::Links;
-use crate::resolve::TIMEOUT;
 use crate::spool::{Observed, Recorder};
 
 pub(crate) use names::{Addresses, watch_name};
@@ -37,6 +37,10 @@ const SOURCE_PORTS: RangeInclusive<u16> = 50_000..=50_019;
 const LOOK: Duration = Duration::from_secs(5);
 /// How long a session that ends waits for its last answers: a long way there and back.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// A name that did not resolve within this time is a gap; the answer is waited for all the same.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// A window that began no longer ago than this may still begin: five packets of 750 are missing then.
+const LATEST_BEGINNING: Duration = Duration::from_millis(100);
 /// Answers are as long as requests; anything longer is none.
 const BUFFER: usize = 2048;
 /// Answers taken in a row before the next packet gets its turn.
@@ -57,8 +61,25 @@ enum ProbeError {
     Socket(#[source] SocketError),
     #[error("the way to the target cannot be named")]
     Path(#[source] InvalidPath),
-    #[error("looking at the machine was interrupted")]
-    Look,
+}
+
+impl ProbeError {
+    /// True when this machine has no way to the target: an outage wherever there was one before.
+    fn is_outage(&self) -> bool {
+        match self {
+            Self::Route(HostError::NoRoute { .. }) => true,
+            Self::Socket(error) => error.is_address_gone(),
+            Self::Route(_) | Self::Unresolved | Self::Path(_) => false,
+        }
+    }
+
+    /// What a window that could not begin is missing for.
+    const fn reason(&self) -> GapReason {
+        match self {
+            Self::Unresolved => GapReason::Unresolved,
+            Self::Route(_) | Self::Socket(_) | Self::Path(_) => GapReason::NotRunning,
+        }
+    }
 }
 
 /// Why a session ended.
@@ -66,8 +87,10 @@ enum ProbeError {
 enum Ended {
     /// The agent stops.
     Stopped,
-    /// The machine slept, its clock stepped, or packets now leave another way.
+    /// Packets now leave another way.
     Changed(&'static str),
+    /// The machine slept or its clock stepped, at some point after this one.
+    Disturbed(Instant),
     /// The socket does not work.
     Broken(SocketError),
 }
@@ -103,7 +126,8 @@ impl Session {
 
     /// Runs until `stop`.
     pub(crate) async fn run(mut self, profile: Profile, stop: CancellationToken) {
-        let mut known: Option<PathKey> = None;
+        let mut known: Option<Way> = None;
+        let mut missing = Missing { from: self.clock.now(), reason: GapReason::Unresolved };
         loop {
             // Looking for the way changes nothing, so it may be dropped at any point.
             let way = tokio::select! {
@@ -112,49 +136,57 @@ impl Session {
                 way = self.prepare() => way,
             };
             match way {
-                Ok(way) => {
-                    known = Some(way.path.clone());
-                    match self.probe(&way, profile, &stop).await {
-                        Ended::Stopped => return,
-                        Ended::Changed(what) => {
-                            tracing::info!(session = self.number, what, "the context changed");
-                        }
-                        Ended::Broken(error) => {
-                            self.interrupted(&error);
-                            pause(LOOK, &stop).await;
-                        }
+                Ok(way) => known = Some(way),
+                Err(error) => {
+                    let outage = known.is_some() && error.is_outage();
+                    tracing::warn!(session = self.number, error = %chain(&error), outage, "no way to the target");
+                    if !outage {
+                        missing.reason = error.reason();
+                        self.skip(&mut missing, known.as_ref(), &stop).await;
+                        continue;
                     }
                 }
-                Err(error) => {
-                    tracing::warn!(session = self.number, error = %chain(&error), "a window is skipped");
-                    self.skip(known.as_ref(), &stop).await;
+            }
+            // During an outage of this machine the way is the last one, on which all is lost.
+            let Some(way) = &known else { continue };
+            let begun = self.clock.now();
+            let latest = begun.wall.minus(LATEST_BEGINNING);
+            let first = self.window_from(missing.from.wall.max(latest));
+            self.tell_missing(&mut missing, first, &begun, Some(&way.path));
+            let start = instant_of(first, &begun);
+            let ended = self.probe(way, profile, start, &stop).await;
+            missing = Missing { from: self.clock.now(), reason: GapReason::NotRunning };
+            match ended {
+                Ended::Stopped => return,
+                Ended::Changed(what) => {
+                    tracing::info!(session = self.number, what, "the context changed");
+                }
+                Ended::Disturbed(_) => {
+                    tracing::info!(
+                        session = self.number,
+                        what = "the clocks",
+                        "the context changed"
+                    );
+                }
+                Ended::Broken(error) => {
+                    tracing::warn!(session = self.number, error = %chain(&error), "probing was interrupted");
+                    pause(LOOK, &stop).await;
                 }
             }
         }
     }
 
-    fn interrupted(&self, error: &SocketError) {
-        tracing::warn!(session = self.number, error = %chain(error), "probing was interrupted");
-    }
-
     /// Finds the way to the target and opens a socket on it.
     async fn prepare(&mut self) -> Result<Way, ProbeError> {
         let known = self.addresses.wait_for(|addresses| !addresses.is_empty());
-        let candidates = match tokio::time::timeout(TIMEOUT, known).await {
+        let addresses = match tokio::time::timeout(TIMEOUT, known).await {
             Ok(Ok(addresses)) => addresses.clone(),
             Ok(Err(_)) | Err(_) => return Err(ProbeError::Unresolved),
         };
-        let look = tokio::task::spawn_blocking(move || first_route(&candidates));
-        let (peer, route) = look.await.map_err(|_| ProbeError::Look)?.map_err(ProbeError::Route)?;
-        let link = Link::new(route.kind, route.interface.as_str()).map_err(ProbeError::Path)?;
-        let path = PathKey {
-            link,
-            family: if peer.is_ipv4() { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 },
-            target: self.target.name.clone(),
-            class: self.target.class,
-            profile: ProfileName::new(PROFILE).map_err(ProbeError::Path)?,
-            transport: Transport::Udp,
-        };
+        let candidates = self.peers(&addresses);
+        let (peer, route) =
+            blocking(move || first_route(&candidates)).await.map_err(ProbeError::Route)?;
+        let path = self.path(route.kind, &route.interface, family(peer.ip()))?;
         let socket = ProbeSocket::bind(route.local, SOURCE_PORTS, self.target.class.dscp())
             .map_err(ProbeError::Socket)?;
         self.links.use_interface(self.number, &route.interface);
@@ -173,10 +205,40 @@ impl Session {
         Ok(Way { peer, route, path, context, socket })
     }
 
-    /// Probes along one way until something changes.
-    async fn probe(&mut self, way: &Way, profile: Profile, stop: &CancellationToken) -> Ended {
-        let begun = self.clock.now();
-        let start = begun.monotonic + self.until_window(&begun);
+    /// The path over a link.
+    fn path(
+        &self,
+        kind: LinkKind,
+        interface: &str,
+        family: AddressFamily,
+    ) -> Result<PathKey, ProbeError> {
+        Ok(PathKey {
+            link: Link::new(kind, interface).map_err(ProbeError::Path)?,
+            family,
+            target: self.target.name.clone(),
+            class: self.target.class,
+            profile: ProfileName::new(PROFILE).map_err(ProbeError::Path)?,
+            transport: Transport::Udp,
+        })
+    }
+
+    /// The host's addresses with the target's port.
+    fn peers(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let peer = |mut address: SocketAddr| {
+            address.set_port(self.target.port);
+            address
+        };
+        addresses.iter().copied().map(peer).collect()
+    }
+
+    /// Probes along one way until something changes; the first window begins at `start`.
+    async fn probe(
+        &self,
+        way: &Way,
+        profile: Profile,
+        start: Instant,
+        stop: &CancellationToken,
+    ) -> Ended {
         let config = SenderConfig {
             profile,
             peer: way.peer,
@@ -185,11 +247,15 @@ impl Session {
         };
         let mut sender = Sender::new(config, start);
         let mut buffer = [0; BUFFER];
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looked = begun;
+        let mut looked = self.clock.now();
         let ended = loop {
             let now = busyhour_net::paired_now();
+            if !between(&looked, &now.into()).is_empty() {
+                break Ended::Disturbed(looked.monotonic);
+            }
+            looked = now.into();
             transmit(&mut sender, &way.socket, now);
             while let Some(observation) = sender.poll_event(now.monotonic) {
                 self.record(way, observation);
@@ -212,11 +278,11 @@ impl Session {
                     Err(error) => break Ended::Broken(error),
                 },
                 _ = look.tick() => {
-                    let now = self.clock.now();
-                    if let Some(what) = self.changed(way, &looked, &now) {
+                    let peers = self.peers(&self.addresses.borrow());
+                    let local = |peer| local_address(peer).ok();
+                    if let Some(what) = changed(way.peer, way.route.local, &peers, local) {
                         break Ended::Changed(what);
                     }
-                    looked = now;
                 }
                 () = tokio::time::sleep_until(deadline.into()) => {}
             }
@@ -227,34 +293,19 @@ impl Session {
         let now = self.clock.now().monotonic;
         sender.finish(now);
         while let Some(observation) = sender.poll_event(now) {
-            self.record(way, observation);
+            if is_undisturbed(&observation, &ended) {
+                self.record(way, observation);
+            } else {
+                tracing::debug!(session = self.number, "a window across a gap is discarded");
+            }
         }
         let stats = sender.stats();
         tracing::debug!(session = self.number, ?stats, "session ended");
         ended
     }
 
-    /// What is not as it was when the session looked last.
-    fn changed(&self, way: &Way, looked: &Moment, now: &Moment) -> Option<&'static str> {
-        if !between(looked, now).is_empty() {
-            return Some("the clocks");
-        }
-        if !self.addresses.borrow().contains(&way.peer) {
-            return Some("the target's address");
-        }
-        let local = local_address(way.peer);
-        (!local.is_ok_and(|local| local == way.route.local)).then_some("the route")
-    }
-
-    /// Records a window. One in which the machine slept or its clock stepped says nothing about the
-    /// network: the gap record tells of it.
     fn record(&self, way: &Way, observation: Observation) {
-        let started: Moment = observation.started.into();
-        if !between(&started, &self.clock.now()).is_empty() {
-            tracing::debug!(session = self.number, "a window across a gap is discarded");
-            return;
-        }
-        match self.window(way, &started, observation) {
+        match self.window(way, observation) {
             Ok(record) => {
                 let schedule = self.target.schedule();
                 self.recorder.record(Observed { record, schedule });
@@ -265,12 +316,8 @@ impl Session {
         }
     }
 
-    fn window(
-        &self,
-        way: &Way,
-        started: &Moment,
-        observation: Observation,
-    ) -> Result<Record, InvalidRecord> {
+    fn window(&self, way: &Way, observation: Observation) -> Result<Record, InvalidRecord> {
+        let started: Moment = observation.started.into();
         let duration_us = u64::try_from(observation.duration.as_micros()).unwrap_or(u64::MAX);
         let stamp = Stamp::new(started.wall, started.boot, self.clock.boot_id(), duration_us)?;
         let port = way.socket.local_addr().port();
@@ -293,37 +340,129 @@ impl Session {
     }
 
     /// Waits until the next window is over and says that there was none.
-    async fn skip(&self, path: Option<&PathKey>, stop: &CancellationToken) {
-        let now = self.clock.now();
-        let until_start = self.until_window(&now);
-        pause(until_start + self.target.window, stop).await;
+    async fn skip(&self, missing: &mut Missing, known: Option<&Way>, stop: &CancellationToken) {
+        let over = self.window_from(missing.from.wall).plus(self.target.window);
+        let left = over.since(self.clock.now().wall);
+        pause(Duration::from_micros(u64::try_from(left).unwrap_or(0)), stop).await;
         if stop.is_cancelled() {
             return;
         }
-        let after = self.clock.now();
-        if !between(&now, &after).is_empty() {
+        let guess;
+        let path = if let Some(way) = known {
+            Some(&way.path)
+        } else {
+            guess = self.guess_path().await;
+            guess.as_ref()
+        };
+        let now = self.clock.now();
+        // The first window that is not over.
+        let first = now.wall.minus(self.target.window).plus(Duration::from_micros(1));
+        self.tell_missing(missing, self.window_from(first), &now, path);
+    }
+
+    /// As much of the path as is known before any packet was sent: it leaves where everything else
+    /// does.
+    async fn guess_path(&self) -> Option<PathKey> {
+        let route = blocking(default_route).await?;
+        self.path(route.kind, &route.interface, family(route.local)).ok()
+    }
+
+    /// Says that there was nothing of the windows that should have begun before the one that begins
+    /// at `first`; those that the machine slept through have a gap of their own.
+    fn tell_missing(
+        &self,
+        missing: &mut Missing,
+        first: UtcMicros,
+        now: &Moment,
+        path: Option<&PathKey>,
+    ) {
+        let (from, reason) = (missing.from, missing.reason);
+        let earliest = self.window_from(from.wall);
+        let schedule = self.target.schedule();
+        let undisturbed = between(&from, now).is_empty();
+        missing.from = if undisturbed { moved(&from, first.max(from.wall)) } else { *now };
+        let windows = u64::try_from(first.since(earliest)).unwrap_or(0) / schedule.period_us.max(1);
+        if !undisturbed || windows == 0 {
             return;
         }
-        let start_us = u64::try_from(until_start.as_micros()).unwrap_or(0);
+        let last = first.minus(self.target.period);
+        let started = moved(&from, earliest);
         let span = Span {
-            reason: GapReason::Unresolved,
-            started: UtcMicros(now.wall.plus(until_start).0),
-            started_boot: BootMicros(now.boot.0.saturating_add(start_us)),
-            length: self.target.window,
+            reason,
+            started: started.wall,
+            started_boot: started.boot,
+            length: duration(earliest, last) + self.target.window,
         };
-        let schedule = self.target.schedule();
-        for record in span.records(&self.clock, schedule, path, Some(1)) {
+        for record in span.records(&self.clock, schedule, path, Some(windows)) {
             self.recorder.record(Observed { record, schedule });
         }
     }
 
-    /// From now to the beginning of this session's next window. The grid lies on the wall clock, so
-    /// that it stays where it is through restarts.
-    fn until_window(&self, now: &Moment) -> Duration {
+    /// The beginning of this session's first window at or after `wall`. The grid lies on the wall
+    /// clock, so that it stays where it is through restarts.
+    fn window_from(&self, wall: UtcMicros) -> UtcMicros {
         let name = self.target.name.as_str();
         let offset = phase::offset(self.agent, name, self.target.class, self.target.period);
-        phase::until_next(now.wall, self.target.period, offset)
+        phase::next(wall, self.target.period, offset)
     }
+}
+
+/// Windows without a record.
+#[derive(Debug)]
+struct Missing {
+    /// Those that should have begun before have one.
+    from: Moment,
+    /// Why there is nothing since.
+    reason: GapReason,
+}
+
+/// A moment near another one, by the wall clock: at `wall`, as long as nothing disturbs the clocks.
+fn moved(near: &Moment, wall: UtcMicros) -> Moment {
+    let (ahead, behind) = (duration(near.wall, wall), duration(wall, near.wall));
+    let monotonic = near.monotonic + ahead;
+    let boot_us = near.boot.0.saturating_add_signed(wall.since(near.wall));
+    Moment {
+        monotonic: monotonic.checked_sub(behind).unwrap_or(monotonic),
+        wall,
+        boot: BootMicros(boot_us),
+    }
+}
+
+fn instant_of(wall: UtcMicros, now: &Moment) -> Instant {
+    moved(now, wall).monotonic
+}
+
+/// From one moment to a later one; nothing when it is earlier.
+fn duration(from: UtcMicros, until: UtcMicros) -> Duration {
+    Duration::from_micros(u64::try_from(until.since(from)).unwrap_or(0))
+}
+
+const fn family(address: IpAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 }
+}
+
+/// Which way packets leave now, if it is not by `local` to `peer`. A machine that has no way at all
+/// has no other way either: what it sends is lost, and that is what there is to record.
+fn changed(
+    peer: SocketAddr,
+    local: IpAddr,
+    peers: &[SocketAddr],
+    local_address: impl Fn(SocketAddr) -> Option<IpAddr>,
+) -> Option<&'static str> {
+    if !peers.iter().any(|&peer| local_address(peer).is_some()) {
+        return None;
+    }
+    if !peers.contains(&peer) {
+        return Some("the target's address");
+    }
+    (local_address(peer) != Some(local)).then_some("the route")
+}
+
+/// True when neither sleep nor a step of the clock came before the window's end. Another window says
+/// nothing about the network: the gap record tells of it.
+fn is_undisturbed(observation: &Observation, ended: &Ended) -> bool {
+    let end = observation.started.monotonic + observation.duration;
+    !matches!(ended, Ended::Disturbed(after) if end > *after)
 }
 
 /// Waits, but not for longer than until `stop`.
@@ -342,8 +481,8 @@ fn transmit(sender: &mut Sender, socket: &ProbeSocket, now: busyhour_model::Cloc
         let sequence = packet.sequence;
         match socket.try_send_to(packet.bytes, packet.to, packet.tos) {
             Ok(id) => sender.sent(sequence, Some(id)),
-            // Counted by the sender as scheduled and not sent.
-            Err(_) => sender.not_sent(sequence),
+            Err(error) if error.is_queue_full() => sender.not_sent(sequence),
+            Err(_) => sender.unreachable(sequence),
         }
     }
 }
@@ -371,7 +510,8 @@ fn receive(
     buffer: &mut [u8],
 ) -> Result<(), SocketError> {
     let mut received = first;
-    for _ in 0..MAX_IN_A_ROW {
+    let mut left = MAX_IN_A_ROW;
+    loop {
         sender.handle_queue_drops(received.queue_drops);
         let datagram = Datagram {
             bytes: &buffer[..received.len.min(buffer.len())],
@@ -383,12 +523,16 @@ fn receive(
         };
         // What became of it is in the sender's counts.
         let _ = sender.handle_reply(&datagram, busyhour_net::paired_now());
+        left -= 1;
+        // What is not taken now stays in the socket's queue.
+        if left == 0 {
+            return Ok(());
+        }
         match socket.try_recv(buffer)? {
             Some(next) => received = next,
             None => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// The first address that there is a route to.
@@ -402,3 +546,6 @@ fn first_route(candidates: &[SocketAddr]) -> Result<(SocketAddr, Route), HostErr
     }
     Err(failed.unwrap_or(HostError::Interfaces(std::io::ErrorKind::NotFound.into())))
 }
+
+#[cfg(test)]
+mod tests;

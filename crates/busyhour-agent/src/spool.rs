@@ -184,7 +184,8 @@ impl Spool {
         if self.retry_at.is_some() {
             return self.retry_at;
         }
-        if !self.pending.is_empty() || self.lost.is_some() || !store.deletions.is_empty() {
+        let waiting = !self.pending.is_empty() || self.lost.is_some();
+        if waiting || !store.deletions.is_empty() || !store.delivered.is_empty() {
             return Some(store.enforce_at.min(now));
         }
         Some(store.sealer.deadline().map_or(store.enforce_at, |seal| seal.min(store.enforce_at)))
@@ -236,7 +237,7 @@ impl Spool {
     ) {
         let Some(store) = &mut self.store else { return };
         match tell(&mut store.uplink) {
-            Ok(delivered) => delivered.into_iter().for_each(|block| store.deletions.insert(block)),
+            Ok(delivered) => delivered.into_iter().for_each(|block| store.delivered.insert(block)),
             Err(error @ UplinkError::RolledBack { .. }) => {
                 tracing::error!(error = %chain(&error), "the spool went back in time; beginning a new one");
                 self.put_aside("rolled-back", now);
@@ -259,7 +260,7 @@ impl Spool {
             }
             other => other?,
         };
-        let since = contents.last_ended;
+        let since = contents.last_committed;
         let (store, damaged) = Store::load(&self.settings, database, contents, now);
         self.store = Some(store);
         if damaged > 0 {
@@ -281,8 +282,11 @@ impl Spool {
     }
 
     /// Everything that changes the file, in the order that loses nothing: what tells of a loss is
-    /// committed before the loss.
+    /// committed before the loss. What the collector has goes first, to make room on a full disk.
     fn write(&mut self, now: &Moment, seal: Seal) -> Result<(), DatabaseError> {
+        if let Some(store) = &mut self.store {
+            store.forget_delivered()?;
+        }
         loop {
             self.commit(now)?;
             let Some(store) = &mut self.store else { return Ok(()) };
@@ -293,7 +297,7 @@ impl Spool {
             let mut dropped = if due { store.seal(self.settings.policy, now)? } else { None };
             if dropped.is_none() && store.enforce_at <= now.monotonic {
                 store.enforce_at = now.monotonic + ENFORCE;
-                dropped = store.uplink.enforce(now.wall);
+                dropped = store.uplink.enforce(store.age.now(now));
             }
             match dropped {
                 Some(dropped) => self.dropped(&dropped, GapReason::SpoolFull),
@@ -315,11 +319,11 @@ impl Spool {
         let Some(store) = &mut self.store else { return Ok(()) };
         let taken = self.pending.len().min(MAX_BATCH);
         let batch = || told.iter().chain(self.pending.iter().take(taken));
-        let Some(last_ended) = batch().map(|one| one.record.stamp.ended()).max() else {
-            return Ok(());
-        };
         let payloads: Vec<Vec<u8>> = batch().map(encode_one).collect();
-        let ids = store.database.append(&payloads, last_ended.min(now.wall))?;
+        if payloads.is_empty() {
+            return Ok(());
+        }
+        let ids = store.database.append(&payloads, now.wall)?;
         tracing::debug!(records = payloads.len(), "committed");
         self.lost = None;
         let committed = told.into_iter().chain(self.pending.drain(..taken));

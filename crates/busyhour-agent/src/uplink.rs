@@ -15,7 +15,7 @@ use busyhour_proto::v1::collector_message::Message as Heard;
 use busyhour_proto::v1::ingest_client::IngestClient;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -59,6 +59,14 @@ enum SessionError {
     SpoolEnded,
     #[error("the session was interrupted")]
     Busy(#[from] Busy),
+}
+
+/// What an exchange of clocks gave.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    /// How far the collector's clock is ahead of ours.
+    offset_us: i64,
+    round_trip_us: u64,
 }
 
 /// Delivers until `stop`.
@@ -141,9 +149,27 @@ impl Uplink {
             Heard::Welcome(welcome) => self.recorder.welcomed(convert::welcome(&welcome))?,
             _ => return Err(SessionError::NoWelcome),
         }
+        let measured = timeout(TIMEOUT, self.compare_first(&outbox, &mut inbox))
+            .await
+            .map_err(|_| SessionError::Timeout)??;
         self.backoff.reset();
         tracing::info!("delivering to the collector");
-        self.converse(&outbox, &mut inbox, &mut blocks).await
+        self.converse(&outbox, &mut inbox, &mut blocks, measured).await
+    }
+
+    /// Compares the clocks before any block is sent, so that the collector can place the first.
+    async fn compare_first(
+        &self,
+        outbox: &mpsc::Sender<v1::AgentMessage>,
+        inbox: &mut Streaming<v1::CollectorMessage>,
+    ) -> Result<Measured, SessionError> {
+        let ended = |_| SessionError::Ended;
+        outbox.send(say(Said::Clock(self.clock_request(None)))).await.map_err(ended)?;
+        loop {
+            if let Some(measured) = self.heard(hear(inbox).await?)? {
+                return Ok(measured);
+            }
+        }
     }
 
     async fn converse(
@@ -151,14 +177,16 @@ impl Uplink {
         outbox: &mpsc::Sender<v1::AgentMessage>,
         inbox: &mut Streaming<v1::CollectorMessage>,
         blocks: &mut mpsc::Receiver<Block>,
+        mut measured: Measured,
     ) -> Result<(), SessionError> {
-        let mut compare = tokio::time::interval(CLOCK);
+        // What was measured is told before the first block.
+        let mut next = Some(say(Said::Clock(self.clock_request(Some(measured)))));
+        let mut compare = tokio::time::interval_at(Instant::now() + CLOCK, CLOCK);
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut next: Option<v1::AgentMessage> = None;
         loop {
             // All branches are cancel-safe: what was taken and not sent yet is in `next`.
             tokio::select! {
-                heard = hear(inbox) => self.heard(heard?)?,
+                heard = hear(inbox) => measured = self.heard(heard?)?.unwrap_or(measured),
                 room = outbox.reserve(), if next.is_some() => {
                     let room = room.map_err(|_| SessionError::Ended)?;
                     if let Some(message) = next.take() {
@@ -170,36 +198,46 @@ impl Uplink {
                     next = Some(say(Said::Block(convert::block(block))));
                 }
                 _ = compare.tick(), if next.is_none() => {
-                    let agent_sent_us = self.clock.now().wall.0;
-                    next = Some(say(Said::Clock(v1::ClockRequest { agent_sent_us })));
+                    next = Some(say(Said::Clock(self.clock_request(Some(measured)))));
                 }
             }
         }
     }
 
-    fn heard(&self, message: Heard) -> Result<(), SessionError> {
+    fn heard(&self, message: Heard) -> Result<Option<Measured>, SessionError> {
         match message {
             Heard::Acknowledgement(more) => {
                 self.recorder.acknowledged(convert::acknowledgement(&more))?;
             }
             Heard::Credit(credit) => self.recorder.credited(credit.blocks)?,
-            Heard::Clock(reply) => self.compare(&reply),
+            Heard::Clock(reply) => return Ok(Some(self.compare(&reply))),
             Heard::Welcome(_) => return Err(SessionError::NoWelcome),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn clock_request(&self, measured: Option<Measured>) -> v1::ClockRequest {
+        v1::ClockRequest {
+            agent_sent_us: self.clock.now().wall.0,
+            offset_us: measured.map(|measured| measured.offset_us),
+            round_trip_us: measured.map(|measured| measured.round_trip_us),
+            boot: self.clock.boot_id().to_bytes().to_vec(),
+        }
     }
 
     /// The four moments of an exchange give offset and round trip (RFC 5905 section 8).
-    fn compare(&self, reply: &v1::ClockReply) {
+    fn compare(&self, reply: &v1::ClockReply) -> Measured {
         let received = self.clock.now().wall.0;
         let up = reply.collector_received_us.saturating_sub(reply.agent_sent_us);
         let down = received.saturating_sub(reply.collector_sent_us);
         let offset_us = up.saturating_sub(down) / 2;
-        let round_trip_us = up.saturating_add(down);
+        // Negative only when a clock stepped meanwhile: then nothing was measured.
+        let round_trip_us = u64::try_from(up.saturating_add(down)).unwrap_or(u64::MAX);
         if offset_us.unsigned_abs() > SKEW_US {
             tracing::warn!(offset_us, "this machine's clock differs from the collector's");
         }
         tracing::debug!(offset_us, round_trip_us, "clocks compared");
+        Measured { offset_us, round_trip_us }
     }
 
     fn hello(&self, hello: &Hello) -> v1::Hello {

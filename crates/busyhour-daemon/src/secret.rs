@@ -50,14 +50,23 @@ impl Secret {
         Self(text)
     }
 
-    /// Reads the one line of a file that only its owner may read.
+    /// Reads the one line of a file that only its owner may read, or of a credential that the service
+    /// manager passed (`LoadCredential=`, in the folder that `CREDENTIALS_DIRECTORY` names). Of those
+    /// the group bits mean nothing: they are the mask of the access list that lets the service read.
     ///
     /// # Errors
     /// When the file cannot be read, can be used by group or others, or is not one line.
     pub fn read(path: &Path) -> Result<Self, SecretError> {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self::read_beside(path, credentials.as_deref())
+    }
+
+    fn read_beside(path: &Path, credentials: Option<&Path>) -> Result<Self, SecretError> {
+        let others =
+            if credentials.is_some_and(|folder| is_in(path, folder)) { 0o007 } else { 0o077 };
         let failed = |source| SecretError::Read { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(failed)?;
-        check_permissions(&file, path)?;
+        check_permissions(&file, path, others)?;
         let mut text = String::new();
         match (&mut file).take(MAX_BYTES + 1).read_to_string(&mut text) {
             Ok(_) => {}
@@ -84,21 +93,28 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// True for a file right in the folder, whatever links and dots its name takes.
+fn is_in(path: &Path, folder: &Path) -> bool {
+    let (Ok(file), Ok(folder)) = (path.canonicalize(), folder.canonicalize()) else { return false };
+    file.parent() == Some(&folder)
+}
+
+/// Refuses a file when one of these permission bits is set.
 #[cfg(unix)]
-fn check_permissions(file: &File, path: &Path) -> Result<(), SecretError> {
+fn check_permissions(file: &File, path: &Path, others: u32) -> Result<(), SecretError> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let metadata =
         file.metadata().map_err(|source| SecretError::Read { path: path.to_owned(), source })?;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & others != 0 {
         return Err(SecretError::Permissions { path: path.to_owned(), mode });
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn check_permissions(_file: &File, _path: &Path) -> Result<(), SecretError> {
+fn check_permissions(_file: &File, _path: &Path, _others: u32) -> Result<(), SecretError> {
     Ok(())
 }
 
@@ -130,6 +146,37 @@ mod tests {
             let message = read(b"id.secret\n", mode).unwrap_err().to_string();
             assert!(message.contains("chmod 600"), "{message}");
             assert!(message.contains(&format!("{mode:04o}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_credential_of_the_service_manager_may_have_group_bits() {
+        let directory = tempfile::tempdir().unwrap();
+        let credentials = directory.path().join("credentials");
+        std::fs::create_dir(&credentials).unwrap();
+        let (inside, outside) = (credentials.join("secret"), directory.path().join("secret"));
+        let read = |path: &Path, mode| {
+            std::fs::write(&inside, "id.secret").unwrap();
+            std::fs::write(&outside, "id.secret").unwrap();
+            for file in [&inside, &outside] {
+                std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let text = Secret::read_beside(path, Some(&credentials)).map(|secret| secret.0);
+            std::fs::remove_file(&inside).unwrap();
+            std::fs::remove_file(&outside).unwrap();
+            text
+        };
+        assert_eq!(read(&inside, 0o440).unwrap(), "id.secret");
+        assert_eq!(read(&inside, 0o460).unwrap(), "id.secret");
+        assert!(matches!(read(&inside, 0o444), Err(SecretError::Permissions { .. })));
+        assert!(matches!(read(&outside, 0o440), Err(SecretError::Permissions { .. })));
+        let around = credentials.join("../secret");
+        assert!(matches!(read(&around, 0o440), Err(SecretError::Permissions { .. })));
+        // No folder, an empty name and one that is not there are no licence.
+        std::fs::write(&inside, "id.secret").unwrap();
+        std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o440)).unwrap();
+        for folder in [None, Some(Path::new("")), Some(Path::new("/nowhere"))] {
+            assert!(Secret::read_beside(&inside, folder).is_err(), "{folder:?}");
         }
     }
 

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use counters::{Counters, counters};
 pub use interface::{Interface, interfaces, link_speed};
-pub use route::{Route, local_address, route_to};
+pub use route::{Route, default_route, local_address, route_to};
 
 /// A fact that could not be learned.
 #[derive(Debug, Error)]

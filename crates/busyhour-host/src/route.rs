@@ -62,9 +62,29 @@ pub fn route_to(destination: SocketAddr) -> Result<Route, HostError> {
     Ok(Route { interface, kind, local, prefix })
 }
 
+/// Addresses that nobody has (RFC 5737, RFC 3849): they are routed where everything else is.
+const ELSEWHERE: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
+
+/// How packets that have no more specific route leave the machine; `None` when they do not. Nothing
+/// is sent.
+#[must_use]
+pub fn default_route() -> Option<Route> {
+    ELSEWHERE.into_iter().find_map(|address| route_to((address, 9).into()).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_default_route_leaves_on_an_interface_of_this_machine() {
+        let Some(route) = default_route() else { return };
+        let interfaces = crate::interfaces().unwrap();
+        assert!(interfaces.iter().any(|one| one.name == route.interface), "{route:?}");
+    }
 
     #[test]
     fn loopback_is_routed_through_the_loopback_interface() {

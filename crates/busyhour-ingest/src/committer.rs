@@ -8,6 +8,8 @@ use std::time::Duration;
 use busyhour_model::{BlockNo, UtcMicros};
 use busyhour_store::{Appended, BlockRows, ErrorKind, Quarantined, StoreError, Telemetry};
 use ipnet::IpNet;
+use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
@@ -29,10 +31,17 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// How often a pause looks whether the process is to end.
 const PAUSE_STEP: Duration = Duration::from_millis(50);
 
+/// The thread that writes ended, though nobody asked for it: nothing is stored any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the thread that stores blocks ended early")]
+pub struct CommitterEnded;
+
 /// A block to be stored, and who waits for that.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) arrived: Arrived,
+    /// Its share of what may wait, given back when the block is done with.
+    pub(crate) _share: OwnedSemaphorePermit,
     /// Has room for all blocks that the session may have in flight.
     pub(crate) reply: Sender<Committed>,
 }
@@ -54,12 +63,17 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// Starts the thread. It ends when all senders are gone, or at shutdown when the store cannot
-    /// write.
-    pub(crate) fn spawn(self) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
+    /// write. However it ends, even by a panic, it cancels `ended`.
+    pub(crate) fn spawn(
+        self,
+        ended: CancellationToken,
+    ) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(MAX_QUEUE);
-        let thread = thread::Builder::new()
-            .name("ingest-committer".to_owned())
-            .spawn(move || self.run(receiver))?;
+        let thread =
+            thread::Builder::new().name("ingest-committer".to_owned()).spawn(move || {
+                let _ended = ended.drop_guard();
+                self.run(receiver);
+            })?;
         Ok((sender, thread))
     }
 
@@ -99,9 +113,11 @@ impl Committer {
                 log_failure(&error);
             }
             failures = failures.saturating_add(1);
+            // Corrupt is also what one row is that a block needs and nobody can read.
+            let for_content = matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Corrupt);
             match rows {
-                [alone] if error.kind() == ErrorKind::Conflict => set_aside(alone),
-                several if error.kind() == ErrorKind::Conflict => {
+                [alone] if for_content => set_aside(alone),
+                several if for_content => {
                     let each = several.iter_mut().map(|one| self.commit(std::slice::from_mut(one)));
                     return each.collect::<Option<Vec<_>>>().map(|outcomes| outcomes.concat());
                 }
@@ -168,10 +184,16 @@ fn log_failure(error: &StoreError) {
 /// Leaves of a block only that it came.
 fn set_aside(rows: &mut BlockRows) {
     let reason = "the store refuses what is in the block".to_owned();
+    let windows = rows.windows.drain(..).map(|window| Some(window.placed));
+    let others = rows.others.drain(..).map(|record| Some(record.stamp.started));
+    let earlier = rows.quarantined.drain(..).map(|one| one.started);
+    let mut starts: Vec<_> = windows.chain(others).chain(earlier).collect();
+    if starts.is_empty() {
+        starts.push(None);
+    }
     rows.schedules.clear();
-    rows.windows.clear();
-    rows.others.clear();
-    rows.quarantined = vec![Quarantined { started: None, reason }];
+    rows.quarantined =
+        starts.into_iter().map(|started| Quarantined { started, reason: reason.clone() }).collect();
 }
 
 fn newest_prefix(rows: &BlockRows) -> Option<(UtcMicros, IpNet)> {

@@ -2,11 +2,11 @@
 //! time, judges and stores what they deliver, and acknowledges what is durable.
 //!
 //! Refuses: to take an identity from a message (it comes from the [`Authenticator`] alone), to
-//! acknowledge before the store's commit, to restamp a record, and to turn a bad record into a
+//! acknowledge before the store's commit, to correct a time by anything but a measured offset, and to turn a bad record into a
 //! block that is offered forever: such records are quarantined, counted and shown.
 //!
 //! Invariants: an agent has one live session, the newest; what waits is bounded by the credit of
-//! each session and the commit queue; while the store cannot write, sessions stay, nothing is
+//! each session, the commit queue and a number of bytes; while the store cannot write, sessions stay, nothing is
 //! acknowledged, and everything goes on by itself when it can again.
 
 mod auth;
@@ -19,6 +19,7 @@ mod session;
 mod wire;
 
 pub use auth::{AgentPrincipal, AuthError, Authenticator, SecretAuthenticator, secret_sha256};
+pub use committer::CommitterEnded;
 pub use counters::{Counters, CountersSnapshot};
 pub use listen::{PlaintextBeyondLoopback, check_listen};
 pub use place::{MAX_AHEAD, Requirements};

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use busyhour_model::{
-    AgentId, BlockNo, Body, Epoch, Judgement, LimitsVersion, Record, RequirementProfile,
+    AgentId, BlockNo, Body, BootId, Epoch, Judgement, LimitsVersion, Record, RequirementProfile,
     TargetName, UtcMicros, Window, WindowVerdict, limits_in_force,
 };
 use busyhour_proto::{PayloadError, decode_payload};
@@ -14,9 +14,11 @@ use busyhour_store::{BlockRows, JudgedWindow, Quarantined};
 /// How far ahead of the collector's clock a record may begin. Beyond, its clock is wrong and nobody
 /// knows by how much.
 pub const MAX_AHEAD: Duration = Duration::from_secs(10 * 60);
-/// Clocks that differ by less are taken as equal: the exchange cannot tell a small difference from
-/// the time a message was on its way, and a record must not wander with that.
+/// Clocks that differ by less are taken as equal: a record must not wander with the jitter of the
+/// exchange.
 const MAX_EQUAL: Duration = Duration::from_secs(2);
+/// An exchange that took longer says too little: its offset is wrong by up to half of that.
+const MAX_ROUND_TRIP: Duration = Duration::from_secs(2);
 /// The longest reason that is kept, in characters.
 const MAX_REASON: usize = 200;
 
@@ -52,8 +54,27 @@ pub(crate) struct Arrived {
     pub(crate) block: BlockNo,
     pub(crate) payload: Vec<u8>,
     pub(crate) received: UtcMicros,
-    /// What the collector's clock was ahead of the agent's.
-    pub(crate) offset_us: i64,
+    /// What is known of the agent's clock.
+    pub(crate) clock: Option<ClockOffset>,
+}
+
+/// How far the collector's clock is ahead of an agent's, as long as that machine is not started
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClockOffset {
+    boot: BootId,
+    offset_us: i64,
+}
+
+impl ClockOffset {
+    /// From an exchange of four moments; `None` when it took too long to say anything.
+    pub(crate) fn measured(boot: BootId, offset_us: i64, round_trip_us: u64) -> Option<Self> {
+        if u128::from(round_trip_us) > MAX_ROUND_TRIP.as_micros() {
+            return None;
+        }
+        let equal = u128::from(offset_us.unsigned_abs()) <= MAX_EQUAL.as_micros();
+        Some(Self { boot, offset_us: if equal { 0 } else { offset_us } })
+    }
 }
 
 /// The rules of placing and judging.
@@ -88,15 +109,19 @@ impl Placer {
         rows.schedules = payload.schedules;
         for record in payload.records {
             match record {
-                Ok(record) => self.place(rows, record, arrived.offset_us),
+                Ok(record) => self.place(rows, record, arrived.clock),
                 Err(bad) => rows.quarantined.push(quarantined(bad.started, &bad.error)),
             }
         }
         Ok(())
     }
 
-    fn place(&self, rows: &mut BlockRows, record: Record, offset_us: i64) {
-        let placed = UtcMicros(record.stamp.started.0.saturating_add(offset_us));
+    fn place(&self, rows: &mut BlockRows, mut record: Record, clock: Option<ClockOffset>) {
+        // What another boot's clock showed nobody knows any more.
+        let known = clock.filter(|clock| clock.boot == record.stamp.boot);
+        let offset_us = known.map_or(0, |clock| clock.offset_us);
+        let move_us = |at: UtcMicros| UtcMicros(at.0.saturating_add(offset_us));
+        let placed = move_us(record.stamp.started);
         let reason = if placed > rows.received.plus(MAX_AHEAD) {
             Some("begins more than ten minutes in the future")
         } else if placed < rows.received.minus(self.retention) {
@@ -108,6 +133,10 @@ impl Placer {
             let started = Some(record.stamp.started);
             rows.quarantined.push(Quarantined { started, reason: reason.to_owned() });
             return;
+        }
+        if let Body::Fact(fact) = &mut record.body {
+            fact.valid_from = move_us(fact.valid_from);
+            fact.valid_until = fact.valid_until.map(move_us);
         }
         match record.body {
             Body::Window(window) => {
@@ -125,18 +154,11 @@ impl Placer {
                 });
             }
             Body::Check(_) | Body::Fact(_) | Body::Load(_) | Body::Gap(_) => {
+                record.stamp.started = placed;
                 rows.others.push(record);
             }
         }
     }
-}
-
-/// What is added to an agent's time to get the collector's, from what its clock showed when a clock
-/// request was sent and what the collector's showed when it came.
-pub(crate) fn offset_us(agent_sent: UtcMicros, received: UtcMicros) -> i64 {
-    let offset = received.since(agent_sent);
-    let equal = u128::from(offset.unsigned_abs()) <= MAX_EQUAL.as_micros();
-    if equal { 0 } else { offset }
 }
 
 /// The verdict by the limits in force at the time. Without limits everything is unknown, and the

@@ -12,6 +12,7 @@ use busyhour_proto::v1::ingest_server::{Ingest as IngestRpc, IngestServer};
 use busyhour_store::{Control, Telemetry};
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::committer::{Committer, Job};
+use crate::committer::{Committer, CommitterEnded, Job};
 use crate::place::Placer;
 use crate::session::{Session, Shared};
 use crate::{
@@ -31,6 +32,10 @@ use crate::{
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Answers that wait for an agent that does not read. Then its session waits, too.
 const MAX_ANSWERS: usize = 16;
+
+/// Bytes of payload that wait for the committer, of all agents together. Beyond, each session keeps
+/// the one block that it has read, and reads no more.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How often a silent connection is asked whether it is alive, and how long it may take to answer:
 /// an agent that lost its network is noticed within a minute.
@@ -72,6 +77,8 @@ pub struct Ingest {
     counters: Arc<Counters>,
     tracker: TaskTracker,
     committer: JoinHandle<()>,
+    /// Cancelled when the thread that writes has ended.
+    committer_ended: CancellationToken,
 }
 
 impl Ingest {
@@ -87,13 +94,15 @@ impl Ingest {
             counters: Arc::clone(&counters),
             shutdown: shutdown.clone(),
         };
-        let (jobs, committer) = committer.spawn()?;
+        let committer_ended = CancellationToken::new();
+        let (jobs, committer) = committer.spawn(committer_ended.clone())?;
         let tracker = TaskTracker::new();
         let service = IngestService {
             shared: Arc::new(Shared {
                 telemetry: parts.telemetry,
                 control: parts.control,
                 counters: Arc::clone(&counters),
+                room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
                 shutdown,
             }),
             authenticator: parts.authenticator,
@@ -101,7 +110,7 @@ impl Ingest {
             live: Arc::default(),
             tracker: tracker.clone(),
         };
-        Ok(Self { service, counters, tracker, committer })
+        Ok(Self { service, counters, tracker, committer, committer_ended })
     }
 
     /// The service, for a tonic server.
@@ -133,6 +142,21 @@ impl Ingest {
     #[must_use]
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Ends with an error when the thread that writes ends before `shutdown` is cancelled, and
+    /// without one then. Nothing is stored after that: whoever runs the service should end.
+    pub fn failed(&self) -> impl Future<Output = Result<(), CommitterEnded>> + Send + use<> {
+        let shutdown = self.service.shared.shutdown.clone();
+        let ended = self.committer_ended.clone();
+        async move {
+            // Both branches are cancel-safe.
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => Ok(()),
+                () = ended.cancelled() => Err(CommitterEnded),
+            }
+        }
     }
 
     /// Waits until everything that was taken is stored or, where the store cannot write, given

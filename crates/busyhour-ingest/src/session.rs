@@ -11,11 +11,12 @@ use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message;
 use busyhour_store::{Control, Sighting, Telemetry};
 use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::committer::{Committed, Job};
-use crate::place::{Arrived, offset_us};
+use crate::place::{Arrived, ClockOffset};
 use crate::wire::{self, Introduction};
 use crate::{AgentPrincipal, Counters};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) control: Arc<dyn Control>,
     pub(crate) counters: Arc<Counters>,
+    /// Bytes of payload that may wait for the committer.
+    pub(crate) room: Arc<Semaphore>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -96,7 +99,7 @@ impl Session {
             Some(Message::Hello(hello)) => wire::introduction(&hello)?,
             _ => return Err(Status::invalid_argument("the first message must be hello")),
         };
-        let jobs = self.jobs.clone();
+        let (jobs, room) = (self.jobs.clone(), Arc::clone(&self.shared.room));
         let mut greeted = self.greet(introduction, credit).await?;
         let (reply, mut committed) = mpsc::channel(MAX_CREDIT as usize);
         loop {
@@ -112,11 +115,17 @@ impl Session {
                 }
                 permit = jobs.reserve(), if !greeted.waiting.is_empty() => {
                     let permit = permit.map_err(|_| Status::internal("nothing is stored any more"))?;
-                    if let Some(arrived) = greeted.waiting.pop_front() {
-                        permit.send(Job { arrived, reply: reply.clone() });
+                    if let Some((arrived, share)) = greeted.waiting.pop_front() {
+                        permit.send(Job { arrived, _share: share, reply: reply.clone() });
                     }
                 }
-                message = inbound.message() => match message? {
+                share = Arc::clone(&room).acquire_many_owned(greeted.bytes_outside()),
+                    if greeted.outside.is_some() =>
+                {
+                    let share = share.map_err(|_| Status::internal("nothing is stored any more"))?;
+                    greeted.waiting.extend(greeted.outside.take().map(|arrived| (arrived, share)));
+                }
+                message = inbound.message(), if greeted.outside.is_none() => match message? {
                     None => return Ok(()),
                     Some(message) => greeted.heard(message).await?,
                 },
@@ -149,8 +158,9 @@ impl Session {
         let mut greeted = Greeted {
             session: self,
             receiver,
+            outside: None,
             waiting: VecDeque::new(),
-            offset_us: 0,
+            clock: None,
             sighting,
             newest: UtcMicros(i64::MIN),
         };
@@ -168,22 +178,32 @@ impl Session {
 struct Greeted {
     session: Session,
     receiver: Receiver,
-    /// Blocks that found no place in the commit queue yet; at most the credit.
-    waiting: VecDeque<Arrived>,
-    offset_us: i64,
+    /// A block that found no room yet. Nothing is read after it.
+    outside: Option<Arrived>,
+    /// Blocks with their share of the room that found no place in the commit queue yet; at most the
+    /// credit.
+    waiting: VecDeque<(Arrived, OwnedSemaphorePermit)>,
+    /// By the newest exchange that was quick enough to say something.
+    clock: Option<ClockOffset>,
     sighting: Sighting,
     /// The newest window that told where the agent is: older ones are history.
     newest: UtcMicros,
 }
 
 impl Greeted {
+    fn bytes_outside(&self) -> u32 {
+        // A message is far smaller than 4 GiB.
+        let bytes = self.outside.as_ref().map_or(0, |arrived| arrived.payload.len());
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
     async fn heard(&mut self, message: v1::AgentMessage) -> Result<(), Status> {
         match message.message {
             Some(Message::Block(block)) => self.block(block).await,
             Some(Message::Clock(request)) => {
                 let received = now();
-                self.offset_us = offset_us(UtcMicros(request.agent_sent_us), received);
-                self.session.answer(wire::clock_reply(request, received, now())).await
+                self.clock = wire::clock_offset(&request).or(self.clock);
+                self.session.answer(wire::clock_reply(&request, received, now())).await
             }
             Some(Message::Hello(_)) => Err(Status::invalid_argument("hello was said already")),
             // A newer agent may say what this collector does not know.
@@ -196,13 +216,13 @@ impl Greeted {
         match self.receiver.block(&block) {
             Verdict::Store => {
                 let Some(epoch) = self.receiver.epoch() else { return Ok(()) };
-                self.waiting.push_back(Arrived {
+                self.outside = Some(Arrived {
                     agent: self.session.principal.agent,
                     epoch,
                     block: block.number,
                     payload: block.payload,
                     received: now(),
-                    offset_us: self.offset_us,
+                    clock: self.clock,
                 });
                 Ok(())
             }

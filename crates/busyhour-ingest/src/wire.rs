@@ -6,6 +6,8 @@ use busyhour_proto::v1;
 use busyhour_proto::v1::collector_message::Message;
 use tonic::Status;
 
+use crate::place::ClockOffset;
+
 /// The longest version and operating system that are kept, in characters.
 const MAX_LABEL: usize = 64;
 
@@ -50,8 +52,14 @@ pub(crate) fn acknowledgement(ack: &Acknowledgement) -> v1::CollectorMessage {
     }))
 }
 
+/// What the agent measured in an earlier exchange, if anything of use.
+pub(crate) fn clock_offset(request: &v1::ClockRequest) -> Option<ClockOffset> {
+    let boot = BootId::from_slice(&request.boot).ok()?;
+    ClockOffset::measured(boot, request.offset_us?, request.round_trip_us?)
+}
+
 pub(crate) fn clock_reply(
-    request: v1::ClockRequest,
+    request: &v1::ClockRequest,
     received: UtcMicros,
     sent: UtcMicros,
 ) -> v1::CollectorMessage {

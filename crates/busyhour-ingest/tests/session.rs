@@ -10,11 +10,12 @@ use std::time::Duration;
 use busyhour_delivery::{
     Acknowledgement, BlockMeta, BlockRanges, SpoolCaps, SpoolIndex, Uplink, Welcome,
 };
+use busyhour_ingest::CommitterEnded;
 use busyhour_model::{BlockNo, Epoch, UtcMicros};
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message as Up;
 use busyhour_proto::v1::collector_message::Message as Down;
-use busyhour_store::{Control as _, Telemetry as _};
+use busyhour_store::{Control as _, ErrorKind, Telemetry as _};
 use support::{Agent, Collector, EPOCH, SECRET, agent, block, hello, now, sealed, window};
 use tonic::Code;
 
@@ -32,9 +33,19 @@ fn ranges(ranges: &[v1::BlockRange]) -> BlockRanges {
     ranges.iter().map(|range| (BlockNo(range.first), BlockNo(range.last))).collect()
 }
 
+/// What an agent of boot 7 says of its clock, and of what it measured.
+fn clock_request(sent: UtcMicros, offset_us: Option<i64>) -> v1::ClockRequest {
+    v1::ClockRequest {
+        agent_sent_us: sent.0,
+        offset_us,
+        round_trip_us: offset_us.map(|_| 900),
+        boot: 7_u128.to_be_bytes().to_vec(),
+    }
+}
+
 /// Asks for the clock and hears nothing else before it. Whatever was told before was handled then.
 async fn hear_clock(session: &mut Agent) {
-    session.say(Up::Clock(v1::ClockRequest { agent_sent_us: now().0 })).await;
+    session.say(Up::Clock(clock_request(now(), None))).await;
     let answer = session.hear().await.unwrap();
     assert!(matches!(answer, Down::Clock(_)), "{answer:?}");
 }
@@ -158,9 +169,18 @@ async fn what_cannot_be_placed_or_read_is_acknowledged_counted_and_kept_apart() 
 #[tokio::test]
 async fn the_clock_is_answered_and_corrects_where_records_lie() {
     let collector = Collector::start().await;
-    let (mut session, _) = collector.session(1, 1).await;
+    let (mut session, _) = collector.session(1, 2).await;
     let ahead = now().plus(Duration::from_secs(2 * 3_600));
-    session.say(Up::Clock(v1::ClockRequest { agent_sent_us: ahead.0 })).await;
+    // However long this is on its way, it is no measurement.
+    let late = now().minus(Duration::from_secs(50));
+    session.say(Up::Clock(clock_request(late, None))).await;
+    assert!(matches!(session.hear().await.unwrap(), Down::Clock(_)));
+    session.say(Up::Block(block(1, &[window(minutes_ago(1))]))).await;
+    session.hear_acknowledged(&[1]).await;
+    let path = &collector.telemetry.paths(None).unwrap()[0];
+    assert!(path.newest <= minutes_ago(1), "moved: {:?}", path.newest);
+
+    session.say(Up::Clock(clock_request(ahead, Some(-2 * 3_600_000_000)))).await;
     match session.hear().await.unwrap() {
         Down::Clock(reply) => {
             assert_eq!(reply.agent_sent_us, ahead.0);
@@ -169,10 +189,10 @@ async fn the_clock_is_answered_and_corrects_where_records_lie() {
         }
         other => panic!("{other:?}"),
     }
-    session.say(Up::Block(block(1, &[window(ahead)]))).await;
-    session.hear_acknowledged(&[1]).await;
+    session.say(Up::Block(block(2, &[window(ahead)]))).await;
+    session.hear_acknowledged(&[2]).await;
     let path = &collector.telemetry.paths(None).unwrap()[0];
-    assert!(path.newest <= now(), "{:?}", path.newest);
+    assert!(path.newest <= now() && path.newest > minutes_ago(1), "{:?}", path.newest);
 }
 
 #[tokio::test]
@@ -205,15 +225,31 @@ async fn while_the_disk_is_full_sessions_stay_and_go_on_when_there_is_room() {
 
 #[tokio::test]
 async fn a_block_that_the_store_refuses_holds_up_no_other() {
-    let collector = Collector::start_refusing(3).await;
-    let (mut session, _) = collector.session(1, 5).await;
-    for number in 1..=5 {
-        session.say(Up::Block(block(number, &[window(minutes_ago(number))]))).await;
+    for kind in [ErrorKind::Conflict, ErrorKind::Corrupt] {
+        let collector = Collector::start_refusing(3, Some(kind)).await;
+        let (mut session, _) = collector.session(1, 5).await;
+        for number in 1..=5 {
+            session.say(Up::Block(block(number, &[window(minutes_ago(number))]))).await;
+        }
+        session.hear_acknowledged(&[1, 2, 3, 4, 5]).await;
+        let totals = collector.telemetry.totals().unwrap();
+        assert_eq!((totals.blocks, totals.windows, totals.quarantined), (5, 4, 1), "{kind:?}");
+        assert!(collector.counters().store_failures > 0);
     }
-    session.hear_acknowledged(&[1, 2, 3, 4, 5]).await;
-    let totals = collector.telemetry.totals().unwrap();
-    assert_eq!((totals.blocks, totals.windows, totals.quarantined), (5, 4, 1));
-    assert!(collector.counters().store_failures > 0);
+}
+
+#[tokio::test]
+async fn a_collector_that_stores_no_more_says_so() {
+    let collector = Collector::start_refusing(1, None).await;
+    let (mut session, _) = collector.session(1, 2).await;
+    session.say(Up::Block(block(1, &[window(minutes_ago(1))]))).await;
+    assert_eq!(collector.failed().await, Err(CommitterEnded));
+    session.say(Up::Block(block(2, &[window(minutes_ago(2))]))).await;
+    assert_eq!(session.hear_end().await.code(), Code::Internal);
+
+    let asked = Collector::start().await;
+    asked.shutdown.cancel();
+    assert_eq!(asked.failed().await, Ok(()));
 }
 
 #[tokio::test]

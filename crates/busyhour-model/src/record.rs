@@ -29,12 +29,17 @@ pub enum InvalidRecord {
 
 /// The share of wall-clock microseconds that any record may last: one day.
 const MAX_DURATION: Micros = 24 * 3600 * 1_000_000;
-/// No probe sends more packets in one window than this (1 000/s for a day).
-const MAX_PACKETS: u32 = 86_400_000;
+/// No window lasts longer than this: a minute, and what a held-up timer adds.
+const MAX_WINDOW: Micros = 65 * 1_000_000;
+/// No probe sends more than a packet each millisecond; a second of slack, as windows are cut short.
+const MIN_INTERVAL: Micros = 1_000;
+const WINDOW_SLACK: Micros = 1_000_000;
+/// No probe sends more packets in one window than this.
+const MAX_PACKETS: u32 = ((MAX_WINDOW + WINDOW_SLACK) / MIN_INTERVAL) as u32;
 
 /// When a record was observed: wall time for labels, boot-relative time for truth. The collector
-/// corrects the wall time by the offset that it exchanged with the agent; the record itself is
-/// never restamped.
+/// corrects the wall time by the offset that it exchanged with the agent; the boot-relative time is
+/// never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The agent's wall clock at the beginning.
@@ -124,6 +129,29 @@ pub struct Record {
     pub body: Body,
 }
 
+impl Record {
+    /// Checks what only record and body together tell: a window lasts, at most a minute, and its
+    /// schedule asks for no more packets than any probe sends in that time.
+    ///
+    /// # Errors
+    /// When a window is too long, lasts no time, or asks for too many packets.
+    pub fn validated(self) -> Result<Self, InvalidRecord> {
+        let Body::Window(window) = &self.body else { return Ok(self) };
+        let duration_us = self.stamp.duration_us;
+        if !(1..=MAX_WINDOW).contains(&duration_us) {
+            return Err(InvalidRecord::Range {
+                field: "duration_us of a window",
+                found: duration_us.to_string(),
+            });
+        }
+        let scheduled = window.counts.scheduled;
+        if u64::from(scheduled) > (duration_us + WINDOW_SLACK) / MIN_INTERVAL {
+            return Err(InvalidRecord::Counts("more packets than any probe sends in the time"));
+        }
+        Ok(self)
+    }
+}
+
 /// What was observed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
@@ -175,7 +203,8 @@ impl PacketCounts {
     /// later one (RFC 4737 section 3), `duplicated` replies beyond the first for one request.
     ///
     /// # Errors
-    /// When more was lost than sent, more reordered than received, or a count is beyond any probe.
+    /// When more was sent than scheduled, more lost than sent, more reordered than received, or a
+    /// count is beyond any probe.
     pub fn new(
         scheduled: u32,
         sent: u32,
@@ -186,6 +215,9 @@ impl PacketCounts {
         let [lost_up, lost_down, lost_unknown] = lost;
         if scheduled.max(sent).max(duplicated) > MAX_PACKETS {
             return Err(InvalidRecord::Counts("more packets than any probe sends"));
+        }
+        if sent > scheduled {
+            return Err(InvalidRecord::Counts("more sent than scheduled"));
         }
         let lost = u64::from(lost_up) + u64::from(lost_down) + u64::from(lost_unknown);
         if lost > u64::from(sent) {
@@ -383,6 +415,11 @@ impl Window {
         }
         if parts.burst.is_some_and(|burst| burst.lost() > parts.counts.lost()) {
             return Err(InvalidRecord::Counts("burst: more lost than in the whole window"));
+        }
+        if parts.dscp.up_changed > parts.counts.sent()
+            || u64::from(parts.dscp.down_changed) > received
+        {
+            return Err(InvalidRecord::Counts("more code points changed than packets seen"));
         }
         Ok(Self(parts))
     }

@@ -11,6 +11,7 @@
 
 mod datagram;
 mod delay;
+pub mod fuzz;
 mod loss;
 mod observation;
 mod profile;

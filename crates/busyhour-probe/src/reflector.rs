@@ -1,4 +1,11 @@
 //! The session reflector (RFC 8762 section 4.3): stateful, symmetric, bounded.
+//!
+//! One datagram with a forged source must not set two reflectors upon each other for ever. So an answer
+//! is not answered. There is no mark for it: where an answer has its receive time a request has octets
+//! that must be zero and be ignored (RFC 8762 section 4.2.1), and that older senders fill with anything
+//! (TWAMP pads with random octets). What tells an answer is that its two times, received and sent, are
+//! close to each other; random octets are so once in thirty million. Reflectors whose answers cannot be
+//! told so are slowed down by the limit of answers a second.
 
 mod sessions;
 
@@ -12,17 +19,23 @@ use busyhour_wire::{
 };
 
 use crate::Datagram;
-use sessions::Sessions;
+use sessions::{Admission, Sessions};
 
 /// The largest request that is answered: what fits any Ethernet without fragments, and then some. A
 /// receive buffer of one octet more lets larger ones be seen as such.
 pub const MAX_REQUEST: usize = 2_048;
+/// An answer left within so many seconds of its request's arrival: far longer than any queue is, and
+/// far shorter than what chance would hit.
+const MAX_DWELL_SECONDS: u32 = 60;
 
 /// How a reflector behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct ReflectorConfig {
     /// Sessions that are counted at the same time. Requests beyond it are answered statelessly.
     pub max_sessions: usize,
+    /// Of these, from one address. Beyond it the longest idle one of that address makes room, so that
+    /// nobody takes the whole table.
+    pub max_sessions_per_address: usize,
     /// The quality of this machine's wall clock.
     pub error_estimate: ErrorEstimate,
 }
@@ -30,7 +43,11 @@ pub struct ReflectorConfig {
 impl Default for ReflectorConfig {
     fn default() -> Self {
         // Ten thousand agents' worth at some 100 bytes each is a megabyte.
-        Self { max_sessions: 10_000, error_estimate: ErrorEstimate::UNSYNCHRONIZED }
+        Self {
+            max_sessions: 10_000,
+            max_sessions_per_address: 64,
+            error_estimate: ErrorEstimate::UNSYNCHRONIZED,
+        }
     }
 }
 
@@ -45,10 +62,18 @@ pub struct ReflectorStats {
     pub dropped_short: u64,
     /// Datagrams dropped because they are larger than any request.
     pub dropped_oversized: u64,
+    /// Datagrams dropped because no answer can reach port 0.
+    pub dropped_portless: u64,
+    /// Datagrams dropped because they are answers themselves.
+    pub dropped_answers: u64,
+    /// Requests dropped because they came faster than any profile sends.
+    pub dropped_rate: u64,
     /// Sessions begun.
     pub sessions_begun: u64,
     /// Sessions forgotten because they were idle.
     pub sessions_evicted: u64,
+    /// Sessions forgotten because their address began another one beyond its share.
+    pub sessions_displaced: u64,
 }
 
 /// A session reflector. It never answers with more octets than it got.
@@ -101,7 +126,7 @@ impl Reflector {
     pub fn new(config: ReflectorConfig) -> Self {
         Self {
             config,
-            sessions: Sessions::new(config.max_sessions),
+            sessions: Sessions::new(&config),
             buffer: Vec::with_capacity(MAX_REQUEST),
             stats: ReflectorStats::default(),
         }
@@ -109,15 +134,15 @@ impl Reflector {
 
     /// Answers a request, or drops and counts what is none.
     pub fn handle(&mut self, request: &Datagram<'_>, now: Instant) -> Option<Reply<'_>> {
-        if request.bytes.len() > MAX_REQUEST {
-            self.stats.dropped_oversized += 1;
-            return None;
-        }
-        let Ok((packet, tail)) = SenderPacket::parse(request.bytes) else {
-            self.stats.dropped_short += 1;
-            return None;
+        let (packet, tail) = self.check(request)?;
+        let counter = match self.sessions.admit(request.from, packet.ssid, now, &mut self.stats) {
+            Admission::Counted(counter) => Some(counter),
+            Admission::Stateless => None,
+            Admission::TooFast => {
+                self.stats.dropped_rate += 1;
+                return None;
+            }
         };
-        let counter = self.sessions.count(request.from, packet.ssid, now, &mut self.stats);
         self.stats.answered += 1;
         self.stats.stateless += u64::from(counter.is_none());
         let error_estimate = self.config.error_estimate;
@@ -156,6 +181,23 @@ impl Reflector {
         })
     }
 
+    /// Reads a request, or counts why it is none.
+    fn check<'a>(&mut self, request: &Datagram<'a>) -> Option<(SenderPacket, &'a [u8])> {
+        let dropped = if request.bytes.len() > MAX_REQUEST {
+            &mut self.stats.dropped_oversized
+        } else if request.from.port() == 0 {
+            &mut self.stats.dropped_portless
+        } else if is_answer(request.bytes) {
+            &mut self.stats.dropped_answers
+        } else if let Ok(parsed) = SenderPacket::parse(request.bytes) {
+            return Some(parsed);
+        } else {
+            &mut self.stats.dropped_short
+        };
+        *dropped += 1;
+        None
+    }
+
     /// What happened so far.
     #[must_use]
     pub const fn stats(&self) -> ReflectorStats {
@@ -167,4 +209,13 @@ impl Reflector {
     pub fn sessions(&self) -> usize {
         self.sessions.len()
     }
+}
+
+/// True for what a reflector sent: it has a receive time, close to its transmit time. Both are of the
+/// same clock and format, and either format has seconds in its upper half.
+fn is_answer(bytes: &[u8]) -> bool {
+    let Ok((packet, _)) = ReflectorPacket::parse(bytes) else { return false };
+    let seconds = |at: WireTimestamp| (at.0 >> 32) as u32;
+    let dwell = seconds(packet.sent).wrapping_sub(seconds(packet.received)) as i32;
+    packet.received != WireTimestamp::default() && dwell.unsigned_abs() <= MAX_DWELL_SECONDS
 }

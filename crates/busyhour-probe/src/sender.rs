@@ -118,7 +118,7 @@ struct Next {
 }
 
 /// A session sender. Drive it so: send what [`Self::poll_transmit`] gives until it gives nothing and
-/// report with [`Self::sent`] or [`Self::not_sent`]; take what [`Self::poll_event`] gives; sleep until
+/// report with [`Self::sent`], [`Self::unreachable`] or [`Self::not_sent`]; take what [`Self::poll_event`] gives; sleep until
 /// [`Self::poll_deadline`] or a datagram, which goes to [`Self::handle_reply`].
 #[derive(Debug)]
 pub struct Sender {
@@ -217,7 +217,15 @@ impl Sender {
         }
     }
 
-    /// Reports that the packet could not be sent: it was scheduled, but does not count as sent.
+    /// Reports that this machine has no way to the peer: a call's packet would have been lost, so this
+    /// one counts as sent and lost. Nobody is on the way to name a direction.
+    pub fn unreachable(&mut self, sequence: u32) {
+        if let Some(packet) = self.packet_mut(sequence) {
+            packet.state = State::Lost;
+        }
+    }
+
+    /// Reports that the packet found a local queue full: it was scheduled, but does not count as sent.
     pub fn not_sent(&mut self, sequence: u32) {
         if let Some(packet) = self.packet_mut(sequence) {
             packet.state = State::Void;
@@ -414,7 +422,7 @@ impl Sender {
             return ReplyOutcome::Duplicate;
         }
         if now.monotonic.saturating_duration_since(packet.sent_at) > REPLY_TIMEOUT {
-            packet.state = State::Late;
+            packet.state = State::Lost;
             self.claim(mark);
             return ReplyOutcome::Late;
         }
@@ -499,7 +507,7 @@ impl Sender {
             match packet.state {
                 State::Answered(_) => return true,
                 State::Waiting if packet.window <= window => return false,
-                State::Waiting | State::Late | State::Void => {}
+                State::Waiting | State::Lost | State::Void => {}
             }
         }
         true

@@ -104,7 +104,7 @@ impl Dictionaries {
         };
         let schedule = entry("schedule", &self.schedules, wire.schedule)?.revision;
         let context = entry("context", &self.contexts, wire.context)?.clone();
-        Ok(Record { stamp, schedule, context, body })
+        Ok(Record { stamp, schedule, context, body }.validated()?)
     }
 
     fn path(&self, position: u32) -> Result<&PathKey, RecordError> {

@@ -74,7 +74,7 @@ fn dscp() -> impl Strategy<Value = Dscp> {
 }
 
 fn window() -> impl Strategy<Value = Window> {
-    let counts = (0_u32..800, [0_u32..200, 0_u32..200, 0_u32..200], any::<u16>()).prop_map(
+    let counts = (0_u32..800, [0_u32..200, 0_u32..200, 0_u32..200], any::<u8>()).prop_map(
         |(received, lost, more)| {
             let sent = received + lost.iter().sum::<u32>();
             let more = u32::from(more);
@@ -98,7 +98,9 @@ fn window() -> impl Strategy<Value = Window> {
     )
         .prop_map(|(measured, seen, (source_port, steps, drops, lateness))| {
             let (path, counts, mut rtt, mut variation, of) = measured;
-            let (up_jitter, down_jitter, dscp, sent_by, received_by) = seen;
+            let (up_jitter, down_jitter, mut dscp, sent_by, received_by) = seen;
+            dscp.up_changed %= counts.sent() + 1;
+            dscp.down_changed %= counts.received() + 1;
             rtt.truncate(counts.received() as usize);
             variation.truncate(counts.received() as usize);
             Window::new(WindowParts {
@@ -172,11 +174,15 @@ fn body() -> impl Strategy<Value = Body> {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    (stamp(), 0_u64..4, context(), body()).prop_map(|(stamp, schedule, context, body)| Record {
-        stamp,
-        schedule: ScheduleRevision(schedule),
-        context,
-        body,
+    (stamp(), 0_u64..4, context(), body()).prop_map(|(stamp, schedule, context, body)| {
+        let Stamp { started, started_boot, boot, .. } = stamp;
+        // A window lasts some seconds.
+        let duration_us = match body {
+            Body::Window(_) => 1_000_000 + stamp.duration_us() % 60_000_000,
+            _ => stamp.duration_us(),
+        };
+        let stamp = Stamp::new(started, started_boot, boot, duration_us).unwrap();
+        Record { stamp, schedule: ScheduleRevision(schedule), context, body }
     })
 }
 
@@ -305,7 +311,7 @@ fn paths_and_contexts_are_written_once() {
 #[test]
 fn a_bad_record_spoils_no_other() {
     type Change = fn(&mut v1::BlockPayload);
-    let cases: [(&str, Change); 14] = [
+    let cases: [(&str, Change); 20] = [
         ("more lost than sent", |wire| window_of(wire).lost_up = 751),
         ("more packets than any probe sends", |wire| window_of(wire).duplicated = u32::MAX),
         ("a burst of nothing", |wire| window_of(wire).burst_of = 0),
@@ -323,6 +329,14 @@ fn a_bad_record_spoils_no_other() {
         }),
         ("no body", |wire| wire.records[0].body = None),
         ("no such schedule", |wire| wire.records[0].schedule = 9),
+        ("more sent than scheduled", |wire| window_of(wire).scheduled = 749),
+        ("more packets scheduled than fit", |wire| window_of(wire).scheduled = 16_001),
+        ("more code points changed up than sent", |wire| window_of(wire).dscp_up_changed = 751),
+        ("more code points changed down than received", |wire| {
+            window_of(wire).dscp_down_changed = 748;
+        }),
+        ("a window of no time", |wire| wire.records[0].duration_us = 0),
+        ("a window of two minutes", |wire| wire.records[0].duration_us = 120_000_000),
         ("two days long", |wire| wire.records[0].duration_us = 2 * 86_400_000_000),
     ];
     for (name, change) in cases {

@@ -19,6 +19,7 @@ pub(crate) use record::{decode_context, decode_other, encode_context, encode_oth
 pub(crate) use slot::{decode_slot, encode_slot};
 pub(crate) use window::{
     Circumstance, decode_circumstance, decode_window, encode_circumstance, encode_window,
+    same_window,
 };
 
 /// A blob that cannot be what this program wrote.
@@ -141,6 +142,11 @@ impl<'a> Decoder<'a> {
     /// Ends reading; bytes left over are an error.
     pub(crate) fn finish<T>(&self, value: T) -> Decoded<T> {
         if self.rest.is_empty() { Ok(value) } else { Err(self.error()) }
+    }
+
+    /// What was not read yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     pub(crate) fn byte(&mut self) -> Decoded<u8> {

@@ -60,7 +60,8 @@ pub struct BlockRows {
     pub schedules: Vec<Schedule>,
     /// Its windows.
     pub windows: Vec<JudgedWindow>,
-    /// Its checks, facts, loads and gaps (never windows).
+    /// Its checks, facts, loads and gaps (never windows). Their wall times are corrected as
+    /// [`JudgedWindow::placed`] is; the boot-relative time is the agent's.
     pub others: Vec<Record>,
     /// What could not be placed or read.
     pub quarantined: Vec<Quarantined>,
@@ -88,6 +89,8 @@ pub struct PathRow {
     pub requirement: RequirementProfile,
     /// Windows that should exist in one slot, by the last schedule.
     pub windows_per_slot: u32,
+    /// The placed beginning of its oldest window ever, pruned or not.
+    pub oldest: UtcMicros,
     /// The placed beginning of its newest window.
     pub newest: UtcMicros,
     /// The circumstances of its newest window.
@@ -157,7 +160,9 @@ pub struct TelemetryTotals {
 pub trait Telemetry: Send + Sync {
     /// Stores blocks in one durable transaction, each exactly once: rows, slots, receipts and dirty
     /// marks together. The answers are in the order of `blocks`. A raw window older than
-    /// `retention.windows_days` before `BlockRows::received` is merged into its slot only.
+    /// `retention.windows_days` before `BlockRows::received` is merged into its slot only. A raw
+    /// window that is there already, from whatever block, changes nothing. What is quarantined also
+    /// leaves a gap of the whole agent; so does a window of a path beyond the 256 of an agent.
     ///
     /// # Errors
     /// When the transaction could not be made durable; then nothing of it is.
@@ -335,6 +340,17 @@ pub struct ImportSummary {
     pub subnets_ended: u32,
 }
 
+/// What an import would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImportPreview {
+    /// The counts.
+    pub summary: ImportSummary,
+    /// Buildings that would no longer be in force.
+    pub buildings_ended: Vec<Building>,
+    /// Subnets that would no longer be in force.
+    pub subnets_ended: Vec<Subnet>,
+}
+
 /// What happened to an incident that somebody should be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IncidentEvent {
@@ -412,8 +428,9 @@ pub trait Control: Send + Sync {
     /// Puts a building file in force from `now`: buildings and subnets that are not in it end, the
     /// others keep their identities. A subnet is the same when prefix and egress are. A building is
     /// the same when its name is, or else when most of its subnets in the file belonged to one
-    /// building whose name is gone (a rename). Placements of all agents are made anew; an agent's
-    /// first placement holds for all time before it. All or nothing.
+    /// building whose name is gone (a rename); it keeps its time zone and its business hours where
+    /// the file tells none. Placements of all agents are made anew; an agent's first placement holds
+    /// for all time before it. All or nothing.
     ///
     /// # Errors
     /// When the transaction could not be made durable; then nothing changed.
@@ -422,6 +439,16 @@ pub trait Control: Send + Sync {
         file: &[FileBuilding],
         now: UtcMicros,
     ) -> Result<ImportSummary, StoreError>;
+
+    /// What [`Self::import_buildings`] would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn preview_import(
+        &self,
+        file: &[FileBuilding],
+        now: UtcMicros,
+    ) -> Result<ImportPreview, StoreError>;
 
     /// Buildings in force, by name.
     ///

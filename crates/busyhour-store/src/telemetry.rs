@@ -2,6 +2,7 @@
 
 mod append;
 mod prune;
+mod quarantine;
 mod read;
 
 #[cfg(test)]

@@ -178,6 +178,8 @@ fn load(process: u32, address: SocketAddr, packets: u64) -> f64 {
     let mut send = |count: usize| {
         for _ in 0..count {
             request[..4].copy_from_slice(&sequence.to_be_bytes());
+            // As many sessions as an address may have: each is answered 2000 times a second at most.
+            request[15] = (sequence % 64) as u8;
             sequence += 1;
             socket.send(&request).expect("loopback takes it");
         }

@@ -7,9 +7,9 @@ use busyhour_daemon::chain;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::resolve::resolve;
+use crate::resolve::Resolver;
 
-/// The addresses of a target in order of preference; empty until its name resolved.
+/// The addresses of a host in order of preference, with port 0; empty until its name resolved.
 pub(crate) type Addresses = Vec<SocketAddr>;
 
 /// How long an answer is used.
@@ -18,15 +18,21 @@ const REFRESH: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Publishes what the name stands for until `stop`. A resolver that fails later on changes nothing:
-/// probing goes on with what was known.
+/// probing goes on with what was known. While an answer is out the question is not asked again.
 pub(crate) async fn watch_name(
     host: String,
-    port: u16,
+    resolver: Resolver,
     publish: watch::Sender<Addresses>,
     stop: CancellationToken,
 ) {
     loop {
-        let wait = match resolve(&host, port).await {
+        // Nobody waits for an answer that comes after the end.
+        let answer = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            answer = resolver.resolve(&host) => answer,
+        };
+        let wait = match answer {
             Ok(addresses) => {
                 publish.send_if_modified(|known| {
                     let changed = *known != addresses;

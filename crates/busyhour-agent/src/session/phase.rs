@@ -25,12 +25,12 @@ fn mix<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     hash ^ (hash >> 33)
 }
 
-/// From `wall` to the next moment that lies `offset` behind a multiple of `period`.
-pub(super) fn until_next(wall: UtcMicros, period: Duration, offset: Duration) -> Duration {
+/// The first moment at or after `wall` that lies `offset` behind a multiple of `period`.
+pub(super) fn next(wall: UtcMicros, period: Duration, offset: Duration) -> UtcMicros {
     let period_us = i64::try_from(period_us(period)).unwrap_or(i64::MAX);
     let offset_us = i64::try_from(offset.as_micros()).unwrap_or(0);
-    let behind = wall.0.saturating_sub(offset_us).rem_euclid(period_us);
-    Duration::from_micros((period_us - behind).unsigned_abs())
+    let ahead = offset_us.saturating_sub(wall.0).rem_euclid(period_us);
+    UtcMicros(wall.0.saturating_add(ahead))
 }
 
 fn period_us(period: Duration) -> u64 {
@@ -60,8 +60,9 @@ mod tests {
         let offset = offset(agent, "a:1", TrafficClass::Audio, MINUTE);
         for second in 0..200 {
             let wall = UtcMicros(1_800_000_000_000_000 + second * 777_777);
-            let next = wall.plus(until_next(wall, MINUTE, offset));
-            assert!(next > wall && next <= wall.plus(MINUTE));
+            let next = next(wall, MINUTE, offset);
+            assert!(next >= wall && next < wall.plus(MINUTE));
+            assert_eq!(super::next(next, MINUTE, offset), next);
             assert_eq!(next.0.rem_euclid(60_000_000).unsigned_abs(), offset.as_micros() as u64);
         }
     }

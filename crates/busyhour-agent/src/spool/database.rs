@@ -21,7 +21,7 @@ CREATE TABLE spool (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     epoch INTEGER NOT NULL,
     newest_block INTEGER NOT NULL,
-    last_ended_us INTEGER
+    last_committed_us INTEGER
 ) STRICT;
 -- Records that are not sealed yet, each encoded as a payload of its own.
 CREATE TABLE open_record (
@@ -96,8 +96,8 @@ pub(crate) struct Contents {
     pub(crate) epoch: Epoch,
     /// The highest block that was ever sealed; 0 when none was.
     pub(crate) newest_block: u64,
-    /// The end of the last record that was ever committed.
-    pub(crate) last_ended: Option<UtcMicros>,
+    /// When records were committed last, by the wall clock of that time.
+    pub(crate) last_committed: Option<UtcMicros>,
     /// Records that are not sealed yet, by number; damaged ones are left out.
     pub(crate) open: Vec<(i64, Vec<u8>)>,
     /// Records that are not sealed yet and cannot be read any more.
@@ -176,8 +176,8 @@ impl Database {
     }
 
     fn contents(&self) -> rusqlite::Result<Contents> {
-        let (epoch, newest, last_ended_us) = self.connection.query_row(
-            "SELECT epoch, newest_block, last_ended_us FROM spool",
+        let (epoch, newest, last_committed_us) = self.connection.query_row(
+            "SELECT epoch, newest_block, last_committed_us FROM spool",
             [],
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<i64>>(2)?)),
         )?;
@@ -197,7 +197,7 @@ impl Database {
         Ok(Contents {
             epoch: Epoch(epoch.cast_unsigned()),
             newest_block: newest.cast_unsigned(),
-            last_ended: last_ended_us.map(UtcMicros),
+            last_committed: last_committed_us.map(UtcMicros),
             open,
             damaged,
             blocks: self.blocks()?,
@@ -220,12 +220,12 @@ impl Database {
         rows.collect()
     }
 
-    /// Commits records, encoded each on its own; gives their numbers, in order. `last_ended` is the
-    /// latest end of any of them.
+    /// Commits records, encoded each on its own, at `now`; gives their numbers, in order. The latest
+    /// commit's time counts, not the highest: a clock that ran ahead is corrected at some point.
     pub(crate) fn append(
         &mut self,
         payloads: &[Vec<u8>],
-        last_ended: UtcMicros,
+        now: UtcMicros,
     ) -> Result<Vec<i64>, DatabaseError> {
         let mut write = || {
             let transaction = begin(&mut self.connection)?;
@@ -237,10 +237,7 @@ impl Database {
                     ids.push(insert.insert(params![crc32c::crc32c(payload), payload])?);
                 }
             }
-            transaction.execute(
-                "UPDATE spool SET last_ended_us = max(coalesce(last_ended_us, ?1), ?1)",
-                [last_ended.0],
-            )?;
+            transaction.execute("UPDATE spool SET last_committed_us = ?1", [now.0])?;
             transaction.commit()?;
             Ok(ids)
         };

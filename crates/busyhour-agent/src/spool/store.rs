@@ -1,12 +1,12 @@
 //! What there is while the spool's file is open: the file, and what is known of its content.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use busyhour_delivery::{
     Block, BlockMeta, BlockRanges, Dropped, SealPolicy, Sealer, SpoolIndex, Uplink,
 };
-use busyhour_model::{BlockNo, Record, Schedule};
+use busyhour_model::{BlockNo, BootMicros, Record, Schedule, UtcMicros};
 use busyhour_proto::{decode_payload, encode_payload, encoded_len};
 
 use super::database::{Contents, Database, DatabaseError};
@@ -21,9 +21,34 @@ pub(super) struct Store {
     pub(super) sealer: Sealer,
     /// Committed and not sealed.
     pub(super) open: VecDeque<Open>,
-    /// Blocks that are done and still in the file.
+    /// Blocks that the collector has and that are still in the file.
+    pub(super) delivered: BlockRanges,
+    /// Blocks that were given up and are still in the file, until a gap tells of them.
     pub(super) deletions: BlockRanges,
+    pub(super) age: AgeClock,
     pub(super) enforce_at: Instant,
+}
+
+/// What the age of blocks is told by. A wall clock that steps forward must not make them old, so
+/// time only counts while the agent runs, from the oldest block on. Where that is too little the
+/// spool's size still has a cap.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AgeClock {
+    oldest: UtcMicros,
+    opened: BootMicros,
+}
+
+impl AgeClock {
+    fn new(blocks: &[BlockMeta], now: &Moment) -> Self {
+        let oldest = blocks.iter().map(|block| block.last).min().unwrap_or(now.wall);
+        Self { oldest: oldest.min(now.wall), opened: now.boot }
+    }
+
+    /// The wall time that blocks have reached at least.
+    pub(super) fn now(&self, now: &Moment) -> UtcMicros {
+        let running = Duration::from_micros(now.boot.0.saturating_sub(self.opened.0));
+        self.oldest.plus(running).min(now.wall)
+    }
 }
 
 /// A committed record that is not sealed.
@@ -45,13 +70,16 @@ impl Store {
         now: &Moment,
     ) -> (Self, u64) {
         let newest = (contents.newest_block > 0).then_some(BlockNo(contents.newest_block));
+        let age = AgeClock::new(&contents.blocks, now);
         let index = SpoolIndex::new(settings.caps, contents.blocks, newest);
         let mut store = Self {
             database,
             uplink: Uplink::new(contents.epoch, index),
             sealer: Sealer::new(settings.policy),
             open: VecDeque::new(),
+            delivered: BlockRanges::new(),
             deletions: BlockRanges::new(),
+            age,
             enforce_at: now.monotonic,
         };
         let mut damaged = contents.damaged;
@@ -69,6 +97,15 @@ impl Store {
         let bytes = encoded_len(&observed.record);
         self.sealer.added(bytes, now.monotonic);
         self.open.push_back(Open { id, bytes, observed });
+    }
+
+    /// Takes what the collector has out of the file.
+    pub(super) fn forget_delivered(&mut self) -> Result<(), DatabaseError> {
+        if !self.delivered.is_empty() {
+            self.database.delete(&self.delivered)?;
+            self.delivered = BlockRanges::new();
+        }
+        Ok(())
     }
 
     /// Makes the oldest open records a block, as many as fit. Gives what had to go for it.
@@ -108,7 +145,7 @@ impl Store {
         for one in &self.open {
             self.sealer.added(one.bytes, now.monotonic);
         }
-        Ok(self.uplink.sealed(meta, now.wall))
+        Ok(self.uplink.sealed(meta, self.age.now(now)))
     }
 }
 

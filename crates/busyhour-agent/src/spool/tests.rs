@@ -254,6 +254,84 @@ fn time_without_an_agent_is_a_gap_from_the_last_record_to_the_start() {
 }
 
 #[test]
+fn a_clock_that_ran_ahead_does_not_hide_the_time_without_an_agent() {
+    let (begun, folder) = (Instant::now(), tempfile::tempdir().unwrap());
+    let mut spool = Spool::open(settings(folder.path()), &at(begun, 0)).unwrap();
+    let mut ahead = at(begun, 100);
+    ahead.wall = ahead.wall.plus(MINUTE * 60 * 24 * 365);
+    for now in [ahead, at(begun, 200)] {
+        spool.record(numbered(0, &now));
+        spool.work(&now);
+    }
+    let (_folder, left) = crash(spool);
+    let now = at(begun, 1000);
+    let mut spool = Spool::open(left, &now).unwrap();
+    let mut far = FarEnd::default();
+    far.drain(&mut spool, &now);
+    let [(gap, _)] = far.gaps(GapReason::NotRunning).try_into().unwrap();
+    assert_eq!((gap.stamp.started, gap.stamp.ended()), (at(begun, 200).wall, now.wall));
+}
+
+#[test]
+fn a_clock_that_steps_forward_makes_no_block_old_and_time_that_passes_does() {
+    let begun = Instant::now();
+    let day = 24 * 3600;
+    for (step, restart) in [(true, false), (true, true), (false, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::open(settings(folder.path()), &at(begun, 0)).unwrap();
+        for number in 0..8 {
+            spool.record(numbered(number, &at(begun, number)));
+            spool.work(&at(begun, number));
+        }
+        let mut now = at(begun, if step { 1000 } else { 2 * day });
+        if step {
+            now.wall = now.wall.plus(MINUTE * 60 * 24 * 365);
+        }
+        let (kept, left);
+        if restart {
+            (kept, left) = crash(spool);
+            spool = Spool::open(left, &now).unwrap();
+        } else {
+            kept = folder;
+        }
+        spool.work(&now);
+        spool.record(numbered(8, &now));
+        let mut far = FarEnd::default();
+        far.drain(&mut spool, &now);
+        let expected: Vec<u64> = if step { (0..9).collect() } else { vec![8] };
+        assert_eq!(far.numbers(), expected, "step {step}, restart {restart}");
+        assert_eq!(far.gaps(GapReason::SpoolFull).is_empty(), step);
+        drop(kept);
+    }
+}
+
+#[test]
+fn a_full_disk_has_room_again_once_the_collector_has_the_blocks() {
+    let (begun, folder) = (Instant::now(), tempfile::tempdir().unwrap());
+    let mut spool = Spool::open(settings(folder.path()), &at(begun, 0)).unwrap();
+    for number in 0..200 {
+        spool.record(numbered(number, &at(begun, number)));
+        spool.work(&at(begun, number));
+    }
+    spool.store.as_ref().unwrap().database.limit_pages(1);
+    for number in 200..400 {
+        spool.record(numbered(number, &at(begun, number)));
+    }
+    let now = at(begun, 400);
+    spool.work(&now);
+    assert!(!spool.pending.is_empty(), "the disk is full");
+    let mut far = FarEnd::default();
+    let mut blocks = far.connect(&mut spool, &now);
+    for second in 401..700 {
+        far.take(&mut spool, &mut blocks, &at(begun, second), true);
+    }
+    spool.work(&at(begun, 700));
+    assert!(spool.pending.is_empty(), "{} wait", spool.pending.len());
+    far.drain(&mut spool, &at(begun, 800));
+    assert_eq!(far.numbers(), (0..400).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_full_spool_drops_its_oldest_blocks_and_says_so() {
     let (begun, folder) = (Instant::now(), tempfile::tempdir().unwrap());
     let mut settings = settings(folder.path());

@@ -93,6 +93,8 @@ impl Recorder {
 pub(crate) struct SpoolThread {
     recorder: Recorder,
     thread: JoinHandle<()>,
+    /// Closed when the thread is gone.
+    alive: oneshot::Receiver<()>,
 }
 
 impl SpoolThread {
@@ -104,11 +106,15 @@ impl SpoolThread {
         let refused = Arc::new(AtomicU64::new(0));
         let recorder = Recorder { commands, refused: Arc::clone(&refused) };
         let mut owner = Owner { spool, clock, refused, waiting: None };
+        let (living, alive) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("spool".to_owned())
-            .spawn(move || owner.run(&inbox))
+            .spawn(move || {
+                let _alive = living;
+                owner.run(&inbox);
+            })
             .map_err(SpoolError::Thread)?;
-        Ok(Self { recorder, thread })
+        Ok(Self { recorder, thread, alive })
     }
 
     pub(crate) fn recorder(&self) -> Recorder {
@@ -127,12 +133,19 @@ impl SpoolThread {
         }
     }
 
-    /// Ends the thread after what it was told before. Waits for it: not for an asynchronous runtime.
-    pub(crate) fn stop(self) {
-        // Blocking is right here: the command must get through.
-        if self.recorder.commands.send(Command::Stop).is_ok() && self.thread.join().is_err() {
-            tracing::error!("the spool's thread panicked");
-        }
+    /// Waits until the thread is gone, which without [`Self::stop`] it never should be. Safe to
+    /// cancel; not to be called again.
+    pub(crate) async fn ended(&mut self) {
+        // Nothing is ever sent.
+        let _ = (&mut self.alive).await;
+    }
+
+    /// Ends the thread after what it was told before; false when it panicked. Waits for it: not for
+    /// an asynchronous runtime.
+    pub(crate) fn stop(self) -> bool {
+        // Blocking is right here: the command must get through, or the thread is gone already.
+        let _ = self.recorder.commands.send(Command::Stop);
+        self.thread.join().is_ok()
     }
 }
 

@@ -110,13 +110,29 @@ fn a_target_whose_name_does_not_resolve_is_a_gap_and_not_an_outage() {
     let anywhere = "127.0.0.1:9".parse().unwrap();
     let text = probing(folder.path(), anywhere, url).replace("127.0.0.1:9", "..:9");
     let (prober, _) = agent(config(folder.path(), &text));
-    wait_until("a gap arrived", BOUND, || {
-        let gaps = stored.lock().unwrap().gaps();
-        gaps.iter().any(|(_, gap)| gap.reason == GapReason::Unresolved).then_some(())
-    });
+    let unresolved = || {
+        let mut gaps = stored.lock().unwrap().gaps();
+        gaps.retain(|(_, gap)| gap.reason == GapReason::Unresolved);
+        gaps.sort_by_key(|(record, _)| record.stamp.started);
+        gaps
+    };
+    let several = || (unresolved().len() >= 2).then_some(());
+    wait_until("gaps arrived", BOUND, several);
     prober.stop();
     collector.stop();
     assert!(stored.lock().unwrap().windows().is_empty());
+    // Windows of a continuous schedule follow each other, so their gaps do too, and all are counted.
+    let gaps = unresolved();
+    for pair in gaps.windows(2) {
+        assert_eq!(pair[0].0.stamp.ended(), pair[1].0.stamp.started);
+    }
+    for (record, gap) in &gaps {
+        assert_eq!(gap.records, Some(record.stamp.duration_us() / 1_000_000));
+        // Without a default route nothing at all is known of the way.
+        let route = busyhour_host::default_route();
+        let target = gap.path.as_ref().map(|path| path.target.as_str());
+        assert_eq!(target, route.map(|_| "..:9"));
+    }
 }
 
 #[test]

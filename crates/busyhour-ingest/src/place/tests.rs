@@ -1,7 +1,7 @@
 use busyhour_model::{
-    AddressFamily, BootId, BootMicros, Breach, Context, Dscp, DscpSeen, Gap, GapReason, Histogram,
-    Link, LinkKind, Load, PacketCounts, PathKey, ProfileName, Schedule, ScheduleRevision, Stamp,
-    TimestampMethod, TrafficClass, Transport, WindowParts,
+    AddressFamily, BootId, BootMicros, Breach, Context, Dscp, DscpSeen, Fact, Gap, GapReason,
+    Histogram, Link, LinkKind, Load, PacketCounts, PathKey, ProfileName, Schedule,
+    ScheduleRevision, Stamp, TimestampMethod, TrafficClass, Transport, WindowParts,
 };
 use busyhour_proto::encode_payload;
 
@@ -23,7 +23,7 @@ fn placer() -> Placer {
 }
 
 fn record(started: UtcMicros, body: Body) -> Record {
-    let stamp = Stamp::new(started, BootMicros(5), BootId::from_u128(7), 15_000_000).unwrap();
+    let stamp = Stamp::new(started, BootMicros(5), BOOT, 15_000_000).unwrap();
     Record { stamp, schedule: ScheduleRevision(1), context: Context::default(), body }
 }
 
@@ -68,6 +68,8 @@ fn slow_window(target_name: &str, lost: u32, rtt_us: u32) -> Body {
     Body::Window(Box::new(Window::new(parts).unwrap()))
 }
 
+const BOOT: BootId = BootId::from_u128(7);
+
 fn rows_of(payload: Vec<u8>, offset_us: i64) -> BlockRows {
     placer().rows(&Arrived {
         agent: AgentId::from_u128(1),
@@ -75,7 +77,7 @@ fn rows_of(payload: Vec<u8>, offset_us: i64) -> BlockRows {
         block: BlockNo(3),
         payload,
         received: NOW,
-        offset_us,
+        clock: ClockOffset::measured(BOOT, offset_us, 1_000),
     })
 }
 
@@ -143,18 +145,41 @@ fn the_rule_holds_for_every_kind_of_record() {
 #[test]
 fn a_wrong_clock_is_corrected_and_the_stamp_kept() {
     let ahead = NOW.plus(2 * HOUR);
-    let offset = offset_us(ahead, NOW);
-    let rows = rows(&[record(ahead, window("far:862", 0))], offset);
+    let fact = Body::Fact(Fact {
+        kind: "wifi-band".to_owned(),
+        value: "5 GHz".to_owned(),
+        valid_from: ahead.minus(HOUR),
+        valid_until: Some(ahead),
+    });
+    let rows = rows(&[record(ahead, window("far:862", 0)), record(ahead, fact)], NOW.since(ahead));
     assert_eq!(rows.windows[0].placed, NOW);
     assert_eq!(rows.windows[0].stamp.started, ahead);
+    // Whoever reads the others finds them where the windows lie.
+    let [other] = &rows.others[..] else { panic!("{rows:?}") };
+    assert_eq!((other.stamp.started, other.stamp.started_boot), (NOW, BootMicros(5)));
+    let Body::Fact(fact) = &other.body else { panic!("{other:?}") };
+    assert_eq!((fact.valid_from, fact.valid_until), (NOW.minus(HOUR), Some(NOW)));
 }
 
 #[test]
-fn a_message_on_its_way_is_no_clock_error() {
-    assert_eq!(offset_us(NOW, NOW.plus(Duration::from_secs(2))), 0);
-    assert_eq!(offset_us(NOW, NOW.minus(Duration::from_secs(2))), 0);
-    assert_eq!(offset_us(NOW, NOW.plus(Duration::from_secs(3))), 3_000_000);
-    assert_eq!(offset_us(UtcMicros(i64::MIN), UtcMicros(i64::MAX)), i64::MAX);
+fn records_of_another_boot_are_left_where_they_are() {
+    let behind = NOW.minus(2 * HOUR);
+    let mut earlier = record(behind, window("far:862", 0));
+    earlier.stamp.boot = BootId::from_u128(6);
+    let rows = rows(&[earlier, record(behind, window("far:862", 0))], NOW.since(behind));
+    assert_eq!((rows.windows[0].placed, rows.windows[1].placed), (behind, NOW));
+}
+
+#[test]
+fn only_a_quick_exchange_measures_and_only_a_large_difference_counts() {
+    let measured = |offset_us, round_trip_us| {
+        ClockOffset::measured(BOOT, offset_us, round_trip_us).map(|clock| clock.offset_us)
+    };
+    assert_eq!(measured(2_000_000, 2_000_000), Some(0));
+    assert_eq!(measured(-2_000_000, 0), Some(0));
+    assert_eq!(measured(3_000_000, 0), Some(3_000_000));
+    assert_eq!(measured(3_000_000, 2_000_001), None);
+    assert_eq!(measured(i64::MIN, 0), Some(i64::MIN));
     let rows = rows(&[record(UtcMicros(i64::MAX), window("far:862", 0))], i64::MAX);
     assert_eq!(rows.quarantined.len(), 1);
 }

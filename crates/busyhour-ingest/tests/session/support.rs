@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busyhour_delivery::Block;
 use busyhour_ingest::{
-    CountersSnapshot, Ingest, IngestParts, Requirements, SecretAuthenticator, ServeError,
-    secret_sha256,
+    CommitterEnded, CountersSnapshot, Ingest, IngestParts, Requirements, SecretAuthenticator,
+    ServeError, secret_sha256,
 };
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, Body, BootId, BootMicros, Context, Dscp, DscpSeen, Epoch,
@@ -45,14 +45,16 @@ pub(crate) struct Collector {
     _directory: tempfile::TempDir,
 }
 
-/// The store, but it refuses every block of this number that holds a window.
-struct Picky(Arc<SqliteTelemetry>, u64);
+/// The store, but it refuses every block of this number that holds a window: with this error, or
+/// without one by a panic.
+struct Picky(Arc<SqliteTelemetry>, u64, Option<ErrorKind>);
 
 impl Telemetry for Picky {
     fn append(&self, blocks: &[BlockRows]) -> Result<Vec<Appended>, StoreError> {
         let refused = |rows: &BlockRows| rows.block.0 == self.1 && !rows.windows.is_empty();
         if blocks.iter().any(refused) {
-            return Err(StoreError::new("append blocks", ErrorKind::Conflict));
+            let kind = self.2.expect("the store is as this test wants it");
+            return Err(StoreError::new("append blocks", kind));
         }
         self.0.append(blocks)
     }
@@ -119,8 +121,8 @@ impl Collector {
     }
 
     /// A collector whose store refuses what is in block `number`.
-    pub(crate) async fn start_refusing(number: u64) -> Self {
-        Self::start_with(|telemetry| Arc::new(Picky(telemetry, number))).await
+    pub(crate) async fn start_refusing(number: u64, kind: Option<ErrorKind>) -> Self {
+        Self::start_with(|telemetry| Arc::new(Picky(telemetry, number, kind))).await
     }
 
     async fn start_with(wrap: impl FnOnce(Arc<SqliteTelemetry>) -> Arc<dyn Telemetry>) -> Self {
@@ -152,6 +154,11 @@ impl Collector {
         let serving = Arc::clone(&ingest);
         let server = tokio::spawn(async move { serving.serve_plaintext(listener).await });
         Self { telemetry, control, shutdown, ingest, server, address, _directory: directory }
+    }
+
+    /// How the thread that writes ends, or that it was asked to.
+    pub(crate) async fn failed(&self) -> Result<(), CommitterEnded> {
+        tokio::time::timeout(PATIENCE, self.ingest.failed()).await.expect("it ends")
     }
 
     pub(crate) fn counters(&self) -> CountersSnapshot {

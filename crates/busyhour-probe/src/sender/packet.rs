@@ -37,8 +37,9 @@ pub(super) enum State {
     Waiting,
     /// Answered in time.
     Answered(Answer),
-    /// Answered too late to count: lost, and the direction is unknown.
-    Late,
+    /// Answered too late to count, or there was no way out of this machine: lost, and the direction
+    /// is unknown.
+    Lost,
     /// Not sent, or given up before it was known.
     Void,
 }
@@ -64,12 +65,12 @@ impl Packet {
         match &self.state {
             State::Waiting => Fate::Missing,
             State::Answered(answer) => Fate::Answered(answer.mark),
-            State::Late | State::Void => Fate::Void,
+            State::Lost | State::Void => Fate::Void,
         }
     }
 
     pub(super) const fn is_lost(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Late)
+        matches!(self.state, State::Waiting | State::Lost)
     }
 
     pub(super) fn sample(&self) -> Option<Sample> {

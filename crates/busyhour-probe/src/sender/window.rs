@@ -65,9 +65,9 @@ impl Sender {
     pub(super) fn close(&mut self, window: &OpenWindow) -> Observation {
         let inside = |packet: &&Packet| packet.window == window.index;
         let packets: Vec<&Packet> = self.packets.iter().filter(inside).collect();
-        let late = packets.iter().filter(|packet| matches!(packet.state, State::Late)).count();
+        let named = packets.iter().filter(|packet| matches!(packet.state, State::Lost)).count();
         let mut lost = attribute(self.anchor, &self.entries(window.index), &self.extra);
-        lost.unknown += late as u32;
+        lost.unknown += named as u32;
 
         let samples: Vec<Sample> = packets.iter().filter_map(|packet| packet.sample()).collect();
         let delays = delays(&samples);
@@ -93,7 +93,7 @@ impl Sender {
             sent_by: most_common(packets.iter().map(|packet| packet.sent_by)),
             received_by: most_common(packets.iter().filter_map(|packet| match &packet.state {
                 State::Answered(answer) => Some(answer.received_by),
-                State::Waiting | State::Late | State::Void => None,
+                State::Waiting | State::Lost | State::Void => None,
             })),
             clock_step_samples: (answered - samples.len()) as u32,
             implausible_samples: delays.implausible,

@@ -570,11 +570,21 @@ pub struct Credit {
     #[prost(uint32, tag = "1")]
     pub blocks: u32,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClockRequest {
     /// The agent's wall clock when it sent this, microseconds of Unix time.
     #[prost(sint64, tag = "1")]
     pub agent_sent_us: i64,
+    /// What the last exchange of this session gave: how far the collector's clock was ahead of the
+    /// agent's, and the round trip. Absent before the first reply. The agent says it before its first
+    /// block.
+    #[prost(sint64, optional, tag = "2")]
+    pub offset_us: ::core::option::Option<i64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub round_trip_us: ::core::option::Option<u64>,
+    /// The boot that it was measured in, 16 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub boot: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClockReply {

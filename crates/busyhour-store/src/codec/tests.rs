@@ -64,7 +64,8 @@ prop_compose! {
     ) -> Window {
         let lost = lost.map(u32::from);
         let all_lost: u32 = lost.iter().sum();
-        let counts = PacketCounts::new(numbers[5] % 86_400_000, received + all_lost, lost, received / 3, 7);
+        let sent = received + all_lost;
+        let counts = PacketCounts::new(sent + numbers[5] % 60_000, sent, lost, received / 3, 7);
         let some = |count: usize| histogram_of(&delays[..count.min(received as usize)], 1);
         let rtt = some(500);
         let code = |n: usize| Dscp::new(dscp[n] % 64).unwrap();
@@ -83,8 +84,8 @@ prop_compose! {
                 sent: code(0),
                 up: Some(code(1)),
                 down: (dscp[2] > 63).then(|| code(2)),
-                up_changed: numbers[0],
-                down_changed: numbers[1],
+                up_changed: numbers[0] % (sent + 1),
+                down_changed: numbers[1] % (received + 1),
             },
             sent_by: TimestampMethod::ALL[usize::from(dscp[0]) % 3],
             received_by: TimestampMethod::ALL[usize::from(dscp[1]) % 3],

@@ -90,6 +90,16 @@ pub(crate) fn encode_window(judged: &JudgedWindow, received: UtcMicros) -> Vec<u
     out.into_bytes()
 }
 
+/// Whether two encodings are of the same window, whenever its block came.
+pub(crate) fn same_window(one: &[u8], other: &[u8]) -> bool {
+    fn observed(bytes: &[u8]) -> Decoded<&[u8]> {
+        let mut from = Decoder::of_version(bytes, VERSION, WINDOW)?;
+        from.int()?;
+        Ok(from.rest())
+    }
+    matches!((observed(one), observed(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 pub(crate) fn decode_window(
     bytes: &[u8],
     placed: UtcMicros,

@@ -8,9 +8,11 @@ use busyhour_model::{
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::quarantine;
 use super::read::kind_code;
 use crate::codec::{
     decode_slot, encode_circumstance, encode_context, encode_other, encode_slot, encode_window,
+    same_window,
 };
 use crate::sqlite::{Writer, days_before, unreadable, utc_day};
 use crate::{Appended, BlockRows, DirtyDay, JudgedWindow, Quarantined, Retention, StoreError};
@@ -20,6 +22,11 @@ use crate::{Appended, BlockRows, DirtyDay, JudgedWindow, Quarantined, Retention,
 const MAX_REMEMBERED: usize = 200_000;
 /// Slots held in memory within a transaction (some 2 kB each); beyond that they are written early.
 const MAX_OPEN_SLOTS: usize = 20_000;
+
+/// Paths of one agent: 32 targets over some links and both families. More is no agent of ours.
+pub(super) const MAX_PATHS: i64 = 256;
+/// Schedules kept of one agent. Each block tells those that it names, so the oldest may go.
+const MAX_SCHEDULES: i64 = 64;
 
 /// What the writer remembers of rows that are durable, so that it need not look them up.
 #[derive(Debug, Default)]
@@ -42,6 +49,7 @@ impl Memory {
 #[derive(Debug, Clone, Copy)]
 struct KnownPath {
     id: PathId,
+    oldest: UtcMicros,
     newest: UtcMicros,
 }
 
@@ -96,6 +104,8 @@ struct Batch<'t, 'b> {
     memory: Memory,
     slots: HashMap<(PathId, SlotStart), OpenSlot>,
     news: HashMap<PathId, PathNews<'b>>,
+    /// Paths that got a window older than any before.
+    older: HashMap<PathId, UtcMicros>,
     dirty: HashSet<(i64, PathId)>,
     counts: Counts,
 }
@@ -108,6 +118,7 @@ impl<'t, 'b> Batch<'t, 'b> {
             memory,
             slots: HashMap::new(),
             news: HashMap::new(),
+            older: HashMap::new(),
             dirty: HashSet::new(),
             counts: Counts::default(),
         }
@@ -118,42 +129,70 @@ impl<'t, 'b> Batch<'t, 'b> {
             return Ok(Appended::Duplicate);
         }
         self.counts.blocks += 1;
-        for schedule in &block.schedules {
-            let expected = schedule.windows_per_slot();
-            self.sql
-                .prepare_cached("INSERT OR REPLACE INTO schedules VALUES (?1, ?2, ?3)")?
-                .execute(params![
-                    block.agent.to_bytes(),
-                    schedule.revision.0.cast_signed(),
-                    schedule.period_us.cast_signed(),
-                ])?;
-            self.memory.schedules.insert((block.agent, schedule.revision), Some(expected));
-        }
+        self.schedules(block)?;
         let raw_from = days_before(block.received, self.retention.windows_days);
+        let mut excess = Vec::new();
         for judged in &block.windows {
-            self.window(block, judged, raw_from)?;
+            if !self.window(block, judged, raw_from)? {
+                let reason = format!("is of a path beyond the {MAX_PATHS} of an agent");
+                excess.push(Quarantined { started: Some(judged.placed), reason });
+            }
         }
         for record in &block.others {
             self.other(block.agent, record)?;
         }
-        for quarantined in &block.quarantined {
-            self.quarantine(block, quarantined)?;
+        if excess.is_empty() {
+            self.quarantine(block, &block.quarantined)?;
+        } else {
+            excess.extend_from_slice(&block.quarantined);
+            self.quarantine(block, &excess)?;
         }
         Ok(Appended::Stored)
     }
 
+    fn schedules(&mut self, block: &BlockRows) -> rusqlite::Result<()> {
+        let agent = block.agent.to_bytes();
+        let mut is_new = false;
+        for schedule in &block.schedules {
+            let expected = Some(schedule.windows_per_slot());
+            self.sql
+                .prepare_cached("INSERT OR REPLACE INTO schedules VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![
+                    agent,
+                    schedule.revision.0.cast_signed(),
+                    schedule.period_us.cast_signed(),
+                    block.received.0,
+                ])?;
+            let key = (block.agent, schedule.revision);
+            is_new |= self.memory.schedules.insert(key, expected) != Some(expected);
+        }
+        if is_new {
+            self.sql
+                .prepare_cached(
+                    "DELETE FROM schedules WHERE agent = ?1 AND revision NOT IN (SELECT revision \
+                     FROM schedules WHERE agent = ?1 ORDER BY told_us DESC, revision LIMIT ?2)",
+                )?
+                .execute(params![agent, MAX_SCHEDULES])?;
+        }
+        Ok(())
+    }
+
+    /// False when the window is of a path too many.
     fn window(
         &mut self,
         block: &BlockRows,
         judged: &'b JudgedWindow,
         raw_from: UtcMicros,
-    ) -> rusqlite::Result<()> {
+    ) -> rusqlite::Result<bool> {
         let expected = self.expected(block.agent, judged.schedule)?;
-        let path = self.path(block.agent, judged, expected)?;
+        let Some(path) = self.path(block.agent, judged, expected)? else { return Ok(false) };
         if judged.placed >= raw_from {
             let circumstance = self.circumstance(judged)?;
             let body = encode_window(judged, block.received);
-            insert_window(self.sql, path, judged.placed, circumstance, &body)?;
+            if !insert_window(self.sql, path, judged.placed, circumstance, &body)? {
+                // A spool that was rolled back seals the same records into other blocks.
+                return Ok(true);
+            }
         }
         let slot = self.slot(path, judged)?;
         slot.limits = slot.limits.max(judged.limits);
@@ -161,7 +200,7 @@ impl<'t, 'b> Batch<'t, 'b> {
         slot.add(judged.placed, &judged.window, &judged.verdict);
         self.dirty.insert((utc_day(judged.placed), path));
         self.counts.windows += 1;
-        Ok(())
+        Ok(true)
     }
 
     fn expected(&mut self, agent: AgentId, revision: ScheduleRevision) -> rusqlite::Result<u32> {
@@ -181,13 +220,14 @@ impl<'t, 'b> Batch<'t, 'b> {
         Ok(expected.unwrap_or(0))
     }
 
-    /// The path's number; notes what its row is to say when this is its newest window.
+    /// The path's number, unless the agent has too many; notes what its row is to say when this is
+    /// its newest window.
     fn path(
         &mut self,
         agent: AgentId,
         judged: &'b JudgedWindow,
         windows_per_slot: u32,
-    ) -> rusqlite::Result<PathId> {
+    ) -> rusqlite::Result<Option<PathId>> {
         let news = PathNews {
             requirement: judged.requirement,
             windows_per_slot,
@@ -200,16 +240,21 @@ impl<'t, 'b> Batch<'t, 'b> {
                 known.newest = judged.placed;
                 self.news.insert(known.id, news);
             }
-            return Ok(known.id);
+            if judged.placed < known.oldest {
+                known.oldest = judged.placed;
+                self.older.insert(known.id, judged.placed);
+            }
+            return Ok(Some(known.id));
         }
         let (known, is_new) = match find_path(self.sql, agent, &judged.window.path)? {
             Some(known) => (known, false),
+            None if count_paths(self.sql, agent)? >= MAX_PATHS => return Ok(None),
             None => (insert_path(self.sql, agent, &judged.window.path, &news)?, true),
         };
         of_agent.insert(judged.window.path.clone(), known);
         self.memory.path_count += 1;
         if is_new {
-            return Ok(known.id);
+            return Ok(Some(known.id));
         }
         self.path(agent, judged, windows_per_slot)
     }
@@ -267,19 +312,18 @@ impl<'t, 'b> Batch<'t, 'b> {
         Ok(())
     }
 
-    fn quarantine(&mut self, block: &BlockRows, quarantined: &Quarantined) -> rusqlite::Result<()> {
-        self.counts.quarantined += 1;
-        self.sql
-            .prepare_cached("INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-            .execute(params![
-                block.received.0,
-                block.agent.to_bytes(),
-                block.epoch.0.cast_signed(),
-                block.block.0.cast_signed(),
-                quarantined.started.map(|at| at.0),
-                quarantined.reason,
-            ])?;
-        Ok(())
+    fn quarantine(
+        &mut self,
+        block: &BlockRows,
+        quarantined: &[Quarantined],
+    ) -> rusqlite::Result<()> {
+        if quarantined.is_empty() {
+            return Ok(());
+        }
+        self.counts.quarantined += quarantined.len() as i64;
+        quarantine::put(self.sql, block, quarantined)?;
+        let oldest = days_before(block.received, self.retention.others_days);
+        self.other(block.agent, &quarantine::gap(block, quarantined, oldest)?)
     }
 
     /// Writes what was gathered: slots, paths, dirty marks, totals.
@@ -297,6 +341,11 @@ impl<'t, 'b> Batch<'t, 'b> {
                 news.newest.0,
                 encode_context(news.context),
             ])?;
+        }
+        let mut lengthen =
+            self.sql.prepare_cached("UPDATE paths SET oldest_us = ?2 WHERE id = ?1")?;
+        for (path, oldest) in &self.older {
+            lengthen.execute(params![path.0, oldest.0])?;
         }
         let generation: i64 = self
             .sql
@@ -378,7 +427,7 @@ fn find_path(
     key: &PathKey,
 ) -> rusqlite::Result<Option<KnownPath>> {
     sql.prepare_cached(
-        "SELECT id, newest_us FROM paths WHERE agent = ?1 AND link = ?2 AND interface = ?3 \
+        "SELECT id, oldest_us, newest_us FROM paths WHERE agent = ?1 AND link = ?2 AND interface = ?3 \
          AND family = ?4 AND target = ?5 AND class = ?6 AND profile = ?7 AND transport = ?8",
     )?
     .query_row(
@@ -392,9 +441,20 @@ fn find_path(
             key.profile.as_str(),
             key.transport.as_str(),
         ],
-        |row| Ok(KnownPath { id: PathId(row.get(0)?), newest: UtcMicros(row.get(1)?) }),
+        |row| {
+            Ok(KnownPath {
+                id: PathId(row.get(0)?),
+                oldest: UtcMicros(row.get(1)?),
+                newest: UtcMicros(row.get(2)?),
+            })
+        },
     )
     .optional()
+}
+
+fn count_paths(sql: &Connection, agent: AgentId) -> rusqlite::Result<i64> {
+    sql.prepare_cached("SELECT count(*) FROM paths WHERE agent = ?1")?
+        .query_row([agent.to_bytes()], |row| row.get(0))
 }
 
 fn insert_path(
@@ -405,8 +465,8 @@ fn insert_path(
 ) -> rusqlite::Result<KnownPath> {
     sql.prepare_cached(
         "INSERT INTO paths (agent, link, interface, family, target, class, profile, transport, \
-         requirement, windows_per_slot, newest_us, context) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         requirement, windows_per_slot, oldest_us, newest_us, context) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
     )?
     .execute(params![
         agent.to_bytes(),
@@ -422,27 +482,38 @@ fn insert_path(
         news.newest.0,
         encode_context(news.context),
     ])?;
-    Ok(KnownPath { id: PathId(sql.last_insert_rowid()), newest: news.newest })
+    let id = PathId(sql.last_insert_rowid());
+    Ok(KnownPath { id, oldest: news.newest, newest: news.newest })
 }
 
+/// False when the same window is there already.
 fn insert_window(
     sql: &Connection,
     path: PathId,
     placed: UtcMicros,
     circumstance: i64,
     body: &[u8],
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let inserted = sql
         .prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, 0, ?3, ?4)")?
         .execute(params![path.0, placed.0, circumstance, body])?;
     if inserted == 0 {
+        let mut there = sql.prepare_cached(
+            "SELECT body FROM windows WHERE path = ?1 AND placed_us = ?2 AND circumstance = ?3",
+        )?;
+        let mut rows = there.query(params![path.0, placed.0, circumstance])?;
+        while let Some(row) = rows.next()? {
+            if same_window(row.get_ref(0)?.as_blob()?, body) {
+                return Ok(false);
+            }
+        }
         sql.prepare_cached(
             "INSERT INTO windows VALUES (?1, ?2, (SELECT max(nth) + 1 FROM windows \
              WHERE path = ?1 AND placed_us = ?2), ?3, ?4)",
         )?
         .execute(params![path.0, placed.0, circumstance, body])?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn read_slot(sql: &Connection, path: PathId, start: SlotStart) -> rusqlite::Result<Option<Slot>> {

@@ -15,11 +15,11 @@ use crate::{DirtyDay, PathRow, RecordKind, StoredWindow, TelemetryTotals};
 pub(super) const RECEIPTS: &str =
     "SELECT first, last FROM receipts WHERE agent = ?1 AND epoch = ?2";
 pub(super) const PATHS: &str = "SELECT id, agent, link, interface, family, target, class, profile, \
-     transport, requirement, windows_per_slot, newest_us, context FROM paths ORDER BY id";
+     transport, requirement, windows_per_slot, oldest_us, newest_us, context FROM paths ORDER BY id";
 pub(super) const PATHS_OF_AGENT: &str = "SELECT id, agent, link, interface, family, target, class, profile, transport, requirement, \
-     windows_per_slot, newest_us, context FROM paths WHERE agent = ?1 ORDER BY id";
+     windows_per_slot, oldest_us, newest_us, context FROM paths WHERE agent = ?1 ORDER BY id";
 pub(super) const PATH: &str = "SELECT id, agent, link, interface, family, target, class, profile, transport, requirement, \
-     windows_per_slot, newest_us, context FROM paths WHERE id = ?1";
+     windows_per_slot, oldest_us, newest_us, context FROM paths WHERE id = ?1";
 pub(super) const SLOTS: &str = "SELECT slot, body FROM slots \
      WHERE path = ?1 AND slot >= ?2 AND slot < ?3 ORDER BY slot";
 pub(super) const WINDOWS: &str = "SELECT placed_us, circumstance, body FROM windows \
@@ -184,8 +184,9 @@ fn path_row(row: &Row<'_>) -> rusqlite::Result<PathRow> {
         key,
         requirement: word(row, 9)?,
         windows_per_slot: row.get(10)?,
-        newest: UtcMicros(row.get(11)?),
-        context: decode_context(row.get_ref(12)?.as_blob()?).map_err(unreadable)?,
+        oldest: UtcMicros(row.get(11)?),
+        newest: UtcMicros(row.get(12)?),
+        context: decode_context(row.get_ref(13)?.as_blob()?).map_err(unreadable)?,
     })
 }
 

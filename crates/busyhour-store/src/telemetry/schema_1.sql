@@ -11,16 +11,18 @@ CREATE TABLE paths (
     transport TEXT NOT NULL,
     requirement TEXT NOT NULL,
     windows_per_slot INTEGER NOT NULL,
+    oldest_us INTEGER NOT NULL,
     newest_us INTEGER NOT NULL,
     context BLOB NOT NULL,
     UNIQUE (agent, link, interface, family, target, class, profile, transport)
 ) STRICT;
 
--- The schedules that records name.
+-- The schedules that records name. told_us is when a block told it last.
 CREATE TABLE schedules (
     agent BLOB NOT NULL,
     revision INTEGER NOT NULL,
     period_us INTEGER NOT NULL,
+    told_us INTEGER NOT NULL,
     PRIMARY KEY (agent, revision)
 ) STRICT, WITHOUT ROWID;
 
@@ -68,13 +70,15 @@ CREATE TABLE receipts (
     PRIMARY KEY (agent, epoch, first)
 ) STRICT, WITHOUT ROWID;
 
+-- What was not stored: a row for each block and reason. started_us is the earliest.
 CREATE TABLE quarantine (
     received_us INTEGER NOT NULL,
     agent BLOB NOT NULL,
     epoch INTEGER NOT NULL,
     block INTEGER NOT NULL,
     started_us INTEGER,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    records INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX quarantine_by_time ON quarantine (received_us);
 
