@@ -153,6 +153,8 @@ fn start_ingest(
         retention: days(config.retention.slots_days),
     };
     let ingest = Ingest::start(parts, doors.token.clone()).context("start ingest")?;
+    let failed = ingest.failed();
+    doors.spawn("ingest writer", async { failed.await.context("store blocks") });
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .serve_with_incoming_shutdown(

@@ -14,8 +14,8 @@ use crate::{DayFrame, PathDay, TargetFaults};
 /// A building without a bad subnet is good when this share of its subnets was observed.
 const OBSERVED_PERCENT: usize = 40;
 
-/// Judges a building's local day. `paths` are those of the building on that day (others are
-/// ignored), `faults` the quarter-hours in which targets were at fault.
+/// Judges a building's local day. `paths` are those of the building on that day (others are ignored,
+/// and those that begin later), silent ones included: what is silent is unknown. `faults` are the quarter-hours in which targets were at fault.
 ///
 /// Gives one summary for each path, each agent on each kind of link, each subnet on each kind of
 /// link, and the building, in the order of their scopes. Agents come first: a subnet is bad when at
@@ -32,7 +32,8 @@ pub fn judge_day(
     let mut summaries = Vec::new();
     let mut subnets: BTreeMap<(SubnetId, LinkKind), BTreeMap<AgentId, Vec<&PathDay<'_>>>> =
         BTreeMap::new();
-    for path in paths.iter().filter(|path| path.building == frame.building()) {
+    let own = |path: &&PathDay<'_>| path.building == frame.building() && frame.reaches(path.since);
+    for path in paths.iter().filter(own) {
         let series = Series::of(frame, [path], faults);
         summaries.push(series.judge(frame, Scope::Path(path.path)));
         if path.requirement != RequirementProfile::None {

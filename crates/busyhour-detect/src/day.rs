@@ -5,7 +5,7 @@ use crate::quarters::Quarters;
 use crate::{DayFrame, TargetFaults};
 use busyhour_model::{
     AgentId, Breach, BuildingId, DailyAverage, DaySummary, DayVerdict, LimitTable, LimitsVersion,
-    LinkKind, PathId, RequirementProfile, Scope, Slot, SubnetId, TargetName, WorstHour,
+    LinkKind, PathId, RequirementProfile, Scope, Slot, SlotStart, SubnetId, TargetName, WorstHour,
     limits_in_force,
 };
 
@@ -20,7 +20,8 @@ const USABLE_ONE_IN: u32 = 5;
 const BAD_ONE_IN: u32 = 20;
 const BAD_WINDOWS: u32 = 6;
 const BAD_QUARTERS: usize = 2;
-/// A day is observed with 40 % of the windows of its business hours.
+/// A day without a bad hour is good with 40 % of the windows of its business hours, in 40 % of their
+/// quarter-hours. A bad hour is bad whatever else is known of the day.
 const COVERAGE_PERCENT: u64 = 40;
 /// Off-peak is bad too when its median hour has 2 % bad windows and half the share of busy hours.
 const OFF_PEAK_RATIO: f64 = 0.02;
@@ -46,6 +47,8 @@ pub struct PathDay<'a> {
     pub target: &'a TargetName,
     /// What it is judged by; nothing is judged by none.
     pub requirement: RequirementProfile,
+    /// The quarter-hour of its first window ever: nothing is expected before.
+    pub since: SlotStart,
     /// Windows that should exist in a slot of which there is nothing.
     pub windows_per_slot: u32,
     /// Its slots, each quarter-hour at most once, in any order; those of other days are ignored.
@@ -96,7 +99,11 @@ impl<'a> Series<'a> {
         if let Some(table) = limits_in_force(path.requirement, frame.from) {
             self.limits = Some(self.limits.map_or(*table, |limits| stricter(limits, *table)));
         }
-        let mut expected = vec![path.windows_per_slot; self.cells.len()];
+        let mut expected: Vec<u32> = frame
+            .quarters
+            .iter()
+            .map(|quarter| if quarter.start < path.since { 0 } else { path.windows_per_slot })
+            .collect();
         let first = frame.quarters.first().map_or(0, |quarter| quarter.start.number());
         for slot in path.slots {
             let at = usize::try_from(slot.start.number() - first).ok();
@@ -168,13 +175,17 @@ impl<'a> Series<'a> {
             u64::from(part.valid) * 100 >= u64::from(part.expected) * COVERAGE_PERCENT
                 && part.valid > 0
         };
-        if !bad.is_empty() && observed(&so_far) {
-            let throughout = self.is_bad_throughout(frame, bad, &so_far);
+        if !bad.is_empty() {
+            // Of a day that is hardly known nobody can say that all of it was bad.
+            let throughout = observed(&so_far) && self.is_bad_throughout(frame, bad, &so_far);
             let verdict = if throughout { DayVerdict::AllDayBad } else { DayVerdict::PeakBad };
             return (verdict, bad);
         }
         // A day that has only begun is not good yet.
-        if bad.is_empty() && observed(&whole) && self.worst_hour(frame).is_some() {
+        let quarters = frame.business().count();
+        let usable = frame.business().filter(|&at| self.cells[at].is_usable()).count();
+        let known = observed(&whole) && usable as u64 * 100 >= quarters as u64 * COVERAGE_PERCENT;
+        if known && self.worst_hour(frame).is_some() {
             return (DayVerdict::Good, bad);
         }
         missing

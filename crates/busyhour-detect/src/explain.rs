@@ -14,6 +14,10 @@ pub(crate) struct Finding<'a> {
     pub(crate) subnet: Option<&'a str>,
     /// The verdict of the last bad day.
     pub(crate) verdict: Option<DayVerdict>,
+    /// The day of the incident's worst hour.
+    pub(crate) worst_on: Date,
+    /// The stretches of hours it keeps to, in minutes of the day, half open.
+    pub(crate) hours: Vec<(u16, u16)>,
     /// The bad days of the present spell, ascending.
     pub(crate) bad: Vec<Date>,
     /// The observed days of the present spell, ascending.
@@ -42,7 +46,7 @@ pub(crate) fn explain(finding: &Finding<'_>) -> String {
         let _ = write!(
             text,
             " In the worst hour of {} ({}–{}), {} of {} checks missed the limits for calls{}.",
-            long_date(incident.last_bad),
+            long_date(finding.worst_on),
             clock(worst.start_minute),
             clock(worst.start_minute + 60),
             worst.bad,
@@ -97,9 +101,18 @@ fn hours(finding: &Finding<'_>) -> String {
         return "all day, not only at busy hours".to_owned();
     }
     let days = weekdays(finding);
-    let incident = finding.incident;
-    let (from, until) = (clock(incident.from_minute), clock(incident.until_minute));
-    format!("between {from} and {until} local time{days}")
+    let named =
+        |&(from, until): &(u16, u16)| format!("between {} and {}", clock(from), clock(until));
+    let hours: Vec<String> = finding.hours.iter().map(named).collect();
+    format!("{} local time{days}", listed(&hours))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(items: &[String]) -> String {
+    match items.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => items.concat(),
+    }
 }
 
 /// ` on workdays` when no observed weekday is spared, else the weekdays by name.
@@ -120,10 +133,7 @@ fn weekdays(finding: &Finding<'_>) -> String {
         return " on workdays".to_owned();
     }
     let names: Vec<String> = bad.iter().map(|&day| format!("{}s", name_of(day))).collect();
-    match names.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!(" on {} and {last}", rest.join(", ")),
-        _ => format!(" on {}", names.concat()),
-    }
+    format!(" on {}", listed(&names))
 }
 
 const fn name_of(day: Weekday) -> &'static str {

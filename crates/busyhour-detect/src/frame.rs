@@ -61,6 +61,11 @@ impl DayFrame {
         self.date
     }
 
+    /// True when the day ends after the beginning of that quarter-hour.
+    pub(crate) fn reaches(&self, slot: SlotStart) -> bool {
+        self.quarters.last().is_some_and(|last| slot <= last.start)
+    }
+
     /// The numbers of its quarter-hours inside business hours.
     pub(crate) fn business(&self) -> impl Iterator<Item = usize> + '_ {
         self.quarters.iter().enumerate().filter(|(_, quarter)| quarter.business).map(|(at, _)| at)

@@ -32,7 +32,8 @@ const CURRENT_DAYS: i32 = 7;
 /// What closed and comes back within this time (calendar days) is the same incident.
 const REOPEN_MICROS: i64 = 21 * 24 * 3600 * 1_000_000;
 
-/// An agent of the building, where it is now.
+/// An agent that is or was in a subnet of the building; one for each subnet it was ever in, so that
+/// its past is known for what it is after it moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// The agent.
@@ -59,9 +60,10 @@ pub struct BuildingHistory<'a> {
     pub building: BuildingId,
     /// Its name.
     pub name: &'a str,
-    /// Its subnets' names.
+    /// The names of its subnets in force; nothing recurs in others.
     pub subnets: &'a [SubnetName],
-    /// Its agents.
+    /// Its agents, past ones included. What rests on an agent that is not among them counts as
+    /// simulated: an alert that should not leave the machine never does.
     pub members: &'a [Member],
     /// The building's local date.
     pub today: Date,
@@ -119,8 +121,11 @@ pub fn judge_incidents(history: &BuildingHistory<'_>) -> Vec<IncidentChange> {
 /// not.
 fn recurring_hours(history: &BuildingHistory<'_>) -> BTreeMap<Unit, Quarters> {
     let mut units: BTreeMap<Unit, Vec<&DaySummary>> = BTreeMap::new();
+    let in_force = |subnet| history.subnets.iter().any(|named| named.subnet == subnet);
     for day in observed_since(history, LOOK_BACK_DAYS) {
-        if let Scope::Subnet(subnet, link) = day.scope {
+        if let Scope::Subnet(subnet, link) = day.scope
+            && in_force(subnet)
+        {
             units.entry((subnet, link)).or_default().push(day);
         }
     }
@@ -140,11 +145,18 @@ fn recurring_hours(history: &BuildingHistory<'_>) -> BTreeMap<Unit, Quarters> {
 }
 
 /// The hours that recur in the bad days given; none when they do not.
+///
+/// A quarter-hour recurs when it was bad on one of the days and something within 45 minutes of it
+/// was on enough others: one side is dilated, never both, so that nothing is named at which nothing
+/// was bad. Of each stretch that recurs, what was bad twice is named where there is such.
 fn common_hours(bad: &[Quarters]) -> Quarters {
     let near: Vec<Quarters> = bad.iter().map(|hours| hours.dilated()).collect();
-    let core = Quarters::in_at_least(&near, RECURS);
-    let twice = Quarters::in_at_least(bad, 2).and(core);
-    if twice.is_empty() { core } else { twice }
+    let twice = Quarters::in_at_least(bad, 2);
+    let recurring = Quarters::in_at_least(&near, RECURS).and(Quarters::in_at_least(bad, 1));
+    recurring.stretches().into_iter().fold(Quarters::default(), |hours, stretch| {
+        let core = stretch.and(twice);
+        hours.or(if core.is_empty() { stretch } else { core })
+    })
 }
 
 fn observed_since<'a>(
@@ -277,6 +289,17 @@ fn settle(
     incident.last_bad = timeline.last_bad().map_or(incident.last_bad, |day| day.date);
     timeline.describe(&mut incident);
     Some(IncidentChange { incident, told: over.then_some(Told::Closed) })
+}
+
+/// Closes an incident whose subnet or building is no longer in the building file: nobody will ever
+/// see it better.
+#[must_use]
+pub fn retire_incident(incident: &Incident, now: UtcMicros) -> IncidentChange {
+    let mut incident = incident.clone();
+    incident.state = IncidentState::Closed;
+    incident.closed = Some(now);
+    incident.sentence.push_str(" It is no longer in the building file and no longer watched.");
+    IncidentChange { incident, told: Some(Told::Closed) }
 }
 
 /// Derived, so that judging again after a crash gives the same identity: FNV-1a over what the

@@ -27,6 +27,6 @@ pub use day::PathDay;
 pub use frame::DayFrame;
 pub use incident::{
     BuildingHistory, INCIDENT_HISTORY_DAYS, IncidentChange, Member, SubnetName, Told,
-    judge_incidents,
+    judge_incidents, retire_incident,
 };
 pub use target::{TargetFaults, target_faults};

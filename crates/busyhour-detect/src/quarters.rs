@@ -75,14 +75,22 @@ impl Quarters {
     /// open.
     pub(crate) fn longest_stretch(self) -> Option<(u16, u16)> {
         // Of equals `max_by_key` takes the last.
-        let longest =
-            self.stretches().into_iter().rev().max_by_key(|stretch| stretch.0.count_ones())?;
-        let minutes = longest.minutes();
+        self.stretches().into_iter().rev().max_by_key(|stretch| stretch.0.count_ones())?.span()
+    }
+
+    /// The stretches in order, as minutes of the day, half open.
+    pub(crate) fn spans(self) -> Vec<(u16, u16)> {
+        self.stretches().into_iter().filter_map(Self::span).collect()
+    }
+
+    /// From the first to after the last, in minutes of the day.
+    fn span(self) -> Option<(u16, u16)> {
+        let minutes = self.minutes();
         Some((*minutes.first()?, minutes.last()? + 15))
     }
 
     /// Its parts in order; what comes within 45 minutes of each other is one part.
-    fn stretches(self) -> Vec<Self> {
+    pub(crate) fn stretches(self) -> Vec<Self> {
         let mut stretches: Vec<Self> = Vec::new();
         for minute in self.minutes() {
             let quarter = Self(Self::bit(minute));

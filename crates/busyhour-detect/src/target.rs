@@ -11,8 +11,11 @@ const BAD_ONE_IN: u32 = 5;
 const BAD_WINDOWS: u32 = 2;
 /// A quarter-hour is looked at with a fifth of its windows.
 const USABLE_ONE_IN: u32 = 5;
-/// A target is at fault when four in five of its observed agents are bad together, at least three
-/// agents in at least two buildings.
+/// A quarter-hour is a witness's with less than one bad window in twenty, the share that makes an
+/// hour bad: what is merely a little less bad elsewhere proves nothing.
+const CLEAN_ONE_IN: u32 = 20;
+/// A target is at fault when four in five of its observed agents are bad together: at least three
+/// agents in at least two buildings, or each with a witness.
 const SHARE_PERCENT: usize = 80;
 const AGENTS: usize = 3;
 const BUILDINGS: usize = 2;
@@ -45,6 +48,8 @@ impl TargetFaults {
 /// What one agent saw of one target in one quarter-hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Seen {
+    /// Next to nothing was bad.
+    Clean,
     Fine,
     Bad,
     /// Nothing came back most of the time.
@@ -58,6 +63,10 @@ type Views<'a> = BTreeMap<(AgentId, &'a TargetName), (Seen, usize)>;
 ///
 /// An agent that sees another target bad at the same time does not testify against either: what
 /// they have in common lies on the way. Unless nothing comes back at all: then the way cannot tell.
+///
+/// Another target that is judged by the same requirements and that the same agent sees clean is a
+/// witness: the way is not it. Where all who testify have one, neither three agents nor two
+/// buildings are asked for.
 #[must_use]
 pub fn target_faults(paths: &[PathDay<'_>]) -> TargetFaults {
     let mut seen: BTreeMap<SlotStart, Views<'_>> = BTreeMap::new();
@@ -81,25 +90,35 @@ pub fn target_faults(paths: &[PathDay<'_>]) -> TargetFaults {
 fn targets_at_fault<'a>(views: &Views<'a>, paths: &[PathDay<'_>]) -> Vec<&'a TargetName> {
     let sees_others_bad = |agent: AgentId, target: &TargetName| {
         views.iter().any(|(&(other, elsewhere), &(seen, _))| {
-            other == agent && elsewhere != target && seen != Seen::Fine
+            other == agent && elsewhere != target && seen >= Seen::Bad
+        })
+    };
+    let has_witness = |agent: AgentId, target: &TargetName, path: &PathDay<'_>| {
+        views.iter().any(|(&(other, elsewhere), &(seen, at))| {
+            other == agent
+                && elsewhere != target
+                && seen == Seen::Clean
+                && paths[at].requirement == path.requirement
         })
     };
     let targets: BTreeSet<&TargetName> = views.keys().map(|&(_, target)| target).collect();
     let at_fault = |target: &TargetName| {
         let observers: Vec<_> = views.iter().filter(|((_, named), _)| *named == target).collect();
-        let witnesses: Vec<usize> = observers
+        let testifying: Vec<(AgentId, &PathDay<'_>)> = observers
             .iter()
             .filter(|&&(&(agent, _), &(seen, _))| match seen {
-                Seen::Fine => false,
+                Seen::Clean | Seen::Fine => false,
                 Seen::Bad => !sees_others_bad(agent, target),
                 Seen::Failed => true,
             })
-            .map(|&(_, &(_, at))| at)
+            .map(|&(&(agent, _), &(_, at))| (agent, &paths[at]))
             .collect();
-        let buildings: BTreeSet<_> = witnesses.iter().map(|&at| paths[at].building).collect();
-        witnesses.len() >= AGENTS
-            && buildings.len() >= BUILDINGS
-            && witnesses.len() * 100 >= observers.len() * SHARE_PERCENT
+        let enough = |agents: usize| agents * 100 >= observers.len() * SHARE_PERCENT;
+        let witnessed =
+            testifying.iter().filter(|(agent, path)| has_witness(*agent, target, path)).count();
+        let buildings: BTreeSet<_> = testifying.iter().map(|(_, path)| path.building).collect();
+        let many = testifying.len() >= AGENTS && buildings.len() >= BUILDINGS;
+        (many && enough(testifying.len())) || (witnessed > 0 && enough(witnessed))
     };
     targets.into_iter().filter(|target| at_fault(target)).collect()
 }
@@ -113,5 +132,12 @@ fn look(slot: &Slot) -> Option<Seen> {
         return Some(Seen::Failed);
     }
     let bad = slot.bad >= BAD_WINDOWS && slot.bad.saturating_mul(BAD_ONE_IN) >= slot.valid;
-    Some(if bad { Seen::Bad } else { Seen::Fine })
+    let clean = slot.bad.saturating_mul(CLEAN_ONE_IN) < slot.valid;
+    Some(if bad {
+        Seen::Bad
+    } else if clean {
+        Seen::Clean
+    } else {
+        Seen::Fine
+    })
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use busyhour_detect::{DayFrame, Member, PathDay, SubnetName};
 use busyhour_model::{
-    AgentId, Building, BuildingId, BusinessHours, LocalDay, PathId, Placement, Slot, SlotStart,
-    UtcMicros, local_day_span,
+    AgentId, Building, BuildingId, BusinessHours, Incident, LocalDay, PathId, Placement, Slot,
+    SlotStart, SubnetId, UtcMicros, local_day_span,
 };
 use busyhour_store::{Control, PathRow, StoreError, Telemetry};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+/// A path on which an agent was silent for so long while it was heard on others is given up: its
+/// target or its link was changed.
+const GIVEN_UP: Duration = Duration::from_secs(7 * 24 * 3600);
 const SLOTS_A_DAY: i64 = 96;
 /// Zones lie between 12 hours behind UTC and 14 hours ahead of it.
 const AHEAD_MICROS: i64 = 14 * 3600 * 1_000_000;
@@ -38,6 +41,9 @@ impl Site {
 pub(crate) struct Inventory {
     pub(crate) sites: BTreeMap<BuildingId, Site>,
     pub(crate) paths: Vec<PathRow>,
+    /// Everything that the building file in force names, judged or not.
+    buildings: BTreeSet<BuildingId>,
+    subnets: BTreeSet<(BuildingId, SubnetId)>,
     placements: BTreeMap<AgentId, Vec<Placement>>,
 }
 
@@ -46,30 +52,43 @@ impl Inventory {
         telemetry: &dyn Telemetry,
         control: &dyn Control,
     ) -> Result<Self, StoreError> {
-        let mut sites: BTreeMap<BuildingId, Site> = control
-            .buildings()?
-            .into_iter()
-            .filter_map(site_of)
-            .map(|site| (site.id, site))
-            .collect();
+        let buildings = control.buildings()?;
+        let in_force = buildings.iter().map(|building| building.id).collect();
+        let mut sites: BTreeMap<BuildingId, Site> =
+            buildings.into_iter().filter_map(site_of).map(|site| (site.id, site)).collect();
+        let mut subnets = BTreeSet::new();
         for subnet in control.subnets()? {
+            subnets.insert((subnet.building, subnet.id));
             if let Some(site) = sites.get_mut(&subnet.building) {
                 let name = format!("{} ({})", subnet.columns.network_name, subnet.prefix);
                 site.subnets.push(SubnetName { subnet: subnet.id, name });
             }
         }
-        for agent in control.agents()? {
-            let Some(placement) = agent.placement else { continue };
-            if let Some(site) = sites.get_mut(&placement.building) {
-                let (agent, simulated) = (agent.id, agent.simulated);
-                site.members.push(Member { agent, subnet: placement.subnet, simulated });
-            }
-        }
+        let simulated: BTreeMap<AgentId, bool> =
+            control.agents()?.into_iter().map(|agent| (agent.id, agent.simulated)).collect();
         let mut placements: BTreeMap<AgentId, Vec<Placement>> = BTreeMap::new();
         for placement in control.placements()? {
+            let (agent, subnet) = (placement.agent, placement.subnet);
+            if let Some(site) = sites.get_mut(&placement.building) {
+                let simulated = simulated.get(&agent).copied().unwrap_or(true);
+                site.members.push(Member { agent, subnet, simulated });
+            }
             placements.entry(placement.agent).or_default().push(placement);
         }
-        Ok(Self { sites, paths: telemetry.paths(None)?, placements })
+        Ok(Self { sites, paths: telemetry.paths(None)?, buildings: in_force, subnets, placements })
+    }
+
+    /// True when nobody can see how an incident goes on: its building or subnet is no longer in the
+    /// building file.
+    pub(crate) fn lost(&self, incident: &Incident) -> bool {
+        let subnet = incident.subnet.map(|subnet| (incident.building, subnet));
+        !self.buildings.contains(&incident.building)
+            || subnet.is_some_and(|subnet| !self.subnets.contains(&subnet))
+    }
+
+    /// The local dates that it is now at the buildings.
+    pub(crate) fn todays(&self, now: UtcMicros) -> BTreeSet<Date> {
+        self.sites.values().map(|site| site.today(now)).collect()
     }
 
     /// Changes whenever days would be judged differently without a new window: another zone, other
@@ -113,15 +132,27 @@ impl Inventory {
         DayFrame::new(site.id, date, &site.zone, &site.hours, now)
     }
 
-    /// Which of the paths that were alive on a date belonged to which subnet then: where the agent
-    /// was at local noon. Slots from elsewhere are left out.
+    /// Which path belonged to which subnet on a date: where the agent was at local noon. Slots from
+    /// elsewhere are left out. A silent agent's paths are there, so that its subnet is unknown; what an
+    /// agent no longer measures while it goes on with others is not.
     pub(crate) fn placed(&self, date: Date, slots: Vec<(PathId, Slot)>) -> Vec<PlacedPath<'_>> {
         let mut by_path: BTreeMap<PathId, Vec<Slot>> = BTreeMap::new();
         for (path, slot) in slots {
             by_path.entry(path).or_default().push(slot);
         }
+        let mut newest: BTreeMap<AgentId, UtcMicros> = BTreeMap::new();
+        for row in &self.paths {
+            let agent = newest.entry(row.agent).or_insert(row.newest);
+            *agent = row.newest.max(*agent);
+        }
+        let begins = local_day_span(date, &TimeZone::UTC).map(|(from, _)| from);
         let mut placed = Vec::new();
         for row in &self.paths {
+            let given_up = row.newest.plus(GIVEN_UP);
+            let before = |at: Option<&UtcMicros>| at.is_some_and(|&at| given_up < at);
+            if before(begins.as_ref()) && before(newest.get(&row.agent)) {
+                continue;
+            }
             let Some(placement) = self.placement_at_noon(row.agent, date) else { continue };
             let mut slots = by_path.remove(&row.id).unwrap_or_default();
             slots.retain(|slot| self.was_in(row.agent, placement, slot.start.start()));
@@ -185,14 +216,9 @@ impl PlacedPath<'_> {
             link: self.row.key.link.kind(),
             target: &self.row.key.target,
             requirement: self.row.requirement,
+            since: SlotStart::containing(self.row.oldest),
             windows_per_slot: self.row.windows_per_slot,
             slots: &self.slots,
         }
-    }
-
-    /// A path that has been silent for a week before the date is no longer expected to be there.
-    pub(crate) fn is_alive_on(&self, date_begins: UtcMicros) -> bool {
-        const SILENT: Duration = Duration::from_secs(7 * 24 * 3600);
-        self.row.newest.plus(SILENT) >= date_begins
     }
 }

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busyhour_detect::{
-    BuildingHistory, INCIDENT_HISTORY_DAYS, TargetFaults, Told, judge_day, judge_incidents,
-    target_faults,
+    BuildingHistory, INCIDENT_HISTORY_DAYS, IncidentChange, TargetFaults, Told, judge_day,
+    judge_incidents, retire_incident, target_faults,
 };
-use busyhour_model::{BuildingId, DaySummary, DayVerdict, PathId, SLOT_MICROS, Scope, UtcMicros};
+use busyhour_model::{
+    BuildingId, DaySummary, DayVerdict, IncidentState, PathId, SLOT_MICROS, Scope, UtcMicros,
+};
 use busyhour_store::{Control, DirtyDay, IncidentEvent, JudgeWrite, StoreError, Telemetry};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
@@ -77,6 +79,8 @@ pub struct Judge {
 #[derive(Default)]
 struct Again {
     fingerprint: Option<u64>,
+    /// The dates it was at the buildings in the last round.
+    todays: BTreeSet<Date>,
     dates: BTreeSet<Date>,
 }
 
@@ -187,16 +191,23 @@ impl Judge {
         Plan { dates, marks, waiting: waiting.len() }
     }
 
-    /// The dates to be judged again because buildings or placements changed.
+    /// The dates to be judged again because buildings or placements changed, and those that are just
+    /// over.
     fn dates_again(&self, inventory: &Inventory, now: UtcMicros) -> BTreeSet<Date> {
         let Ok(mut again) = self.again.lock() else { return BTreeSet::new() };
+        let todays = inventory.todays(now);
         let fingerprint = inventory.fingerprint();
         if again.fingerprint != Some(fingerprint) {
             again.fingerprint = Some(fingerprint);
-            for today in inventory.sites.values().map(|site| site.today(now)) {
+            for &today in &todays {
                 let back = (0..DATES_AGAIN).map(|days| today.saturating_sub(days.days()));
                 again.dates.extend(back);
             }
+        }
+        if again.todays != todays {
+            // A day that is over is judged though nothing came: silence is unknown, and is said.
+            again.dates.extend(todays.iter().filter_map(|today| today.yesterday().ok()));
+            again.todays = todays;
         }
         again.dates.clone()
     }
@@ -218,8 +229,7 @@ impl Judge {
         let Some((from, until)) = Inventory::slots_of(date) else { return Ok(Vec::new()) };
         let ids: Vec<PathId> = inventory.paths.iter().map(|row| row.id).collect();
         let slots = self.telemetry.slots(&ids, from, until)?;
-        let mut placed = inventory.placed(date, slots);
-        placed.retain(|path| path.is_alive_on(from.start()));
+        let placed = inventory.placed(date, slots);
         let paths: Vec<_> = placed.iter().map(|path| path.day()).collect();
         let faults = target_faults(&paths);
         self.report_faults(date, &faults);
@@ -230,7 +240,7 @@ impl Judge {
             let Some(frame) = Inventory::frame(site, date, now) else { continue };
             for day in judge_day(&frame, &paths, &faults) {
                 let before = known.remove(&day.scope);
-                if before.as_ref() != Some(&day) && (before.is_some() || is_known(&day)) {
+                if before.as_ref() != Some(&day) && (before.is_some() || says_something(&day)) {
                     changed.push(day);
                 }
             }
@@ -238,7 +248,7 @@ impl Judge {
         // What was judged before and no longer is: the agent turned out to be elsewhere. Buildings
         // that are no longer in force keep their past.
         let in_force = |day: &DaySummary| inventory.sites.contains_key(&day.building);
-        let gone = known.into_values().filter(|day| in_force(day) && is_known(day));
+        let gone = known.into_values().filter(|day| in_force(day) && says_something(day));
         changed.extend(gone.map(|day| unknown(&day)));
         Ok(changed)
     }
@@ -262,7 +272,8 @@ impl Judge {
         }
     }
 
-    /// Moves the incidents on of every building that has new verdicts.
+    /// Moves the incidents on of every building that has new verdicts, and closes those whose place
+    /// is no longer in the building file.
     fn judge_incidents(
         &self,
         inventory: &Inventory,
@@ -270,10 +281,15 @@ impl Judge {
         write: &mut JudgeWrite,
     ) -> Result<(), StoreError> {
         let touched: BTreeSet<BuildingId> = write.days.iter().map(|day| day.building).collect();
-        if touched.is_empty() {
-            return Ok(());
-        }
-        let incidents = self.control.incidents(true)?;
+        let (open, closed): (Vec<_>, Vec<_>) = self
+            .control
+            .incidents(!touched.is_empty())?
+            .into_iter()
+            .partition(|incident| incident.state != IncidentState::Closed);
+        let (lost, open): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|incident| inventory.lost(incident));
+        note(write, lost.iter().map(|incident| retire_incident(incident, now)));
+        let incidents = [open, closed].concat();
         for site in touched.iter().filter_map(|building| inventory.sites.get(building)) {
             let today = site.today(now);
             let days = self.history(site, today, &write.days)?;
@@ -289,14 +305,7 @@ impl Judge {
                 days: &days,
                 incidents: &own,
             });
-            for change in changes {
-                let event = change.told.map(|told| match told {
-                    Told::Opened => IncidentEvent::Opened,
-                    Told::Closed => IncidentEvent::Closed,
-                });
-                write.tell.extend(event.map(|event| (change.incident.id, event)));
-                write.incidents.push(change.incident);
-            }
+            note(write, changes);
         }
         Ok(())
     }
@@ -321,6 +330,18 @@ impl Judge {
     }
 }
 
+/// Notes incidents that changed, and what is to be told of them.
+fn note(write: &mut JudgeWrite, changes: impl IntoIterator<Item = IncidentChange>) {
+    for change in changes {
+        let event = change.told.map(|told| match told {
+            Told::Opened => IncidentEvent::Opened,
+            Told::Closed => IncidentEvent::Closed,
+        });
+        write.tell.extend(event.map(|event| (change.incident.id, event)));
+        write.incidents.push(change.incident);
+    }
+}
+
 /// Runs a round off the loop. True when more waits.
 async fn round(judge: &Arc<Judge>) -> bool {
     let worker = Arc::clone(judge);
@@ -336,9 +357,11 @@ async fn round(judge: &Arc<Judge>) -> bool {
     false
 }
 
-/// True when a verdict says more than that nothing was observed.
-fn is_known(day: &DaySummary) -> bool {
-    day.verdict != DayVerdict::Missing || day.valid > 0 || day.average.is_some()
+/// True when a verdict says more than that nothing was observed or should have been. That something
+/// should have been says much: its silence is unknown, where no row at all would let what was good
+/// before stand.
+fn says_something(day: &DaySummary) -> bool {
+    day.verdict.is_observed() || day.expected > 0 || day.valid > 0 || day.average.is_some()
 }
 
 /// The same scope and date, with nothing known.

@@ -10,12 +10,12 @@ use busyhour_judge::{Judge, Summary};
 use busyhour_model::{
     AgentId, BlockNo, Body, Building, DaySummary, DayVerdict, Epoch, FileBuilding, FileSubnet,
     Histogram, Incident, IncidentState, LinkKind, NetworkColumns, PacketCounts, Record,
-    RequirementProfile, Schedule, Scope, UtcMicros, Window, limits_in_force,
+    RequirementProfile, Schedule, Scope, TargetName, UtcMicros, Window, limits_in_force,
 };
 use busyhour_sim::{Condition, Fleet, SimAgent, demo_fleet};
 use busyhour_store::{
-    Binding, BlockRows, Control, JudgedWindow, NewAgent, Retention, SqliteControl, SqliteTelemetry,
-    Telemetry, open,
+    Binding, BlockRows, Control, JudgedWindow, NewAgent, Retention, Sighting, SqliteControl,
+    SqliteTelemetry, Telemetry, open,
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -36,21 +36,25 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(file_of, |agent| Binding::Subnet { prefix: agent.subnet_prefix, egress: None })
+    }
+
+    /// One whose first building file and whose agents' bindings are made by `file` and `binding`.
+    fn with(file: fn(&Fleet) -> Vec<FileBuilding>, binding: fn(&SimAgent) -> Binding) -> Self {
         let directory = TempDir::new().unwrap();
         let retention = Retention { windows_days: 0, slots_days: 400, others_days: 400 };
         let (telemetry, control) = open(directory.path(), retention).unwrap();
         let (telemetry, control) = (Arc::new(telemetry), Arc::new(control));
         let fleet = demo_fleet(11, NOW);
-        control.import_buildings(&file_of(&fleet), NOW).unwrap();
+        control.import_buildings(&file(&fleet), NOW).unwrap();
         for (id, agent) in (1u128..).zip(&fleet.agents) {
-            let binding = Binding::Subnet { prefix: agent.subnet_prefix, egress: None };
             control
                 .add_agent(&NewAgent {
                     id: AgentId::from_u128(id),
                     name: agent.name.clone(),
                     secret_sha256: [0; 32],
                     simulated: true,
-                    binding,
+                    binding: binding(agent),
                     added: NOW,
                 })
                 .unwrap();
@@ -88,6 +92,19 @@ impl Bench {
         self.append(id, block, windows.collect());
     }
 
+    /// Loads one day as measured towards a target that has been given up since.
+    fn load_former_target(&self, id: AgentId, agent: &SimAgent, block: usize) {
+        let day = self.fleet.days_newest_first().nth(block - 1).unwrap();
+        let windows = agent.day(day).into_iter().filter_map(|record| judged(record, agent));
+        let elsewhere = |mut judged: JudgedWindow| {
+            let mut parts = judged.window.clone().into_parts();
+            parts.path.target = TargetName::new("former").unwrap();
+            judged.window = Window::new(parts).unwrap();
+            judged
+        };
+        self.append(id, 100 + block, windows.map(elsewhere).collect());
+    }
+
     /// Loads the newest days as if nothing had come back.
     fn load_failing(&self, id: AgentId, agent: &SimAgent) {
         for (block, day) in (1..=DAYS).zip(self.fleet.days_newest_first()) {
@@ -122,11 +139,30 @@ impl Bench {
         self.control.buildings().unwrap().into_iter().find(|b| b.name == *name).unwrap()
     }
 
+    /// The agents of a building.
+    fn agents(&self, condition: Condition) -> Vec<(AgentId, &SimAgent)> {
+        let building = &self.simulated(condition).name;
+        let all = (1u128..).map(AgentId::from_u128).zip(&self.fleet.agents);
+        all.filter(|(_, agent)| agent.building == *building).collect()
+    }
+
+    /// A judge that starts anew and looks at everything again.
+    fn restarted(self) -> Self {
+        let (telemetry, control) = (self.telemetry.clone(), self.control.clone());
+        let judge =
+            Judge::new(telemetry, control, Duration::from_secs(60), Arc::new(Notify::new()));
+        Self { judge, ..self }
+    }
+
     /// Judges until nothing waits; gives the sums.
     fn judge(&self) -> Summary {
+        self.judge_at(NOW)
+    }
+
+    fn judge_at(&self, now: UtcMicros) -> Summary {
         let mut sum = Summary::default();
         for _ in 0..50 {
-            let round = self.judge.judge_once(NOW).unwrap();
+            let round = self.judge.judge_once(now).unwrap();
             sum.dates += round.dates;
             sum.days_written += round.days_written;
             sum.incidents_written += round.incidents_written;
@@ -259,13 +295,7 @@ fn the_masked_building_is_found_told_once_and_judged_without_noise() {
     bench.load(Condition::MaskedPeak);
     assert_eq!(bench.judge(), nothing);
     // A judge that starts anew looks at everything again, and has nothing to say.
-    let again = Judge::new(
-        bench.telemetry.clone(),
-        bench.control.clone(),
-        Duration::from_secs(60),
-        Arc::new(Notify::new()),
-    );
-    let bench = Bench { judge: again, ..bench };
+    let bench = bench.restarted();
     let summary = bench.judge();
     assert!(summary.dates >= 30);
     assert_eq!((summary.days_written, summary.incidents_written, summary.told), (0, 0, 0));
@@ -355,17 +385,18 @@ fn data_that_comes_agent_by_agent_and_newest_first_tells_once() {
 
 #[test]
 fn a_zone_that_becomes_known_judges_what_was_there_already() {
-    let bench = Bench::new();
-    let mut file = file_of(&bench.fleet);
-    let zones: Vec<Option<String>> =
-        file.iter_mut().map(|building| building.time_zone.take()).collect();
-    bench.control.import_buildings(&file, NOW).unwrap();
+    let without_zones = |fleet: &Fleet| {
+        let mut file = file_of(fleet);
+        file.iter_mut().for_each(|building| building.time_zone = None);
+        file
+    };
+    let bench = Bench::with(without_zones, |agent| Binding::Subnet {
+        prefix: agent.subnet_prefix,
+        egress: None,
+    });
     bench.load(Condition::OneSubnet);
     assert_eq!(bench.judge().days_written, 0, "without a zone nothing is judged");
-    for (building, zone) in file.iter_mut().zip(zones) {
-        building.time_zone = zone;
-    }
-    bench.control.import_buildings(&file, NOW).unwrap();
+    bench.control.import_buildings(&file_of(&bench.fleet), NOW).unwrap();
     assert_eq!(bench.judge().told, 1);
     assert!(bench.incident(Condition::OneSubnet).is_some());
 }
@@ -435,4 +466,137 @@ fn a_subnet_that_moves_takes_its_later_days_with_it() {
     };
     assert_eq!(bad_days(old), dates(&[22, 23, 26]));
     assert_eq!(bad_days(new), dates(&[27, 28, 29]));
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn a_building_whose_agents_fell_silent_is_unknown() {
+    let bench = Bench::new();
+    for (id, agent) in bench.agents(Condition::Healthy) {
+        // Silent since the evening of Monday the 26th.
+        (4..=DAYS).for_each(|block| bench.load_block(id, agent, block));
+    }
+    bench.judge();
+    let building = bench.building(Condition::Healthy).id;
+    let verdicts = |from: i8, until: i8, month: i8| -> Vec<(DayVerdict, bool)> {
+        let date = |day| jiff::civil::date(2026, month, day);
+        let days = bench.control.days(Some(building), date(from), date(until)).unwrap();
+        days.iter()
+            .filter(|day| day.scope == Scope::Building(building))
+            .map(|day| (day.verdict, day.expected > 0))
+            .collect()
+    };
+    assert_eq!(verdicts(23, 23, 10), [(DayVerdict::Good, true)]);
+    assert_eq!(verdicts(27, 29, 10), [(DayVerdict::Missing, true); 3]);
+    // Two weeks later nothing has come from anybody: each day that is over is unknown, too.
+    for days in 1..=14 {
+        bench.judge_at(NOW.plus(DAY * days));
+    }
+    assert_eq!(verdicts(9, 11, 11), [(DayVerdict::Missing, true); 3]);
+}
+
+#[test]
+fn adding_an_agent_leaves_the_days_before_it_as_they_were() {
+    let bench = Bench::new();
+    let building = bench.building(Condition::OneSubnet).id;
+    let agents = bench.agents(Condition::OneSubnet);
+    let ((late, added), rest) = agents.split_last().unwrap();
+    assert!(!rest.is_empty());
+    for (id, agent) in rest {
+        bench.load_agent(*id, agent);
+    }
+    bench.judge();
+    let before = |bench: &Bench| {
+        let (from, until) = (jiff::civil::date(2026, 10, 1), jiff::civil::date(2026, 10, 27));
+        bench.control.days(Some(building), from, until).unwrap()
+    };
+    let as_it_was = before(&bench);
+    assert!(as_it_was.iter().any(|day| day.verdict == DayVerdict::Good));
+    bench.load_block(*late, added, 1);
+    let bench = bench.restarted();
+    assert!(bench.judge().days_written > 0);
+    assert!(before(&bench) == as_it_was);
+}
+
+#[test]
+fn a_simulated_agent_that_moved_is_still_simulated() {
+    let bench = Bench::with(file_of, |_| Binding::Address);
+    let saw = |id, prefix, at| {
+        let sighting = Sighting {
+            at,
+            version: String::new(),
+            os: String::new(),
+            local_prefix: Some(prefix),
+            peer: None,
+        };
+        bench.control.saw_agent(id, &sighting).unwrap();
+    };
+    let agents = bench.agents(Condition::OneSubnet);
+    agents.iter().for_each(|(id, agent)| saw(*id, agent.subnet_prefix, NOW.minus(DAY * 20)));
+    bench.load(Condition::OneSubnet);
+    let bad = bench.simulated(Condition::OneSubnet).truth.subnet.unwrap();
+    let elsewhere = agents.iter().find(|(_, agent)| agent.subnet_prefix != bad).unwrap().1;
+    for (id, _) in agents.iter().filter(|(_, agent)| agent.subnet_prefix == bad) {
+        saw(*id, elsewhere.subnet_prefix, NOW.minus(Duration::from_secs(60)));
+    }
+    assert_eq!(bench.judge().told, 1);
+    assert!(bench.incident(Condition::OneSubnet).unwrap().simulated);
+}
+
+#[test]
+fn an_incident_whose_subnet_left_the_building_file_is_closed() {
+    let bench = Bench::new();
+    bench.load(Condition::OneSubnet);
+    assert_eq!(bench.judge().told, 1);
+    let bad = bench.simulated(Condition::OneSubnet).truth.subnet.unwrap();
+    let mut file = file_of(&bench.fleet);
+    file.iter_mut().for_each(|building| building.subnets.retain(|subnet| subnet.prefix != bad));
+    let later = NOW.plus(Duration::from_secs(60));
+    bench.control.import_buildings(&file, later).unwrap();
+    assert_eq!(bench.judge_at(later).told, 1);
+    assert_eq!(bench.incident(Condition::OneSubnet).unwrap().state, IncidentState::Closed);
+    assert_eq!(bench.judge_at(later), Summary::default());
+}
+
+#[test]
+fn subnets_whose_agents_are_long_gone_leave_the_building_unknown() {
+    let bench = Bench::new();
+    let bad = bench.simulated(Condition::OneSubnet).truth.subnet.unwrap();
+    let agents = bench.agents(Condition::OneSubnet);
+    let (live, gone): (Vec<_>, Vec<_>) =
+        agents.into_iter().partition(|(_, agent)| agent.subnet_prefix != bad);
+    let ((id, agent), more_gone) = live.split_first().unwrap();
+    bench.load_agent(*id, agent);
+    for (id, agent) in gone.iter().chain(more_gone) {
+        bench.load_block(*id, agent, DAYS + 4);
+    }
+    bench.judge();
+    let building = bench.building(Condition::OneSubnet).id;
+    let date = jiff::civil::date(2026, 10, 28);
+    let days = bench.control.days(Some(building), date, date).unwrap();
+    let of = |scope| days.iter().find(|day| day.scope == scope).unwrap().verdict;
+    assert_eq!(of(Scope::Agent(*id, LinkKind::Wired)), DayVerdict::Good);
+    // One subnet of three is too little to call the building good.
+    assert_eq!(of(Scope::Building(building)), DayVerdict::Missing);
+}
+
+#[test]
+fn a_target_that_was_given_up_is_expected_no_longer() {
+    let bench = Bench::new();
+    let building = bench.building(Condition::Healthy).id;
+    let agents = bench.agents(Condition::Healthy);
+    for (id, agent) in &agents {
+        bench.load_agent(*id, agent);
+        bench.load_former_target(*id, agent, DAYS + 4);
+    }
+    bench.judge();
+    let expected = |day| {
+        let date = jiff::civil::date(2026, 10, day);
+        let days = bench.control.days(Some(building), date, date).unwrap();
+        let own = days.into_iter().find(|day| day.scope == Scope::Building(building)).unwrap();
+        (own.verdict, own.expected as usize / agents.len())
+    };
+    assert_eq!(expected(22), (DayVerdict::Good, 400), "it may come back");
+    assert_eq!(expected(28), (DayVerdict::Good, 200));
 }

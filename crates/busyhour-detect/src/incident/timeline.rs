@@ -17,7 +17,8 @@ use crate::quarters::Quarters;
 /// One observed day of a place.
 pub(super) struct PlaceDay<'a> {
     pub(super) date: Date,
-    /// The worst unit that is bad at the place's hours; `None` when the day does not touch them.
+    /// The worst unit that is bad at the place's hours or within 45 minutes of them, one whose worst
+    /// hour lies in them before others; `None` when the day does not touch them.
     pub(super) bad: Option<&'a DaySummary>,
 }
 
@@ -40,7 +41,10 @@ impl<'a, 'p> Timeline<'a, 'p> {
             let touches = day.verdict.is_bad()
                 && Quarters::from_minutes(&day.bad_quarters).overlaps(place.hours);
             let is_worse = worst.is_none_or(|known| {
-                compare_hours(day.worst_hour.as_ref(), known.worst_hour.as_ref())
+                let inside = |day| has_worst_hour_in(day, place.hours);
+                inside(day)
+                    .cmp(&inside(known))
+                    .then(compare_hours(day.worst_hour.as_ref(), known.worst_hour.as_ref()))
                     .then(known.scope.cmp(&day.scope))
                     .is_gt()
             });
@@ -58,6 +62,12 @@ impl<'a, 'p> Timeline<'a, 'p> {
         let recent = self.days.partition_point(|day| day.date < oldest);
         let recent = &self.days[recent..];
         &recent[recent.len().saturating_sub(OBSERVED_DAYS)..]
+    }
+
+    /// The last bad day of the present spell whose worst hour is one of the place's own hours.
+    fn last_shown(&self, first_bad: Date) -> Option<&'a DaySummary> {
+        let mut bad = self.days.iter().rev().filter_map(|day| day.bad);
+        bad.find(|day| day.date >= first_bad && has_worst_hour_in(day, self.place.hours))
     }
 
     pub(super) fn last_bad(&self) -> Option<&'a DaySummary> {
@@ -95,7 +105,8 @@ impl<'a, 'p> Timeline<'a, 'p> {
         scopes.filter(own).min().unwrap_or(Scope::Building(self.history.building))
     }
 
-    /// The agents of the place with an observed day among those that decide.
+    /// The agents of the place with an observed day among those that decide, and whether each is
+    /// simulated: one that nobody knows is.
     fn agents(&self, bad_only: bool) -> BTreeSet<(AgentId, bool)> {
         let Some(oldest) = self.window().first().map(|day| day.date) else {
             return BTreeSet::new();
@@ -105,16 +116,25 @@ impl<'a, 'p> Timeline<'a, 'p> {
         let mut agents = BTreeSet::new();
         for day in recent {
             let Scope::Agent(agent, link) = day.scope else { continue };
-            let member = self.history.members.iter().find(|member| member.agent == agent);
-            if let Some(member) = member.filter(|member| self.place.holds((member.subnet, link))) {
-                agents.insert((agent, member.simulated));
+            let mut known = self.history.members.iter().filter(|m| m.agent == agent).peekable();
+            if known.peek().is_none() {
+                agents.insert((agent, true));
             }
+            let here = known.find(|member| self.place.holds((member.subnet, link)));
+            agents.extend(here.map(|member| (agent, member.simulated)));
         }
         agents
     }
 
+    /// True when one of the agents that it rests on is simulated; when none of them can be told, any
+    /// of the building may be meant.
     pub(super) fn is_simulated(&self) -> bool {
-        self.agents(true).iter().any(|&(_, simulated)| simulated)
+        let bad = self.agents(true);
+        let members = self.history.members;
+        if bad.is_empty() {
+            return members.is_empty() || members.iter().any(|member| member.simulated);
+        }
+        bad.iter().any(|&(_, simulated)| simulated)
     }
 
     /// Fills in the figures and the sentence.
@@ -124,11 +144,12 @@ impl<'a, 'p> Timeline<'a, 'p> {
         incident.observed_days = u32::try_from(window.len()).unwrap_or(u32::MAX);
         incident.bad_days = u32::try_from(bad).unwrap_or(u32::MAX);
         let last = self.last_bad();
-        if let Some(last) = last {
-            incident.worst_hour = last.worst_hour;
-            incident.average = last.average;
-            incident.masked = last.masked;
-            incident.masking_factor = last.masking_factor;
+        let shown = self.last_shown(incident.first_bad);
+        if let Some(day) = shown.or(last) {
+            incident.worst_hour = shown.and_then(|day| day.worst_hour);
+            incident.average = day.average;
+            incident.masked = day.masked;
+            incident.masking_factor = shown.and_then(|day| day.masking_factor);
         }
         let since = |day: &&PlaceDay<'_>| day.date >= incident.first_bad;
         let subnet = incident
@@ -138,6 +159,8 @@ impl<'a, 'p> Timeline<'a, 'p> {
             building: self.history.name,
             subnet: subnet.map(|named| named.name.as_str()),
             verdict: last.map(|day| day.verdict),
+            worst_on: shown.map_or(incident.last_bad, |day| day.date),
+            hours: self.place.hours.spans(),
             bad: self
                 .days
                 .iter()
@@ -151,4 +174,12 @@ impl<'a, 'p> Timeline<'a, 'p> {
             incident,
         });
     }
+}
+
+/// True when the worst hour of a day is, in part at least, one of `hours`.
+fn has_worst_hour_in(day: &DaySummary, hours: Quarters) -> bool {
+    day.worst_hour.is_some_and(|worst| {
+        let until = worst.start_minute.saturating_add(60);
+        !Quarters::between(worst.start_minute, until).and(hours).is_empty()
+    })
 }

@@ -1,13 +1,15 @@
 //! The verdict on one path's day.
 
 use busyhour_detect::{TargetFaults, judge_day};
-use busyhour_model::{Breach, DayVerdict, PathId, RequirementProfile, Scope, UtcMicros};
+use busyhour_model::{
+    AgentId, Breach, DayVerdict, LinkKind, PathId, RequirementProfile, Scope, SlotStart, UtcMicros,
+};
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 
 use crate::support::{
-    FINE, LATER, Quarter, bad, frame, judged, judged_path, local_day, of, path, path_days, tuesday,
-    zone,
+    FINE, LATER, Quarter, bad, frame, judged, judged_path, local_day, of, path, path_days, target,
+    tuesday, zone,
 };
 
 /// The quarter-hours from 10:00 hold so many bad windows each.
@@ -248,4 +250,50 @@ fn the_hour_that_comes_twice_is_judged_twice() {
     let found = of(&summaries, Scope::Path(PathId(1)));
     assert_eq!((found.expected, found.bad), (7 * 60, 2 * 60));
     assert_eq!(found.bad_quarters, [120, 135, 150, 165]);
+}
+
+#[test]
+fn a_bad_hour_is_bad_however_little_else_is_known() {
+    for hours in 1..=4u16 {
+        let day = judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| match minute {
+            600..660 => Some(bad(15)),
+            660.. if minute < 600 + hours * 60 => Some(FINE),
+            _ => None,
+        }));
+        assert_eq!(day.verdict, DayVerdict::PeakBad, "{hours} observed hours");
+        assert_eq!(day.bad_quarters.first(), Some(&600));
+    }
+}
+
+#[test]
+fn nothing_is_expected_before_a_paths_first_window() {
+    let good = || local_day(tuesday(), &TimeZone::UTC, |_| Some(FINE));
+    let at = |hour: i64| SlotStart::containing(UtcMicros::from_secs(1_773_100_800 + hour * 3600));
+    let added = |hour| {
+        let mut new = path(1, 1, Vec::new());
+        new.target = target("b");
+        new.since = at(hour);
+        judged(&[path(1, 1, good()), new])
+    };
+    let agent = Scope::Agent(AgentId::from_u128(1), LinkKind::Wired);
+    // Added on the day after: the day is as it was.
+    assert_eq!(added(24), judged(&[path(1, 1, good())]));
+    // Added at three: it is expected from then on.
+    assert_eq!(of(&added(15), agent).expected, 600 + 180);
+    assert_eq!(of(&added(15), agent).verdict, DayVerdict::Good);
+}
+
+#[test]
+fn a_day_that_began_at_three_is_not_good() {
+    let day = |from: u16| {
+        let mut only = path(
+            1,
+            1,
+            local_day(tuesday(), &TimeZone::UTC, |minute| (minute >= from).then_some(FINE)),
+        );
+        only.since = only.slots[0].start;
+        of(&judged(&[only]), Scope::Path(PathId(1)))
+    };
+    assert_eq!((day(900).verdict, day(900).coverage()), (DayVerdict::Missing, Some(1.0)));
+    assert_eq!(day(840).verdict, DayVerdict::Good);
 }

@@ -1,6 +1,8 @@
 //! The life of incidents.
 
-use busyhour_detect::{BuildingHistory, IncidentChange, Member, SubnetName, Told, judge_incidents};
+use busyhour_detect::{
+    BuildingHistory, IncidentChange, Member, SubnetName, Told, judge_incidents, retire_incident,
+};
 use busyhour_model::{
     AgentId, Breach, DailyAverage, DaySummary, DayVerdict, Incident, IncidentState, LinkKind,
     Scope, SubnetId, UtcMicros, WorstHour,
@@ -320,6 +322,120 @@ fn the_sentence_says_when_it_may_be_older_than_the_data() {
     assert!(!since(".BBB"));
 }
 
+/// The last days of the wired unit 1, each bad in the hours that begin at these minutes; the worst
+/// hour is the last one named.
+fn bad_in(hours: &[&[u16]]) -> Vec<DaySummary> {
+    let mut days = unit(1, WIRED, friday(), &"B".repeat(hours.len()));
+    for (of_day, starts) in days.chunks_mut(2).zip(hours.iter().rev()) {
+        for day in of_day {
+            day.bad_quarters =
+                starts.iter().flat_map(|&at| [at, at + 15, at + 30, at + 45]).collect();
+            day.bad_quarters.sort_unstable();
+            let worst = day.worst_hour.as_mut().unwrap();
+            worst.start_minute = *starts.last().unwrap();
+        }
+    }
+    days
+}
+
+#[test]
+fn hours_within_45_minutes_of_each_other_overlap_and_no_others() {
+    let hours = |starts: &[u16]| {
+        let starts: Vec<[u16; 1]> = starts.iter().map(|&at| [at]).collect();
+        let days: Vec<&[u16]> = starts.iter().map(|at| &at[..]).collect();
+        let found = changes(&bad_in(&days), &[]);
+        found.first().map(|c| (c.incident.from_minute, c.incident.until_minute))
+    };
+    assert_eq!(hours(&[600, 600, 600]), Some((600, 660)));
+    assert_eq!(hours(&[600, 615, 630]), Some((615, 675)), "bad on two of the days");
+    // Ends at ten, begins at half past eleven: nothing was bad between.
+    assert_eq!(hours(&[540, 540, 690]), None);
+    // The gap between them is half an hour.
+    assert_eq!(hours(&[540, 540, 630]), Some((585, 600)));
+    assert_eq!(hours(&[540, 540, 645]), None);
+}
+
+#[test]
+fn two_stretches_are_both_named() {
+    let incident = open(&bad_in(&[&[600, 840], &[600, 840], &[600, 840]]));
+    assert_eq!((incident.from_minute, incident.until_minute), (600, 660));
+    assert_eq!(incident.worst_hour.unwrap().start_minute, 840);
+    let named = "between 10:00 and 11:00 and between 14:00 and 15:00 local time on workdays,";
+    assert!(incident.sentence.contains(named), "{}", incident.sentence);
+}
+
+#[test]
+fn the_worst_hour_named_is_one_of_its_own_hours() {
+    // On Friday it was worst at 14:00, which happened only once.
+    let days = bad_in(&[&[600], &[600], &[600, 840]]);
+    let incident = open(&days);
+    assert_eq!((incident.from_minute, incident.until_minute), (600, 660));
+    assert_eq!(incident.last_bad, friday());
+    assert_eq!(incident.worst_hour.unwrap().start_minute, 600);
+    let named = "In the worst hour of Thursday 12 March 2026 (10:00–11:00)";
+    assert!(incident.sentence.contains(named), "{}", incident.sentence);
+    // Where every day was worst elsewhere none is named.
+    let incident = open(&bad_in(&[&[600, 900], &[600, 780], &[600, 1020]]));
+    assert_eq!((incident.worst_hour, incident.masking_factor), (None, None));
+    assert!(!incident.sentence.contains("worst hour"), "{}", incident.sentence);
+}
+
+#[test]
+fn what_rests_on_an_agent_nobody_knows_is_simulated() {
+    let days = unit(1, WIRED, friday(), "..BBB");
+    let names = [SubnetName { subnet: subnet(1), name: "Level 1".to_owned() }];
+    let simulated = |members: &[(u128, u128, bool)]| {
+        let members: Vec<Member> = members
+            .iter()
+            .map(|&(agent, at, simulated)| Member {
+                agent: AgentId::from_u128(agent),
+                subnet: subnet(at),
+                simulated,
+            })
+            .collect();
+        let found = judge_incidents(&BuildingHistory {
+            building: BUILDING,
+            name: "Berlin HQ",
+            subnets: &names,
+            members: &members,
+            today: friday(),
+            now: UtcMicros::from_secs(1_773_400_000),
+            days: &days,
+            incidents: &[],
+        });
+        found[0].incident.simulated
+    };
+    let agent = 10 + WIRED as u128;
+    assert!(!simulated(&[(agent, 1, false)]));
+    assert!(simulated(&[(agent, 1, true)]));
+    assert!(!simulated(&[(agent, 1, false), (99, 2, true)]), "another subnet's");
+    // It is elsewhere now, and was here then.
+    assert!(simulated(&[(agent, 1, true), (agent, 2, true)]));
+    // Nobody says that it was here: any of the building's may be meant.
+    assert!(simulated(&[(agent, 2, true)]));
+    assert!(simulated(&[(agent, 2, false), (99, 2, true)]));
+    assert!(!simulated(&[(agent, 2, false)]));
+    assert!(simulated(&[]) && simulated(&[(99, 1, false)]));
+}
+
+#[test]
+fn what_left_the_building_file_is_closed_and_stays_so() {
+    let days = unit(1, WIRED, friday(), "..BBB");
+    let change = retire_incident(&open(&days), UtcMicros::from_secs(1_773_400_001));
+    assert_eq!((change.told, change.incident.state), (Some(Told::Closed), IncidentState::Closed));
+    let history = BuildingHistory {
+        building: BUILDING,
+        name: "Berlin HQ",
+        subnets: &[],
+        members: &[],
+        today: friday(),
+        now: UtcMicros::from_secs(1_773_400_002),
+        days: &days,
+        incidents: &[change.incident],
+    };
+    assert_eq!(judge_incidents(&history), []);
+}
+
 /// Every number in a text.
 fn numbers(text: &str) -> Vec<f64> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.')
@@ -360,6 +476,25 @@ proptest! {
             prop_assert!(known, "{number} in {text}");
         }
         prop_assert_eq!(text.contains("all is well"), passes);
+    }
+
+    #[test]
+    fn no_hour_is_named_at_which_nothing_was_bad(
+        starts in proptest::collection::vec((36u16..64, 36u16..64), 3..6),
+    ) {
+        let starts: Vec<[u16; 2]> = starts.into_iter().map(|(a, b)| [a * 15, b * 15]).collect();
+        let days: Vec<&[u16]> = starts.iter().map(|of_day| &of_day[..]).collect();
+        let days = bad_in(&days);
+        let was_bad = |minute: u16| days.iter().any(|day| day.bad_quarters.contains(&minute));
+        for change in changes(&days, &[]) {
+            let Incident { from_minute, until_minute, worst_hour, .. } = change.incident;
+            prop_assert!(was_bad(from_minute) && was_bad(until_minute - 15));
+            // A stretch bridges half an hour at most.
+            for at in (from_minute..until_minute - 30).step_by(15) {
+                prop_assert!((at..=at + 30).step_by(15).any(was_bad));
+            }
+            prop_assert!(worst_hour.is_none_or(|worst| (0..60).step_by(15).any(|by| was_bad(worst.start_minute + by))));
+        }
     }
 
     #[test]

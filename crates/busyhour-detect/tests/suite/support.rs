@@ -100,6 +100,7 @@ pub(crate) struct TestPath {
     pub(crate) link: LinkKind,
     pub(crate) target: TargetName,
     pub(crate) requirement: RequirementProfile,
+    pub(crate) since: SlotStart,
     pub(crate) slots: Vec<Slot>,
 }
 
@@ -115,6 +116,7 @@ pub(crate) fn path(agent: u128, subnet: u128, slots: Vec<Slot>) -> TestPath {
         link: LinkKind::Wired,
         target: target("a"),
         requirement: RequirementProfile::ClientToMicrosoftEdge,
+        since: SlotStart::from_number(0),
         slots,
     }
 }
@@ -130,6 +132,7 @@ pub(crate) fn path_days(paths: &[TestPath]) -> Vec<PathDay<'_>> {
             link: path.link,
             target: &path.target,
             requirement: path.requirement,
+            since: path.since,
             windows_per_slot: PER_SLOT,
             slots: &path.slots,
         })

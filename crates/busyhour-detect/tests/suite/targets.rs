@@ -1,7 +1,7 @@
 //! A target that fails for most agents is at fault, and no building is blamed.
 
 use busyhour_detect::{TargetFaults, judge_day, target_faults};
-use busyhour_model::{Breach, BuildingId, DayVerdict, Scope, Slot};
+use busyhour_model::{Breach, BuildingId, DayVerdict, RequirementProfile, Scope, Slot};
 use jiff::tz::TimeZone;
 
 use crate::support::{
@@ -91,4 +91,26 @@ fn without_another_target_a_targets_fault_leaves_the_time_unknown() {
     let frame = frame(tuesday(), &TimeZone::UTC, "Mo-Fr 08:00-18:00", LATER);
     let summaries = judge_day(&frame, &days, &target_faults(&days));
     assert!(summaries.iter().all(|day| day.verdict == DayVerdict::Missing));
+}
+
+#[test]
+fn a_target_is_convicted_by_agents_that_see_another_one_clean() {
+    let a = |breach, bad| seen(1, 1, "a", day(breach, bad));
+    let b = |bad| seen(1, 1, "b", day(Breach::Loss, bad));
+    for breach in [Breach::Failed, Breach::Loss] {
+        assert_eq!(at_fault(&[a(breach, 15), b(0)]), [("a".to_owned(), 8)], "{breach}");
+        // What is a little bad elsewhere, or nothing at all, is no witness.
+        assert_eq!(at_fault(&[a(breach, 15), b(1)]), [], "{breach}");
+        assert_eq!(at_fault(&[a(breach, 15), b(15)]), [], "{breach}");
+        assert_eq!(at_fault(&[a(breach, 15)]), [], "{breach}");
+    }
+    // One that is judged by other requirements lies elsewhere.
+    let other = TestPath { requirement: RequirementProfile::SiteEdgeToMicrosoftEdge, ..b(0) };
+    assert_eq!(at_fault(&[a(Breach::Failed, 15), other]), []);
+    // Nor is a target at fault that is fine for others.
+    let fine = seen(2, 1, "a", day(Breach::Loss, 0));
+    assert_eq!(at_fault(&[a(Breach::Failed, 15), b(0), fine]), []);
+    // A witness of one agent does not speak for the others.
+    let silent = seen(2, 1, "a", day(Breach::Failed, 15));
+    assert_eq!(at_fault(&[a(Breach::Failed, 15), b(0), silent]), []);
 }
