@@ -100,6 +100,7 @@ pub fn router(services: Services) -> Router {
         .route("/buildings", get(json::buildings::list))
         .route("/buildings/import", import)
         .route("/buildings/export", get(json::inventory::export))
+        .route("/buildings/export/companion", get(json::inventory::export_companion))
         .route("/buildings/{id}", get(json::buildings::one))
         .route("/buildings/{id}/map", get(json::buildings::map))
         .route("/top", get(json::buildings::top))
@@ -108,6 +109,7 @@ pub fn router(services: Services) -> Router {
         .route("/paths", get(json::paths::list))
         .route("/paths/{id}/windows", get(json::paths::windows))
         .route("/agents", get(json::agents::list).post(json::agents::add))
+        .route("/agents/{id}/gaps", get(json::agents::gaps))
         .route("/incidents", get(json::incidents::list))
         .route("/status", get(json::status::figures));
     Router::new()

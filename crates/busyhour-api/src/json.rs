@@ -72,6 +72,10 @@ struct Figures {
     worst_hour_bad: Option<u32>,
     worst_hour_bad_ratio: Option<f64>,
     worst_hour_breach: Option<&'static str>,
+    /// The 90th percentile of what is most wrong, in words: `84 ms round trip`.
+    worst_hour_says: Option<String>,
+    /// The daily average of the same, in words.
+    average_says: Option<String>,
     worst_hour_loss_ratio: Option<f64>,
     worst_hour_loss_ratio_p90: Option<f64>,
     worst_hour_rtt_us_p90: Option<u32>,
@@ -91,7 +95,12 @@ impl Figures {
         (masked, masking_factor): (bool, Option<f64>),
     ) -> Self {
         let ratio = |ppm: u32| f64::from(ppm) / 1e6;
+        let contrast = worst.zip(average).map(|(worst, average)| text::contrast(worst, average));
+        let (worst_says, average_says) =
+            contrast.map(|contrast| (contrast.worst, contrast.average)).unzip();
         Self {
+            worst_hour_says: worst_says,
+            average_says,
             worst_hour_local: worst.map(|hour| text::hour_from(hour.start_minute)),
             worst_hour_valid: worst.map(|hour| hour.valid),
             worst_hour_bad: worst.map(|hour| hour.bad),

@@ -7,6 +7,7 @@
 //! and simulated data as simulated.
 
 mod app;
+mod gaps;
 mod guard;
 mod json;
 mod page;

@@ -77,8 +77,9 @@ pub(crate) async fn building(
     let id = json::parsed("the building's id", &id)?;
     let parameters = json::query(parameters)?;
     let (part, date) = (parameters.part(id)?, parameters.date()?);
-    let page = app
-        .with_store(move |services| rendered(&building::BuildingPage::read(services, part, date)?));
+    let view = building::View { part, whole: parameters.whole.is_some(), date };
+    let page =
+        app.with_store(move |services| rendered(&building::BuildingPage::read(services, view)?));
     Ok(Html(page.await?))
 }
 

@@ -20,8 +20,11 @@ use crate::rank::{Rank, Standing, worst_first};
 const LOOK_BACK_DAYS: i64 = 20;
 /// The last observed business days that count.
 const OBSERVED_DAYS: usize = 5;
-/// Without an observed day for longer than this a building is unknown.
+/// Bad days that are older than this say nothing of now.
 const STALE_DAYS: i64 = 7;
+/// A building is good when its newest observed day is at most so many business days old, today
+/// included: yesterday may still wait to be judged.
+const FRESH_BUSINESS_DAYS: usize = 2;
 /// Days in the strip.
 const STRIP_DAYS: i64 = 14;
 /// Days that coverage is told for.
@@ -127,8 +130,10 @@ impl Snapshot {
                 (bad as u32, observed.len() as u32)
             }
         };
+        let fresh = is_fresh(building, &views, today);
+        let standing = standing(incident.as_ref(), &observed, fresh, today);
         BuildingState {
-            standing: standing(incident.as_ref(), &observed, today),
+            standing,
             evidence: evidence(incident.as_ref(), last_bad),
             incident,
             bad_days,
@@ -138,7 +143,10 @@ impl Snapshot {
             simulated: agents.iter().any(|agent| agent.simulated),
             coverage: coverage(days, today),
             newest: agents.iter().filter_map(|agent| newest.get(&agent.id)).max().copied(),
-            unknown_because: unknown_because(building, agents.len()),
+            unknown_because: unknown_because(building, agents.len()).or_else(|| {
+                let lost = standing == Standing::Unknown && observed_days > 0;
+                lost.then_some("its last business day was not observed")
+            }),
             strip: strip(&views, today),
             building: building.clone(),
         }
@@ -252,7 +260,34 @@ fn worse_incident(a: &Incident, b: &Incident) -> Ordering {
         .then(a.id.cmp(&b.id))
 }
 
-fn standing(incident: Option<&Incident>, observed: &[&DaySummary], today: Date) -> Standing {
+/// True when the last business day before today was observed, or is not judged yet and the one
+/// before it was observed.
+fn is_fresh(building: &Building, views: &BTreeMap<Date, &DaySummary>, today: Date) -> bool {
+    let hours = building.business_hours.as_ref();
+    let is_business = |date: &Date| hours.is_none_or(|hours| hours.is_business_day(date.weekday()));
+    let observed = |date: &Date| views.get(date).is_some_and(|day| day.verdict.is_observed());
+    let missed = |date: &Date| {
+        views.get(date).is_some_and(|day| *date < today && !day.verdict.is_observed())
+    };
+    (0..=STALE_DAYS)
+        .map(|back| add_days(today, -back))
+        .scan(0, |age, date| {
+            let before = *age;
+            *age += usize::from(is_business(&date));
+            Some((before, date))
+        })
+        .take_while(|(age, date)| {
+            *age <= FRESH_BUSINESS_DAYS && !(is_business(date) && missed(date))
+        })
+        .any(|(_, date)| observed(&date))
+}
+
+fn standing(
+    incident: Option<&Incident>,
+    observed: &[&DaySummary],
+    fresh: bool,
+    today: Date,
+) -> Standing {
     match incident {
         Some(incident) if incident.state == IncidentState::Open => {
             return if incident.masked { Standing::Hidden } else { Standing::Open };
@@ -267,7 +302,7 @@ fn standing(incident: Option<&Incident>, observed: &[&DaySummary], today: Date) 
     if observed.iter().any(|day| day.verdict.is_bad()) {
         return Standing::Lately;
     }
-    Standing::Good
+    if fresh { Standing::Good } else { Standing::Unknown }
 }
 
 fn evidence(incident: Option<&Incident>, last_bad: Option<&DaySummary>) -> Option<Evidence> {

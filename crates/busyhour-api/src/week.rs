@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use busyhour_chart::{CELLS, MapCell, Percentiles, Quarter};
 use busyhour_model::{
-    AgentId, Building, BuildingId, Histogram, LimitTable, LinkKind, LocalDay, PathId,
+    AgentId, Building, BuildingId, DailyAverage, Histogram, LimitTable, LinkKind, LocalDay, PathId,
     RequirementProfile, SLOT_MICROS, Slot, SlotStart, SubnetId, UtcMicros, limits_in_force,
     local_day_span,
 };
@@ -79,6 +79,11 @@ impl Members {
         let first = self.paths.first()?.requirement;
         let same = self.paths.iter().all(|path| path.requirement == first);
         same.then(|| limits_in_force(first, at)).flatten()
+    }
+
+    /// True when the agent has paths among them.
+    pub(crate) fn has(&self, agent: AgentId) -> bool {
+        self.paths.iter().any(|path| path.agent == agent)
     }
 
     fn stayed(&self, agent: AgentId, at: UtcMicros) -> bool {
@@ -256,6 +261,16 @@ impl Measure {
             Self::Jitter => table.jitter_us,
         };
         f64::from(limit) / self.divisor()
+    }
+
+    /// The plain daily average that the judge compared.
+    pub(crate) fn judged(self, average: &DailyAverage) -> f64 {
+        let judged = match self {
+            Self::Loss => average.loss_ppm,
+            Self::RoundTrip => average.rtt_us,
+            Self::Jitter => average.jitter_us,
+        };
+        f64::from(judged) / self.divisor()
     }
 
     /// The plain average: all lost over all sent, or the mean.

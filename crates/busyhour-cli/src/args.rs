@@ -117,6 +117,9 @@ Examples:
 Findings are printed with line, column and remedy. A file with errors changes nothing and the
 command ends with exit code 3; warnings alone do not stop it.
 
+A file without its companion table keeps the time zones and business hours that are in force, and is
+refused when it would end IPv6 networks or egress prefixes.
+
 The companion table has a header line and the columns BuildingName, TimeZone, BusinessHours,
 Prefix, EgressPrefix and NetworkName, in any order; only BuildingName is required.
 
@@ -136,9 +139,16 @@ Examples:
     },
     /// Print the building file that the collector holds, always in its own 15-column format
     #[command(after_help = "\
-Example:
-  busyhour building export > buildings.csv")]
-    Export,
+Together the two files tell all that the collector knows; import them together.
+
+Examples:
+  busyhour building export > buildings.csv
+  busyhour building export --companion > zones.csv")]
+    Export {
+        /// Print the companion table: time zones, business hours, IPv6 and egress prefixes
+        #[arg(long)]
+        companion: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -200,7 +210,8 @@ Example:
     #[command(after_help = "\
 The file is written with mode 0600 and must not exist yet; the collector keeps only a digest of the
 secret, so it cannot be shown again. Put the file on the agent's machine and name it in the agent's
-configuration as agent.secret_file.
+configuration as agent.secret_file. Without --building and --subnet the agent's address tells where
+it is.
 
 Examples:
   busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
@@ -209,9 +220,10 @@ Examples:
         /// A name for people
         name: String,
         /// Bind the agent to this subnet of the building file
-        #[arg(long, value_name = "CIDR", conflicts_with = "building")]
+        #[arg(long, value_name = "CIDR")]
         subnet: Option<IpNet>,
-        /// Bind the agent to this building; its subnet follows from its address
+        /// Bind the agent to this building's only subnet; where it has several, say which with
+        /// --subnet
         #[arg(long, value_name = "NAME")]
         building: Option<String>,
         /// Where the secret goes

@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::args::{AgentCommand, BuildingCommand, IncidentCommand, PathCommand, SubnetCommand};
 use crate::client::{Answer, Client, Envelope, Item};
-use crate::output::{Column, Printer};
+use crate::output::{Column, Printer, harmless};
 use crate::secret_file::SecretFile;
 
 /// The largest building file that is sent; the collector takes 16 MiB with its companion.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The names of what ends that are printed of each kind; `-o json` of the API has all.
+const MAX_ENDED: usize = 50;
 
 const BUILDINGS: &[Column] = &[
     ("name", "name"),
@@ -42,28 +45,37 @@ pub(crate) fn building(
         BuildingCommand::Import { file, companion, dry_run } => {
             return import(client, printer, &file, companion.as_deref(), dry_run);
         }
-        BuildingCommand::Export => {
-            let text = client.get("/api/v1/buildings/export", &[])?;
+        BuildingCommand::Export { companion } => {
+            let path = if companion { "/companion" } else { "" };
+            let text = client.get(&format!("/api/v1/buildings/export{path}"), &[])?;
             std::io::stdout().lock().write_all(text.as_bytes())?;
         }
     }
     Ok(Outcome::Done)
 }
 
-/// Names are compared without regard to case; an id is taken as it is.
+/// The name as it is written goes first, then the one that differs in case only, when it is one; an
+/// id is taken as it is.
 fn building_id(client: &Client, name: &str) -> anyhow::Result<String> {
     let buildings = client.list("/api/v1/buildings", &[])?;
     let text = |item: &Item, key: &str| {
         item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let wanted = name.to_lowercase();
-    let found = buildings
-        .items
-        .iter()
-        .find(|item| text(item, "name").to_lowercase() == wanted || text(item, "id") == wanted);
-    match found {
-        Some(item) => Ok(text(item, "id")),
-        None => bail!("there is no building {name:?}; `busyhour building ls` lists them"),
+    let exact = |item: &&Item| text(item, "name") == name || text(item, "id") == wanted;
+    if let Some(item) = buildings.items.iter().find(exact) {
+        return Ok(text(item, "id"));
+    }
+    let alike = |item: &&Item| text(item, "name").to_lowercase() == wanted;
+    let alike: Vec<&Item> = buildings.items.iter().filter(alike).collect();
+    match alike.as_slice() {
+        [one] => Ok(text(one, "id")),
+        [] => bail!("there is no building {name:?}; `busyhour building ls` lists them"),
+        several => {
+            let names: Vec<String> =
+                several.iter().map(|item| format!("{:?}", text(item, "name"))).collect();
+            bail!("{name:?} may be {}: write it as it is there", names.join(" or "))
+        }
     }
 }
 
@@ -169,11 +181,13 @@ fn rows(answer: &Value, key: &str) -> Vec<Item> {
 
 fn summary(answer: &Value, dry_run: bool) -> String {
     let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
-    if dry_run {
-        return "the file can be imported; nothing was changed".to_owned();
-    }
-    format!(
-        "buildings in force: {} ({} new, {} renamed, {} ended); subnets: {} ({} new, {} ended)",
+    let (begins, in_force) = match dry_run {
+        true => ("the file can be imported; nothing was changed. It would put in force: ", ""),
+        false => ("", " in force"),
+    };
+    let counts = format!(
+        "{begins}buildings{in_force}: {} ({} new, {} renamed, {} ended); subnets: {} ({} new, {} \
+         ended)",
         count("buildings"),
         count("buildings_added"),
         count("buildings_renamed"),
@@ -181,7 +195,22 @@ fn summary(answer: &Value, dry_run: bool) -> String {
         count("subnets"),
         count("subnets_added"),
         count("subnets_ended"),
-    )
+    );
+    let ended = |key: &str, what: &str| {
+        let names = answer.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let shown: Vec<String> =
+            names.iter().filter_map(Value::as_str).take(MAX_ENDED).map(harmless).collect();
+        let more = match names.len().saturating_sub(MAX_ENDED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let verb = if dry_run { "would end" } else { "ended" };
+        let list = || format!("\n{what} that {verb}: {}{more}", shown.join(", "));
+        if shown.is_empty() { String::new() } else { list() }
+    };
+    let (buildings, subnets) =
+        (ended("ended_buildings", "buildings"), ended("ended_subnets", "subnets"));
+    format!("{counts}{buildings}{subnets}")
 }
 
 const SUBNETS: &[Column] = &[
@@ -190,6 +219,7 @@ const SUBNETS: &[Column] = &[
     ("building", "building"),
     ("network", "network"),
     ("agent_count", "agents"),
+    ("simulated", "simulated"),
 ];
 const MISSING: &[Column] =
     &[("prefix", "prefix"), ("agents", "agents"), ("last_seen_utc", "last seen")];
@@ -239,6 +269,7 @@ const WINDOWS: &[Column] = &[
     ("delay", "delay"),
     ("jitter", "jitter"),
     ("bad", "bad"),
+    ("simulated", "simulated"),
 ];
 
 pub(crate) fn path(
@@ -278,8 +309,9 @@ const TOP: &[Column] = &[
     ("bad_hours_local", "bad hours"),
     ("worst_hour_local", "worst hour"),
     ("worst_hour_bad_ratio", "bad windows"),
-    ("worst_hour_loss_ratio_p90", "loss p90"),
-    ("average_loss_ratio", "daily loss"),
+    ("worst_hour_breach", "most by"),
+    ("worst_hour_says", "p90"),
+    ("average_says", "daily average"),
     ("masking_factor", "factor"),
     ("bad_days", "bad days"),
     ("observed_days", "of"),
@@ -298,6 +330,8 @@ const AGENTS: &[Column] = &[
     ("building", "building"),
     ("subnet", "subnet"),
     ("last_seen_age_s", "last seen"),
+    ("gap_hours_7d", "gap hours (7 d)"),
+    ("gap_main_reason_7d", "mostly"),
     ("version", "version"),
     ("os", "system"),
     ("simulated", "simulated"),

@@ -230,7 +230,7 @@ fn seconds(seconds: f64) -> String {
 
 /// Names come from files and agents: whatever would move a terminal's cursor or turn the reading
 /// direction is replaced.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let replace = |c: char| {
         let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         if c.is_control() || turns { '\u{fffd}' } else { c }

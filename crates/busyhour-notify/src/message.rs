@@ -174,8 +174,13 @@ impl<'a> Words<'a> {
             (false, _) => ": beyond the limits",
         });
         if let Some(factor) = self.incident.masking_factor {
+            let measure = measure_word(self.incident.worst_hour.as_ref());
             // A formatter of a String never fails.
-            let _ = write!(words, "; the worst hour is {factor:.1} times that");
+            let _ = write!(
+                words,
+                "; the 90th percentile of {measure} in the worst hour is {factor:.1} times the \
+                 daily average"
+            );
         }
         words
     }
@@ -301,6 +306,15 @@ fn effect_on_calls(hour: Option<&WorstHour>) -> &'static str {
         Some(Breach::Jitter) => "voices stutter and sound like robots",
         Some(Breach::Failed) => "calls drop or cannot begin: at times nothing comes back at all",
         None => "calls are disturbed",
+    }
+}
+
+/// What the masking factor compares: the measure of the limit that was broken most.
+const fn measure_word(hour: Option<&WorstHour>) -> &'static str {
+    match hour {
+        Some(WorstHour { dominant: Some(Breach::Delay), .. }) => "the round trip",
+        Some(WorstHour { dominant: Some(Breach::Jitter), .. }) => "jitter",
+        _ => "loss",
     }
 }
 

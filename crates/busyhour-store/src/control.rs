@@ -23,8 +23,8 @@ use rusqlite::Row;
 
 use crate::sqlite::{Database, Migration, OpenError, unreadable};
 use crate::{
-    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportSummary,
-    JudgeWrite, MissingPrefix, NewAgent, Sighting, StoreError,
+    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportPreview,
+    ImportSummary, JudgeWrite, MissingPrefix, NewAgent, Sighting, StoreError,
 };
 
 const FILE: &str = "control.db";
@@ -65,6 +65,14 @@ impl Control for SqliteControl {
             place::place_all(sql, now)?;
             Ok(summary)
         })
+    }
+
+    fn preview_import(
+        &self,
+        file: &[FileBuilding],
+        now: UtcMicros,
+    ) -> Result<ImportPreview, StoreError> {
+        self.database.write("preview an import", |sql| import::preview(sql, file, now))
     }
 
     fn buildings(&self) -> Result<Vec<Building>, StoreError> {

@@ -16,8 +16,8 @@ mod telemetry;
 
 pub use contract::{
     AgentRow, Appended, Binding, BlockRows, Control, Delivery, DeliveryOutcome, DeliveryTotals,
-    DirtyDay, ImportSummary, IncidentEvent, JudgeWrite, JudgedWindow, MissingPrefix, NewAgent,
-    PathRow, Quarantined, RecordKind, Retention, Sighting, StoredWindow, Telemetry,
+    DirtyDay, ImportPreview, ImportSummary, IncidentEvent, JudgeWrite, JudgedWindow, MissingPrefix,
+    NewAgent, PathRow, Quarantined, RecordKind, Retention, Sighting, StoredWindow, Telemetry,
     TelemetryTotals,
 };
 pub use control::SqliteControl;

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -109,6 +110,20 @@ fn read_request(stream: &TcpStream) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
+/// The collector's own figures, by name.
+fn status(api: &str) -> HashMap<String, i64> {
+    let address = api.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request =
+        format!("GET /api/v1/status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let status = read_request(&stream);
+    let figures = status["items"].as_array().unwrap();
+    let figure =
+        |item: &Value| (item["name"].as_str().unwrap().to_owned(), item["value"].as_i64().unwrap());
+    figures.iter().map(figure).collect()
+}
+
 /// A certificate for `localhost` that only this test trusts.
 fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -178,11 +193,13 @@ fn mail_and_webhook_get_each_incident_once() {
     // After a restart nobody is told again: everything due is due at once then.
     assert!(collector.stop(), "the collector stops in order");
     collector.start_again();
-    let again = wait_for("the incidents after a restart", || {
-        let incidents = collector.items(&["incident", "ls"]);
-        (!incidents.is_empty()).then_some(incidents)
+    wait_for("everything to be judged again", || {
+        let figures = status(&collector.api);
+        let judged = figures.get("judge_dates_total").is_some_and(|&dates| dates > 0);
+        let none = |name| figures.get(name) == Some(&0);
+        (judged && none("judge_waiting_days") && none("alerts_pending")).then_some(())
     });
-    assert_eq!(again.len(), open.len());
+    assert_eq!(collector.items(&["incident", "ls"]).len(), open.len());
     assert!(collector.stop(), "the collector stops in order");
     for count in [starttls.messages().len(), tls.messages().len(), webhook.bodies().len()] {
         assert_eq!(count, open.len(), "one alert an incident and channel");

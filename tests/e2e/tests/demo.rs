@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use e2e::{LIMIT, have, program, signal, wait_for};
 use tempfile::TempDir;
@@ -18,6 +18,8 @@ struct Demo {
     page: String,
     printed: Vec<String>,
     messages: PathBuf,
+    /// Held open: what prints into a closed pipe ends.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Demo {
@@ -33,7 +35,8 @@ impl Demo {
             .spawn()
             .unwrap();
         let mut printed = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        for line in output.by_ref().lines() {
             let line = line.unwrap();
             let done = line.contains("path ls");
             printed.push(line);
@@ -47,7 +50,7 @@ impl Demo {
             .find(|word| word.starts_with("http://127.0.0.1:"))
             .unwrap_or_else(|| panic!("no address in {printed:?}"))
             .to_owned();
-        Self { child, page, printed, messages }
+        Self { child, page, printed, messages, _output: output }
     }
 
     fn busyhour(&self, arguments: &[&str]) -> String {
@@ -132,6 +135,11 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
     wait_for("the masked building's incident", || {
         demo.busyhour(&["top", "-n", "1", "--no-headers"]).contains(MASKED).then_some(())
     });
+    let said = fs::read_to_string(&demo.messages).unwrap();
+    assert!(
+        !said.contains("week 2 of 2 is loaded"),
+        "the newest week is enough, and comes first: {said}"
+    );
     let overview = dump("/");
     let position = |text: &str| overview.find(text).unwrap_or(usize::MAX);
     for other in ["Seattle Campus", "London Bridge House", "Bengaluru Tower", "Sydney Quay"] {

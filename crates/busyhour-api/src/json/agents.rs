@@ -3,23 +3,26 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use busyhour_model::{AgentId, Building, Subnet};
-use busyhour_store::{AgentRow, Binding, ErrorKind, NewAgent};
+use busyhour_model::{AgentId, Body, Building, Record, Subnet};
+use busyhour_store::{AgentRow, Binding, ErrorKind, NewAgent, RecordKind};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Items, Single, body, items, parsed, single};
 use crate::app::App;
+use crate::gaps::Gaps;
 use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::text;
 
 /// The longest name of an agent, in bytes.
 const MAX_NAME_BYTES: usize = 128;
+/// Subnets that a refusal names, to choose from.
+const MAX_CHOICE: usize = 50;
 /// The strength of a secret: 256 bits, so that a plain digest of it cannot be searched.
 const SECRET_BYTES: usize = 32;
 
@@ -43,19 +46,27 @@ pub(crate) struct AgentItem {
     subnet_id: Option<String>,
     subnet: Option<String>,
     network: Option<String>,
+    /// Hours of the last seven days for which it gave nothing.
+    gap_hours_7d: f64,
+    gap_main_reason_7d: Option<&'static str>,
+    /// Hours by reason, the longest first.
+    gaps_7d: String,
 }
 
 /// All agents, by name.
 pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<AgentItem> {
     let found = app.with_store(|services| {
         let control = &services.control;
-        Ok((control.agents()?, control.buildings()?, control.subnets()?))
+        let (now, agents) = ((services.clock)(), control.agents()?);
+        let gaps = |agent: &AgentRow| Gaps::read(services.telemetry.as_ref(), agent.id, now);
+        let gaps = agents.iter().map(gaps).collect::<Result<Vec<_>, _>>()?;
+        Ok((agents, gaps, control.buildings()?, control.subnets()?))
     });
-    let (agents, buildings, subnets) = found.await?;
+    let (agents, gaps, buildings, subnets) = found.await?;
     let buildings: HashMap<_, &Building> = buildings.iter().map(|b| (b.id, b)).collect();
     let subnets: HashMap<_, &Subnet> = subnets.iter().map(|subnet| (subnet.id, subnet)).collect();
     let now = app.now();
-    let item = |agent: AgentRow| {
+    let item = |(agent, gaps): (AgentRow, Gaps)| {
         let (prefix, egress) = match agent.binding {
             Binding::Subnet { prefix, egress } => (Some(prefix), egress),
             Binding::Address => (None, None),
@@ -80,14 +91,59 @@ pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<AgentIte
             subnet_id: subnet.map(|subnet| subnet.id.to_string()),
             subnet: subnet.map(|subnet| subnet.prefix.to_string()),
             network: subnet.map(|subnet| subnet.columns.network_name.clone()),
+            gap_hours_7d: gaps.hours(),
+            gap_main_reason_7d: gaps.main_reason().map(|reason| reason.as_str()),
+            gaps_7d: gaps.words(),
             name: agent.name,
         }
     };
-    Ok(items(agents.into_iter().map(item).collect()))
+    Ok(items(agents.into_iter().zip(gaps).map(item).collect()))
 }
 
-/// An agent to be let in. With a subnet it is bound to it. With a building that has one subnet it
-/// is bound to that; with another building, or nothing, its address tells where it is.
+/// A time for which an agent gave nothing.
+#[derive(Debug, Serialize)]
+pub(crate) struct GapItem {
+    started_utc: String,
+    duration_us: u64,
+    reason: &'static str,
+    /// The path it is about; null when it is the whole agent.
+    target: Option<String>,
+    link: Option<&'static str>,
+    /// Records known to be missing, where they can be counted.
+    records: Option<u64>,
+}
+
+/// An agent's gaps that began in the last seven days, oldest first.
+pub(crate) async fn gaps(
+    _: Principal,
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Items<GapItem> {
+    let id: AgentId = parsed("the agent's id", &id)?;
+    let found = app.with_store(move |services| {
+        if !services.control.agents()?.iter().any(|agent| agent.id == id) {
+            return Err(Problem::not_found("no agent has this id"));
+        }
+        let now = (services.clock)();
+        let from = now.minus(crate::gaps::TOLD);
+        Ok(services.telemetry.others(id, RecordKind::Gap, from, now, crate::gaps::MAX_GAPS)?)
+    });
+    let item = |record: Record| {
+        let Body::Gap(gap) = record.body else { return None };
+        Some(GapItem {
+            started_utc: text::utc(record.stamp.started),
+            duration_us: record.stamp.duration_us(),
+            reason: gap.reason.as_str(),
+            target: gap.path.as_ref().map(|path| path.target.to_string()),
+            link: gap.path.as_ref().map(|path| path.link.kind().as_str()),
+            records: gap.records,
+        })
+    };
+    Ok(items(found.await?.into_iter().filter_map(item).collect()))
+}
+
+/// An agent to be let in. With a subnet it is bound to it; with a building that has one subnet, to
+/// that one; with neither its address tells where it is.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddAgent {
@@ -203,7 +259,26 @@ impl Place {
             (_, Some(prefix), _) => Err(refuse(format!(
                 "several buildings have the subnet {prefix}: say which building or egress prefix"
             ))),
-            (_, None, _) => Ok(Binding::Address),
+            (_, None, Some(building)) => Err(refuse(choice(building, subnets))),
+            (_, None, None) => Ok(Binding::Address),
         }
     }
+}
+
+/// The subnets of a building to choose from, in a sentence.
+fn choice(building: &Building, subnets: &[Subnet]) -> String {
+    let name = |subnet: &Subnet| match subnet.egress {
+        Some(egress) => format!("{} (egress {egress})", subnet.prefix),
+        None => subnet.prefix.to_string(),
+    };
+    let of_building = subnets.iter().filter(|subnet| subnet.building == building.id);
+    let mut names: Vec<String> = of_building.map(name).collect();
+    let count = names.len();
+    names.truncate(MAX_CHOICE);
+    let more = match count - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (building, names) = (&building.name, names.join(", "));
+    format!("building {building:?} has {count} subnets: say which of {names}{more}")
 }

@@ -129,6 +129,8 @@ pub(crate) struct PartQuery {
     pub(crate) date: Option<String>,
     pub(crate) subnet: Option<String>,
     pub(crate) link: Option<String>,
+    /// Any value: the page shows the whole building and not its worst part.
+    pub(crate) whole: Option<String>,
 }
 
 impl PartQuery {
@@ -160,6 +162,8 @@ pub(crate) struct CellItem {
     bad_ratio: Option<f64>,
     level: &'static str,
     business: bool,
+    /// Simulated agents are among those it is made from.
+    simulated: bool,
 }
 
 const WEEKDAYS: [(&str, jiff::civil::Weekday); 7] = [
@@ -182,7 +186,7 @@ pub(crate) async fn map(
     let id: BuildingId = parsed("the building's id", &id)?;
     let parameters = query(parameters)?;
     let (part, date) = (parameters.part(id)?, parameters.date()?);
-    let (building, cells) = app
+    let (building, cells, simulated) = app
         .with_store(move |services| {
             let buildings = services.control.buildings()?;
             let building = buildings.into_iter().find(|building| building.id == id);
@@ -191,13 +195,21 @@ pub(crate) async fn map(
             let last = date.unwrap_or_else(|| date_in((services.clock)(), &zone));
             let members = Members::find(services, part)?;
             let cells = week_map(services, &members, &zone, last)?;
-            Ok((building, cells))
+            let agents = services.control.agents()?;
+            let simulated = agents.iter().any(|agent| agent.simulated && members.has(agent.id));
+            Ok((building, cells, simulated))
         })
         .await?;
-    Ok(items((0..CELLS).map(|hour| cell_item(&building, hour, &cells[hour])).collect()))
+    let item = |hour| cell_item(&building, hour, &cells[hour], simulated);
+    Ok(items((0..CELLS).map(item).collect()))
 }
 
-fn cell_item(building: &Building, hour: usize, cell: &busyhour_chart::MapCell) -> CellItem {
+fn cell_item(
+    building: &Building,
+    hour: usize,
+    cell: &busyhour_chart::MapCell,
+    simulated: bool,
+) -> CellItem {
     let (name, weekday) = WEEKDAYS[hour / 24 % 7];
     let minute = (hour % 24 * 60) as u16;
     let hours = building.business_hours.as_ref();
@@ -210,5 +222,6 @@ fn cell_item(building: &Building, hour: usize, cell: &busyhour_chart::MapCell) -
         bad_ratio: cell.bad_share(),
         level: cell.level().as_str(),
         business: hours.is_some_and(|hours| hours.contains(weekday, minute)),
+        simulated,
     }
 }

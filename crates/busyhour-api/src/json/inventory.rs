@@ -7,7 +7,10 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use busyhour_model::building_file::{self, Finding};
+use busyhour_model::building_file::{self, Finding, Severity, Source};
+use busyhour_model::{Building, FileBuilding, Subnet};
+use busyhour_store::ImportPreview;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -36,6 +39,8 @@ pub(crate) struct SubnetItem {
     express_route: bool,
     vpn: bool,
     agent_count: usize,
+    /// Simulated agents live there.
+    simulated: bool,
 }
 
 /// Subnets in force, by building.
@@ -46,11 +51,14 @@ pub(crate) async fn subnets(_: Principal, State(app): State<App>) -> Items<Subne
     });
     let (subnets, buildings, agents) = found.await?;
     let names: HashMap<_, _> = buildings.into_iter().map(|b| (b.id, b.name)).collect();
-    let mut counts: HashMap<_, usize> = HashMap::new();
-    for placement in agents.iter().filter_map(|agent| agent.placement) {
-        *counts.entry(placement.subnet).or_default() += 1;
+    let mut counts: HashMap<_, (usize, bool)> = HashMap::new();
+    for agent in &agents {
+        let Some(placement) = agent.placement else { continue };
+        let (count, simulated) = counts.entry(placement.subnet).or_default();
+        *count += 1;
+        *simulated |= agent.simulated;
     }
-    let item = |subnet: busyhour_model::Subnet| SubnetItem {
+    let item = |subnet: Subnet| SubnetItem {
         id: subnet.id.to_string(),
         building_id: subnet.building.to_string(),
         building: names.get(&subnet.building).cloned(),
@@ -63,7 +71,8 @@ pub(crate) async fn subnets(_: Principal, State(app): State<App>) -> Items<Subne
         inside_corp: subnet.columns.inside_corp,
         express_route: subnet.columns.express_route,
         vpn: subnet.columns.vpn,
-        agent_count: counts.get(&subnet.id).copied().unwrap_or(0),
+        agent_count: counts.get(&subnet.id).map_or(0, |&(count, _)| count),
+        simulated: counts.get(&subnet.id).is_some_and(|&(_, simulated)| simulated),
     };
     Ok(items(subnets.into_iter().map(item).collect()))
 }
@@ -109,12 +118,37 @@ pub(crate) struct Imported {
     imported: bool,
     buildings: u32,
     subnets: u32,
-    buildings_added: Option<u32>,
-    buildings_renamed: Option<u32>,
-    buildings_ended: Option<u32>,
-    subnets_added: Option<u32>,
-    subnets_ended: Option<u32>,
+    buildings_added: u32,
+    buildings_renamed: u32,
+    buildings_ended: u32,
+    subnets_added: u32,
+    subnets_ended: u32,
+    /// Names of buildings that end.
+    ended_buildings: Vec<String>,
+    /// Prefixes of subnets that end.
+    ended_subnets: Vec<String>,
     findings: Vec<Value>,
+}
+
+impl Imported {
+    fn new(preview: &ImportPreview, imported: bool, findings: Vec<Value>) -> Self {
+        let done = preview.summary;
+        let buildings = preview.buildings_ended.iter().map(|building| building.name.clone());
+        let subnets = preview.subnets_ended.iter().map(|subnet| subnet.prefix.to_string());
+        Self {
+            imported,
+            buildings: done.buildings,
+            subnets: done.subnets,
+            buildings_added: done.buildings_added,
+            buildings_renamed: done.buildings_renamed,
+            buildings_ended: done.buildings_ended,
+            subnets_added: done.subnets_added,
+            subnets_ended: done.subnets_ended,
+            ended_buildings: buildings.collect(),
+            ended_subnets: subnets.collect(),
+            findings,
+        }
+    }
 }
 
 /// Checks a building file and puts it in force, or says what is wrong and changes nothing.
@@ -125,39 +159,83 @@ pub(crate) async fn import(
 ) -> Result<Json<Single<Imported>>, Problem> {
     let request = body(request)?;
     let imported = app.with_store(move |services| {
-        let parsed = building_file::parse(&request.file, request.companion.as_deref());
-        let findings: Vec<Value> = parsed.findings.iter().take(MAX_FINDINGS).map(finding).collect();
+        let (control, now) = (&services.control, (services.clock)());
+        let mut parsed = building_file::parse(&request.file, request.companion.as_deref());
         if parsed.has_errors() {
-            let detail = "the building file has errors and nothing was changed";
-            return Err(Problem::unprocessable(detail, findings));
+            return Err(refused(&parsed.findings));
         }
-        let subnets = parsed.buildings.iter().map(|building| building.subnets.len()).sum::<usize>();
-        let mut imported = Imported {
-            imported: false,
-            buildings: u32::try_from(parsed.buildings.len()).unwrap_or(u32::MAX),
-            subnets: u32::try_from(subnets).unwrap_or(u32::MAX),
-            buildings_added: None,
-            buildings_renamed: None,
-            buildings_ended: None,
-            subnets_added: None,
-            subnets_ended: None,
-            findings,
-        };
-        if request.dry_run {
-            return Ok(imported);
+        if request.companion.is_none() {
+            keep_told(&mut parsed.buildings, &control.buildings()?);
         }
-        let done = services.control.import_buildings(&parsed.buildings, (services.clock)())?;
-        imported.imported = true;
-        imported.buildings = done.buildings;
-        imported.subnets = done.subnets;
-        imported.buildings_added = Some(done.buildings_added);
-        imported.buildings_renamed = Some(done.buildings_renamed);
-        imported.buildings_ended = Some(done.buildings_ended);
-        imported.subnets_added = Some(done.subnets_added);
-        imported.subnets_ended = Some(done.subnets_ended);
-        Ok(imported)
+        let preview = control.preview_import(&parsed.buildings, now)?;
+        if request.companion.is_none() {
+            parsed.findings.splice(0..0, lost(&preview));
+        }
+        if parsed.has_errors() {
+            return Err(refused(&parsed.findings));
+        }
+        if !request.dry_run {
+            control.import_buildings(&parsed.buildings, now)?;
+        }
+        Ok(Imported::new(&preview, !request.dry_run, told(&parsed.findings)))
     });
     Ok(single(imported.await?))
+}
+
+fn refused(findings: &[Finding]) -> Problem {
+    let detail = "the building file has errors and nothing was changed";
+    Problem::unprocessable(detail, told(findings))
+}
+
+fn told(findings: &[Finding]) -> Vec<Value> {
+    findings.iter().take(MAX_FINDINGS).map(finding).collect()
+}
+
+/// A file that comes alone does not take back what a companion table told: zone and hours that are
+/// derived from the country are for buildings of which nothing is known.
+fn keep_told(file: &mut [FileBuilding], in_force: &[Building]) {
+    let known: HashMap<&str, &Building> =
+        in_force.iter().map(|building| (building.name.as_str(), building)).collect();
+    for building in file {
+        let before = known.get(building.name.as_str());
+        let Some(before) = before.filter(|before| before.country == building.country) else {
+            continue;
+        };
+        if before.time_zone.is_some() {
+            building.time_zone.clone_from(&before.time_zone);
+        }
+        if before.business_hours.is_some() {
+            building.business_hours.clone_from(&before.business_hours);
+        }
+    }
+}
+
+/// What would end only because the table that told it did not come along, in buildings that stay.
+fn lost(preview: &ImportPreview) -> Vec<Finding> {
+    let stays = |subnet: &&Subnet| {
+        !preview.buildings_ended.iter().any(|building| building.id == subnet.building)
+    };
+    let from_companion =
+        |subnet: &&Subnet| subnet.egress.is_some() || matches!(subnet.prefix, IpNet::V6(_));
+    let finding = |subnet: &Subnet| {
+        let egress = subnet.egress.map(|egress| format!(" with egress prefix {egress}"));
+        Finding {
+            source: Source::Companion,
+            line: 1,
+            column: None,
+            severity: Severity::Error,
+            message: format!(
+                "{}{} ({}) is known from a companion table and would end without one",
+                subnet.prefix,
+                egress.unwrap_or_default(),
+                subnet.columns.network_name,
+            ),
+            remedy: "give the companion table, too (--companion); `busyhour building export \
+                     --companion` prints the one in force, to be kept or cut"
+                .to_owned(),
+        }
+    };
+    preview.subnets_ended.iter().filter(stays).filter(from_companion).map(finding).collect()
 }
 
 fn finding(finding: &Finding) -> Value {
@@ -173,13 +251,31 @@ fn finding(finding: &Finding) -> Value {
 
 /// The building file in force, in the Call Quality Dashboard's 15 columns.
 pub(crate) async fn export(_: Principal, State(app): State<App>) -> Result<Response, Problem> {
+    let kind = "text/csv; charset=utf-8; header=absent";
+    written(&app, kind, "buildings.csv", building_file::export).await
+}
+
+/// The companion table in force: what the building file has no column for.
+pub(crate) async fn export_companion(
+    _: Principal,
+    State(app): State<App>,
+) -> Result<Response, Problem> {
+    let kind = "text/csv; charset=utf-8; header=present";
+    written(&app, kind, "companion.csv", building_file::export_companion).await
+}
+
+async fn written(
+    app: &App,
+    kind: &'static str,
+    name: &'static str,
+    write: fn(&[FileBuilding]) -> String,
+) -> Result<Response, Problem> {
     let found =
         app.with_store(|services| Ok((services.control.buildings()?, services.control.subnets()?)));
     let (buildings, subnets) = found.await?;
-    let file = building_file::export(&building_file::from_inventory(&buildings, &subnets));
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=absent"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"buildings.csv\""),
-    ];
+    let file = write(&building_file::from_inventory(&buildings, &subnets));
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let headers =
+        [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
     Ok((headers, file).into_response())
 }

@@ -128,13 +128,14 @@ pub(crate) async fn windows(
     }
     let limit = parameters.limit.unwrap_or(DEFAULT_WINDOWS).min(MAX_WINDOWS);
     let windows = app.with_store(move |services| {
-        let known = services.telemetry.paths(None)?.iter().any(|path| path.id == id);
-        if !known {
-            return Err(Problem::not_found("no path has this number"));
-        }
-        Ok(services.telemetry.windows(id, from, until, limit)?)
+        let path = services.telemetry.paths(None)?.into_iter().find(|path| path.id == id);
+        let path = path.ok_or_else(|| Problem::not_found("no path has this number"))?;
+        let agents = services.control.agents()?;
+        let simulated = agents.iter().any(|agent| agent.id == path.agent && agent.simulated);
+        Ok((services.telemetry.windows(id, from, until, limit)?, simulated))
     });
-    Ok(items(windows.await?.iter().map(WindowItem::new).collect()))
+    let (windows, simulated) = windows.await?;
+    Ok(items(windows.iter().map(|window| WindowItem::new(window, simulated)).collect()))
 }
 
 fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {
@@ -149,6 +150,8 @@ fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> 
 /// A window, as it was measured and judged.
 #[derive(Debug, Serialize)]
 pub(crate) struct WindowItem {
+    /// The agent is a simulated one.
+    simulated: bool,
     placed_utc: String,
     started_utc: String,
     received_utc: String,
@@ -198,10 +201,11 @@ pub(crate) struct WindowItem {
 }
 
 impl WindowItem {
-    fn new(stored: &StoredWindow) -> Self {
+    fn new(stored: &StoredWindow, simulated: bool) -> Self {
         let (judged, window) = (&stored.judged, &stored.judged.window);
         let (counts, verdict, context) = (&window.counts, &judged.verdict, &judged.context);
         Self {
+            simulated,
             placed_utc: text::utc(judged.placed),
             started_utc: text::utc(judged.stamp.started),
             received_utc: text::utc(stored.received),

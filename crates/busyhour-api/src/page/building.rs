@@ -8,12 +8,13 @@ use busyhour_model::{
     AgentId, Breach, Building, DaySummary, DayVerdict, Incident, LinkKind, Scope, Slot, Subnet,
     SubnetId,
 };
-use busyhour_store::AgentRow;
+use busyhour_store::{AgentRow, StoreError};
 use jiff::civil::Date;
 
 use super::overview::Figures;
 use super::shape;
 use crate::Services;
+use crate::gaps::Gaps;
 use crate::json::buildings::no_building;
 use crate::problem::Problem;
 use crate::state::{self, BuildingState, Evidence, Snapshot, add_days, date_in, zone_of};
@@ -24,7 +25,6 @@ use crate::week::{Day, Measure, Members, Part, quarters, read_day, week_map};
 #[template(path = "building.html")]
 pub(super) struct BuildingPage {
     as_of: String,
-    id: String,
     name: String,
     place: String,
     zone: String,
@@ -37,6 +37,13 @@ pub(super) struct BuildingPage {
     incidents: Vec<IncidentBox>,
     /// What part is looked at, when not all of it.
     part: Option<String>,
+    /// Nobody asked for that part: it is the worst, and the building's verdict is its.
+    part_is_worst: bool,
+    /// Leads to the whole building.
+    whole_href: String,
+    /// What the week's map and its JSON end with.
+    map_until: Date,
+    map_href: String,
     left_out: usize,
     strip: Svg,
     map: Svg,
@@ -48,7 +55,7 @@ pub(super) struct BuildingPage {
     /// What the judge said of the day.
     day_verdict: &'static str,
     day_figures: Option<Figures>,
-    /// The network that these figures are of.
+    /// The network that the verdict is of, where more than it is drawn.
     day_network: Option<String>,
     day_masked: bool,
     limits: Option<String>,
@@ -93,6 +100,7 @@ struct PartRow {
     link: String,
     verdict: Verdict,
     href: Option<String>,
+    simulated: bool,
 }
 
 /// An agent on one kind of link.
@@ -103,6 +111,8 @@ struct AgentLine {
     verdict: Verdict,
     age: String,
     dscp: String,
+    /// Hours without data in the last seven days, by reason.
+    gaps: String,
     simulated: bool,
 }
 
@@ -121,16 +131,23 @@ struct Parts<'a> {
     subnets: HashMap<SubnetId, &'a Subnet>,
     days: &'a [DaySummary],
     day: &'a Day,
+    gaps: HashMap<AgentId, Gaps>,
     part: Part,
     date: Date,
 }
 
+/// What the address asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    pub(super) part: Part,
+    /// All of the building, even where its verdict is that of a part.
+    pub(super) whole: bool,
+    pub(super) date: Option<Date>,
+}
+
 impl BuildingPage {
-    pub(super) fn read(
-        services: &Services,
-        part: Part,
-        date: Option<Date>,
-    ) -> Result<Self, Problem> {
+    pub(super) fn read(services: &Services, view: View) -> Result<Self, Problem> {
+        let View { part, whole, date: asked } = view;
         let snapshot = Snapshot::read(services, Some(part.building))?;
         let building = snapshot.building(part.building).ok_or_else(no_building)?;
         let states = snapshot.states();
@@ -138,27 +155,41 @@ impl BuildingPage {
         let stands = stands.ok_or_else(no_building)?;
         let zone = zone_of(building);
         let today = date_in(snapshot.now, &zone);
-        let date = date.unwrap_or_else(|| default_date(stands, &snapshot.days, today)).min(today);
+        let date = asked.unwrap_or_else(|| default_date(stands, &snapshot.days, today)).min(today);
+        let map_until = asked.unwrap_or(today).min(today);
         let days = services.control.days(Some(building.id), date, date)?;
+        let worst = (!whole).then(|| worst_part(&days, part)).flatten();
+        let (part_is_worst, asked_part, part) = (worst.is_some(), part, worst.unwrap_or(part));
         let members = Members::find(services, part)?;
-        let cells = week_map(services, &members, &zone, date)?;
+        let cells = week_map(services, &members, &zone, map_until)?;
         let day = read_day(services, &members, &zone, date)?;
         let limits = members.limits(day.begin);
         let summary = summary_of(&days, part);
         let bad: &[u16] = summary.map_or(&[], |summary| &summary.bad_quarters);
         let subnets = snapshot.subnets.iter().map(|subnet| (subnet.id, subnet)).collect();
-        let parts = Parts { snapshot: &snapshot, subnets, days: &days, day: &day, part, date };
+        let gaps = gaps(services, &snapshot, part)?;
+        let parts =
+            Parts { snapshot: &snapshot, subnets, days: &days, day: &day, gaps, part, date };
+        // The whole building has the verdict of its worst network, whose figures are not drawn then.
+        let day_network = summary.and_then(|summary| parts.behind(summary));
+        let drawn = summary.filter(|_| day_network.is_none());
+        let judged = drawn.and_then(|summary| summary.average);
         let measures = measures(summary);
         let curve = |&measure: &Measure| {
             let limit = limits.map(|table| measure.limit(table));
-            let average = day.whole.as_ref().and_then(|slot| measure.average(slot));
+            let measured = || day.whole.as_ref().and_then(|slot| measure.average(slot));
+            let average = judged.map(|average| measure.judged(&average)).or_else(measured);
             let quarters = quarters(&day, building, (bad, snapshot.now), measure);
             Curve::new(building, measure, &quarters, (average, limit))
         };
-        let href = |date: Date| format!("?date={date}{}", part_query(part.subnet, part.link));
+        let kept = match whole {
+            true => WHOLE.to_owned(),
+            false => part_query(asked_part.subnet, asked_part.link),
+        };
+        let href = |date: Date| format!("?date={date}{kept}");
+        let map_part = part_query(part.subnet, part.link);
         Ok(Self {
             as_of: text::utc(snapshot.now),
-            id: building.id.to_string(),
             name: building.name.clone(),
             place: [&building.city, &building.country, &building.region]
                 .map(String::as_str)
@@ -175,17 +206,21 @@ impl BuildingPage {
             simulated: stands.simulated,
             incidents: incidents(&snapshot, building),
             part: parts.name(),
+            part_is_worst,
+            whole_href: format!("?date={date}{WHOLE}"),
+            map_until,
+            map_href: format!("/api/v1/buildings/{}/map?date={map_until}{map_part}", building.id),
             left_out: members.left_out,
             strip: day_strip(&format!("The last two weeks of {}", building.name), &stands.strip),
-            map: draw_map(building, &cells, date),
+            map: draw_map(building, &cells, map_until),
             map_rows: map_rows(&cells),
             date,
             weekday: WEEKDAYS[weekday_index(date)],
             previous: href(add_days(date, -1)),
             next: (date < today).then(|| href(add_days(date, 1))),
             day_verdict: summary.map_or("unknown", |summary| verdict_words(summary.verdict)),
-            day_figures: summary.map(Evidence::of).as_ref().and_then(Figures::new),
-            day_network: summary.and_then(|summary| parts.behind(summary)),
+            day_figures: drawn.map(Evidence::of).as_ref().and_then(Figures::new),
+            day_network,
             day_masked: summary.is_some_and(|summary| summary.masked),
             limits: limits.map(text::limits),
             curves: measures.iter().map(curve).collect(),
@@ -222,6 +257,45 @@ fn summary_of(days: &[DaySummary], part: Part) -> Option<&DaySummary> {
         Scope::Agent(..) | Scope::Path(_) => false,
     };
     days.iter().filter(in_part).min_by_key(|day| severity(day))
+}
+
+/// The query that asks for the whole building.
+const WHOLE: &str = "&whole=yes";
+
+/// The subnet and kind of link whose figures are the building's own, when the building is looked at.
+fn worst_part(days: &[DaySummary], part: Part) -> Option<Part> {
+    if part.subnet.is_some() || part.link.is_some() {
+        return None;
+    }
+    let (subnet, link) = figures_of(days, summary_of(days, part)?)?;
+    Some(Part { subnet: Some(subnet), link: Some(link), ..part })
+}
+
+/// The subnet that a building's summary has its figures from: the judge gives it those of its worst.
+fn figures_of(days: &[DaySummary], summary: &DaySummary) -> Option<(SubnetId, LinkKind)> {
+    if !matches!(summary.scope, Scope::Building(_)) || summary.worst_hour.is_none() {
+        return None;
+    }
+    let same =
+        |day: &&DaySummary| day.worst_hour == summary.worst_hour && day.average == summary.average;
+    days.iter().filter(same).find_map(|day| match day.scope {
+        Scope::Subnet(subnet, link) => Some((subnet, link)),
+        Scope::Building(_) | Scope::Agent(..) | Scope::Path(_) => None,
+    })
+}
+
+/// The gaps of the agents that live in the building.
+fn gaps(
+    services: &Services,
+    snapshot: &Snapshot,
+    part: Part,
+) -> Result<HashMap<AgentId, Gaps>, StoreError> {
+    let here = snapshot.agents.iter().filter(|agent| state::lives_in(agent, part.building));
+    let read = |agent: &AgentRow| {
+        let gaps = Gaps::read(services.telemetry.as_ref(), agent.id, snapshot.now)?;
+        Ok((agent.id, gaps))
+    };
+    here.map(read).collect()
 }
 
 /// What is most wrong comes first.
@@ -340,15 +414,9 @@ impl Parts<'_> {
         }
     }
 
-    /// The network whose figures a summary has: the judge gives a building those of its worst one.
+    /// The network whose figures a building's summary has.
     fn behind(&self, summary: &DaySummary) -> Option<String> {
-        let found = self.days.iter().find_map(|day| match day.scope {
-            Scope::Subnet(subnet, link) if day.worst_hour == summary.worst_hour => {
-                Some((subnet, link))
-            }
-            Scope::Subnet(..) | Scope::Building(_) | Scope::Agent(..) | Scope::Path(_) => None,
-        });
-        let (subnet, link) = found.filter(|_| summary.worst_hour.is_some())?;
+        let (subnet, link) = figures_of(self.days, summary)?;
         Some(format!("{}, {link}", self.network(subnet).0))
     }
 
@@ -375,6 +443,7 @@ impl Parts<'_> {
                     link: link.to_string(),
                     verdict: Verdict::new(day),
                     href,
+                    simulated: self.simulated(*subnet),
                 }
             })
             .collect();
@@ -383,7 +452,8 @@ impl Parts<'_> {
             if !judged.iter().any(|(_, judged, _)| *judged == subnet.id) {
                 let (network, prefix) = self.network(subnet.id);
                 let verdict = Verdict::unknown();
-                rows.push(PartRow { network, prefix, link: "–".to_owned(), verdict, href: None });
+                let (link, simulated) = ("–".to_owned(), self.simulated(subnet.id));
+                rows.push(PartRow { network, prefix, link, verdict, href: None, simulated });
             }
         }
         rows
@@ -405,6 +475,7 @@ impl Parts<'_> {
                 verdict: judged.map_or_else(Verdict::unknown, |(day, _)| Verdict::new(day)),
                 age: age(agent.id),
                 dscp: slot.map(dscp_words).unwrap_or_default(),
+                gaps: self.gaps.get(&agent.id).map(Gaps::words).unwrap_or_default(),
                 simulated: agent.simulated,
             }
         };
@@ -425,6 +496,12 @@ impl Parts<'_> {
         }
         lines.sort_by_key(|(key, _)| *key);
         lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// True when simulated agents live in the subnet.
+    fn simulated(&self, subnet: SubnetId) -> bool {
+        let lives = |agent: &AgentRow| agent.placement.is_some_and(|p| p.subnet == subnet);
+        self.snapshot.agents.iter().any(|agent| agent.simulated && lives(agent))
     }
 
     fn network(&self, subnet: SubnetId) -> (String, String) {
@@ -461,15 +538,20 @@ fn dscp_words(slot: &Slot) -> String {
 impl Verdict {
     fn new(day: &DaySummary) -> Self {
         let none = || "–".to_owned();
+        let contrast = day.worst_hour.as_ref().zip(day.average.as_ref());
+        let contrast = contrast.map(|(worst, average)| text::contrast(worst, average));
         let worst = day.worst_hour.as_ref().map(|hour| {
             let share = text::percent(text::bad_share(hour));
-            format!("{}: {share} bad", text::hour_from(hour.start_minute))
+            let says = contrast.as_ref().map(|contrast| format!("{}, ", contrast.worst));
+            let breach = hour.dominant.map(|breach| format!(" ({breach})"));
+            let (says, breach) = (says.unwrap_or_default(), breach.unwrap_or_default());
+            format!("{}: {says}{share} bad{breach}", text::hour_from(hour.start_minute))
         });
         Self {
             class: if day.verdict.is_bad() { "bad" } else { verdict_words(day.verdict) },
             words: verdict_words(day.verdict),
             worst: worst.unwrap_or_else(none),
-            average: day.average.as_ref().map_or_else(none, |a| text::percent_ppm(a.loss_ppm)),
+            average: contrast.map_or_else(none, |contrast| contrast.average),
             coverage: day.coverage().map_or_else(none, text::percent),
         }
     }

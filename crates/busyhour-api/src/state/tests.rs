@@ -127,10 +127,55 @@ fn a_building_stands_as_its_days_and_incidents_say() {
 #[test]
 fn a_building_that_was_good_long_ago_is_unknown_now() {
     let mut old = day(1, DayVerdict::Good, false);
-    old.date = date(2026, 2, 26);
-    assert_eq!(state_of(vec![old.clone()], vec![]).standing, Standing::Unknown);
-    old.date = date(2026, 2, 27);
-    assert_eq!(state_of(vec![old], vec![]).standing, Standing::Good);
+    // Today is Friday, and Thursday may not be judged yet.
+    for (day, standing) in [
+        (date(2026, 2, 26), Standing::Unknown),
+        (date(2026, 3, 3), Standing::Unknown),
+        (date(2026, 3, 4), Standing::Good),
+        (date(2026, 3, 5), Standing::Good),
+        (date(2026, 3, 6), Standing::Good),
+    ] {
+        old.date = day;
+        assert_eq!(state_of(vec![old.clone()], vec![]).standing, standing, "{day}");
+    }
+}
+
+#[test]
+fn a_building_whose_last_business_day_was_missed_is_unknown_and_says_so() {
+    use DayVerdict::{Good, Missing, PeakBad};
+    let of = |days: Vec<DaySummary>| state_of(days, vec![]);
+    let missed = of(vec![day(4, Good, false), day(5, Missing, false)]);
+    assert_eq!(missed.standing, Standing::Unknown);
+    assert_eq!(missed.unknown_because, Some("its last business day was not observed"));
+    // Today is not over, and an earlier loss is made up for.
+    let today = of(vec![day(5, Good, false), day(6, Missing, false)]);
+    assert_eq!((today.standing, today.unknown_because), (Standing::Good, None));
+    let earlier = of(vec![day(4, Missing, false), day(5, Good, false)]);
+    assert_eq!(earlier.standing, Standing::Good);
+    // What was bad stays told.
+    let bad = of(vec![day(4, PeakBad, false), day(5, Missing, false)]);
+    assert_eq!(bad.standing, Standing::Lately);
+}
+
+#[test]
+fn a_weekend_does_not_make_a_building_unknown() {
+    for (now, standing) in [
+        // Saturday, Monday and Tuesday after that Friday, at noon.
+        (NOW.0 + 86_400_000_000, Standing::Good),
+        (NOW.0 + 3 * 86_400_000_000, Standing::Good),
+        (NOW.0 + 4 * 86_400_000_000, Standing::Good),
+        (NOW.0 + 5 * 86_400_000_000, Standing::Unknown),
+    ] {
+        let mut days = vec![day(6, DayVerdict::Good, false)];
+        for closed in [7, 8] {
+            let mut closed = day(closed, DayVerdict::Missing, false);
+            (closed.expected, closed.valid) = (0, 0);
+            days.push(closed);
+        }
+        let mut snapshot = snapshot(days, vec![]);
+        snapshot.now = UtcMicros(now);
+        assert_eq!(snapshot.states()[0].standing, standing, "{now}");
+    }
 }
 
 #[test]

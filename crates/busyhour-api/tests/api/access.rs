@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::Bed;
 
 /// Every route with its methods; a route without an entry fails the test.
-const ROUTES: [(&str, Method); 20] = [
+const ROUTES: [(&str, Method); 22] = [
     ("/", Method::GET),
     ("/buildings/ID", Method::GET),
     ("/assets/page.css", Method::GET),
@@ -23,6 +23,7 @@ const ROUTES: [(&str, Method); 20] = [
     ("/api/v1/buildings", Method::GET),
     ("/api/v1/buildings/import", Method::POST),
     ("/api/v1/buildings/export", Method::GET),
+    ("/api/v1/buildings/export/companion", Method::GET),
     ("/api/v1/buildings/ID", Method::GET),
     ("/api/v1/buildings/ID/map", Method::GET),
     ("/api/v1/top", Method::GET),
@@ -32,6 +33,7 @@ const ROUTES: [(&str, Method); 20] = [
     ("/api/v1/paths/1/windows", Method::GET),
     ("/api/v1/agents", Method::GET),
     ("/api/v1/agents", Method::POST),
+    ("/api/v1/agents/00000000-0000-0000-0000-000000000001/gaps", Method::GET),
     ("/api/v1/incidents", Method::GET),
     ("/api/v1/status", Method::GET),
 ];

@@ -70,6 +70,22 @@ async fn nonsense_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
+async fn a_building_with_several_subnets_is_not_enough_and_they_are_named() {
+    let bed = Bed::empty();
+    let file = "10.10.0.0,One,24,Munich,,,,Munich,,DE,BY,EMEA,1,0,0\n\
+                10.10.1.0,Two,24,Munich,,,,Munich,,DE,BY,EMEA,1,0,0\n";
+    bed.post("/api/v1/buildings/import", &json!({ "file": file })).await;
+    let body = json!({ "name": "munich-1", "building": "Munich" });
+    let detail = bed.post("/api/v1/agents", &body).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(detail.contains("2 subnets"), "{detail}");
+    assert!(detail.contains("10.10.0.0/24, 10.10.1.0/24"), "{detail}");
+    assert!(bed.control.agents().expect("agents").is_empty());
+    let body = json!({ "name": "munich-1", "building": "Munich", "subnet": "10.10.1.0/24" });
+    let answer = bed.post("/api/v1/agents", &body).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+}
+
+#[tokio::test]
 async fn agents_are_listed_with_where_they_are() {
     let bed = Bed::full();
     let agents = bed.items("/api/v1/agents").await;
@@ -78,4 +94,16 @@ async fn agents_are_listed_with_where_they_are() {
     assert_eq!(agents[0]["subnet"], "10.1.1.0/24");
     assert_eq!(agents[0]["simulated"], true);
     assert!(agents[0]["last_seen_utc"].is_null());
+    assert_eq!(agents[0]["gap_hours_7d"], 2.0);
+    assert_eq!(agents[0]["gap_main_reason_7d"], "not-running");
+    assert_eq!(agents[0]["gaps_7d"], "not-running 2.0 h");
+    assert_eq!((&agents[1]["gap_hours_7d"], &agents[1]["gaps_7d"]), (&json!(0.0), &json!("")));
+
+    let gaps = bed.items(&format!("/api/v1/agents/{}/gaps", AgentId::from_u128(1))).await;
+    assert_eq!(gaps.len(), 1);
+    assert_eq!(gaps[0]["reason"], "not-running");
+    assert_eq!(gaps[0]["started_utc"], "2026-03-04T23:00:00Z");
+    assert_eq!(gaps[0]["duration_us"], 7_200_000_000_u64);
+    let nobody = AgentId::from_u128(99);
+    bed.get(&format!("/api/v1/agents/{nobody}/gaps")).await.problem(StatusCode::NOT_FOUND);
 }

@@ -1,8 +1,11 @@
 //! The page: escaped, self-contained, complete without scripts, unknown shown as unknown.
 
 use axum::http::StatusCode;
+use busyhour_model::{Breach, LinkKind, Scope};
+use busyhour_store::JudgeWrite;
+use jiff::civil::date;
 
-use crate::support::{Bed, HOSTILE, MASKED};
+use crate::support::{Bed, HOSTILE, MASKED, NOW, day_summary};
 
 /// What a page may never hold under our content security policy, or at all.
 fn assert_safe(page: &str) {
@@ -67,8 +70,11 @@ async fn a_building_shows_its_week_its_day_and_its_parts() {
     has("and <strong>the daily average hides it</strong>");
     has("aria-label=\"10:00: median ");
     has("in a bad hour\"");
-    // The line is the average of what is drawn: 60 of 1440 windows lost 4 %.
-    has("daily average 0.17 %");
+    // The line is the number that the text says and that was judged.
+    has("Daily average 0.30 % loss");
+    has("daily average 0.30 %");
+    has("not-running 2.0 h");
+    has("four weeks to 2026-03-02");
     has("limit 1.00 %");
     has("href=\"?date=2026-03-01\"");
     has("href=\"?date=2026-03-03\"");
@@ -83,6 +89,45 @@ async fn a_building_shows_its_week_its_day_and_its_parts() {
     assert!(!today.contains("next day"), "tomorrow is not known");
     let wifi = bed.get(&format!("{address}?link=wifi")).await.body;
     assert!(wifi.contains("Looking at <strong>wifi only</strong>"));
+}
+
+#[tokio::test]
+async fn a_building_whose_row_is_its_worst_networks_shows_that_network_and_says_so() {
+    let bed = Bed::full();
+    let id = bed.building(MASKED);
+    let subnets = bed.control.subnets().expect("subnets");
+    let subnet = subnets.iter().find(|subnet| subnet.building == id).expect("a subnet").id;
+    let mut part = day_summary(id, date(2026, 3, 3), true);
+    part.scope = Scope::Subnet(subnet, LinkKind::Wired);
+    let mut other = part.clone();
+    other.scope = Scope::Subnet(subnet, LinkKind::Wifi);
+    let hour = other.worst_hour.as_mut().expect("an hour");
+    (hour.dominant, hour.rtt_us_p90, hour.bad) = (Some(Breach::Delay), 310_000, 15);
+    let write = JudgeWrite { days: vec![part, other], ..JudgeWrite::default() };
+    bed.control.write_judgement(&write, NOW).expect("write");
+
+    let address = format!("/buildings/{id}");
+    let page = bed.get(&address).await.body;
+    assert_safe(&page);
+    let has = |page: &str, text: &str| assert!(page.contains(text), "{text}: {page}");
+    has(&page, "Looking at <strong>Berlin HQ floor 1 10.1.1.0/24, wired only</strong>: the");
+    has(&page, "The day: Tue 2026-03-03");
+    has(&page, "Daily average 0.30 % loss");
+    has(&page, "The daily average is the flat line at 0.30 %.");
+    // The week ends today, whatever day is shown.
+    has(&page, "four weeks to 2026-03-06");
+    has(&page, "&#38;whole=yes");
+    // Each network has the figures of what is wrong there.
+    has(&page, "10:00–11:00: 2.40 % loss, 50 % bad (loss)");
+    has(&page, "10:00–11:00: 310 ms round trip, 25 % bad (delay)");
+
+    let whole = bed.get(&format!("{address}?date=2026-03-03&whole=yes")).await.body;
+    assert!(!whole.contains("Looking at"), "{whole}");
+    has(&whole, "That is the verdict on its worst network, Berlin HQ floor 1, wired");
+    // What is drawn has its own average: 60 of 1440 windows lost 4 %.
+    assert!(!whole.contains("Daily average 0.30 % loss"));
+    has(&whole, "The daily average is the flat line at 0.17 %.");
+    has(&whole, "href=\"?date=2026-03-02&#38;whole=yes\"");
 }
 
 #[tokio::test]

@@ -11,11 +11,11 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use busyhour_api::{Figure, Services, StatusSource, router};
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, BootId, BootMicros, Breach, BuildingId, BurstLoss, Context,
-    DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, FileBuilding, FileSubnet,
-    Histogram, Incident, IncidentId, IncidentState, Jitter, Link, LinkKind, NetworkColumns,
-    PacketCounts, PathKey, ProfileName, RequirementProfile, Schedule, ScheduleRevision, Scope,
-    Stamp, TargetName, TimestampMethod, TrafficClass, Transport, UtcMicros, Window, WindowParts,
-    WorstHour, limits_in_force,
+    DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, FileBuilding, FileSubnet, Gap,
+    GapReason, Histogram, Incident, IncidentId, IncidentState, Jitter, Link, LinkKind,
+    NetworkColumns, PacketCounts, PathKey, ProfileName, Record, RequirementProfile, Schedule,
+    ScheduleRevision, Scope, Stamp, TargetName, TimestampMethod, TrafficClass, Transport,
+    UtcMicros, Window, WindowParts, WorstHour, limits_in_force,
 };
 use busyhour_store::{
     Binding, BlockRows, Control, JudgeWrite, JudgedWindow, NewAgent, Retention, Telemetry,
@@ -89,6 +89,7 @@ impl Bed {
             };
             control.write_judgement(&write, NOW).expect("write judgement");
             append_two_days(telemetry, AgentId::from_u128(1));
+            append_gap(telemetry, AgentId::from_u128(1));
         })
     }
 
@@ -239,7 +240,7 @@ fn average(masked: bool) -> DailyAverage {
     DailyAverage { loss_ppm, rtt_us: 30_000, jitter_us: 2_000, passes: masked }
 }
 
-fn day_summary(building: BuildingId, date: Date, masked: bool) -> DaySummary {
+pub(crate) fn day_summary(building: BuildingId, date: Date, masked: bool) -> DaySummary {
     DaySummary {
         scope: Scope::Building(building),
         building,
@@ -302,6 +303,33 @@ fn append_two_days(telemetry: &dyn Telemetry, agent: AgentId) {
         };
         telemetry.append(&[rows]).expect("append");
     }
+}
+
+/// After three days the agent is not running for two hours.
+fn append_gap(telemetry: &dyn Telemetry, agent: AgentId) {
+    let started = MONDAY.plus(Duration::from_secs(72 * 3_600));
+    let stamp = Stamp::new(started, BootMicros(1), BootId::from_u128(1), 7_200_000_000);
+    let gap = Record {
+        stamp: stamp.expect("a stamp"),
+        schedule: ScheduleRevision(1),
+        context: Context::default(),
+        body: busyhour_model::Body::Gap(Gap {
+            reason: GapReason::NotRunning,
+            path: None,
+            records: None,
+        }),
+    };
+    let rows = BlockRows {
+        agent,
+        epoch: Epoch(1),
+        block: BlockNo(1_000),
+        received: NOW,
+        schedules: Vec::new(),
+        windows: Vec::new(),
+        others: vec![gap],
+        quarantined: Vec::new(),
+    };
+    telemetry.append(&[rows]).expect("append");
 }
 
 fn judged(at: UtcMicros, lost: u32) -> JudgedWindow {

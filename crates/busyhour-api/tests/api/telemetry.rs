@@ -1,9 +1,11 @@
 //! Buildings, paths and windows as JSON.
 
 use axum::http::StatusCode;
+use busyhour_model::Breach;
+use busyhour_store::JudgeWrite;
 use serde_json::json;
 
-use crate::support::{Bed, HOSTILE, MASKED};
+use crate::support::{Bed, HOSTILE, MASKED, NOW};
 
 #[tokio::test]
 async fn the_masked_building_is_first_and_the_unknown_one_is_not_good() {
@@ -16,6 +18,8 @@ async fn the_masked_building_is_first_and_the_unknown_one_is_not_good() {
     assert_eq!(top[0]["worst_hour_local"], "10:00–11:00");
     assert_eq!(top[0]["worst_hour_bad_ratio"], 0.5);
     assert_eq!(top[0]["average_loss_ratio"], 0.003);
+    assert_eq!(top[0]["worst_hour_says"], "2.40 % loss");
+    assert_eq!(top[0]["average_says"], "0.30 % loss");
     assert_eq!(top[0]["average_passes"], true);
     assert_eq!((&top[0]["bad_days"], &top[0]["observed_days"]), (&json!(5), &json!(5)));
     assert_eq!(top[0]["simulated"], true);
@@ -32,6 +36,33 @@ async fn the_masked_building_is_first_and_the_unknown_one_is_not_good() {
     assert_eq!(names, [HOSTILE, "Always Bad", MASKED]);
     let one = bed.items(&format!("/api/v1/buildings/{}", bed.building(MASKED))).await;
     assert_eq!(one, [top[0].clone()]);
+}
+
+#[tokio::test]
+async fn a_delay_problem_is_told_in_delay() {
+    let bed = Bed::full();
+    let mut incidents = bed.control.incidents(false).expect("incidents");
+    let id = bed.building("Always Bad");
+    let mut incident = incidents.swap_remove(
+        incidents.iter().position(|incident| incident.building == id).expect("an incident"),
+    );
+    let hour = incident.worst_hour.as_mut().expect("an hour");
+    (hour.dominant, hour.rtt_us_p90, hour.loss_ppm_p90) = (Some(Breach::Delay), 310_000, 0);
+    let write = JudgeWrite { incidents: vec![incident], ..JudgeWrite::default() };
+    bed.control.write_judgement(&write, NOW).expect("write");
+    let top = bed.items("/api/v1/top").await;
+    assert_eq!(top[1]["name"], "Always Bad");
+    assert_eq!(top[1]["worst_hour_breach"], "delay");
+    assert_eq!(top[1]["worst_hour_says"], "310 ms round trip");
+    assert_eq!(top[1]["average_says"], "30.0 ms round trip");
+}
+
+#[tokio::test]
+async fn subnets_say_when_simulated_agents_live_there() {
+    let bed = Bed::full();
+    for subnet in bed.items("/api/v1/subnets").await {
+        assert_eq!(subnet["simulated"], subnet["building"] == MASKED, "{subnet}");
+    }
 }
 
 #[tokio::test]
@@ -52,6 +83,7 @@ async fn the_map_is_in_the_buildings_own_hours_and_silence_is_unknown() {
         assert_eq!(cell["valid_windows"], valid, "cell {hour}");
         assert_eq!(cell["bad_windows"], bad, "cell {hour}");
         assert_eq!(cell["level"], level, "cell {hour}");
+        assert_eq!(cell["simulated"], true);
     }
     // By Friday the agent has been silent for three days: those hours should exist and do not.
     let cells = bed.items(&address).await;
@@ -81,6 +113,7 @@ async fn windows_are_given_whole_and_within_bounds() {
     let hour = "from=2026-03-02T09:00:00Z&until=2026-03-02T10:00:00Z";
     let windows = bed.items(&format!("{address}?{hour}")).await;
     assert_eq!(windows.len(), 60);
+    assert_eq!(windows[0]["simulated"], true);
     assert_eq!(windows[0]["placed_utc"], "2026-03-02T09:00:00Z");
     assert_eq!((&windows[0]["bad"], &windows[0]["loss"]), (&json!(true), &json!("fail")));
     assert_eq!((&windows[0]["sent"], &windows[0]["lost_up"]), (&json!(750), &json!(30)));

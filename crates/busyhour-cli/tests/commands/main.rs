@@ -78,6 +78,7 @@ fn top_items() -> Value {
         let mut item = json!({
             "id": "00000000-0000-0000-0000-000000000001", "name": name, "standing": standing,
             "bad_hours_local": null, "worst_hour_local": null, "worst_hour_bad_ratio": null,
+            "worst_hour_breach": null, "worst_hour_says": null, "average_says": null,
             "worst_hour_loss_ratio_p90": null, "average_loss_ratio": null, "masked": false,
             "masking_factor": null, "bad_days": 0, "observed_days": 5, "coverage_ratio": 0.998,
             "data_age_s": 42, "simulated": true,
@@ -91,6 +92,8 @@ fn top_items() -> Value {
             "masked",
             json!({
                 "bad_hours_local": "10:00–12:00", "worst_hour_local": "10:15–11:15",
+                "worst_hour_breach": "loss", "worst_hour_says": "2.43 % loss",
+                "average_says": "0.31 % loss",
                 "worst_hour_bad_ratio": 0.412, "worst_hour_loss_ratio_p90": 0.0243,
                 "average_loss_ratio": 0.0031, "masked": true, "masking_factor": 7.74, "bad_days": 4,
             })
@@ -100,8 +103,10 @@ fn top_items() -> Value {
             "bad",
             json!({
                 "bad_hours_local": "08:00–18:00", "worst_hour_local": "13:30–14:30",
-                "worst_hour_bad_ratio": 0.9, "worst_hour_loss_ratio_p90": 0.05,
-                "average_loss_ratio": 0.03, "bad_days": 5,
+                "worst_hour_breach": "delay", "worst_hour_says": "310 ms round trip",
+                "average_says": "121 ms round trip",
+                "worst_hour_bad_ratio": 0.9, "worst_hour_loss_ratio_p90": 0.0,
+                "average_loss_ratio": 0.0, "bad_days": 5,
             })
         ),
         building(
@@ -159,6 +164,21 @@ fn one_building_is_shown_by_name_or_id() {
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         check_snapshot("table-building-show", &stdout(&output));
     }
+    let twins = json!([
+        {"id": "1", "name": "Ulm Sued"}, {"id": "2", "name": "Ulm sued"},
+    ]);
+    let shown = |id: &str| envelope(json!([{"id": id}]));
+    let twin_collector = Canned::start(&[
+        ("GET /buildings", 200, envelope(twins)),
+        ("GET /buildings/1", 200, shown("1")),
+        ("GET /buildings/2", 200, shown("2")),
+    ]);
+    let output = ask(&twin_collector, &["building", "show", "Ulm sued", "-o", "json"]);
+    assert!(stdout(&output).contains("\"2\""), "{}", stdout(&output));
+    let output = ask(&twin_collector, &["building", "show", "ulm sued"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("\"Ulm Sued\" or \"Ulm sued\""), "{}", stderr(&output));
+
     let output = ask(&collector, &["building", "show", "Atlantis"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("busyhour building ls"), "{}", stderr(&output));
@@ -216,10 +236,37 @@ fn an_import_prints_findings_and_ends_with_what_they_mean() {
     let output = ask(&collector, &["building", "import", &file]);
     assert!(stderr(&output).contains("buildings in force: 2 (2 new"), "{}", stderr(&output));
 
+    let would = json!({"schema_version": 1, "imported": false, "buildings": 1, "subnets": 1,
+        "buildings_added": 0, "buildings_renamed": 0, "buildings_ended": 1, "subnets_added": 0,
+        "subnets_ended": 1, "ended_buildings": ["Ulm\u{1b}[2J"], "ended_subnets": ["10.9.0.0/24"],
+        "findings": []});
+    let collector = Canned::start(&[("POST /buildings/import", 200, would)]);
+    let text = stderr(&ask(&collector, &["building", "import", &file, "--dry-run"]));
+    assert!(text.contains("nothing was changed"), "{text}");
+    assert!(text.contains("buildings: 1 (0 new, 0 renamed, 1 ended)"), "{text}");
+    assert!(text.contains("buildings that would end: Ulm\u{fffd}[2J"), "{text}");
+    assert!(text.contains("subnets that would end: 10.9.0.0/24"), "{text}");
+
     let latin = write(directory.path(), "latin.csv", b"S\xe3o Paulo");
     let output = ask(&collector, &["building", "import", &latin]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("UTF-8"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_building_file_and_its_companion_table_are_printed_as_they_come() {
+    let collector = Canned::start(&[
+        ("GET /buildings/export", 200, json!("10.0.0.0,A\r\n")),
+        ("GET /buildings/export/companion", 200, json!("BuildingName\r\nA\r\n")),
+    ]);
+    for (arguments, expected) in [
+        (vec!["building", "export"], "10.0.0.0,A\r\n"),
+        (vec!["building", "export", "--companion"], "BuildingName\r\nA\r\n"),
+    ] {
+        let output = ask(&collector, &arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(stdout(&output), expected);
+    }
 }
 
 #[test]

@@ -182,7 +182,34 @@ fn home_prefixes_are_fine_with_an_egress_prefix() {
     check(&file, None, &["warning 1:1"]);
     let table = "BuildingName,Prefix,EgressPrefix\nA,192.168.0.0/24,198.51.100.0/28\n";
     check(&file, Some(table), &[]);
-    check(&row(&[(1, "192.168.0.0"), (3, "16")]), None, &[]);
+}
+
+#[test]
+fn a_network_that_holds_a_home_prefix_is_warned_of_unless_it_is_a_whole_plan() {
+    for (network, range, expected) in [
+        ("192.168.0.0", "16", &["warning 1:1"][..]),
+        ("10.0.0.0", "16", &["warning 1:1"]),
+        ("192.168.0.0", "23", &["warning 1:1"]),
+        ("192.168.4.0", "22", &[]),
+        ("10.0.0.0", "15", &[]),
+    ] {
+        let parsed = check(&row(&[(1, network), (3, range)]), None, expected);
+        let told = |f: &Finding| f.message.contains(" holds ");
+        assert!(parsed.findings.iter().all(told), "{:?}", parsed.findings);
+    }
+}
+
+#[test]
+fn names_that_differ_in_case_only_are_warned_of() {
+    let file = [
+        row(&[(1, "10.1.0.0"), (4, "Berlin HQ")]),
+        row(&[(1, "10.2.0.0"), (4, "Berlin Hq")]),
+        row(&[(1, "10.3.0.0"), (4, "Berlin HQ")]),
+    ];
+    let parsed = check(&file.concat(), None, &["warning 2"]);
+    let message = &parsed.findings[0].message;
+    assert!(message.contains("Berlin Hq") && message.contains("Berlin HQ"), "{message}");
+    assert_eq!(parsed.buildings.len(), 2);
 }
 
 #[test]

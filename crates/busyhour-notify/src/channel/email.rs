@@ -53,10 +53,6 @@ impl Email {
         Ok(Self { transport: builder.build(), host: config.host.clone(), from, to, password })
     }
 
-    pub(super) fn is_local(&self) -> bool {
-        is_loopback(&self.host)
-    }
-
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
         let mail = self.compose(message).map_err(|error| self.describe(&error))?;
         match self.transport.send(mail).await {

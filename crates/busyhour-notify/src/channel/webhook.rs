@@ -14,7 +14,6 @@ pub(super) struct Webhook {
     agent: ureq::Agent,
     /// Whoever holds a webhook's address may post to it, so all of it is secret.
     url: Arc<Secret>,
-    local: bool,
 }
 
 impl Webhook {
@@ -50,11 +49,7 @@ impl Webhook {
             // A proxy from the environment would carry it off this machine.
             builder = builder.proxy(None);
         }
-        Ok(Self { agent: builder.build().new_agent(), url: Arc::new(url), local })
-    }
-
-    pub(super) const fn is_local(&self) -> bool {
-        self.local
+        Ok(Self { agent: builder.build().new_agent(), url: Arc::new(url) })
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
@@ -85,7 +80,7 @@ impl Webhook {
 
 impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Webhook").field("local", &self.local).finish_non_exhaustive()
+        f.debug_struct("Webhook").finish_non_exhaustive()
     }
 }
 

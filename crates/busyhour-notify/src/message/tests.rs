@@ -71,11 +71,26 @@ Calls:          words and syllables are missing, people ask each other to repeat
 Worst hour:     10:15-11:15: 37 of 120 measurements bad, 1.8 % lost; nine of ten below 2.4 % loss, \
 84 ms round trip, 9.4 ms jitter
 Daily average:  0.31 % lost, 41 ms round trip, 4.0 ms jitter: within the limits, so a daily report \
-calls this day fine; the worst hour is 7.7 times that
+calls this day fine; the 90th percentile of loss in the worst hour is 7.7 times the daily average
 
 Picture and figures: https://busyhour.example.org/buildings/00000000-0000-0000-0000-000000000007
 ";
     assert_eq!(message.text, expected);
+}
+
+#[test]
+fn the_factor_names_the_measure_that_it_compares() {
+    for (breach, words) in [
+        (Breach::Jitter, "the 90th percentile of jitter in the worst hour is 13.3 times the daily"),
+        (Breach::Delay, "the 90th percentile of the round trip in the worst hour is 13.3 times"),
+        (Breach::Burst, "the 90th percentile of loss in the worst hour is 13.3 times"),
+    ] {
+        let mut delivery = delivery();
+        delivery.incident.masking_factor = Some(13.3);
+        delivery.incident.worst_hour.as_mut().expect("a worst hour").dominant = Some(breach);
+        let text = message(&delivery).text;
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[test]

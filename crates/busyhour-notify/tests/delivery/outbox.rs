@@ -10,8 +10,9 @@ use busyhour_model::{
     WorstHour,
 };
 use busyhour_store::{
-    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportSummary,
-    IncidentEvent, JudgeWrite, MissingPrefix, NewAgent, Retention, Sighting, StoreError,
+    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportPreview,
+    ImportSummary, IncidentEvent, JudgeWrite, MissingPrefix, NewAgent, Retention, Sighting,
+    StoreError,
 };
 use jiff::civil::{Date, date};
 
@@ -122,6 +123,7 @@ macro_rules! delegate {
 impl Control for ForgetfulControl {
     delegate! {
         import_buildings(file: &[FileBuilding], now: UtcMicros) -> ImportSummary;
+        preview_import(file: &[FileBuilding], now: UtcMicros) -> ImportPreview;
         buildings() -> Vec<Building>;
         subnets() -> Vec<Subnet>;
         add_agent(agent: &NewAgent) -> ();

@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use busyhour_model::{Building, BuildingId, FileBuilding, FileSubnet, Subnet, SubnetId, UtcMicros};
+use busyhour_model::{
+    Building, BuildingId, BusinessHours, FileBuilding, FileSubnet, Subnet, SubnetId, UtcMicros,
+};
 use ipnet::IpNet;
 use rusqlite::{Connection, params};
 
 use super::{id, inventory, parsed, parsed_option};
-use crate::ImportSummary;
+use crate::{ImportPreview, ImportSummary};
 
 /// What makes a subnet the same: prefix and egress prefix.
 type SubnetKey = (IpNet, Option<IpNet>);
@@ -38,6 +40,24 @@ pub(super) fn import(
     put_buildings(sql, file, &identities, &buildings, now, &mut summary)?;
     put_subnets(sql, file, &identities, &subnets, now, &mut summary)?;
     Ok(summary)
+}
+
+/// What [`import`] would do: it is done and taken back.
+pub(super) fn preview(
+    sql: &Connection,
+    file: &[FileBuilding],
+    now: UtcMicros,
+) -> rusqlite::Result<ImportPreview> {
+    let mut buildings_ended = inventory::buildings(sql)?;
+    let mut subnets_ended = inventory::subnets(sql)?;
+    sql.execute_batch("SAVEPOINT preview")?;
+    let summary = import(sql, file, now)?;
+    let buildings: HashSet<_> = inventory::buildings(sql)?.into_iter().map(|b| b.id).collect();
+    let subnets: HashSet<_> = inventory::subnets(sql)?.into_iter().map(|s| s.id).collect();
+    sql.execute_batch("ROLLBACK TO preview; RELEASE preview")?;
+    buildings_ended.retain(|building| !buildings.contains(&building.id));
+    subnets_ended.retain(|subnet| !subnets.contains(&subnet.id));
+    Ok(ImportPreview { summary, buildings_ended, subnets_ended })
 }
 
 /// Forget what began at the same moment or later (it never held), then end what is in force.
@@ -139,18 +159,20 @@ fn put_buildings(
         buildings.iter().map(|building| (building.id, building)).collect();
     let mut changed = Vec::new();
     for (building, &identity) in file.iter().zip(identities) {
-        match old.get(&identity) {
+        let old = old.get(&identity).copied();
+        match old {
             Some(old) if says_the_same(old, building) => continue,
             Some(old) if old.name != building.name => summary.buildings_renamed += 1,
             Some(_) => {}
             None => summary.buildings_added += 1,
         }
         end(sql, END_BUILDING, identity.to_bytes(), now)?;
-        changed.push((building, identity));
+        changed.push((building, identity, old));
     }
     let mut insert =
         sql.prepare_cached("INSERT INTO buildings VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    for (building, identity) in changed {
+    for (building, identity, old) in changed {
+        let (zone, hours) = zone_and_hours(building, old);
         insert.execute(params![
             identity.to_bytes(),
             now.0,
@@ -158,11 +180,21 @@ fn put_buildings(
             building.city,
             building.country,
             building.region,
-            building.time_zone,
-            building.business_hours.as_ref().map(|hours| hours.as_str()),
+            zone,
+            hours.map(BusinessHours::as_str),
         ])?;
     }
     Ok(())
+}
+
+/// What the file tells of a building's zone and hours, else what was told before.
+fn zone_and_hours<'b>(
+    new: &'b FileBuilding,
+    old: Option<&'b Building>,
+) -> (Option<&'b str>, Option<&'b BusinessHours>) {
+    let (old_zone, old_hours) =
+        old.map(|old| (old.time_zone.as_deref(), old.business_hours.as_ref())).unwrap_or_default();
+    (new.time_zone.as_deref().or(old_zone), new.business_hours.as_ref().or(old_hours))
 }
 
 fn says_the_same(old: &Building, new: &FileBuilding) -> bool {
@@ -170,8 +202,7 @@ fn says_the_same(old: &Building, new: &FileBuilding) -> bool {
         && old.city == new.city
         && old.country == new.country
         && old.region == new.region
-        && old.time_zone == new.time_zone
-        && old.business_hours == new.business_hours
+        && zone_and_hours(new, Some(old)) == (old.time_zone.as_deref(), old.business_hours.as_ref())
 }
 
 fn put_subnets(

@@ -132,7 +132,15 @@ pub(super) fn missing_prefixes(sql: &Connection) -> rusqlite::Result<Vec<Missing
     for agent in agents::agents(sql)? {
         let Some(sighting) = agent.sighting else { continue };
         let Some(local) = sighting.local_prefix else { continue };
-        if agent.placement.is_some() || by_address(local, sighting.peer, &subnets).is_some() {
+        // Where its enrolment put it says nothing of the network it really lives in. What its egress
+        // prefix forbids is missing only for those whose address places them.
+        let known = match agent.binding {
+            Binding::Address => by_address(local, sighting.peer, &subnets).is_some(),
+            Binding::Subnet { .. } => {
+                subnets.iter().any(|subnet| subnet.prefix.contains(&local.trunc()))
+            }
+        };
+        if known {
             continue;
         }
         let prefix = local.trunc();

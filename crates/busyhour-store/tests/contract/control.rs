@@ -209,6 +209,53 @@ fn a_bad_import_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_tells_no_zone_or_hours_takes_none_away() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("A", &["10.1.0.0/24"])], NOW);
+    let before = store.buildings().unwrap();
+    let silent = FileBuilding {
+        time_zone: None,
+        business_hours: None,
+        city: "Bremen".to_owned(),
+        ..building("A", &["10.1.0.0/24"])
+    };
+    import(store, std::slice::from_ref(&silent), at(NOW, 1));
+    let expected = Building { city: "Bremen".to_owned(), ..before[0].clone() };
+    assert_eq!(store.buildings().unwrap(), [expected]);
+    // A rename keeps them, too; another zone that is told is taken.
+    import(store, &[FileBuilding { name: "B".to_owned(), ..silent.clone() }], at(NOW, 2));
+    let renamed = store.buildings().unwrap().remove(0);
+    assert_eq!((renamed.name.as_str(), &renamed.time_zone), ("B", &before[0].time_zone));
+    let moved = Some("Asia/Tokyo".to_owned());
+    let told = FileBuilding { name: "B".to_owned(), time_zone: moved.clone(), ..silent };
+    import(store, &[told], at(NOW, 3));
+    assert_eq!(store.buildings().unwrap()[0].time_zone, moved);
+}
+
+#[test]
+fn a_preview_tells_what_an_import_would_do_and_changes_nothing() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(
+        store,
+        &[building("A", &["10.1.0.0/24", "2001:db8::/48"]), building("B", &["10.2.0.0/24"])],
+        NOW,
+    );
+    let before =
+        (store.buildings().unwrap(), store.subnets().unwrap(), store.placements().unwrap());
+    let file = [building("A", &["10.1.0.0/24"]), building("C", &["10.3.0.0/24"])];
+    let preview = store.preview_import(&file, at(NOW, 1)).unwrap();
+    let names: Vec<_> = preview.buildings_ended.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(names, ["B"]);
+    let ended: Vec<_> = preview.subnets_ended.iter().map(|s| s.prefix.to_string()).collect();
+    assert_eq!(ended, ["2001:db8::/48", "10.2.0.0/24"]);
+    let after = (store.buildings().unwrap(), store.subnets().unwrap(), store.placements().unwrap());
+    assert_eq!(before, after);
+    assert_eq!(import(store, &file, at(NOW, 1)), preview.summary);
+}
+
+#[test]
 fn imports_of_the_same_moment_and_of_a_clock_that_went_back_work() {
     let engine = Engine::new();
     let store = &engine.control;
@@ -386,6 +433,7 @@ fn prefixes_that_no_file_knows_are_listed_with_most_agents_first() {
     let expected = [
         ("172.17.0.0/24".to_owned(), "b x".to_owned(), at(NOW, 4)),
         ("172.16.0.0/24".to_owned(), "lonely".to_owned(), at(NOW, 2)),
+        ("172.18.0.0/24".to_owned(), "enrolled".to_owned(), NOW),
     ];
     assert_eq!(told, expected);
 }

@@ -99,7 +99,7 @@ pub(crate) fn window(target: &str, seed: u64, lost: u32) -> Window {
             up: Some(Dscp::new(46).unwrap()),
             down: None,
             up_changed: 0,
-            down_changed: 3,
+            down_changed: 3.min(750 - lost),
         },
         sent_by: TimestampMethod::Kernel,
         received_by: TimestampMethod::User,

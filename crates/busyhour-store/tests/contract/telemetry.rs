@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use busyhour_model::{
     AgentId, BlockNo, Body, BootId, BootMicros, Check, CheckOutcome, Context, Epoch, Fact, Gap,
-    GapReason, PathId, Record, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros,
+    GapReason, PathId, Record, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros,
 };
 use busyhour_store::{Appended, BlockRows, Quarantined, RecordKind, Telemetry};
 use proptest::prelude::*;
@@ -252,6 +252,79 @@ fn late_windows_do_not_make_a_path_older() {
 }
 
 #[test]
+fn a_path_knows_its_oldest_window() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    store.append(&[block_of(1, &[NOW, at(NOW, MINUTE)])]).unwrap();
+    assert_eq!(store.paths(None).unwrap()[0].oldest, NOW);
+    store.append(&[block_of(2, &[at(NOW, -DAY), at(NOW, -HOUR)])]).unwrap();
+    assert_eq!(store.paths(None).unwrap()[0].oldest, at(NOW, -DAY));
+    let engine = engine.reopen();
+    engine.telemetry.append(&[block_of(3, &[at(NOW, -HOUR)])]).unwrap();
+    assert_eq!(engine.telemetry.paths(None).unwrap()[0].oldest, at(NOW, -DAY));
+}
+
+#[test]
+fn a_window_that_comes_again_in_another_block_is_the_same_window() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let first = block_of(1, &[NOW, at(NOW, MINUTE)]);
+    let rolled_back = BlockRows { epoch: Epoch(1), received: at(NOW, HOUR), ..first.clone() };
+    store.append(&[first]).unwrap();
+    let before = (store.totals().unwrap().windows, all_slots(store));
+    assert_eq!(store.append(std::slice::from_ref(&rolled_back)).unwrap(), [Appended::Stored]);
+    assert_eq!((store.totals().unwrap().windows, all_slots(store)), before);
+    // Another window of the same moment is another one.
+    let mut other_boot = BlockRows { epoch: Epoch(2), ..rolled_back };
+    for judged in &mut other_boot.windows {
+        judged.stamp.boot = BootId::from_u128(8);
+    }
+    store.append(&[other_boot]).unwrap();
+    assert_eq!(store.totals().unwrap().windows, before.0 * 2);
+}
+
+#[test]
+fn paths_beyond_the_bound_of_an_agent_are_quarantined() {
+    let engine = Engine::new();
+    let store = &engine.telemetry;
+    let of = |number: u64, agent, targets: std::ops::Range<u64>| BlockRows {
+        agent,
+        windows: targets.map(|n| judged(window(&format!("t{n}:862"), n, 0), NOW)).collect(),
+        ..block(number)
+    };
+    let other = AgentId::from_u128(0xa2);
+    store.append(&[of(1, AGENT, 0..200), of(2, AGENT, 200..260), of(1, other, 0..1)]).unwrap();
+    assert_eq!(store.paths(Some(AGENT)).unwrap().len(), 256);
+    assert_eq!(store.paths(Some(other)).unwrap().len(), 1);
+    let totals = store.totals().unwrap();
+    assert_eq!((totals.windows, totals.quarantined), (256 + 1, 4));
+    let gaps = store.others(AGENT, RecordKind::Gap, ALWAYS.0, ALWAYS.1, 10).unwrap();
+    assert_eq!((gaps.len(), gaps[0].stamp.started), (1, NOW));
+}
+
+#[test]
+fn of_many_schedules_the_newest_are_known() {
+    let engine = Engine::new();
+    let told = |number: u64| BlockRows {
+        schedules: vec![Schedule { revision: ScheduleRevision(number), period_us: 60_000_000 }],
+        received: at(NOW, number as i64),
+        ..block(number)
+    };
+    for number in 1..=70 {
+        engine.telemetry.append(&[told(number)]).unwrap();
+    }
+    let engine = engine.reopen();
+    let expected = |number: u64, revision| {
+        let mut rows = block_of(number, &[at(NOW, number as i64 * HOUR)]);
+        rows.schedules.clear();
+        rows.windows[0].schedule = ScheduleRevision(revision);
+        engine.telemetry.append(&[rows]).unwrap();
+        all_slots(&engine.telemetry).last().unwrap().1.expected
+    };
+    assert_eq!((expected(100, 6), expected(101, 7), expected(102, 70)), (0, 15, 15));
+}
+
+#[test]
 fn expected_windows_follow_the_schedule_that_was_told_before() {
     let engine = Engine::new();
     let store = &engine.telemetry;
@@ -322,11 +395,26 @@ fn quarantined_records_are_counted_and_touch_nothing() {
     let quarantined = vec![
         Quarantined { started: Some(at(NOW, 365 * DAY)), reason: "a year ahead".to_owned() },
         Quarantined { started: None, reason: "unreadable".to_owned() },
+        Quarantined { started: Some(at(NOW, -HOUR)), reason: "unreadable".to_owned() },
+        Quarantined { started: Some(at(NOW, -MINUTE)), reason: "unreadable".to_owned() },
     ];
-    store.append(&[BlockRows { quarantined, ..block(1) }]).unwrap();
+    let unknown = vec![quarantined[0].clone()];
+    let later = BlockRows { quarantined: unknown, received: at(NOW, HOUR), ..block(2) };
+    store.append(&[BlockRows { quarantined, ..block(1) }, later]).unwrap();
     let totals = store.totals().unwrap();
-    assert_eq!((totals.quarantined, totals.windows, totals.blocks), (2, 0, 1));
+    assert_eq!((totals.quarantined, totals.windows, totals.blocks), (5, 0, 2));
     assert_eq!(store.dirty_days(10).unwrap(), []);
+    // Readers see it as a gap of the whole agent, where it is known to be.
+    let gaps = store.others(AGENT, RecordKind::Gap, ALWAYS.0, ALWAYS.1, 10).unwrap();
+    let gap = |records| {
+        Body::Gap(Gap { reason: GapReason::Quarantined, path: None, records: Some(records) })
+    };
+    let seen: Vec<_> = gaps
+        .iter()
+        .map(|gap| (gap.stamp.started, gap.stamp.duration_us(), gap.body.clone()))
+        .collect();
+    let span = (HOUR - MINUTE).unsigned_abs();
+    assert_eq!(seen, [(at(NOW, -HOUR), span, gap(4)), (at(NOW, HOUR), 0, gap(1))]);
 }
 
 #[test]
