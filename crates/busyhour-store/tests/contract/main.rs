@@ -6,3 +6,4 @@ mod control;
 mod engine;
 mod fixtures;
 mod telemetry;
+mod verdicts;
