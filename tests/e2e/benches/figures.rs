@@ -204,7 +204,7 @@ fn load(process: u32, address: SocketAddr, packets: u64) -> f64 {
 
 /// Ingest through gRPC, bytes per window, and the four-week map of a building.
 fn collector(effort: &Effort) {
-    println!("\nCollector, {} week(s) of 28 paths at one window a minute", effort.weeks);
+    println!("\nCollector, {} week(s) of 30 paths at one window a minute", effort.weeks);
     let folder = TempDir::new().expect("a folder");
     let keep = "[retention]\nwindows = \"60d\"\n";
     let mut collector = Collector::start(&Place::default(), folder.path(), keep);
