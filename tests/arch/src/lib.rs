@@ -38,7 +38,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("busyhour-judge", &["busyhour-model", "busyhour-detect", "busyhour-store"]),
     ("busyhour-notify", &["busyhour-model", "busyhour-store", "busyhour-daemon"]),
-    ("busyhour-api", &["busyhour-model", "busyhour-store", "busyhour-chart"]),
+    // The call estimate is probe arithmetic and is shown where windows are.
+    ("busyhour-api", &["busyhour-model", "busyhour-probe", "busyhour-store", "busyhour-chart"]),
     // Layer 3, composition.
     (
         "busyhour-collector",
