@@ -1,9 +1,13 @@
 //! The operating system's clocks.
 
+mod state;
+
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use busyhour_model::{BootId, BootMicros, ClockPair};
+
+pub use state::{ClockState, clock_state};
 
 /// Clocks that were read within this time of each other are close enough: a tenth of the step that
 /// engines look for.

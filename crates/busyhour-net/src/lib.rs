@@ -1,30 +1,38 @@
 //! Sockets for probes and the operating system's clocks.
 //!
 //! This crate hides what differs between operating systems: marking, receive metadata, kernel
-//! timestamps and clock readings. It refuses to know any packet format. On Linux every packet is
-//! timed by the kernel; elsewhere by the process, and each reading says which.
+//! timestamps, waiting and clock readings. It refuses to know any packet format. On Linux every packet
+//! is timed by the kernel; elsewhere by the process, and each reading says which.
 //!
-//! Invariants: sending never blocks; receiving is safe to cancel; every timestamp comes with the
-//! method it was read by.
+//! Kernel stamps are software stamps of the system's clock. Stamps of a network card are of another
+//! clock, and are neither asked for nor read, even where the interface gives them to others.
+//!
+//! Invariants: only [`wait`] blocks; every timestamp comes with the method it was read by.
 
-#![allow(unsafe_code, reason = "registering a descriptor with the runtime is unsafe by contract")]
+#![allow(unsafe_code, reason = "system calls and registering a descriptor are unsafe by contract")]
 
+mod batch;
 mod clock;
 mod error;
 #[cfg(target_os = "linux")]
 mod linux;
-#[cfg(any(not(target_os = "linux"), test))]
+#[cfg(not(target_os = "linux"))]
 mod portable;
+/// Built and tested here, too, so that it does not rot.
+#[cfg(all(target_os = "linux", test))]
+pub mod portable;
 mod ports;
+mod ready;
 mod received;
+mod timing;
 
-pub use clock::{boot_id, paired_now, wall_ns};
+pub use batch::{PushError, SentBatch};
+pub use clock::{ClockState, boot_id, clock_state, paired_now, wall_ns};
 pub use error::SocketError;
 #[cfg(target_os = "linux")]
-pub use linux::ProbeSocket;
+pub use linux::{AsyncSocket, Inbox, Outbox, ProbeSocket, Stamps, Waker, wait};
 #[cfg(not(target_os = "linux"))]
-pub use portable::ProbeSocket;
-// Built and tested here, too, so that it does not rot.
-#[cfg(all(target_os = "linux", test))]
-pub use portable::ProbeSocket as PortableSocket;
+pub use portable::{AsyncSocket, Inbox, Outbox, ProbeSocket, Stamps, Waker, wait};
+pub use ready::{MAX_WAITED, Ready};
 pub use received::{Methods, Received, Sent};
+pub use timing::{TimingReport, probe_timing};

@@ -1,17 +1,24 @@
 //! The probe socket of systems without an implementation of their own: timed by the process, without
 //! receive metadata, marked only where the system honours a socket's default.
 
-use std::future::pending;
-use std::net::{IpAddr, SocketAddr};
+mod async_socket;
+mod batch;
+mod wait;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use busyhour_model::{Dscp, TimestampMethod};
 use socket2::Socket;
-use tokio::net::UdpSocket;
 
 use crate::clock::wall_ns;
 use crate::{Methods, Received, Sent, SocketError, ports};
+
+pub use async_socket::AsyncSocket;
+pub use batch::{Inbox, Outbox, Stamps};
+pub use wait::{Waker, wait};
 
 /// A UDP socket that can do no more than any system's.
 #[derive(Debug)]
@@ -26,9 +33,6 @@ impl ProbeSocket {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with its I/O driver.
     pub fn bind(
         local: IpAddr,
         ports: RangeInclusive<u16>,
@@ -44,17 +48,18 @@ impl ProbeSocket {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime with its I/O driver.
     pub fn bind_reflector(local: SocketAddr) -> Result<Self, SocketError> {
         Self::new(ports::open_at(local)?)
     }
 
     fn new(socket: Socket) -> Result<Self, SocketError> {
         let local = ports::local_addr(&socket)?;
-        let socket = UdpSocket::from_std(socket.into()).map_err(SocketError::Open)?;
-        Ok(Self { socket, local, next_id: AtomicU32::new(0) })
+        Ok(Self { socket: socket.into(), local, next_id: AtomicU32::new(0) })
+    }
+
+    /// Does nothing: there are no transmit stamps. Returns how datagrams are timed.
+    pub fn stamp_sends(&mut self) -> Methods {
+        self.methods()
     }
 
     /// The address and port that are bound.
@@ -74,52 +79,57 @@ impl ProbeSocket {
     /// # Errors
     /// When the queue is full or the system cannot send there.
     pub fn try_send_to(&self, bytes: &[u8], to: SocketAddr, _tos: u8) -> Result<u32, SocketError> {
-        self.socket.try_send_to(bytes, to).map_err(|source| SocketError::Send { to, source })?;
+        self.socket.send_to(bytes, to).map_err(|source| SocketError::Send { to, source })?;
         Ok(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Sends an answer now or not at all.
+    /// Sends an answer now or not at all, from the address that the system picks. Returns the
+    /// datagram's number.
     ///
     /// # Errors
     /// When the queue is full or the system cannot send there.
-    pub fn try_reply(&self, bytes: &[u8], request: &Received, tos: u8) -> Result<(), SocketError> {
-        self.try_send_to(bytes, request.from, tos).map(|_| ())
+    pub fn try_reply(&self, bytes: &[u8], request: &Received, tos: u8) -> Result<u32, SocketError> {
+        self.try_send_to(bytes, request.from, tos)
     }
 
-    /// Waits for a datagram. Safe to cancel.
-    ///
-    /// # Errors
-    /// When the socket is broken.
-    pub async fn recv(&self, buffer: &mut [u8]) -> Result<Received, SocketError> {
-        let (len, from) = self.socket.recv_from(buffer).await.map_err(SocketError::Receive)?;
-        Ok(received(len, from))
-    }
-
-    /// A datagram that is here already; `None` when there is none.
+    /// A datagram that is here already; `None` when there is none. One that is longer than the buffer
+    /// is truncated, and said to be when it fills the buffer: whether there was more, not every system
+    /// tells.
     ///
     /// # Errors
     /// When the socket is broken.
     pub fn try_recv(&self, buffer: &mut [u8]) -> Result<Option<Received>, SocketError> {
-        match self.socket.try_recv_from(buffer) {
-            Ok((len, from)) => Ok(Some(received(len, from))),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(SocketError::Receive(error)),
+        loop {
+            match self.socket.recv_from(buffer) {
+                Ok((len, from)) => return Ok(Some(received(len, len == buffer.len(), from))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                // Each takes one datagram from the queue.
+                Err(error) if is_of_one_datagram(&error) => {}
+                Err(error) => return Err(SocketError::Receive(error)),
+            }
         }
     }
 
-    /// Waits for ever: there are no transmit stamps.
+    /// `None`: there are no transmit stamps.
     ///
     /// # Errors
     /// None; the signature is that of systems that have them.
-    pub async fn next_sent(&self) -> Result<Sent, SocketError> {
-        pending().await
+    pub fn try_next_sent(&self) -> Result<Option<Sent>, SocketError> {
+        Ok(None)
     }
 }
 
-fn received(len: usize, from: SocketAddr) -> Received {
+/// True when only one datagram cannot be received: Windows has errors for those that are longer than
+/// the buffer (`WSAEMSGSIZE`) and for answers that nobody listens at a port (`WSAECONNRESET`).
+fn is_of_one_datagram(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Interrupted
+        || (cfg!(windows) && matches!(error.raw_os_error(), Some(10_040 | 10_054)))
+}
+
+fn received(len: usize, truncated: bool, from: SocketAddr) -> Received {
     Received {
         len,
-        truncated: false,
+        truncated,
         from,
         to: None,
         at_ns: wall_ns(),
@@ -131,27 +141,4 @@ fn received(len: usize, from: SocketAddr) -> Received {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_datagram_is_answered_and_timed_by_the_process() {
-        let localhost = IpAddr::from([127, 0, 0, 1]);
-        let dscp = Dscp::new(46).unwrap();
-        let sender = ProbeSocket::bind(localhost, 0..=0, dscp).unwrap();
-        let reflector = ProbeSocket::bind_reflector(SocketAddr::new(localhost, 0)).unwrap();
-        assert!(reflector.try_recv(&mut [0; 8]).unwrap().is_none());
-        // Readiness is learned from the runtime; the first attempt may come too early.
-        sender.socket.writable().await.unwrap();
-        assert_eq!(sender.try_send_to(b"?", reflector.local_addr(), 0).unwrap(), 0);
-        let mut buffer = [0; 8];
-        let request = reflector.recv(&mut buffer).await.unwrap();
-        assert_eq!((request.len, request.from), (1, sender.local_addr()));
-        assert_eq!(request.method, reflector.methods().received);
-        reflector.socket.writable().await.unwrap();
-        reflector.try_reply(b"!", &request, 0).unwrap();
-        let answer = sender.recv(&mut buffer).await.unwrap();
-        assert_eq!(&buffer[..answer.len], b"!");
-        assert!(answer.at_ns >= request.at_ns);
-    }
-}
+mod tests;
