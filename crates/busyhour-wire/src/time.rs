@@ -1,5 +1,7 @@
 //! Timestamps and error estimates of test packets.
 
+use std::time::Duration;
+
 const NANOS: u64 = 1_000_000_000;
 /// Seconds from 1900-01-01 (the NTP epoch) to 1970-01-01.
 const NTP_TO_UNIX: i64 = 2_208_988_800;
@@ -8,6 +10,8 @@ const NTP_ERA_BIT: u32 = 1 << 31;
 const NTP_ERA: i64 = 1 << 32;
 /// TAI is ahead of UTC by this many seconds (since 2017; no leap second is announced).
 const TAI_MINUS_UTC: i64 = 37;
+/// The scale of an error estimate has six bits.
+const MAX_SCALE: u8 = 63;
 
 /// How a timestamp is written: the Z bit of the error estimate beside it (RFC 8186 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,17 @@ impl ErrorEstimate {
         let multiplier = if multiplier == 0 { 1 } else { multiplier };
         let s = (synchronized as u16) << 15;
         Self(s | z | ((scale & 63) as u16) << 8 | multiplier as u16)
+    }
+
+    /// The estimate of a clock that is at most `error` off. It rounds up, by less than one part in 128
+    /// and never below 2^-32 s; errors beyond what can be written become the largest one.
+    #[must_use]
+    pub fn from_error(synchronized: bool, format: TimestampFormat, error: Duration) -> Self {
+        let units = (error.as_nanos() << 32).div_ceil(u128::from(NANOS));
+        let fits = |scale: &u8| units.div_ceil(1 << *scale) <= u128::from(u8::MAX);
+        let scale = (0..MAX_SCALE).find(fits).unwrap_or(MAX_SCALE);
+        let multiplier = u8::try_from(units.div_ceil(1 << scale)).unwrap_or(u8::MAX);
+        Self::new(synchronized, format, scale, multiplier)
     }
 
     /// True when the clock claims to follow an external source.

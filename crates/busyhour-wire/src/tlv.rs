@@ -1,24 +1,63 @@
 //! TLVs behind the base packet (RFC 8972 section 4): `Flags(8) Type(8) Length(16) Value`.
 
-use busyhour_model::Dscp;
+use std::mem;
+
 use thiserror::Error;
 
 /// The length of flags, type and length.
 pub const TLV_HEADER_LEN: usize = 4;
 /// Extra Padding (RFC 8972 section 4.1).
 pub const EXTRA_PADDING: u8 = 1;
+/// Location (RFC 8972 section 4.2).
+pub const LOCATION: u8 = 2;
+/// Timestamp Information (RFC 8972 section 4.3).
+pub const TIMESTAMP_INFORMATION: u8 = 3;
 /// Class of Service (RFC 8972 section 4.4, erratum 8199).
 pub const CLASS_OF_SERVICE: u8 = 4;
-/// The length of a Class of Service TLV with its header.
-pub const COS_TLV_LEN: usize = TLV_HEADER_LEN + COS_VALUE_LEN;
+/// Direct Measurement (RFC 8972 section 4.5).
+pub const DIRECT_MEASUREMENT: u8 = 5;
+/// Access Report (RFC 8972 section 4.6).
+pub const ACCESS_REPORT: u8 = 6;
+/// Follow-Up Telemetry (RFC 8972 section 4.7).
+pub const FOLLOW_UP: u8 = 7;
+/// HMAC (RFC 8972 section 4.8).
+pub const HMAC: u8 = 8;
+/// Destination Node Address (RFC 9503 section 3); named, not used.
+pub const DESTINATION_NODE_ADDRESS: u8 = 9;
+/// Return Path (RFC 9503 section 4); named, not used.
+pub const RETURN_PATH: u8 = 10;
+/// Micro-session Identifier (RFC 9534); named, not used.
+pub const MICRO_SESSION_ID: u8 = 11;
+/// Reflected Test Packet Control (RFC 10052); named, not used.
+pub const REFLECTED_TEST_PACKET_CONTROL: u8 = 12;
 /// U: set by the sender, cleared by a reflector that knows the type.
 pub const FLAG_UNRECOGNIZED: u8 = 0x80;
 /// M: set by a reflector that cannot read the TLV.
 pub const FLAG_MALFORMED: u8 = 0x40;
 /// I: set by a reflector that failed to verify the TLVs.
 pub const FLAG_INTEGRITY: u8 = 0x20;
+/// C: set by a reflector that knows the TLV and could not do what it asks (RFC 10052 section 6.2).
+pub const FLAG_CONFORMANCE: u8 = 0x10;
 
-const COS_VALUE_LEN: usize = 4;
+/// The name of a TLV's type, as its RFC writes it.
+#[must_use]
+pub const fn tlv_name(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        EXTRA_PADDING => "Extra Padding",
+        LOCATION => "Location",
+        TIMESTAMP_INFORMATION => "Timestamp Information",
+        CLASS_OF_SERVICE => "Class of Service",
+        DIRECT_MEASUREMENT => "Direct Measurement",
+        ACCESS_REPORT => "Access Report",
+        FOLLOW_UP => "Follow-Up Telemetry",
+        HMAC => "HMAC",
+        DESTINATION_NODE_ADDRESS => "Destination Node Address",
+        RETURN_PATH => "Return Path",
+        MICRO_SESSION_ID => "Micro-session ID",
+        REFLECTED_TEST_PACKET_CONTROL => "Reflected Test Packet Control",
+        _ => return None,
+    })
+}
 
 /// One TLV.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +70,12 @@ pub struct Tlv<'a> {
     pub value: &'a [u8],
 }
 
-/// A TLV whose length reaches beyond the packet, or fewer octets than a header has. Nothing behind
-/// it can be read.
+/// A TLV whose length reaches beyond the packet, or is wrong for its type, or fewer octets than a header
+/// has. Nothing behind it can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("malformed TLV {offset} octets behind the base packet")]
 pub struct MalformedTlv {
-    /// Where it begins.
+    /// Where it begins; 0 where a value alone was read.
     pub offset: usize,
 }
 
@@ -86,91 +125,61 @@ pub fn write_tlv(out: &mut Vec<u8>, tlv: &Tlv<'_>) {
     out.extend_from_slice(&tlv.value[..usize::from(length)]);
 }
 
-/// The value of a Class of Service TLV:
-/// `DSCP1(6) DSCP2(6) ECN(2) RP(2) Reserved(16)`. Reserved bits are kept as they came, because newer
-/// drafts give them a meaning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClassOfService {
-    /// DSCP1: what the sender wants the answer marked with.
-    pub wanted: Dscp,
-    /// DSCP2: what the sender's packet was marked with when the reflector received it.
-    pub received: Dscp,
-    /// The ECN bits that the reflector received, 0..=3.
-    pub ecn: u8,
-    /// RP: 0 when the reflector marks its answer as wanted, 1 when its policy forbids that.
-    pub refused: u8,
-    /// Reserved.
-    pub reserved: u16,
+/// One TLV that can be answered where it stands; its length cannot change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TlvMut<'a> {
+    /// U, M, I and reserved bits.
+    pub flags: &'a mut u8,
+    /// The type.
+    pub kind: u8,
+    /// The value.
+    pub value: &'a mut [u8],
 }
 
-impl ClassOfService {
-    /// What a sender writes: the wish, and nothing else.
-    #[must_use]
-    pub fn request(wanted: Dscp) -> Self {
-        Self { wanted, received: Dscp::from_tos(0), ecn: 0, refused: 0, reserved: 0 }
-    }
-
-    /// Reads a value.
-    ///
-    /// # Errors
-    /// When it is not four octets long.
-    pub fn parse(value: &[u8]) -> Result<Self, MalformedTlv> {
-        let &[a, b, c, d] = value else { return Err(MalformedTlv { offset: 0 }) };
-        Ok(Self {
-            wanted: Dscp::from_tos(a),
-            received: Dscp::from_tos((a << 6) | (b >> 4) << 2),
-            ecn: b >> 2 & 3,
-            refused: b & 3,
-            reserved: u16::from_be_bytes([c, d]),
-        })
-    }
-
-    /// Writes the value.
-    #[must_use]
-    pub const fn to_bytes(&self) -> [u8; COS_VALUE_LEN] {
-        let received = self.received.value();
-        let [c, d] = self.reserved.to_be_bytes();
-        [
-            self.wanted.to_tos() | received >> 4,
-            received << 4 | (self.ecn & 3) << 2 | self.refused & 3,
-            c,
-            d,
-        ]
-    }
+/// Walks TLVs in order, each for changing, and ends at the first malformed one.
+#[derive(Debug)]
+pub struct TlvsMut<'a> {
+    rest: &'a mut [u8],
+    offset: usize,
+    malformed: bool,
 }
 
-/// Turns the TLVs of a request into those of the answer, in place: U is cleared on padding and on a
-/// Class of Service that `cos` answers, set on every other type; M is set on the first malformed TLV
-/// and what is behind it stays as it came (RFC 8972 section 4). A tail that is too short for a header
-/// is padding and stays, too.
-pub fn reflect_tlvs(
-    mut tail: &mut [u8],
-    mut cos: impl FnMut(ClassOfService) -> Option<ClassOfService>,
-) {
-    while let Some(([flags, kind, high, low], rest)) =
-        tail.split_first_chunk_mut::<TLV_HEADER_LEN>()
-    {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        *flags &= !(FLAG_UNRECOGNIZED | FLAG_MALFORMED | FLAG_INTEGRITY);
-        if length > rest.len() {
-            *flags |= FLAG_MALFORMED;
+impl<'a> TlvsMut<'a> {
+    /// Walks what follows a base packet.
+    #[must_use]
+    pub const fn new(tail: &'a mut [u8]) -> Self {
+        Self { rest: tail, offset: 0, malformed: false }
+    }
+
+    /// Sets M, and clears U and I, on the malformed TLV that the walk ended at (RFC 8972 section 4).
+    /// Octets too few for a header are padding of an older sender and stay as they came. Where a value
+    /// turns out malformed, its own flags are to be set instead.
+    pub fn mark_malformed(&mut self) {
+        if !self.malformed || self.rest.len() < TLV_HEADER_LEN {
             return;
         }
-        let (value, next) = rest.split_at_mut(length);
-        match *kind {
-            EXTRA_PADDING => {}
-            CLASS_OF_SERVICE => {
-                let Ok(asked) = ClassOfService::parse(value) else {
-                    *flags |= FLAG_MALFORMED;
-                    return;
-                };
-                match cos(asked) {
-                    Some(answer) => value.copy_from_slice(&answer.to_bytes()),
-                    None => *flags |= FLAG_UNRECOGNIZED,
-                }
-            }
-            _ => *flags |= FLAG_UNRECOGNIZED,
+        if let Some(flags) = self.rest.first_mut() {
+            *flags = *flags & !(FLAG_UNRECOGNIZED | FLAG_INTEGRITY) | FLAG_MALFORMED;
         }
-        tail = next;
+    }
+}
+
+impl<'a> Iterator for TlvsMut<'a> {
+    type Item = Result<TlvMut<'a>, MalformedTlv>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.malformed || self.rest.is_empty() {
+            return None;
+        }
+        let Some((tlv, _)) = split_tlv(self.rest) else {
+            self.malformed = true;
+            return Some(Err(MalformedTlv { offset: self.offset }));
+        };
+        let len = TLV_HEADER_LEN + tlv.value.len();
+        let (whole, rest) = mem::take(&mut self.rest).split_at_mut(len);
+        self.rest = rest;
+        self.offset += len;
+        let ([flags, kind, ..], value) = whole.split_first_chunk_mut::<TLV_HEADER_LEN>()?;
+        Some(Ok(TlvMut { flags, kind: *kind, value }))
     }
 }
