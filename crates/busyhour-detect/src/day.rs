@@ -341,6 +341,7 @@ fn stricter(a: LimitTable, b: LimitTable) -> LimitTable {
         loss_ppm: a.loss_ppm.min(b.loss_ppm),
         burst_ppm: a.burst_ppm.min(b.burst_ppm),
         rtt_us: a.rtt_us.min(b.rtt_us),
+        one_way_us: a.one_way_us.min(b.one_way_us),
         jitter_us: a.jitter_us.min(b.jitter_us),
         ..a
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use busyhour_judge::{Judge, Summary};
 use busyhour_model::{
     AgentId, BlockNo, Body, Building, DaySummary, DayVerdict, Epoch, FileBuilding, FileSubnet,
-    Histogram, Incident, IncidentState, LinkKind, NetworkColumns, PacketCounts, Record,
-    RequirementProfile, Schedule, Scope, TargetName, UtcMicros, Window, limits_in_force,
+    Incident, IncidentState, LinkKind, NetworkColumns, PacketCounts, Record, RequirementProfile,
+    Schedule, Scope, TargetName, UtcMicros, Window, WindowParts, limits_in_force,
 };
 use busyhour_sim::{Condition, Fleet, SimAgent, demo_fleet};
 use busyhour_store::{
@@ -215,15 +215,9 @@ fn judged(record: Record, agent: &SimAgent) -> Option<JudgedWindow> {
 
 /// Nothing comes back.
 fn fail(judged: &mut JudgedWindow) {
-    let mut parts = judged.window.clone().into_parts();
-    parts.counts = PacketCounts::new(750, 750, [0, 0, 750], 0, 0).unwrap();
-    parts.burst = None;
-    parts.rtt = Histogram::new();
-    parts.rtt_median_us = None;
-    parts.up_variation = Histogram::new();
-    parts.down_variation = Histogram::new();
-    parts.up_jitter = None;
-    parts.down_jitter = None;
+    let counts = PacketCounts::new(750, 750, [0, 0, 750], 0, 0).unwrap();
+    let window = &judged.window;
+    let parts = WindowParts::new(window.path.clone(), window.rate_pps, counts);
     judged.window = Window::new(parts).unwrap();
     let table = limits_in_force(judged.requirement, judged.placed).unwrap();
     judged.verdict = table.judge(&judged.window);

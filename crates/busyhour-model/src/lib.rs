@@ -1,5 +1,5 @@
 //! The vocabulary of Busyhour and its invariants: identities, time, paths, records, histograms,
-//! limits, slots, buildings and calendars.
+//! limits, slots, buildings and calendars; and the estimate of a call that a window allows.
 //!
 //! This crate refuses to do input or output: no sockets, files, clocks, randomness or
 //! serialisation formats. Whoever crosses a process boundary owns the format and converts.
@@ -8,34 +8,44 @@
 mod building;
 pub mod building_file;
 mod calendar;
+mod classifier;
+pub mod emodel;
 mod histogram;
 mod id;
 mod limits;
 mod path;
 mod record;
+mod settle;
 mod slot;
 mod time;
 mod verdict;
 
 pub use building::{Building, FileBuilding, FileSubnet, NetworkColumns, Placement, Subnet};
 pub use calendar::{BusinessHours, InvalidBusinessHours, LocalDay, local_day_span};
+pub use classifier::{
+    CLASSIFIERS, Classification, Classifier, CriterionOutcome, STREAM_MICROS, StreamClass,
+    StreamCriterion, SyntheticStream, synthetic_streams,
+};
 pub use histogram::{Histogram, InvalidHistogram};
 pub use id::{
     AgentId, BlockNo, BootId, BuildingId, Epoch, IncidentId, InvalidId, PathId, ScheduleRevision,
     SubnetId,
 };
 pub use limits::{
-    Breach, Judgement, LIMITS, LimitTable, LimitsVersion, RequirementProfile, WindowVerdict,
-    limits_in_force,
+    AzureRegion, Breach, Judgement, LIMITS, LimitSource, LimitTable, LimitsVersion,
+    MIN_JUDGED_RATE_PPS, REORDER_LEVEL, RequirementProfile, WindowVerdict, limits_in_force,
 };
 pub use path::{
     AddressFamily, Direction, Dscp, InvalidPath, Link, LinkKind, PathKey, ProfileName, TargetName,
     TrafficClass, Transport,
 };
 pub use record::{
-    Body, BurstLoss, Check, CheckOutcome, Context, DscpSeen, Fact, Gap, GapReason, InvalidRecord,
-    Jitter, Load, PacketCounts, Record, Schedule, Stamp, TimestampMethod, Window, WindowParts,
+    Body, BurstLoss, Check, CheckOutcome, ClockQuality, Context, DscpSeen, Ecn, EcnSeen, Fact, Gap,
+    GapReason, InvalidRecord, Jitter, Load, LossPattern, MAX_MISSING_RANGES, OneWayDelay,
+    PacketCounts, Playout, Record, Reorder, Schedule, SessionReport, SessionReportParts, Stamp,
+    TimestampMethod, TtlSeen, Window, WindowParts,
 };
+pub use settle::{Settlement, is_unsettled, settle};
 pub use slot::{Slot, WorstBurst};
 pub use time::{BootMicros, ClockPair, Micros, SLOT_MICROS, SlotStart, UtcMicros};
 pub use verdict::{

@@ -1,21 +1,19 @@
-//! The published limits, as dated tables, and the verdict on a window.
+//! The published limits, as dated tables, and the verdict on a window or an hour.
 
 use std::fmt;
 
-use crate::path::word_enum;
-use crate::{BurstLoss, UtcMicros, Window};
+mod order;
+mod tables;
 
-word_enum!(
-    /// What a target's path is judged by.
-    RequirementProfile, "requirement profile", {
-        /// Client to Microsoft edge.
-        ClientToMicrosoftEdge = "client-to-microsoft-edge",
-        /// Site edge to Microsoft edge.
-        SiteEdgeToMicrosoftEdge = "site-edge-to-microsoft-edge",
-        /// Figures without a verdict.
-        None = "none",
-    }
-);
+pub use order::REORDER_LEVEL;
+pub use tables::{AzureRegion, LIMITS, LimitSource, RequirementProfile};
+
+use crate::path::word_enum;
+use crate::{BurstLoss, Slot, UtcMicros, Window};
+
+/// Below this rate (packets a second) a window never says anything of loss, bursts or jitter: relay
+/// checks and the like measure delay and reachability.
+pub const MIN_JUDGED_RATE_PPS: u32 = 10;
 
 /// The version of the limit tables; kept beside every count that was made with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +25,8 @@ impl fmt::Display for LimitsVersion {
     }
 }
 
-/// The limits of one requirement profile. A window fails when it is above one of them.
+/// The limits of one requirement profile, in one edition. A window fails when it is above one of
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitTable {
     /// The version.
@@ -42,34 +41,16 @@ pub struct LimitTable {
     pub burst_ppm: u32,
     /// Round-trip time, in microseconds.
     pub rtt_us: u32,
+    /// One-way delay, in microseconds; applied only between synchronised clocks.
+    pub one_way_us: u32,
     /// Interarrival jitter in any 15 s, in microseconds.
     pub jitter_us: u32,
+    /// Packets out of order, in parts per million, applied to an hour; `None` where the source gives
+    /// no limit.
+    pub reorder_ppm: Option<u32>,
+    /// Where the figures were published.
+    pub source: LimitSource,
 }
-
-/// Microsoft's requirements (OfficeDocs-SkypeForBusiness, `Teams/prepare-network.md`, edition of
-/// 2019-03; `media-quality-and-network-connectivity-performance.md`, 2018), as applied here:
-/// round-trip time to the window's median, jitter to the mean RFC 3550 estimate of the worse
-/// direction, burst with at least two packets lost.
-pub const LIMITS: &[LimitTable] = &[
-    LimitTable {
-        version: LimitsVersion(1),
-        in_force_from: UtcMicros(i64::MIN),
-        requirement: RequirementProfile::ClientToMicrosoftEdge,
-        loss_ppm: 10_000,
-        burst_ppm: 100_000,
-        rtt_us: 100_000,
-        jitter_us: 30_000,
-    },
-    LimitTable {
-        version: LimitsVersion(1),
-        in_force_from: UtcMicros(i64::MIN),
-        requirement: RequirementProfile::SiteEdgeToMicrosoftEdge,
-        loss_ppm: 1_000,
-        burst_ppm: 10_000,
-        rtt_us: 60_000,
-        jitter_us: 15_000,
-    },
-];
 
 /// The table of `requirement` that was in force at `at`; `None` for a profile without limits.
 #[must_use]
@@ -77,7 +58,16 @@ pub fn limits_in_force(
     requirement: RequirementProfile,
     at: UtcMicros,
 ) -> Option<&'static LimitTable> {
-    LIMITS
+    in_force(LIMITS, requirement, at)
+}
+
+/// Of several editions the newest that was in force already.
+fn in_force(
+    tables: &[LimitTable],
+    requirement: RequirementProfile,
+    at: UtcMicros,
+) -> Option<&LimitTable> {
+    tables
         .iter()
         .filter(|table| table.requirement == requirement && table.in_force_from <= at)
         .max_by_key(|table| (table.in_force_from, table.version))
@@ -92,6 +82,18 @@ pub enum Judgement {
     Fail,
     /// Not measured, or the limit is finer than the measurement. Never good.
     Unknown,
+}
+
+impl Judgement {
+    /// The word used in JSON, the command line and the page.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 word_enum!(
@@ -150,31 +152,70 @@ impl WindowVerdict {
 
 impl LimitTable {
     /// Judges a window. It is valid when at least 80 % of its schedule was sent. Where a limit is
-    /// finer than one packet of what was sent, up to one lost packet is unknown, not failed.
+    /// finer than one packet of what was sent, up to one lost packet is unknown, not failed. Below
+    /// [`MIN_JUDGED_RATE_PPS`] loss, burst and jitter are unknown. Delay fails by the round trip or,
+    /// between synchronised clocks, by either direction.
     #[must_use]
     pub fn judge(&self, window: &Window) -> WindowVerdict {
         let counts = &window.counts;
         let valid =
             counts.sent() > 0 && u64::from(counts.sent()) * 10 >= u64::from(counts.scheduled()) * 8;
+        let dense = window.rate_pps >= MIN_JUDGED_RATE_PPS;
+        let unknown = Judgement::Unknown;
         if window.failed() {
-            let unknown = Judgement::Unknown;
             return WindowVerdict {
                 valid,
                 failed: true,
-                loss: Judgement::Fail,
+                loss: if dense { Judgement::Fail } else { unknown },
                 burst: unknown,
                 delay: unknown,
                 jitter: unknown,
             };
         }
+        let delay = match self.judge_one_way(window) {
+            Judgement::Fail => Judgement::Fail,
+            Judgement::Pass | Judgement::Unknown => above(window.rtt_median_us, self.rtt_us),
+        };
+        if !dense {
+            let (loss, burst, jitter) = (unknown, unknown, unknown);
+            return WindowVerdict { valid, failed: false, loss, burst, delay, jitter };
+        }
         WindowVerdict {
             valid,
             failed: false,
             loss: ratio_above(counts.lost(), counts.sent(), self.loss_ppm),
-            burst: window.burst.map_or(Judgement::Unknown, |burst| self.judge_burst(burst)),
-            delay: above(window.rtt_median_us, self.rtt_us),
+            burst: window.burst.map_or(unknown, |burst| self.judge_burst(burst)),
+            delay,
             jitter: above(window.jitter_us(), self.jitter_us),
         }
+    }
+
+    /// Judges the medians of the one-way delays, the worse of both directions. Unknown unless both
+    /// clocks claim to be synchronised, as no window has such delays else, and where the limit lies
+    /// within what the clocks may err.
+    #[must_use]
+    pub fn judge_one_way(&self, window: &Window) -> Judgement {
+        let Some(one_way) = window.one_way else { return Judgement::Unknown };
+        let (limit, error) = (i64::from(self.one_way_us), i64::from(one_way.error_us));
+        let worse = i64::from(one_way.up_median_us.max(one_way.down_median_us));
+        if worse - error > limit {
+            Judgement::Fail
+        } else if worse + error > limit {
+            Judgement::Unknown
+        } else {
+            Judgement::Pass
+        }
+    }
+
+    /// Judges the packets out of order of an hour (of slots, merged): never those of a window, which
+    /// holds too few. An exact test at [`REORDER_LEVEL`]; unknown where chance explains either.
+    ///
+    /// The replies of the round trip are counted: what either direction did shows in them.
+    #[must_use]
+    pub fn judge_reorder(&self, hour: &Slot) -> Judgement {
+        let received = hour.sent.saturating_sub(hour.lost());
+        self.reorder_ppm
+            .map_or(Judgement::Unknown, |limit| order::judge_rare(hour.reordered, received, limit))
     }
 
     /// At 50 packets a second 200 ms hold about ten, so that a single loss is 10 % already: two are

@@ -1,15 +1,28 @@
-//! Records: what an agent observed. There are five kinds: window, check, fact, load and gap.
+//! Records: what an agent observed. There are six kinds: window, check, fact, load, gap and session
+//! report.
 //! All share identity, schedule, spool, uplink, store and history.
+
+mod evidence;
+mod other;
+mod report;
+mod window;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use thiserror::Error;
 
-use crate::path::word_enum;
-use crate::{
-    BootId, BootMicros, Dscp, Histogram, InvalidPath, Micros, PathKey, ScheduleRevision, UtcMicros,
+use crate::{BootId, BootMicros, InvalidPath, Micros, ScheduleRevision, UtcMicros};
+
+pub use evidence::{
+    ClockQuality, Ecn, EcnSeen, LossPattern, OneWayDelay, Playout, Reorder, TtlSeen,
 };
+pub use other::{Check, CheckOutcome, Fact, Gap, GapReason, Load};
+pub use report::{MAX_MISSING_RANGES, SessionReport, SessionReportParts};
+pub use window::{BurstLoss, DscpSeen, Jitter, PacketCounts, TimestampMethod, Window, WindowParts};
 
 /// A record that contradicts itself, or holds what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -144,7 +157,7 @@ impl Record {
                 found: duration_us.to_string(),
             });
         }
-        let scheduled = window.counts.scheduled;
+        let scheduled = window.counts.scheduled();
         if u64::from(scheduled) > (duration_us + WINDOW_SLACK) / MIN_INTERVAL {
             return Err(InvalidRecord::Counts("more packets than any probe sends in the time"));
         }
@@ -165,380 +178,9 @@ pub enum Body {
     Load(Load),
     /// A time for which there is nothing, and why.
     Gap(Gap),
-}
-
-/// The packet counts of a window. They always add up:
-/// `sent = received + lost up + lost down + lost with direction unknown`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PacketCounts {
-    scheduled: u32,
-    sent: u32,
-    received: u32,
-    lost_up: u32,
-    lost_down: u32,
-    lost_unknown: u32,
-    reordered: u32,
-    duplicated: u32,
-}
-
-impl PacketCounts {
-    /// Counts without loss: everything sent came back once, in order.
-    #[must_use]
-    pub const fn clean(scheduled: u32, sent: u32) -> Self {
-        Self {
-            scheduled,
-            sent,
-            received: sent,
-            lost_up: 0,
-            lost_down: 0,
-            lost_unknown: 0,
-            reordered: 0,
-            duplicated: 0,
-        }
-    }
-
-    /// Builds counts; what was received follows from what was sent and lost.
-    ///
-    /// `lost` is up, down, and with direction unknown. `reordered` are replies that arrived after a
-    /// later one (RFC 4737 section 3), `duplicated` replies beyond the first for one request.
-    ///
-    /// # Errors
-    /// When more was sent than scheduled, more lost than sent, more reordered than received, or a
-    /// count is beyond any probe.
-    pub fn new(
-        scheduled: u32,
-        sent: u32,
-        lost: [u32; 3],
-        reordered: u32,
-        duplicated: u32,
-    ) -> Result<Self, InvalidRecord> {
-        let [lost_up, lost_down, lost_unknown] = lost;
-        if scheduled.max(sent).max(duplicated) > MAX_PACKETS {
-            return Err(InvalidRecord::Counts("more packets than any probe sends"));
-        }
-        if sent > scheduled {
-            return Err(InvalidRecord::Counts("more sent than scheduled"));
-        }
-        let lost = u64::from(lost_up) + u64::from(lost_down) + u64::from(lost_unknown);
-        if lost > u64::from(sent) {
-            return Err(InvalidRecord::Counts("more lost than sent"));
-        }
-        let received = sent - lost as u32;
-        if reordered > received {
-            return Err(InvalidRecord::Counts("more reordered than received"));
-        }
-        Ok(Self {
-            scheduled,
-            sent,
-            received,
-            lost_up,
-            lost_down,
-            lost_unknown,
-            reordered,
-            duplicated,
-        })
-    }
-
-    /// Packets that the schedule asked for.
-    #[must_use]
-    pub const fn scheduled(&self) -> u32 {
-        self.scheduled
-    }
-    /// Packets sent.
-    #[must_use]
-    pub const fn sent(&self) -> u32 {
-        self.sent
-    }
-    /// Requests answered at least once.
-    #[must_use]
-    pub const fn received(&self) -> u32 {
-        self.received
-    }
-    /// Requests that never reached the target.
-    #[must_use]
-    pub const fn lost_up(&self) -> u32 {
-        self.lost_up
-    }
-    /// Replies that never came back.
-    #[must_use]
-    pub const fn lost_down(&self) -> u32 {
-        self.lost_down
-    }
-    /// Lost, and no later reply tells in which direction.
-    #[must_use]
-    pub const fn lost_unknown(&self) -> u32 {
-        self.lost_unknown
-    }
-    /// All lost packets.
-    #[must_use]
-    pub const fn lost(&self) -> u32 {
-        self.sent - self.received
-    }
-    /// Replies that arrived after a later one.
-    #[must_use]
-    pub const fn reordered(&self) -> u32 {
-        self.reordered
-    }
-    /// Replies beyond the first to one request.
-    #[must_use]
-    pub const fn duplicated(&self) -> u32 {
-        self.duplicated
-    }
-}
-
-/// The worst sliding 200 ms of a window, by the time of sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BurstLoss {
-    lost: u32,
-    of: u32,
-}
-
-impl BurstLoss {
-    /// `lost` of `of` packets that were sent within 200 ms.
-    ///
-    /// # Errors
-    /// When more was lost than sent, or nothing was sent.
-    pub fn new(lost: u32, of: u32) -> Result<Self, InvalidRecord> {
-        if of == 0 || lost > of {
-            return Err(InvalidRecord::Counts("burst: more lost than sent"));
-        }
-        Ok(Self { lost, of })
-    }
-    /// Packets lost in the worst 200 ms.
-    #[must_use]
-    pub const fn lost(&self) -> u32 {
-        self.lost
-    }
-    /// Packets sent in the worst 200 ms: its resolution.
-    #[must_use]
-    pub const fn of(&self) -> u32 {
-        self.of
-    }
-}
-
-/// Interarrival jitter (RFC 3550 section 6.4.1) over a window, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Jitter {
-    /// The mean of the running estimate; what the limits are applied to.
-    pub mean_us: u32,
-    /// Its highest value.
-    pub max_us: u32,
-}
-
-/// The code points seen at either end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DscpSeen {
-    /// What the agent marked its packets with, and asked for on replies.
-    pub sent: Dscp,
-    /// What most requests carried when the target received them; `None` when it did not say.
-    pub up: Option<Dscp>,
-    /// What most replies carried when the agent received them; `None` when unreadable.
-    pub down: Option<Dscp>,
-    /// Requests that arrived with another code point than was sent.
-    pub up_changed: u32,
-    /// Replies that arrived with another code point than was asked for.
-    pub down_changed: u32,
-}
-
-word_enum!(
-    /// How a moment on a packet was read.
-    TimestampMethod, "timestamp method", {
-        /// By the process, before sending or after receiving.
-        User = "user",
-        /// By the kernel's network stack.
-        Kernel = "kernel",
-        /// By the network card.
-        Hardware = "hardware",
-    }
-);
-
-/// The parts of a window, to build one from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WindowParts {
-    /// The path.
-    pub path: PathKey,
-    /// The packet counts.
-    pub counts: PacketCounts,
-    /// The worst sliding 200 ms; `None` below 50 packets a second, where it cannot be measured.
-    pub burst: Option<BurstLoss>,
-    /// Round-trip times without the target's dwell time, in microseconds.
-    pub rtt: Histogram,
-    /// Their exact median; `None` when nothing came back.
-    pub rtt_median_us: Option<u32>,
-    /// Delay variation up, above the window's lowest (RFC 5481 section 4.2), in microseconds.
-    pub up_variation: Histogram,
-    /// Delay variation down, above the window's lowest, in microseconds.
-    pub down_variation: Histogram,
-    /// Interarrival jitter up.
-    pub up_jitter: Option<Jitter>,
-    /// Interarrival jitter down.
-    pub down_jitter: Option<Jitter>,
-    /// Code points.
-    pub dscp: DscpSeen,
-    /// How sending was timed.
-    pub sent_by: TimestampMethod,
-    /// How receiving was timed.
-    pub received_by: TimestampMethod,
-    /// The UDP source port that was used.
-    pub source_port: u16,
-    /// Samples left out because a clock stepped between sending and receiving.
-    pub clock_step_samples: u32,
-    /// Replies that reached the machine but found the socket's queue full: not path loss.
-    pub receive_queue_drops: u32,
-    /// How late the sender's own timer was at worst, in microseconds.
-    pub send_lateness_max_us: u32,
-}
-
-/// Fifteen seconds of one path.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Window(WindowParts);
-
-impl Window {
-    /// Checks the parts against each other.
-    ///
-    /// # Errors
-    /// When samples, median or code points contradict the counts.
-    pub fn new(parts: WindowParts) -> Result<Self, InvalidRecord> {
-        let received = u64::from(parts.counts.received());
-        let samples =
-            parts.rtt.count().max(parts.up_variation.count()).max(parts.down_variation.count());
-        if samples > received {
-            return Err(InvalidRecord::Counts("more delay samples than replies"));
-        }
-        if parts.rtt_median_us.is_some() == parts.rtt.is_empty() {
-            return Err(InvalidRecord::Counts("a median without samples, or samples without one"));
-        }
-        if let Some(median) = parts.rtt_median_us
-            && !(parts.rtt.min()..=parts.rtt.max()).contains(&median)
-        {
-            return Err(InvalidRecord::Range { field: "rtt_median_us", found: median.to_string() });
-        }
-        if parts.burst.is_some_and(|burst| burst.lost() > parts.counts.lost()) {
-            return Err(InvalidRecord::Counts("burst: more lost than in the whole window"));
-        }
-        if parts.dscp.up_changed > parts.counts.sent()
-            || u64::from(parts.dscp.down_changed) > received
-        {
-            return Err(InvalidRecord::Counts("more code points changed than packets seen"));
-        }
-        Ok(Self(parts))
-    }
-
-    /// True when packets were sent and nothing came back: an outage, never missing.
-    #[must_use]
-    pub const fn failed(&self) -> bool {
-        self.0.counts.sent > 0 && self.0.counts.received == 0
-    }
-
-    /// The higher of both directions' mean jitter, in microseconds.
-    #[must_use]
-    pub fn jitter_us(&self) -> Option<u32> {
-        self.0.up_jitter.map(|j| j.mean_us).max(self.0.down_jitter.map(|j| j.mean_us))
-    }
-
-    /// Takes the window apart.
-    #[must_use]
-    pub fn into_parts(self) -> WindowParts {
-        self.0
-    }
-}
-
-impl std::ops::Deref for Window {
-    type Target = WindowParts;
-
-    fn deref(&self) -> &WindowParts {
-        &self.0
-    }
-}
-
-word_enum!(
-    /// What became of a check.
-    CheckOutcome, "check outcome", {
-        /// The condition holds.
-        Pass = "pass",
-        /// The condition does not hold.
-        Fail = "fail",
-        /// No answer in time.
-        Timeout = "timeout",
-        /// It could not be run; the evidence says why.
-        NotRun = "not-run",
-    }
-);
-
-/// One condition looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was checked, such as `firewall-udp`.
-    pub kind: String,
-    /// What it was checked on, such as an address and port.
-    pub subject: String,
-    /// What came out.
-    pub outcome: CheckOutcome,
-    /// Named durations, in microseconds.
-    pub timings_us: Vec<(String, u64)>,
-    /// Named observations that explain the outcome.
-    pub evidence: Vec<(String, String)>,
-}
-
-/// Something that holds for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
-    /// What it is about, such as `wifi-band`.
-    pub kind: String,
-    /// Its value.
-    pub value: String,
-    /// Since when it holds.
-    pub valid_from: UtcMicros,
-    /// Until when it held; `None` while it holds.
-    pub valid_until: Option<UtcMicros>,
-}
-
-/// A minute of the machine's own traffic on one interface: what busy hours are learned from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Load {
-    /// The interface.
-    pub interface: String,
-    /// Bytes received in the minute.
-    pub received_bytes: u64,
-    /// Bytes sent in the minute.
-    pub sent_bytes: u64,
-    /// Packets received in the minute.
-    pub received_packets: u64,
-    /// Packets sent in the minute.
-    pub sent_packets: u64,
-    /// The link's speed, in bits per second, where the system tells.
-    pub link_bits_per_second: Option<u64>,
-}
-
-word_enum!(
-    /// Why there is nothing for a time.
-    GapReason, "gap reason", {
-        /// The machine slept.
-        Asleep = "asleep",
-        /// The agent was not running.
-        NotRunning = "not-running",
-        /// The spool was full and its oldest blocks were dropped.
-        SpoolFull = "spool-full",
-        /// The spool could not be written.
-        SpoolFailed = "spool-failed",
-        /// The wall clock stepped.
-        ClockStep = "clock-step",
-        /// The target's name did not resolve.
-        Unresolved = "unresolved",
-        /// The collector could not place the record in time.
-        Quarantined = "quarantined",
-    }
-);
-
-/// A time for which there is nothing, and why. It is the record's own span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// Why.
-    pub reason: GapReason,
-    /// The path it is about; `None` when it is the whole agent.
-    pub path: Option<PathKey>,
-    /// Records that are known to be missing, where they can be counted.
-    pub records: Option<u64>,
+    /// What this machine's reflector received of somebody's session. The record lasts from when the
+    /// first of it was received at the earliest to when nothing more of it was to come.
+    SessionReport(Box<SessionReport>),
 }
 
 impl From<InvalidPath> for InvalidRecord {

@@ -1,7 +1,8 @@
 //! Slots: mergeable aggregates of a path's windows over a quarter-hour of UTC.
 
 use crate::{
-    Breach, BurstLoss, Histogram, LimitsVersion, SlotStart, UtcMicros, Window, WindowVerdict,
+    Breach, BurstLoss, Histogram, LimitsVersion, MIN_JUDGED_RATE_PPS, Settlement, SlotStart,
+    UtcMicros, Window, WindowVerdict,
 };
 
 /// The worst 200 ms of a slot, and the window that held it.
@@ -53,11 +54,11 @@ pub struct Slot {
     pub up_variation_us: Histogram,
     /// Delay variation down of packets, in microseconds.
     pub down_variation_us: Histogram,
-    /// Loss of windows, in parts per million.
+    /// Loss of windows of [`MIN_JUDGED_RATE_PPS`] and more, in parts per million.
     pub loss_ppm: Histogram,
-    /// Mean jitter of windows (worse direction), in microseconds.
+    /// Mean jitter of such windows (worse direction), in microseconds.
     pub jitter_us: Histogram,
-    /// The worst 200 ms.
+    /// The worst 200 ms of such windows.
     pub worst_burst: Option<WorstBurst>,
 }
 
@@ -113,6 +114,9 @@ impl Slot {
         self.rtt_us.merge(&window.rtt);
         self.up_variation_us.merge(&window.up_variation);
         self.down_variation_us.merge(&window.down_variation);
+        if window.rate_pps < MIN_JUDGED_RATE_PPS {
+            return;
+        }
         let loss_ppm = u64::from(counts.lost()) * 1_000_000 / u64::from(counts.sent().max(1));
         self.loss_ppm.record(loss_ppm as u32);
         if let Some(jitter) = window.jitter_us() {
@@ -120,6 +124,14 @@ impl Slot {
         }
         let worst = window.burst.map(|burst| WorstBurst { burst, window: started });
         self.worst_burst = worse(self.worst_burst, worst);
+    }
+
+    /// Gives a direction to lost packets of a valid window that was added before.
+    pub const fn settle(&mut self, settlement: Settlement) {
+        let Settlement { up, down } = settlement;
+        self.lost_unknown = self.lost_unknown.saturating_sub(up as u64 + down as u64);
+        self.lost_up = self.lost_up.saturating_add(up as u64);
+        self.lost_down = self.lost_down.saturating_add(down as u64);
     }
 
     /// Adds all of `other` (another path, or another quarter-hour).
@@ -155,11 +167,30 @@ impl Slot {
         self.lost_up.saturating_add(self.lost_down).saturating_add(self.lost_unknown)
     }
 
-    /// All lost over all sent; `None` when nothing was sent.
+    /// True when some of its valid windows had [`MIN_JUDGED_RATE_PPS`] or more. Others say nothing of
+    /// loss, jitter and order.
+    #[must_use]
+    pub const fn is_dense(&self) -> bool {
+        !self.loss_ppm.is_empty()
+    }
+
+    /// Lost and sent packets, as far as they tell anything of loss: of sparse windows only those of
+    /// outages are lost, which are taken to have sent as much as the others.
+    #[must_use]
+    pub fn loss_told(&self) -> (u64, u64) {
+        if self.is_dense() {
+            return (self.lost(), self.sent);
+        }
+        let failed = u128::from(self.sent) * u128::from(self.bad_by(Breach::Failed));
+        let lost = failed / u128::from(self.valid.max(1));
+        (u64::try_from(lost).unwrap_or(u64::MAX), self.sent)
+    }
+
+    /// All lost over all sent; `None` when nothing was sent, or too sparsely to say.
     #[must_use]
     pub fn loss_ratio(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a ratio is an approximation anyway")]
-        (self.sent > 0).then(|| self.lost() as f64 / self.sent as f64)
+        (self.sent > 0 && self.is_dense()).then(|| self.lost() as f64 / self.sent as f64)
     }
 
     /// Bad windows over valid ones; `None` when none is valid.

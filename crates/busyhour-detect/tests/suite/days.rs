@@ -2,7 +2,8 @@
 
 use busyhour_detect::{TargetFaults, judge_day};
 use busyhour_model::{
-    AgentId, Breach, DayVerdict, LinkKind, PathId, RequirementProfile, Scope, SlotStart, UtcMicros,
+    AgentId, Breach, DayVerdict, Histogram, LinkKind, PathId, RequirementProfile, Scope, Slot,
+    SlotStart, UtcMicros,
 };
 use jiff::civil::date;
 use jiff::tz::TimeZone;
@@ -112,6 +113,36 @@ fn the_factor_is_that_of_the_dominant_limit() {
         let found = day.masking_factor.unwrap();
         assert!((found / factor - 1.0).abs() < 0.02, "{breach}: {found} against {factor}");
     }
+}
+
+/// Slots as sparse windows leave them: counts, round trips, and nothing of loss or jitter.
+fn sparse(slots: Vec<Slot>, lost: u64) -> Vec<Slot> {
+    let sparse = |slot: Slot| {
+        let (loss_ppm, jitter_us) = (Histogram::new(), Histogram::new());
+        Slot { lost_up: slot.lost_up.max(lost), loss_ppm, jitter_us, ..slot }
+    };
+    slots.into_iter().map(sparse).collect()
+}
+
+#[test]
+fn the_average_of_sparse_windows_says_nothing_of_loss_and_jitter_but_tells_outages() {
+    let day = |breach| {
+        let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let bad = if (600..660).contains(&minute) { 15 } else { 0 };
+            Some(Quarter { valid: 15, bad, breach })
+        });
+        // 1 800 of 11 250 lost would be far beyond every limit.
+        judged_path(sparse(slots, 1_800))
+    };
+    let slow = day(Breach::Delay);
+    let average = slow.average.unwrap();
+    assert_eq!((average.loss_ppm, average.jitter_us), (0, 0));
+    assert_eq!(slow.worst_hour.unwrap().loss_ppm, 0);
+    assert!(average.passes && slow.masked, "its round trips hide the hour");
+    let silent = day(Breach::Failed);
+    assert_eq!(silent.average.unwrap().loss_ppm, 41_666, "one hour of 24");
+    assert_eq!(silent.worst_hour.unwrap().loss_ppm, 1_000_000);
+    assert!(!silent.masked);
 }
 
 #[test]

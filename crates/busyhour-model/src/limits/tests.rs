@@ -1,7 +1,9 @@
+use super::in_force;
 use crate::{
-    AddressFamily, Breach, BurstLoss, Dscp, DscpSeen, Histogram, Jitter, Judgement, Link, LinkKind,
-    PacketCounts, PathKey, ProfileName, RequirementProfile, TargetName, TimestampMethod,
-    TrafficClass, Transport, UtcMicros, Window, WindowParts, WindowVerdict, limits_in_force,
+    AddressFamily, AzureRegion, Breach, BurstLoss, ClockQuality, Dscp, DscpSeen, Histogram, Jitter,
+    Judgement, LIMITS, LimitTable, LimitsVersion, Link, LinkKind, OneWayDelay, PacketCounts,
+    PathKey, ProfileName, RequirementProfile, TargetName, TimestampMethod, TrafficClass, Transport,
+    UtcMicros, Window, WindowParts, WindowVerdict, limits_in_force,
 };
 
 /// A window of 750 packets with this loss, worst burst, median round trip and jitter.
@@ -22,22 +24,10 @@ fn window_of(
     rtt.record_n(rtt_us, u64::from(counts.received()));
     let jitter = answered.then_some(Jitter { mean_us: jitter_us, max_us: jitter_us });
     Window::new(WindowParts {
-        path: PathKey {
-            link: Link::new(LinkKind::Wired, "eth0").unwrap(),
-            family: AddressFamily::Ipv4,
-            target: TargetName::new("reflector:862").unwrap(),
-            class: TrafficClass::Audio,
-            profile: ProfileName::new("audio-50").unwrap(),
-            transport: Transport::Udp,
-        },
-        counts,
         burst: burst.map(|(lost, of)| BurstLoss::new(lost, of).unwrap()),
         rtt_median_us: answered.then_some(rtt_us),
         rtt,
-        up_variation: Histogram::new(),
-        down_variation: Histogram::new(),
         up_jitter: jitter,
-        down_jitter: None,
         dscp: DscpSeen {
             sent: Dscp::new(46).unwrap(),
             up: None,
@@ -48,9 +38,18 @@ fn window_of(
         sent_by: TimestampMethod::Kernel,
         received_by: TimestampMethod::Kernel,
         source_port: 50_000,
-        clock_step_samples: 0,
-        receive_queue_drops: 0,
-        send_lateness_max_us: 0,
+        ..WindowParts::new(
+            PathKey {
+                link: Link::new(LinkKind::Wired, "eth0").unwrap(),
+                family: AddressFamily::Ipv4,
+                target: TargetName::new("reflector:862").unwrap(),
+                class: TrafficClass::Audio,
+                profile: ProfileName::new("audio-50").unwrap(),
+                transport: Transport::Udp,
+            },
+            50,
+            counts,
+        )
     })
     .unwrap()
 }
@@ -130,9 +129,155 @@ fn a_profile_without_limits_gives_no_table() {
     assert!(limits_in_force(RequirementProfile::None, UtcMicros(0)).is_none());
 }
 
+#[test]
+fn each_profile_has_a_word_of_its_own_and_one_table_with_its_source() {
+    let mut words: Vec<&str> =
+        RequirementProfile::ALL.iter().map(|profile| profile.as_str()).collect();
+    assert_eq!(words.len(), 3 + 2 * AzureRegion::ALL.len());
+    for (word, profile) in words.iter().zip(RequirementProfile::ALL) {
+        assert_eq!(word.parse(), Ok(*profile));
+    }
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), RequirementProfile::ALL.len());
+    assert!("client-to-azure-atlantis".parse::<RequirementProfile>().is_err());
+    for profile in RequirementProfile::ALL {
+        let tables: Vec<_> = LIMITS.iter().filter(|table| table.requirement == *profile).collect();
+        assert_eq!(tables.len(), usize::from(*profile != RequirementProfile::None), "{profile}");
+        for table in tables {
+            assert_eq!(table.one_way_us * 2, table.rtt_us, "published as half the round trip");
+            assert!(!table.source.document.is_empty() && table.source.published.year() >= 2018);
+        }
+    }
+}
+
+#[test]
+fn a_region_has_its_own_delay_and_the_edges_other_limits() {
+    let table = |word: &str| *limits_in_force(word.parse().unwrap(), UtcMicros(0)).unwrap();
+    let edge = table("client-to-microsoft-edge");
+    for (word, rtt_ms) in [
+        ("client-to-azure-west-europe", 135),
+        ("site-edge-to-azure-west-europe", 95),
+        ("client-to-azure-brazil-south", 110),
+        ("site-edge-to-azure-canada-central", 138),
+        ("client-to-azure-west-us-from-hawaii", 156),
+    ] {
+        assert_eq!(table(word).rtt_us, rtt_ms * 1_000, "{word}");
+    }
+    let europe = table("client-to-azure-west-europe");
+    assert_eq!((europe.loss_ppm, europe.burst_ppm), (edge.loss_ppm, edge.burst_ppm));
+    assert_eq!((europe.jitter_us, europe.one_way_us), (edge.jitter_us, 67_500));
+    assert_eq!(europe.reorder_ppm, None, "its source says nothing of order");
+    for region in AzureRegion::ALL {
+        let of = |profile| limits_in_force(profile, UtcMicros(0)).unwrap().rtt_us;
+        let client = of(RequirementProfile::ClientToAzure(*region));
+        assert_eq!(client, of(RequirementProfile::SiteEdgeToAzure(*region)) + 40_000);
+    }
+}
+
+#[test]
+fn each_moment_is_judged_by_the_edition_in_force_then() {
+    let first = LIMITS[0];
+    let second = LimitTable {
+        version: LimitsVersion(2),
+        in_force_from: UtcMicros::from_secs(1_000),
+        loss_ppm: 5_000,
+        ..first
+    };
+    let third = LimitTable { version: LimitsVersion(3), loss_ppm: 2_000, ..second };
+    let tables = [second, first, third, LIMITS[1]];
+    let at = |at| in_force(&tables, first.requirement, at).map(|table| table.version.0);
+    assert_eq!(at(UtcMicros(i64::MIN)), Some(1));
+    assert_eq!(at(UtcMicros(999_999_999)), Some(1));
+    assert_eq!(at(UtcMicros::from_secs(1_000)), Some(3), "of two at once the higher version");
+    let lossy = window(6, Some((1, 10)), 10_000, 100);
+    assert_eq!(
+        in_force(&tables, first.requirement, UtcMicros(0)).unwrap().judge(&lossy).loss,
+        Judgement::Pass
+    );
+    assert_eq!(second.judge(&lossy).loss, Judgement::Fail);
+    assert_eq!(in_force(&tables, RequirementProfile::None, UtcMicros(0)), None);
+}
+
+#[test]
+fn a_relay_check_never_says_anything_of_loss_bursts_or_jitter() {
+    let rated = |rate_pps, lost: u32| {
+        let parts = window_of(750, lost, Some((lost.min(10), 10)), 200_000, 90_000).into_parts();
+        Window::new(WindowParts { rate_pps, ..parts }).unwrap()
+    };
+    let verdict = judge(RequirementProfile::ClientToMicrosoftEdge, &rated(9, 400));
+    assert_eq!(
+        [verdict.loss, verdict.burst, verdict.jitter, verdict.delay],
+        [Judgement::Unknown, Judgement::Unknown, Judgement::Unknown, Judgement::Fail]
+    );
+    let verdict = judge(RequirementProfile::ClientToMicrosoftEdge, &rated(10, 400));
+    assert_eq!([verdict.loss, verdict.burst, verdict.jitter], [Judgement::Fail; 3]);
+    let silent = window_of(750, 750, None, 0, 0).into_parts();
+    let silent = Window::new(WindowParts { rate_pps: 1, ..silent }).unwrap();
+    let verdict = judge(RequirementProfile::ClientToMicrosoftEdge, &silent);
+    assert!(verdict.breaks(Breach::Failed), "silence is still an outage");
+    assert!(!verdict.breaks(Breach::Loss));
+}
+
+#[test]
+fn a_one_way_delay_is_judged_only_between_synchronised_clocks() {
+    let kept = ClockQuality { synchronized: true, error_us: 1_000 };
+    let free = ClockQuality { synchronized: false, error_us: 0 };
+    let delayed = |up, down, error_us, far| {
+        let parts = window(0, Some((0, 10)), 90_000, 100).into_parts();
+        let one_way = OneWayDelay { up_median_us: up, down_median_us: down, error_us };
+        let one_way = Some(one_way).filter(|_| far == Some(kept));
+        Window::new(WindowParts { one_way, clock: kept, far_clock: far, ..parts }).unwrap()
+    };
+    let table = limits_in_force(RequirementProfile::ClientToMicrosoftEdge, UtcMicros(0)).unwrap();
+    for (up, down, error_us, far, expected) in [
+        (30_000, 45_000, 5_000, Some(kept), Judgement::Pass),
+        (30_000, 45_001, 5_000, Some(kept), Judgement::Unknown),
+        (60_000, 30_000, 10_000, Some(kept), Judgement::Unknown),
+        (60_001, 30_000, 10_000, Some(kept), Judgement::Fail),
+        (-5_000, 95_000, 10_000, Some(kept), Judgement::Fail),
+        // Nothing arrives before it is sent: these clocks err by more than they claim.
+        (-10_001, 95_000, 10_000, Some(kept), Judgement::Unknown),
+        (95_000, -10_001, 10_000, Some(kept), Judgement::Unknown),
+        (80_000, 10_000, 0, Some(free), Judgement::Unknown),
+        (80_000, 10_000, 0, None, Judgement::Unknown),
+    ] {
+        let window = delayed(up, down, error_us, far);
+        assert_eq!(table.judge_one_way(&window), expected, "{up} {down} {error_us}");
+        let expected = if expected == Judgement::Fail { expected } else { Judgement::Pass };
+        assert_eq!(table.judge(&window).delay, expected, "by the round trip else");
+    }
+}
+
 mod slots {
     use super::*;
-    use crate::{LimitsVersion, Slot, SlotStart};
+    use crate::{Slot, SlotStart};
+
+    #[test]
+    fn order_is_judged_over_an_hour_of_slots() {
+        let table =
+            limits_in_force(RequirementProfile::ClientToMicrosoftEdge, UtcMicros(0)).unwrap();
+        let slot = |reordered| {
+            let mut slot = slot_of(&[window(0, None, 10_000, 100)]);
+            (slot.sent, slot.lost_up, slot.reordered) = (22_500, 11_250, reordered);
+            slot
+        };
+        let mut hour = slot(8);
+        assert_eq!(table.judge_reorder(&hour), Judgement::Unknown, "a quarter-hour is too short");
+        for _ in 0..3 {
+            hour.merge(&slot(8));
+        }
+        assert_eq!(hour.reordered, 32);
+        assert_eq!(table.judge_reorder(&hour), Judgement::Fail);
+        hour.reordered = 31;
+        assert_eq!(table.judge_reorder(&hour), Judgement::Unknown);
+        hour.reordered = 14;
+        assert_eq!(table.judge_reorder(&hour), Judgement::Pass);
+        let region = "client-to-azure-west-europe".parse().unwrap();
+        let region = limits_in_force(region, UtcMicros(0)).unwrap();
+        assert_eq!(region.judge_reorder(&hour), Judgement::Unknown, "no limit is published");
+        assert_eq!(table.judge_reorder(&slot_of(&[])), Judgement::Unknown);
+    }
 
     fn slot_of(windows: &[Window]) -> Slot {
         let mut slot = Slot::new(SlotStart::from_number(0), LimitsVersion(1));
@@ -141,6 +286,32 @@ mod slots {
             slot.add(UtcMicros::from_secs(60 * minute), window, &verdict);
         }
         slot
+    }
+
+    #[test]
+    fn windows_too_sparse_for_a_verdict_on_loss_and_jitter_leave_no_figures_of_them() {
+        let sparse = |lost| {
+            let parts = window(lost, Some((lost.min(10), 10)), 10_000, 90_000).into_parts();
+            Window::new(WindowParts { rate_pps: 9, ..parts }).unwrap()
+        };
+        let mut slot = slot_of(&[sparse(20), sparse(0)]);
+        assert!(!slot.is_dense());
+        assert!(slot.loss_ppm.is_empty() && slot.jitter_us.is_empty());
+        assert_eq!((slot.worst_burst, slot.loss_ratio()), (None, None));
+        assert_eq!((slot.valid, slot.sent, slot.lost()), (2, 1_500, 20), "counts stay exact");
+        assert_eq!(slot.rtt_us.count(), 1_480);
+        assert_eq!(slot.loss_told(), (0, 1_500));
+        slot.merge(&slot_of(&[sparse(750), sparse(0)]));
+        assert_eq!(slot.loss_told(), (750, 3_000), "an outage is told at any rate");
+        slot.reordered = 3_000 - 770;
+        let table =
+            limits_in_force(RequirementProfile::ClientToMicrosoftEdge, UtcMicros(0)).unwrap();
+        assert_eq!(table.judge_reorder(&slot), Judgement::Unknown, "what is sparse cannot overtake");
+
+        let dense = slot_of(&[window(20, None, 10_000, 90_000)]);
+        assert!(dense.is_dense());
+        assert_eq!((dense.loss_ppm.count(), dense.jitter_us.count()), (1, 1));
+        assert_eq!(dense.loss_told(), (20, 750));
     }
 
     #[test]
