@@ -153,7 +153,12 @@ impl Placer {
                     verdict,
                 });
             }
-            Body::Check(_) | Body::Fact(_) | Body::Load(_) | Body::Gap(_) => {
+            // The times in a session report are of somebody else's clock.
+            Body::Check(_)
+            | Body::Fact(_)
+            | Body::Load(_)
+            | Body::Gap(_)
+            | Body::SessionReport(_) => {
                 record.stamp.started = placed;
                 rows.others.push(record);
             }

@@ -16,7 +16,10 @@ use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message as Up;
 use busyhour_proto::v1::collector_message::Message as Down;
 use busyhour_store::{Control as _, ErrorKind, Telemetry as _};
-use support::{Agent, Collector, EPOCH, SECRET, agent, block, hello, now, sealed, window};
+use support::{
+    Agent, Collector, EPOCH, SECRET, agent, block, hello, now, sealed, session_report,
+    unsettled_window, window,
+};
 use tonic::Code;
 
 fn minutes_ago(minutes: u64) -> UtcMicros {
@@ -72,6 +75,23 @@ async fn what_is_acknowledged_is_stored_and_the_next_welcome_says_so() {
     let counters = collector.counters();
     assert_eq!((counters.blocks, counters.windows, counters.records), (3, 3, 3));
     assert_eq!((counters.duplicates, counters.quarantined), (1, 0));
+}
+
+/// What the reflector's agent says settles what the measuring agent could not tell.
+#[tokio::test]
+async fn a_session_report_settles_a_window() {
+    let collector = Collector::start().await;
+    let (mut session, _) = collector.session(1, 2).await;
+    let started = minutes_ago(1);
+    session.say(Up::Block(block(1, &[unsettled_window(started)]))).await;
+    session.say(Up::Block(block(2, &[session_report(started)]))).await;
+    session.hear_acknowledged(&[1, 2]).await;
+    let path = collector.telemetry.paths(None).unwrap()[0].id;
+    let (from, until) = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
+    let stored = collector.telemetry.windows(path, from, until, 9).unwrap().remove(0);
+    let counts = stored.judged.window.counts;
+    assert!(stored.judged.window.settled);
+    assert_eq!((counts.lost_up(), counts.lost_down(), counts.lost_unknown()), (1, 2, 0));
 }
 
 #[tokio::test]

@@ -1,18 +1,21 @@
 //! From the wire to the model. Every value passes a constructor or a check here.
 
+mod window;
+
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use busyhour_model::{
-    Body, BootId, BootMicros, BurstLoss, Check, Context, Dscp, DscpSeen, Fact, Gap, Histogram,
-    InvalidHistogram, InvalidPath, InvalidRecord, Jitter, Link, Load, PacketCounts, PathKey,
-    ProfileName, Record, Schedule, ScheduleRevision, Stamp, TargetName, UtcMicros, Window,
-    WindowParts,
+    Body, BootId, BootMicros, Check, Context, Fact, Gap, InvalidHistogram, InvalidPath,
+    InvalidRecord, Link, Load, PathKey, ProfileName, Record, Schedule, ScheduleRevision,
+    SessionReport, SessionReportParts, Stamp, TargetName, UtcMicros,
 };
 use thiserror::Error;
 
 use crate::v1;
 use crate::v1::record::Body as WireBody;
 use crate::words::Word;
+use window::window;
 
 /// The longest kind, interface or name, in bytes: these are words, not texts.
 const MAX_WORD_BYTES: usize = 64;
@@ -101,6 +104,7 @@ impl Dictionaries {
             WireBody::Fact(f) => Body::Fact(fact(f)?),
             WireBody::Load(l) => Body::Load(load(l)?),
             WireBody::Gap(g) => Body::Gap(self.gap(&g)?),
+            WireBody::SessionReport(r) => Body::SessionReport(Box::new(session_report(&r)?)),
         };
         let schedule = entry("schedule", &self.schedules, wire.schedule)?.revision;
         let context = entry("context", &self.contexts, wire.context)?.clone();
@@ -182,78 +186,6 @@ fn parsed<T: FromStr>(field: &'static str, text: &str) -> Result<Option<T>, Reco
     text.parse().map(Some).map_err(|_| range(field, text))
 }
 
-fn window(wire: v1::Window, path: PathKey) -> Result<Window, RecordError> {
-    let lost = [wire.lost_up, wire.lost_down, wire.lost_unknown];
-    let parts = WindowParts {
-        path,
-        counts: PacketCounts::new(
-            wire.scheduled,
-            wire.sent,
-            lost,
-            wire.reordered,
-            wire.duplicated,
-        )?,
-        burst: burst(wire.burst_lost, wire.burst_of)?,
-        rtt: histogram("rtt", wire.rtt)?,
-        rtt_median_us: wire.rtt_median_us,
-        up_variation: histogram("up_variation", wire.up_variation)?,
-        down_variation: histogram("down_variation", wire.down_variation)?,
-        up_jitter: wire.up_jitter.map(jitter),
-        down_jitter: wire.down_jitter.map(jitter),
-        dscp: DscpSeen {
-            sent: dscp(wire.dscp_sent)?,
-            up: wire.dscp_up.map(dscp).transpose()?,
-            down: wire.dscp_down.map(dscp).transpose()?,
-            up_changed: wire.dscp_up_changed,
-            down_changed: wire.dscp_down_changed,
-        },
-        sent_by: Word::from_wire(wire.sent_by)?,
-        received_by: Word::from_wire(wire.received_by)?,
-        source_port: u16::try_from(wire.source_port)
-            .map_err(|_| range("source_port", &wire.source_port.to_string()))?,
-        clock_step_samples: wire.clock_step_samples,
-        receive_queue_drops: wire.receive_queue_drops,
-        send_lateness_max_us: wire.send_lateness_max_us,
-    };
-    Ok(Window::new(parts)?)
-}
-
-/// Of nothing, nothing: where 200 ms cannot be measured both numbers are 0.
-fn burst(lost: u32, of: u32) -> Result<Option<BurstLoss>, RecordError> {
-    if (lost, of) == (0, 0) {
-        return Ok(None);
-    }
-    Ok(Some(BurstLoss::new(lost, of)?))
-}
-
-fn histogram(field: &'static str, wire: Option<v1::Histogram>) -> Result<Histogram, RecordError> {
-    let Some(wire) = wire else { return Ok(Histogram::new()) };
-    if wire.bucket_steps.len() != wire.counts.len() {
-        let found = format!("{} buckets, {} counts", wire.bucket_steps.len(), wire.counts.len());
-        return Err(range(field, &found));
-    }
-    let mut next: u32 = 0;
-    let mut buckets = Vec::with_capacity(wire.counts.len());
-    for (&step, &count) in wire.bucket_steps.iter().zip(&wire.counts) {
-        next = next.checked_add(step).ok_or_else(|| range(field, "bucket beyond the last"))?;
-        // A step of 0 repeats the bucket (or lies before the first): the histogram refuses that.
-        let bucket = next.checked_sub(1).ok_or_else(|| range(field, "bucket before the first"))?;
-        let bucket = u16::try_from(bucket).map_err(|_| range(field, "bucket beyond the last"))?;
-        buckets.push((bucket, count));
-    }
-    Histogram::from_parts(buckets, wire.sum, wire.min, wire.max)
-        .map_err(|source| RecordError::Histogram { field, source })
-}
-
-const fn jitter(wire: v1::Jitter) -> Jitter {
-    Jitter { mean_us: wire.mean_us, max_us: wire.max_us }
-}
-
-fn dscp(value: u32) -> Result<Dscp, RecordError> {
-    let value = u8::try_from(value).map_err(|_| range("dscp", &value.to_string()))?;
-    Ok(Dscp::new(value)?)
-}
-
 fn check(wire: v1::Check) -> Result<Check, RecordError> {
     if wire.timings.len().max(wire.evidence.len()) > MAX_CHECK_ITEMS {
         let found = format!("{} and {}", wire.timings.len(), wire.evidence.len());
@@ -297,6 +229,30 @@ fn load(wire: v1::Load) -> Result<Load, RecordError> {
         sent_packets: wire.sent_packets,
         link_bits_per_second: wire.link_bits_per_second,
     })
+}
+
+fn session_report(wire: &v1::SessionReport) -> Result<SessionReport, RecordError> {
+    let sent_for_ns = i64::try_from(wire.sent_for_ns).ok();
+    let last_sent_ns = sent_for_ns
+        .and_then(|nanos| wire.first_sent_ns.checked_add(nanos))
+        .ok_or_else(|| range("sent_for_ns", &wire.sent_for_ns.to_string()))?;
+    Ok(SessionReport::new(SessionReportParts {
+        listen: address("listen", &wire.listen)?,
+        peer: address("peer", &wire.peer)?,
+        ssid: u16::try_from(wire.ssid).map_err(|_| range("ssid", &wire.ssid.to_string()))?,
+        first_sequence: wire.first_sequence,
+        last_sequence: wire.first_sequence.wrapping_add(wire.more_sequences),
+        received: wire.received,
+        missing: SessionReportParts::missing_from_runs(wire.first_sequence, &wire.runs)?,
+        missing_cut: wire.missing_cut,
+        first_sent_ns: wire.first_sent_ns,
+        last_sent_ns,
+        dropped: wire.dropped,
+    })?)
+}
+
+fn address(field: &'static str, text: &str) -> Result<SocketAddr, RecordError> {
+    text.parse().map_err(|_| range(field, text))
 }
 
 /// A short name: not empty, printable.

@@ -1,13 +1,16 @@
 //! From the model to the wire. Nothing can go wrong here: a value that exists is valid.
 
+mod window;
+
 use busyhour_model::{
-    Body, Check, Context, Fact, Gap, Histogram, Jitter, Load, PathKey, Record, Schedule,
-    ScheduleRevision, Window,
+    Body, Check, Context, Fact, Gap, Load, PathKey, Record, Schedule, ScheduleRevision,
+    SessionReport,
 };
 
 use crate::v1;
 use crate::v1::record::Body as WireBody;
 use crate::words::Word as _;
+use window::window;
 
 /// Values written once and referred to by their position. Lookups start at the last hit: records
 /// of one path and context come in runs, and a block names few of either.
@@ -61,6 +64,7 @@ impl<'a> Encoder<'a> {
                 let path = g.path.as_ref().map(|path| self.paths.position(path));
                 WireBody::Gap(gap(g, path))
             }
+            Body::SessionReport(r) => WireBody::SessionReport(session_report(r)),
         };
         v1::Record {
             started_us: record.stamp.started.0,
@@ -124,65 +128,6 @@ fn context(context: &Context) -> v1::Context {
     }
 }
 
-fn window(window: &Window, path: u32) -> v1::Window {
-    let counts = &window.counts;
-    v1::Window {
-        path,
-        scheduled: counts.scheduled(),
-        sent: counts.sent(),
-        lost_up: counts.lost_up(),
-        lost_down: counts.lost_down(),
-        lost_unknown: counts.lost_unknown(),
-        reordered: counts.reordered(),
-        duplicated: counts.duplicated(),
-        burst_lost: window.burst.map_or(0, |burst| burst.lost()),
-        burst_of: window.burst.map_or(0, |burst| burst.of()),
-        rtt: histogram(&window.rtt),
-        rtt_median_us: window.rtt_median_us,
-        up_variation: histogram(&window.up_variation),
-        down_variation: histogram(&window.down_variation),
-        up_jitter: window.up_jitter.map(jitter),
-        down_jitter: window.down_jitter.map(jitter),
-        dscp_sent: window.dscp.sent.value().into(),
-        dscp_up: window.dscp.up.map(|dscp| dscp.value().into()),
-        dscp_down: window.dscp.down.map(|dscp| dscp.value().into()),
-        dscp_up_changed: window.dscp.up_changed,
-        dscp_down_changed: window.dscp.down_changed,
-        sent_by: window.sent_by.to_wire(),
-        received_by: window.received_by.to_wire(),
-        source_port: window.source_port.into(),
-        clock_step_samples: window.clock_step_samples,
-        receive_queue_drops: window.receive_queue_drops,
-        send_lateness_max_us: window.send_lateness_max_us,
-    }
-}
-
-fn histogram(histogram: &Histogram) -> Option<v1::Histogram> {
-    if histogram.is_empty() {
-        return None;
-    }
-    let mut previous = -1;
-    let mut bucket_steps = Vec::with_capacity(histogram.buckets().len());
-    let mut counts = Vec::with_capacity(histogram.buckets().len());
-    for &(bucket, count) in histogram.buckets() {
-        let bucket = i32::from(bucket);
-        bucket_steps.push((bucket - previous).unsigned_abs());
-        counts.push(count);
-        previous = bucket;
-    }
-    Some(v1::Histogram {
-        bucket_steps,
-        counts,
-        sum: histogram.sum(),
-        min: histogram.min(),
-        max: histogram.max(),
-    })
-}
-
-const fn jitter(jitter: Jitter) -> v1::Jitter {
-    v1::Jitter { mean_us: jitter.mean_us, max_us: jitter.max_us }
-}
-
 fn check(check: &Check) -> v1::Check {
     v1::Check {
         kind: check.kind.clone(),
@@ -226,5 +171,21 @@ fn gap(gap: &Gap, path: Option<u32>) -> v1::Gap {
         reason: gap.reason.to_wire(),
         path: path.map_or(0, |at| at.saturating_add(1)),
         records: gap.records,
+    }
+}
+
+fn session_report(report: &SessionReport) -> v1::SessionReport {
+    v1::SessionReport {
+        listen: report.listen.to_string(),
+        peer: report.peer.to_string(),
+        ssid: report.ssid.into(),
+        first_sequence: report.first_sequence,
+        more_sequences: report.last_sequence.wrapping_sub(report.first_sequence),
+        received: report.received,
+        runs: report.missing_runs(),
+        missing_cut: report.missing_cut,
+        first_sent_ns: report.first_sent_ns,
+        sent_for_ns: report.last_sent_ns.abs_diff(report.first_sent_ns),
+        dropped: report.dropped,
     }
 }

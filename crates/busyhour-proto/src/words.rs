@@ -1,7 +1,7 @@
 //! Enumerations, word for word. The zero of the wire means "not said" and is never valid.
 
 use busyhour_model::{
-    AddressFamily, CheckOutcome, GapReason, LinkKind, TimestampMethod, TrafficClass, Transport,
+    AddressFamily, CheckOutcome, Ecn, GapReason, LinkKind, TimestampMethod, TrafficClass, Transport,
 };
 
 use crate::RecordError;
@@ -39,6 +39,7 @@ word!("family", AddressFamily { Ipv4, Ipv6 });
 word!("class", TrafficClass { Audio, Video, Sharing, BestEffort });
 word!("transport", Transport { Udp, Tcp });
 word!("timestamp method", TimestampMethod { User, Kernel, Hardware });
+word!("ECN code point", Ecn { NotEct, Ect1, Ect0, Ce });
 word!("outcome", CheckOutcome { Pass, Fail, Timeout, NotRun });
 word!(
     "gap reason",

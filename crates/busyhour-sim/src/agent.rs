@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::traffic::{Circumstances, WINDOW_US, WindowSource, load_at};
+use crate::traffic::{Circumstances, PACKETS, Session, WINDOW_US, WindowSource, load_at};
 use crate::truth::{Condition, Truth};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
@@ -170,7 +170,14 @@ impl SimAgent {
         };
         for (number, path) in (0u8..).zip(&self.paths) {
             let started = UtcMicros(minute_start.0 + i64::from(number) * PATH_PHASE_US);
-            let window = source.window(path.clone(), 50_000 + u16::from(number), &circumstances);
+            // Numbers run on from minute to minute and wrap, as a session's do.
+            let windows_before = minute_start.0.div_euclid(MINUTE_US) as u32;
+            let session = Session {
+                source_port: 50_000 + u16::from(number),
+                ssid: 1 + u16::from(number),
+                first_sequence: windows_before.wrapping_mul(PACKETS),
+            };
+            let window = source.window(path.clone(), &session, &circumstances);
             let body = Body::Window(Box::new(window));
             records.extend(self.record(started, WINDOW_US, self.context(number), body));
         }

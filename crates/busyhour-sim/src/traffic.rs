@@ -1,8 +1,9 @@
 //! Windows with plausible figures: delays are log-normal above a base, loss is random or clumped.
 
 use busyhour_model::{
-    BurstLoss, Dscp, DscpSeen, Histogram, Jitter, PacketCounts, PathKey, TimestampMethod,
-    TrafficClass, Window, WindowParts,
+    BurstLoss, ClockQuality, Dscp, DscpSeen, Ecn, EcnSeen, Histogram, Jitter, LossPattern,
+    OneWayDelay, PacketCounts, PathKey, Playout, TimestampMethod, TrafficClass, TtlSeen, Window,
+    WindowParts,
 };
 use fastrand::Rng;
 use jiff::civil::Date;
@@ -12,7 +13,9 @@ use crate::truth::{Condition, is_workday};
 /// The length of a window, in microseconds.
 pub(crate) const WINDOW_US: i64 = 15_000_000;
 /// 50 packets a second for 15 s.
-const PACKETS: u32 = 750;
+const RATE_PPS: u32 = 50;
+/// Packets in a window.
+pub(crate) const PACKETS: u32 = 750;
 /// Packets in 200 ms.
 const BURST_PACKETS: u32 = 10;
 /// Loss of a path without trouble.
@@ -50,6 +53,26 @@ pub(crate) struct Circumstances {
     /// What is wrong at the moment.
     pub(crate) trouble: Condition,
 }
+
+/// The session that a window is of.
+pub(crate) struct Session {
+    /// The UDP source port; nothing on the way translates it.
+    pub(crate) source_port: u16,
+    /// Its identifier.
+    pub(crate) ssid: u16,
+    /// The number of the window's first packet.
+    pub(crate) first_sequence: u32,
+}
+
+/// The delay of the jitter buffer, in microseconds.
+const PLAYOUT_US: u32 = 40_000;
+/// How much of a round trip's queueing is on the way up; the rest is on the way down.
+const UP_SHARE: f64 = 0.6;
+const DOWN_SHARE: f64 = 1.0 - UP_SHARE;
+/// Both ends keep their clocks, this well.
+const CLOCK: ClockQuality = ClockQuality { synchronized: true, error_us: 1_500 };
+/// Fewer packets than this between two losses make them one burst (RFC 3611 section 4.7.2).
+const GMIN: f64 = 16.0;
 
 /// What a trouble does to a window.
 struct Effect {
@@ -102,11 +125,11 @@ impl WindowSource {
     pub(crate) fn window(
         &mut self,
         path: PathKey,
-        source_port: u16,
+        session: &Session,
         circumstances: &Circumstances,
     ) -> Window {
         let effect = effect_of(circumstances.trouble);
-        let (counts, burst) = self.losses(&effect);
+        let Losses { counts, burst, pattern } = self.losses(&effect);
         let radio = if circumstances.wifi { 2.0 } else { 1.0 };
         let idle_us = radio * (400.0 + 2_000.0 * circumstances.load);
         let queue_us = (idle_us + effect.queue_us) * (0.15 * self.normal()).exp();
@@ -118,29 +141,44 @@ impl WindowSource {
         };
         let received = counts.received();
         let ef = TrafficClass::Audio.dscp();
+        let one_way_us = |share: f64| (base_us / 2.0 + queue_us * share) as i32;
         Window::new(WindowParts {
-            path,
-            counts,
             burst: Some(burst),
+            worst_15s: BurstLoss::new(counts.lost(), counts.sent()).ok(),
             rtt: self.distribution(received, |spread| base_us + queue_us * spread),
             rtt_median_us: (received > 0).then_some((base_us + queue_us) as u32),
-            up_variation: self.variation(received, queue_us * 0.6),
-            down_variation: self.variation(received, queue_us * 0.4),
+            one_way: (received > 0).then(|| OneWayDelay {
+                up_median_us: one_way_us(UP_SHARE),
+                down_median_us: one_way_us(DOWN_SHARE),
+                error_us: 2 * CLOCK.error_us,
+            }),
+            up_variation: self.variation(received, queue_us * UP_SHARE),
+            down_variation: self.variation(received, queue_us * DOWN_SHARE),
             up_jitter: Some(jitter(1.0)),
             down_jitter: Some(jitter(0.7)),
+            loss_pattern: pattern,
+            playout: Some(self.playout(received, queue_us)),
             dscp: seen(ef),
+            ecn: EcnSeen { up: Some(Ecn::NotEct), down: Some(Ecn::NotEct), ..EcnSeen::default() },
+            ttl: hop_limits(circumstances.base_rtt_us),
             sent_by: TimestampMethod::Kernel,
             received_by: TimestampMethod::Kernel,
-            source_port,
-            clock_step_samples: 0,
-            receive_queue_drops: 0,
+            clock: CLOCK,
+            far_clock: (received > 0).then_some(CLOCK),
+            source_port: session.source_port,
+            seen_source_port: (received > 0).then_some(session.source_port),
+            ssid: session.ssid,
+            first_sequence: session.first_sequence,
+            sequences: PACKETS,
+            peer_tlvs: (received > 0).then_some(true),
             send_lateness_max_us: self.rng.u32(40..900),
+            ..WindowParts::new(path, RATE_PPS, counts)
         })
-        .expect("samples, median and burst were made from the counts")
+        .expect("samples, median, burst and evidence were made from the counts")
     }
 
-    /// Lost packets, mostly on the way up, and the worst 200 ms.
-    fn losses(&mut self, effect: &Effect) -> (PacketCounts, BurstLoss) {
+    /// Lost packets, mostly on the way up, and how they lie.
+    fn losses(&mut self, effect: &Effect) -> Losses {
         let (low, high) = effect.loss;
         let mean = f64::from(PACKETS) * (BACKGROUND_LOSS + low + (high - low) * self.rng.f64());
         let scattered = self.poisson(mean).min(PACKETS / 2);
@@ -151,7 +189,7 @@ impl WindowSource {
             .expect("fewer are lost than sent");
         let worst = clump.max(self.worst_of_scattered(scattered));
         let burst = BurstLoss::new(worst, BURST_PACKETS).expect("at most ten are lost in ten");
-        (counts, burst)
+        Losses { counts, burst, pattern: pattern(scattered, clump) }
     }
 
     /// How many of `lost` random losses fall into the same 200 ms at worst: the chance that no two
@@ -179,8 +217,34 @@ impl WindowSource {
         self.distribution(received, |spread| queue_us * (spread - lowest))
     }
 
+    /// What comes later than the buffer waits is discarded, and nothing else is.
+    fn playout(&self, received: u32, queue_us: f64) -> Playout {
+        let lowest = self.spread[0];
+        let late = |queue_us: f64| {
+            let values = self.points(received, |spread| queue_us * (spread - lowest));
+            let late = values.iter().filter(|(value, _)| *value > PLAYOUT_US);
+            late.map(|(_, packets)| packets).sum::<u32>()
+        };
+        let (late_up, late_down) = (late(queue_us * UP_SHARE), late(queue_us * DOWN_SHARE));
+        Playout {
+            delay_us: PLAYOUT_US,
+            late_up,
+            late_down,
+            discarded_up: late_up,
+            discarded_down: late_down,
+        }
+    }
+
     fn distribution(&self, received: u32, value: impl Fn(f64) -> f64) -> Histogram {
         let mut histogram = Histogram::new();
+        for (value, packets) in self.points(received, value) {
+            histogram.record_n(value, u64::from(packets));
+        }
+        histogram
+    }
+
+    /// The values of twelve groups of packets, and how many are in each.
+    fn points(&self, received: u32, value: impl Fn(f64) -> f64) -> [(u32, u32); 12] {
         let mut missing = PACKETS - received;
         // Taken from the middle outwards until the counts are those received.
         let mut taken = [0u32; 12];
@@ -189,10 +253,7 @@ impl WindowSource {
             taken[at] = missing.min(POINTS[at].1);
             missing -= taken[at];
         }
-        for ((&spread, (_, packets)), taken) in self.spread.iter().zip(POINTS).zip(taken) {
-            histogram.record_n(value(spread) as u32, u64::from(packets - taken));
-        }
-        histogram
+        std::array::from_fn(|at| (value(self.spread[at]) as u32, POINTS[at].1 - taken[at]))
     }
 
     /// Knuth's product method; the means here are below 100.
@@ -212,6 +273,37 @@ impl WindowSource {
         let sum: f64 = (0..4).map(|_| self.rng.f64()).sum();
         (sum - 2.0) * 3.0f64.sqrt()
     }
+}
+
+/// What is lost in a window, and how it lies.
+struct Losses {
+    counts: PacketCounts,
+    burst: BurstLoss,
+    pattern: LossPattern,
+}
+
+/// The pattern to expect of this many random losses and a clump lost together: a loss closer than
+/// Gmin to the one before makes or prolongs a burst.
+fn pattern(scattered: u32, clump: u32) -> LossPattern {
+    let close_share = 1.0 - (-f64::from(scattered) * GMIN / f64::from(PACKETS)).exp();
+    let close = (f64::from(scattered.saturating_sub(1)) * close_share) as u32;
+    let bursts = (f64::from(close) * (1.0 - close_share)).ceil() as u32;
+    let burst_lost = close + bursts;
+    // Two close losses are some half Gmin apart.
+    let burst_packets = (burst_lost + close * 6).min(PACKETS - clump);
+    let clumps = u32::from(clump > 1);
+    LossPattern {
+        runs: scattered + u32::from(clump > 0),
+        bursts: bursts + clumps,
+        burst_packets: burst_packets + clump * clumps,
+        burst_lost: burst_lost.min(scattered) + clump * clumps,
+    }
+}
+
+/// Longer ways have more hops.
+fn hop_limits(base_rtt_us: u32) -> TtlSeen {
+    let hops = (4 + base_rtt_us / 5_000).min(30) as u8;
+    TtlSeen { up: Some(64 - hops), down: Some(64 - hops), ..TtlSeen::default() }
 }
 
 const fn seen(dscp: Dscp) -> DscpSeen {

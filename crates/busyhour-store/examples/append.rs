@@ -7,15 +7,17 @@
 use std::time::Instant;
 
 use busyhour_model::{
-    AddressFamily, AgentId, BlockNo, BootId, BootMicros, BurstLoss, Context, Dscp, DscpSeen, Epoch,
-    Histogram, Jitter, LIMITS, LimitsVersion, Link, LinkKind, PacketCounts, PathKey, ProfileName,
-    RequirementProfile, Schedule, ScheduleRevision, SlotStart, Stamp, TargetName, TimestampMethod,
-    TrafficClass, Transport, UtcMicros, Window, WindowParts,
+    AddressFamily, AgentId, BlockNo, BootId, BootMicros, BurstLoss, ClockQuality, Context, Dscp,
+    DscpSeen, Ecn, EcnSeen, Epoch, Histogram, Jitter, LIMITS, LimitsVersion, Link, LinkKind,
+    OneWayDelay, PacketCounts, PathKey, Playout, ProfileName, RequirementProfile, Schedule,
+    ScheduleRevision, SlotStart, Stamp, TargetName, TimestampMethod, TrafficClass, Transport,
+    TtlSeen, UtcMicros, Window, WindowParts,
 };
 use busyhour_store::{BlockRows, JudgedWindow, Retention, Telemetry, open};
 
 const START: UtcMicros = UtcMicros(1_789_977_600_000_000);
 const MINUTE: i64 = 60_000_000;
+const CLOCK: ClockQuality = ClockQuality { synchronized: true, error_us: 2_000 };
 /// Windows in a block and blocks in a transaction, as ingest hands them over.
 const PER_BLOCK: usize = 250;
 const PER_BATCH: usize = 8;
@@ -34,15 +36,6 @@ fn window(random: &mut fastrand::Rng, path: usize) -> Window {
     let rtt = delays(random, 18_000);
     let code = Dscp::new(46).unwrap();
     Window::new(WindowParts {
-        path: PathKey {
-            link: Link::new(LinkKind::Wired, "eth0").unwrap(),
-            family: AddressFamily::Ipv4,
-            target: TargetName::new(format!("edge-{path}.example:862")).unwrap(),
-            class: TrafficClass::Audio,
-            profile: ProfileName::new("audio-50").unwrap(),
-            transport: Transport::Udp,
-        },
-        counts: PacketCounts::clean(750, 750),
         burst: BurstLoss::new(0, 10).ok(),
         rtt_median_us: rtt.quantile(0.5),
         rtt,
@@ -60,9 +53,35 @@ fn window(random: &mut fastrand::Rng, path: usize) -> Window {
         sent_by: TimestampMethod::Kernel,
         received_by: TimestampMethod::Kernel,
         source_port: 50_003,
-        clock_step_samples: 0,
-        receive_queue_drops: 0,
         send_lateness_max_us: random.u32(20..900),
+        worst_15s: BurstLoss::new(0, 750).ok(),
+        one_way: Some(OneWayDelay {
+            up_median_us: random.i32(8_500..9_500),
+            down_median_us: random.i32(8_500..9_500),
+            error_us: 4_000,
+        }),
+        playout: Some(Playout { delay_us: 40_000, ..Playout::default() }),
+        ecn: EcnSeen { up: Some(Ecn::NotEct), down: Some(Ecn::NotEct), ..EcnSeen::default() },
+        ttl: TtlSeen { up: Some(57), down: Some(57), ..TtlSeen::default() },
+        clock: CLOCK,
+        far_clock: Some(CLOCK),
+        seen_source_port: Some(50_003),
+        ssid: 7,
+        first_sequence: random.u32(0..10_000_000),
+        sequences: 750,
+        peer_tlvs: Some(true),
+        ..WindowParts::new(
+            PathKey {
+                link: Link::new(LinkKind::Wired, "eth0").unwrap(),
+                family: AddressFamily::Ipv4,
+                target: TargetName::new(format!("edge-{path}.example:862")).unwrap(),
+                class: TrafficClass::Audio,
+                profile: ProfileName::new("audio-50").unwrap(),
+                transport: Transport::Udp,
+            },
+            50,
+            PacketCounts::clean(750, 750),
+        )
     })
     .unwrap()
 }

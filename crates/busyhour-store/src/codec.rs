@@ -1,10 +1,11 @@
 //! How values lie in the store's blobs: little varints, lengths before texts, a version first.
 //!
 //! Everything decodes to exactly what was encoded, and nothing that was cut short decodes at all.
-//! A new layout is a new version byte; the old one stays readable.
+//! A new layout is a new version byte; from the first release on, old ones stay readable.
 
 mod judgement;
 mod record;
+mod report;
 mod slot;
 mod window;
 
@@ -15,25 +16,39 @@ use busyhour_model::Histogram;
 use thiserror::Error;
 
 pub(crate) use judgement::{decode_day, decode_incident, encode_day, encode_incident};
-pub(crate) use record::{decode_context, decode_other, encode_context, encode_other};
+pub(crate) use record::{
+    decode_context, decode_other, encode_context, encode_endpoint, encode_other,
+};
+pub(crate) use report::{decode_report, encode_report};
 pub(crate) use slot::{decode_slot, encode_slot};
 pub(crate) use window::{
-    Circumstance, decode_circumstance, decode_window, encode_circumstance, encode_window,
-    same_window,
+    Circumstance, decode_circumstance, decode_window, encode_circumstance, encode_settled,
+    encode_window, same_window,
 };
 
-/// A blob that cannot be what this program wrote.
+/// A blob that cannot be read back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("stored {what} cannot be read back")]
-pub(crate) struct DecodeError {
-    what: &'static str,
+pub(crate) enum DecodeError {
+    /// It cannot be what this program wrote.
+    #[error("stored {0} cannot be read back")]
+    Damaged(&'static str),
+    /// Another release of this program wrote it.
+    #[error("stored {what} has layout {found}; this program reads layout {known}")]
+    Layout {
+        /// What it is.
+        what: &'static str,
+        /// The layout it has.
+        found: u8,
+        /// The layout that is known.
+        known: u8,
+    },
 }
 
 pub(crate) type Decoded<T> = Result<T, DecodeError>;
 
 /// Builds the error for a blob or one of its fields.
 pub(crate) const fn bad(what: &'static str) -> DecodeError {
-    DecodeError { what }
+    DecodeError::Damaged(what)
 }
 
 /// Appends values to a blob.
@@ -55,6 +70,16 @@ impl Encoder {
 
     pub(crate) fn byte(&mut self, value: u8) {
         self.bytes.push(value);
+    }
+
+    pub(crate) fn flag(&mut self, value: bool) {
+        self.byte(u8::from(value));
+    }
+
+    pub(crate) fn all(&mut self, values: impl IntoIterator<Item = u32>) {
+        for value in values {
+            self.uint(value);
+        }
     }
 
     pub(crate) fn uint(&mut self, value: impl Into<u64>) {
@@ -131,7 +156,8 @@ impl<'a> Decoder<'a> {
     pub(crate) fn of_version(bytes: &'a [u8], version: u8, what: &'static str) -> Decoded<Self> {
         match bytes.split_first() {
             Some((&found, rest)) if found == version => Ok(Self { rest, what }),
-            _ => Err(bad(what)),
+            Some((&found, _)) => Err(DecodeError::Layout { what, found, known: version }),
+            None => Err(bad(what)),
         }
     }
 
@@ -182,6 +208,26 @@ impl<'a> Decoder<'a> {
     pub(crate) fn int(&mut self) -> Decoded<i64> {
         let value = self.uint()?;
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+    }
+
+    pub(crate) fn i32(&mut self) -> Decoded<i32> {
+        self.int()?.try_into().map_err(|_| self.error())
+    }
+
+    pub(crate) fn numbers<const N: usize>(&mut self) -> Decoded<[u32; N]> {
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = self.u32()?;
+        }
+        Ok(numbers)
+    }
+
+    pub(crate) fn flag(&mut self) -> Decoded<bool> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.error()),
+        }
     }
 
     pub(crate) fn delta(&mut self, base: i64) -> Decoded<i64> {

@@ -60,8 +60,8 @@ pub struct BlockRows {
     pub schedules: Vec<Schedule>,
     /// Its windows.
     pub windows: Vec<JudgedWindow>,
-    /// Its checks, facts, loads and gaps (never windows). Their wall times are corrected as
-    /// [`JudgedWindow::placed`] is; the boot-relative time is the agent's.
+    /// Its checks, facts, loads, gaps and session reports (never windows). Their wall times are
+    /// corrected as [`JudgedWindow::placed`] is; the boot-relative time is the agent's.
     pub others: Vec<Record>,
     /// What could not be placed or read.
     pub quarantined: Vec<Quarantined>,
@@ -133,7 +133,8 @@ pub struct DirtyDay {
 /// How long each kind of data is kept, in days before now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Raw windows; older ones are merged into slots only.
+    /// Raw windows, and the session reports that may settle them; older windows are merged into slots
+    /// only.
     pub windows_days: u32,
     /// Slots. Nothing older is accepted.
     pub slots_days: u32,
@@ -163,6 +164,11 @@ pub trait Telemetry: Send + Sync {
     /// `retention.windows_days` before `BlockRows::received` is merged into its slot only. A raw
     /// window that is there already, from whatever block, changes nothing. What is quarantined also
     /// leaves a gap of the whole agent; so does a window of a path beyond the 256 of an agent.
+    ///
+    /// Raw windows with losses of unknown direction are settled by session reports
+    /// ([`busyhour_model::settle`]), whichever comes first, with their slots and in the same
+    /// transaction. One window is compared with at most 64 reports, one report with at most 512
+    /// windows, the earliest.
     ///
     /// # Errors
     /// When the transaction could not be made durable; then nothing of it is.

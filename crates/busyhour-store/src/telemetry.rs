@@ -4,6 +4,7 @@ mod append;
 mod prune;
 mod quarantine;
 mod read;
+mod settle;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,8 @@ use crate::{
 const FILE: &str = "telemetry.db";
 /// "BHt1" in a file's header says whose it is.
 const APPLICATION_ID: i32 = 0x4248_7431;
-const MIGRATIONS: &[Migration] = &[include_str!("telemetry/schema_1.sql")];
+const MIGRATIONS: &[Migration] =
+    &[include_str!("telemetry/schema_1.sql"), include_str!("telemetry/schema_2.sql")];
 
 /// Telemetry in one SQLite file.
 #[derive(Debug)]

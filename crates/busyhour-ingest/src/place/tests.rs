@@ -1,7 +1,8 @@
 use busyhour_model::{
     AddressFamily, BootId, BootMicros, Breach, Context, Dscp, DscpSeen, Fact, Gap, GapReason,
     Histogram, Link, LinkKind, Load, PacketCounts, PathKey, ProfileName, Schedule,
-    ScheduleRevision, Stamp, TimestampMethod, TrafficClass, Transport, WindowParts,
+    ScheduleRevision, SessionReport, SessionReportParts, Stamp, TimestampMethod, TrafficClass,
+    Transport, WindowParts,
 };
 use busyhour_proto::encode_payload;
 
@@ -35,22 +36,8 @@ fn slow_window(target_name: &str, lost: u32, rtt_us: u32) -> Body {
     let mut rtt = Histogram::new();
     rtt.record_n(rtt_us, u64::from(750 - lost));
     let parts = WindowParts {
-        path: PathKey {
-            link: Link::new(LinkKind::Wired, "eth0").unwrap(),
-            family: AddressFamily::Ipv4,
-            target: target(target_name),
-            class: TrafficClass::Audio,
-            profile: ProfileName::new("audio-50").unwrap(),
-            transport: Transport::Udp,
-        },
-        counts: PacketCounts::new(750, 750, [lost, 0, 0], 0, 0).unwrap(),
-        burst: None,
         rtt_median_us: (lost < 750).then_some(rtt_us),
         rtt,
-        up_variation: Histogram::new(),
-        down_variation: Histogram::new(),
-        up_jitter: None,
-        down_jitter: None,
         dscp: DscpSeen {
             sent: Dscp::new(46).unwrap(),
             up: None,
@@ -61,9 +48,18 @@ fn slow_window(target_name: &str, lost: u32, rtt_us: u32) -> Body {
         sent_by: TimestampMethod::Kernel,
         received_by: TimestampMethod::Kernel,
         source_port: 50_000,
-        clock_step_samples: 0,
-        receive_queue_drops: 0,
-        send_lateness_max_us: 0,
+        ..WindowParts::new(
+            PathKey {
+                link: Link::new(LinkKind::Wired, "eth0").unwrap(),
+                family: AddressFamily::Ipv4,
+                target: target(target_name),
+                class: TrafficClass::Audio,
+                profile: ProfileName::new("audio-50").unwrap(),
+                transport: Transport::Udp,
+            },
+            50,
+            PacketCounts::new(750, 750, [lost, 0, 0], 0, 0).unwrap(),
+        )
     };
     Body::Window(Box::new(Window::new(parts).unwrap()))
 }
@@ -159,6 +155,28 @@ fn a_wrong_clock_is_corrected_and_the_stamp_kept() {
     assert_eq!((other.stamp.started, other.stamp.started_boot), (NOW, BootMicros(5)));
     let Body::Fact(fact) = &other.body else { panic!("{other:?}") };
     assert_eq!((fact.valid_from, fact.valid_until), (NOW.minus(HOUR), Some(NOW)));
+}
+
+#[test]
+fn a_session_report_is_placed_and_the_times_of_the_session_are_kept() {
+    let ahead = NOW.plus(2 * HOUR);
+    let report = SessionReport::new(SessionReportParts {
+        listen: "192.0.2.7:862".parse().unwrap(),
+        peer: "198.51.100.4:50003".parse().unwrap(),
+        ssid: 7,
+        first_sequence: 16,
+        last_sequence: 765,
+        received: 750,
+        missing: Vec::new(),
+        missing_cut: false,
+        first_sent_ns: NOW.0 * 1_000,
+        last_sent_ns: (NOW.0 + 14_980_000) * 1_000,
+        dropped: 0,
+    });
+    let body = Body::SessionReport(Box::new(report.unwrap()));
+    let rows = rows(&[record(ahead, body.clone())], NOW.since(ahead));
+    let [other] = &rows.others[..] else { panic!("{rows:?}") };
+    assert_eq!((other.stamp.started, &other.body), (NOW, &body));
 }
 
 #[test]

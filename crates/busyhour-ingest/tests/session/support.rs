@@ -12,8 +12,9 @@ use busyhour_ingest::{
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, Body, BootId, BootMicros, Context, Dscp, DscpSeen, Epoch,
     Histogram, Link, LinkKind, PacketCounts, PathId, PathKey, ProfileName, Record,
-    RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, TargetName,
-    TimestampMethod, TrafficClass, Transport, UtcMicros, Window, WindowParts,
+    RequirementProfile, Schedule, ScheduleRevision, SessionReport, SessionReportParts, Slot,
+    SlotStart, Stamp, TargetName, TimestampMethod, TrafficClass, Transport, UtcMicros, Window,
+    WindowParts,
 };
 use busyhour_proto::v1::agent_message::Message as Up;
 use busyhour_proto::v1::collector_message::Message as Down;
@@ -295,22 +296,8 @@ pub(crate) fn window(started: UtcMicros) -> Record {
     let mut rtt = Histogram::new();
     rtt.record_n(20_000, 750);
     let window = Window::new(WindowParts {
-        path: PathKey {
-            link: Link::new(LinkKind::Wired, "eth0").unwrap(),
-            family: AddressFamily::Ipv4,
-            target: TargetName::new("far:862").unwrap(),
-            class: TrafficClass::Audio,
-            profile: ProfileName::new("audio-50").unwrap(),
-            transport: Transport::Udp,
-        },
-        counts: PacketCounts::clean(750, 750),
-        burst: None,
         rtt_median_us: Some(20_000),
         rtt,
-        up_variation: Histogram::new(),
-        down_variation: Histogram::new(),
-        up_jitter: None,
-        down_jitter: None,
         dscp: DscpSeen {
             sent: Dscp::new(46).unwrap(),
             up: None,
@@ -321,9 +308,18 @@ pub(crate) fn window(started: UtcMicros) -> Record {
         sent_by: TimestampMethod::Kernel,
         received_by: TimestampMethod::Kernel,
         source_port: 50_000,
-        clock_step_samples: 0,
-        receive_queue_drops: 0,
-        send_lateness_max_us: 0,
+        ..WindowParts::new(
+            PathKey {
+                link: Link::new(LinkKind::Wired, "eth0").unwrap(),
+                family: AddressFamily::Ipv4,
+                target: TargetName::new("far:862").unwrap(),
+                class: TrafficClass::Audio,
+                profile: ProfileName::new("audio-50").unwrap(),
+                transport: Transport::Udp,
+            },
+            50,
+            PacketCounts::clean(750, 750),
+        )
     });
     Record {
         stamp: Stamp::new(started, BootMicros(5), BootId::from_u128(7), 15_000_000).unwrap(),
@@ -334,4 +330,40 @@ pub(crate) fn window(started: UtcMicros) -> Record {
         },
         body: Body::Window(Box::new(window.unwrap())),
     }
+}
+
+const SSID: u16 = 7;
+
+/// A window that lost three packets, nobody knows where.
+pub(crate) fn unsettled_window(started: UtcMicros) -> Record {
+    let mut record = window(started);
+    let Body::Window(clean) = record.body else { panic!("a window") };
+    let clean = clean.into_parts();
+    let lossy = Window::new(WindowParts {
+        ssid: SSID,
+        first_sequence: 16,
+        sequences: 750,
+        ..WindowParts::new(clean.path, 50, PacketCounts::new(750, 750, [0, 0, 3], 0, 0).unwrap())
+    });
+    record.body = Body::Window(Box::new(lossy.unwrap()));
+    record.context.resolved = Some("192.0.2.7:862".parse().unwrap());
+    record
+}
+
+/// The reflector received all packets of that window but one.
+pub(crate) fn session_report(started: UtcMicros) -> Record {
+    let report = SessionReport::new(SessionReportParts {
+        listen: "192.0.2.7:862".parse().unwrap(),
+        peer: "198.51.100.4:50000".parse().unwrap(),
+        ssid: SSID,
+        first_sequence: 16,
+        last_sequence: 765,
+        received: 749,
+        missing: vec![(100, 100)],
+        missing_cut: false,
+        first_sent_ns: started.0 * 1_000,
+        last_sent_ns: started.0 * 1_000 + 14_980_000_000,
+        dropped: 0,
+    });
+    Record { body: Body::SessionReport(Box::new(report.unwrap())), ..window(started) }
 }

@@ -64,7 +64,7 @@ pub struct Record {
     pub schedule: u32,
     #[prost(uint32, tag = "6")]
     pub context: u32,
-    #[prost(oneof = "record::Body", tags = "10, 11, 12, 13, 14")]
+    #[prost(oneof = "record::Body", tags = "10, 11, 12, 13, 14, 15")]
     pub body: ::core::option::Option<record::Body>,
 }
 /// Nested message and enum types in `Record`.
@@ -81,6 +81,8 @@ pub mod record {
         Load(super::Load),
         #[prost(message, tag = "14")]
         Gap(super::Gap),
+        #[prost(message, tag = "15")]
+        SessionReport(super::SessionReport),
     }
 }
 /// A log-linear histogram: see busyhour-model. Buckets are written as differences to the previous
@@ -104,6 +106,90 @@ pub struct Jitter {
     pub mean_us: u32,
     #[prost(uint32, tag = "2")]
     pub max_us: u32,
+}
+/// Median one-way delays between two synchronised clocks; error_us is what both clocks may err.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OneWayDelay {
+    #[prost(sint32, tag = "1")]
+    pub up_median_us: i32,
+    #[prost(sint32, tag = "2")]
+    pub down_median_us: i32,
+    #[prost(uint32, tag = "3")]
+    pub error_us: u32,
+}
+/// Packets out of order (RFC 4737 section 3) and the greatest extent (section 4.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Reorder {
+    #[prost(uint32, tag = "1")]
+    pub up: u32,
+    #[prost(uint32, tag = "2")]
+    pub down: u32,
+    #[prost(uint32, tag = "3")]
+    pub extent_max: u32,
+}
+/// Bursts by RFC 3611 section 4.7.2 with Gmin 16; the rest is gap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LossPattern {
+    #[prost(uint32, tag = "1")]
+    pub runs: u32,
+    #[prost(uint32, tag = "2")]
+    pub bursts: u32,
+    #[prost(uint32, tag = "3")]
+    pub burst_packets: u32,
+    #[prost(uint32, tag = "4")]
+    pub burst_lost: u32,
+}
+/// An emulated jitter buffer. Discarded includes late.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Playout {
+    #[prost(uint32, tag = "1")]
+    pub delay_us: u32,
+    #[prost(uint32, tag = "2")]
+    pub late_up: u32,
+    #[prost(uint32, tag = "3")]
+    pub late_down: u32,
+    #[prost(uint32, tag = "4")]
+    pub discarded_up: u32,
+    #[prost(uint32, tag = "5")]
+    pub discarded_down: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EcnSeen {
+    /// Unspecified means not ECT.
+    #[prost(enumeration = "Ecn", tag = "1")]
+    pub sent: i32,
+    /// Unspecified means not known.
+    #[prost(enumeration = "Ecn", tag = "2")]
+    pub up: i32,
+    #[prost(enumeration = "Ecn", tag = "3")]
+    pub down: i32,
+    #[prost(uint32, tag = "4")]
+    pub up_changed: u32,
+    #[prost(uint32, tag = "5")]
+    pub down_changed: u32,
+    #[prost(uint32, tag = "6")]
+    pub up_ce: u32,
+    #[prost(uint32, tag = "7")]
+    pub down_ce: u32,
+}
+/// Hop limits left on arrival.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TtlSeen {
+    #[prost(uint32, optional, tag = "1")]
+    pub up: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub down: ::core::option::Option<u32>,
+    #[prost(uint32, tag = "3")]
+    pub up_changes: u32,
+    #[prost(uint32, tag = "4")]
+    pub down_changes: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClockQuality {
+    #[prost(bool, tag = "1")]
+    pub synchronized: bool,
+    #[prost(uint32, tag = "2")]
+    pub error_us: u32,
 }
 /// Fifteen seconds of one path. sent = received + lost_up + lost_down + lost_unknown.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -163,6 +249,47 @@ pub struct Window {
     pub receive_queue_drops: u32,
     #[prost(uint32, tag = "27")]
     pub send_lateness_max_us: u32,
+    /// Packets a second while the profile sends, 1 to 1000.
+    #[prost(uint32, tag = "28")]
+    pub rate_pps: u32,
+    /// The worst sliding 15 s that ends in the window; absent until 15 s are covered.
+    #[prost(uint32, tag = "29")]
+    pub worst_15s_lost: u32,
+    #[prost(uint32, tag = "30")]
+    pub worst_15s_of: u32,
+    #[prost(message, optional, tag = "31")]
+    pub one_way: ::core::option::Option<OneWayDelay>,
+    /// Absent when all of its numbers are 0, as the next three.
+    #[prost(message, optional, tag = "32")]
+    pub reorder: ::core::option::Option<Reorder>,
+    #[prost(message, optional, tag = "33")]
+    pub loss_pattern: ::core::option::Option<LossPattern>,
+    #[prost(message, optional, tag = "34")]
+    pub playout: ::core::option::Option<Playout>,
+    #[prost(message, optional, tag = "35")]
+    pub ecn: ::core::option::Option<EcnSeen>,
+    #[prost(message, optional, tag = "36")]
+    pub ttl: ::core::option::Option<TtlSeen>,
+    /// This machine's clock; absent when it is not synchronised and its error is not known.
+    #[prost(message, optional, tag = "37")]
+    pub clock: ::core::option::Option<ClockQuality>,
+    #[prost(message, optional, tag = "38")]
+    pub far_clock: ::core::option::Option<ClockQuality>,
+    #[prost(uint32, tag = "39")]
+    pub ssid: u32,
+    /// The sequence numbers that the packets used: the first and how many; 0 of them when not known.
+    #[prost(uint32, tag = "40")]
+    pub first_sequence: u32,
+    #[prost(uint32, tag = "41")]
+    pub sequences: u32,
+    #[prost(uint32, optional, tag = "42")]
+    pub seen_source_port: ::core::option::Option<u32>,
+    #[prost(bool, optional, tag = "43")]
+    pub peer_tlvs: ::core::option::Option<bool>,
+    #[prost(uint32, tag = "44")]
+    pub implausible_samples: u32,
+    #[prost(uint32, tag = "45")]
+    pub reflector_drops: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Check {
@@ -216,6 +343,41 @@ pub struct Load {
     pub sent_packets: u64,
     #[prost(uint64, optional, tag = "6")]
     pub link_bits_per_second: ::core::option::Option<u64>,
+}
+/// What this machine's reflector received of one session over a span of its numbers.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SessionReport {
+    /// Address and port where the reflector was asked, and where the session came from.
+    #[prost(string, tag = "1")]
+    pub listen: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub peer: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "3")]
+    pub ssid: u32,
+    /// Numbers wrap. The first is the one after the former report's last, where the session went on.
+    #[prost(uint32, tag = "4")]
+    pub first_sequence: u32,
+    /// How many numbers follow the first.
+    #[prost(uint32, tag = "5")]
+    pub more_sequences: u32,
+    /// How many of them were received.
+    #[prost(uint32, tag = "6")]
+    pub received: u32,
+    /// From the first number on, alternately how many came and how many did not; ends with those that
+    /// did not.
+    #[prost(uint32, repeated, tag = "7")]
+    pub runs: ::prost::alloc::vec::Vec<u32>,
+    /// There were more runs.
+    #[prost(bool, tag = "8")]
+    pub missing_cut: bool,
+    /// By the sender's own clock, nanoseconds of Unix time; and how long after that the last was sent.
+    #[prost(sint64, tag = "9")]
+    pub first_sent_ns: i64,
+    #[prost(uint64, tag = "10")]
+    pub sent_for_ns: u64,
+    /// Requests received and refused by a cap.
+    #[prost(uint32, tag = "11")]
+    pub dropped: u32,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Gap {
@@ -386,6 +548,41 @@ impl TimestampMethod {
             "TIMESTAMP_METHOD_USER" => Some(Self::User),
             "TIMESTAMP_METHOD_KERNEL" => Some(Self::Kernel),
             "TIMESTAMP_METHOD_HARDWARE" => Some(Self::Hardware),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Ecn {
+    Unspecified = 0,
+    NotEct = 1,
+    Ect1 = 2,
+    Ect0 = 3,
+    Ce = 4,
+}
+impl Ecn {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ECN_UNSPECIFIED",
+            Self::NotEct => "ECN_NOT_ECT",
+            Self::Ect1 => "ECN_ECT1",
+            Self::Ect0 => "ECN_ECT0",
+            Self::Ce => "ECN_CE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ECN_UNSPECIFIED" => Some(Self::Unspecified),
+            "ECN_NOT_ECT" => Some(Self::NotEct),
+            "ECN_ECT1" => Some(Self::Ect1),
+            "ECN_ECT0" => Some(Self::Ect0),
+            "ECN_CE" => Some(Self::Ce),
             _ => None,
         }
     }

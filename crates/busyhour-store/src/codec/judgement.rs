@@ -67,10 +67,10 @@ pub(crate) fn encode_incident(incident: &Incident) -> Vec<u8> {
     out.uint(incident.observed_days);
     out.option(incident.worst_hour.as_ref(), put_worst_hour);
     out.option(incident.average.as_ref(), put_average);
-    out.byte(u8::from(incident.masked));
+    out.flag(incident.masked);
     out.option(incident.masking_factor, put_f64);
     out.text(&incident.sentence);
-    out.byte(u8::from(incident.simulated));
+    out.flag(incident.simulated);
     out.into_bytes()
 }
 
@@ -99,10 +99,10 @@ pub(crate) fn decode_incident(
         observed_days: from.u32()?,
         worst_hour: from.option(worst_hour)?,
         average: from.option(average)?,
-        masked: flag(from)?,
+        masked: from.flag()?,
         masking_factor: from.option(f64)?,
         sentence: from.text()?.to_owned(),
-        simulated: flag(from)?,
+        simulated: from.flag()?,
     };
     from.finish(incident)
 }
@@ -134,7 +134,7 @@ fn put_average(out: &mut Encoder, average: &DailyAverage) {
     for figure in [average.loss_ppm, average.rtt_us, average.jitter_us] {
         out.uint(figure);
     }
-    out.byte(u8::from(average.passes));
+    out.flag(average.passes);
 }
 
 fn average(from: &mut Decoder<'_>) -> Decoded<DailyAverage> {
@@ -142,7 +142,7 @@ fn average(from: &mut Decoder<'_>) -> Decoded<DailyAverage> {
         loss_ppm: from.u32()?,
         rtt_us: from.u32()?,
         jitter_us: from.u32()?,
-        passes: flag(from)?,
+        passes: from.flag()?,
     })
 }
 
@@ -164,12 +164,4 @@ fn put_f64(out: &mut Encoder, value: f64) {
 
 fn f64(from: &mut Decoder<'_>) -> Decoded<f64> {
     Ok(f64::from_be_bytes(from.fixed()?))
-}
-
-fn flag(from: &mut Decoder<'_>) -> Decoded<bool> {
-    match from.byte()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(from.error()),
-    }
 }

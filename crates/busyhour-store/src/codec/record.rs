@@ -26,8 +26,8 @@ pub(crate) fn decode_context(bytes: &[u8]) -> Decoded<Context> {
     from.finish(value)
 }
 
-/// Encodes a record that is not a window: all but its beginning, which is in the key. `None` for a
-/// window.
+/// Encodes a record that is neither a window nor a session report: all but its beginning, which is
+/// in the key. `None` for those two.
 pub(crate) fn encode_other(record: &Record) -> Option<(RecordKind, Vec<u8>)> {
     let mut out = Encoder::with_version(VERSION);
     out.uint(record.stamp.started_boot.0);
@@ -36,7 +36,7 @@ pub(crate) fn encode_other(record: &Record) -> Option<(RecordKind, Vec<u8>)> {
     out.uint(record.schedule.0);
     put_context(&mut out, &record.context);
     let kind = match &record.body {
-        Body::Window(_) => return None,
+        Body::Window(_) | Body::SessionReport(_) => return None,
         Body::Check(check) => {
             put_check(&mut out, check);
             RecordKind::Check
@@ -195,7 +195,7 @@ pub(super) fn context(from: &mut Decoder<'_>) -> Decoded<Context> {
     })
 }
 
-fn put_address(out: &mut Encoder, address: IpAddr) {
+pub(super) fn put_address(out: &mut Encoder, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => {
             out.byte(4);
@@ -208,10 +208,18 @@ fn put_address(out: &mut Encoder, address: IpAddr) {
     }
 }
 
-fn address(from: &mut Decoder<'_>) -> Decoded<IpAddr> {
+pub(super) fn address(from: &mut Decoder<'_>) -> Decoded<IpAddr> {
     match from.byte()? {
         4 => Ok(IpAddr::from(from.fixed::<4>()?)),
         6 => Ok(IpAddr::from(from.fixed::<16>()?)),
         _ => Err(from.error()),
     }
+}
+
+/// An address and port as a key: without the scope and flow of IPv6, which differ by who says it.
+pub(crate) fn encode_endpoint(endpoint: SocketAddr) -> Vec<u8> {
+    let mut out = Encoder::default();
+    put_address(&mut out, endpoint.ip().to_canonical());
+    out.fixed(&endpoint.port().to_be_bytes());
+    out.into_bytes()
 }

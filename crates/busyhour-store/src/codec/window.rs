@@ -1,8 +1,12 @@
 //! Windows: what changes with each, and the circumstance that many share.
+//!
+//! What most windows of a quiet path have alike costs them nothing: it is in the circumstance, or is
+//! named by the absence of a bit in [`Shape`].
 
 use busyhour_model::{
-    BootId, BootMicros, BurstLoss, Context, Dscp, DscpSeen, Jitter, Judgement, LimitsVersion,
-    PacketCounts, PathKey, RequirementProfile, ScheduleRevision, Stamp, TimestampMethod, UtcMicros,
+    BootId, BootMicros, BurstLoss, ClockQuality, Context, Dscp, DscpSeen, Ecn, EcnSeen, Jitter,
+    Judgement, LimitsVersion, LossPattern, OneWayDelay, PacketCounts, PathKey, Playout, Reorder,
+    RequirementProfile, ScheduleRevision, Settlement, Stamp, TimestampMethod, TtlSeen, UtcMicros,
     Window, WindowParts, WindowVerdict,
 };
 
@@ -10,9 +14,11 @@ use super::record::{context, put_context};
 use super::{Decoded, Decoder, Encoder};
 use crate::{JudgedWindow, StoredWindow};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const WINDOW: &str = "window";
 const CIRCUMSTANCE: &str = "circumstance";
+/// The same layout with a settlement before it.
+const SETTLED_VERSION: u8 = 0x80 | VERSION;
 
 /// What many windows of a path have in common; stored once and named by number.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,43 +28,176 @@ pub(crate) struct Circumstance {
     context: Context,
     requirement: RequirementProfile,
     limits: LimitsVersion,
+    rate_pps: u32,
+    dscp: [Option<Dscp>; 2],
     dscp_sent: Dscp,
+    ecn: [Option<Ecn>; 2],
+    ecn_sent: Ecn,
+    ttl: [Option<u8>; 2],
     sent_by: TimestampMethod,
     received_by: TimestampMethod,
+    synchronized: bool,
+    /// Whether there is a far clock, and whether it is synchronised.
+    far_synchronized: Option<bool>,
     source_port: u16,
+    seen_source_port: Option<u16>,
+    ssid: u16,
+    peer_tlvs: Option<bool>,
+    playout_delay_us: Option<u32>,
 }
 
 pub(crate) fn encode_circumstance(judged: &JudgedWindow) -> Vec<u8> {
+    let window = &judged.window;
     let mut out = Encoder::with_version(VERSION);
     out.fixed(&judged.stamp.boot.to_bytes());
     out.uint(judged.schedule.0);
     put_context(&mut out, &judged.context);
     out.text(judged.requirement.as_str());
     out.uint(judged.limits.0);
-    out.byte(judged.window.dscp.sent.value());
-    out.text(judged.window.sent_by.as_str());
-    out.text(judged.window.received_by.as_str());
-    out.uint(judged.window.source_port);
+    out.uint(window.rate_pps);
+    out.byte(window.dscp.sent.value());
+    for dscp in [window.dscp.up, window.dscp.down] {
+        out.option(dscp, |out, dscp| out.byte(dscp.value()));
+    }
+    out.byte(window.ecn.sent.bits());
+    for ecn in [window.ecn.up, window.ecn.down] {
+        out.option(ecn, |out, ecn| out.byte(ecn.bits()));
+    }
+    for ttl in [window.ttl.up, window.ttl.down] {
+        out.option(ttl, Encoder::byte);
+    }
+    out.text(window.sent_by.as_str());
+    out.text(window.received_by.as_str());
+    out.flag(window.clock.synchronized);
+    out.option(window.far_clock, |out, clock| out.flag(clock.synchronized));
+    out.uint(window.source_port);
+    out.option(window.seen_source_port, Encoder::uint);
+    out.uint(window.ssid);
+    out.option(window.peer_tlvs, Encoder::flag);
+    out.option(window.playout, |out, playout| out.uint(playout.delay_us));
     out.into_bytes()
 }
 
 pub(crate) fn decode_circumstance(bytes: &[u8]) -> Decoded<Circumstance> {
-    let mut from = Decoder::of_version(bytes, VERSION, CIRCUMSTANCE)?;
+    let from = &mut Decoder::of_version(bytes, VERSION, CIRCUMSTANCE)?;
     let circumstance = Circumstance {
         boot: BootId::from_u128(u128::from_be_bytes(from.fixed()?)),
         schedule: ScheduleRevision(from.uint()?),
-        context: context(&mut from)?,
+        context: context(from)?,
         requirement: from.word()?,
         limits: LimitsVersion(from.u32()?),
-        dscp_sent: dscp(&mut from)?,
+        rate_pps: from.u32()?,
+        dscp_sent: dscp(from)?,
+        dscp: [from.option(dscp)?, from.option(dscp)?],
+        ecn_sent: ecn(from)?,
+        ecn: [from.option(ecn)?, from.option(ecn)?],
+        ttl: [from.option(Decoder::byte)?, from.option(Decoder::byte)?],
         sent_by: from.word()?,
         received_by: from.word()?,
+        synchronized: from.flag()?,
+        far_synchronized: from.option(Decoder::flag)?,
         source_port: from.u16()?,
+        seen_source_port: from.option(Decoder::u16)?,
+        ssid: from.u16()?,
+        peer_tlvs: from.option(Decoder::flag)?,
+        playout_delay_us: from.option(Decoder::u32)?,
     };
     from.finish(circumstance)
 }
 
-/// Encodes what is not in the path's row, the circumstance or the key.
+/// Which parts a window has that a quiet one has not: one bit each. What is usual on a quiet path
+/// has no bit, and what is commonest among the rest the lowest.
+struct Shape(u64);
+
+impl Shape {
+    /// The bits, in the order in which the parts are written.
+    const SCHEDULED: u64 = 1;
+    const LOST: u64 = 1 << 1;
+    const LOSS_PATTERN: u64 = 1 << 2;
+    const BURST: u64 = 1 << 3;
+    const MEDIAN: u64 = 1 << 4;
+    const ONE_WAY: u64 = 1 << 5;
+    const UP_JITTER: u64 = 1 << 6;
+    const DOWN_JITTER: u64 = 1 << 7;
+    const CLOCK: u64 = 1 << 8;
+    const FAR_CLOCK: u64 = 1 << 9;
+    const FIRST_SEQUENCE: u64 = 1 << 10;
+    /// The worst 15 s are the window's own.
+    const WORST_IS_THIS: u64 = 1 << 11;
+    const WORST: u64 = 1 << 12;
+    const PLAYOUT: u64 = 1 << 13;
+    const REORDERED: u64 = 1 << 14;
+    const REORDER: u64 = 1 << 15;
+    const DUPLICATED: u64 = 1 << 16;
+    const DSCP: u64 = 1 << 17;
+    const ECN: u64 = 1 << 18;
+    const TTL: u64 = 1 << 19;
+    const SEQUENCES: u64 = 1 << 20;
+    const CLOCK_STEPS: u64 = 1 << 21;
+    const IMPLAUSIBLE: u64 = 1 << 22;
+    const QUEUE_DROPS: u64 = 1 << 23;
+    const REFLECTOR_DROPS: u64 = 1 << 24;
+    /// There is no burst where the rate would let one be told.
+    const NO_BURST: u64 = 1 << 25;
+    const ALL: u64 = (1 << 26) - 1;
+
+    fn of(window: &Window) -> Self {
+        let counts = &window.counts;
+        let playout = window.playout.unwrap_or_default();
+        let (dscp, ecn, ttl) = (&window.dscp, &window.ecn, &window.ttl);
+        let parts = [
+            (Self::SCHEDULED, counts.scheduled() != counts.sent()),
+            (Self::LOST, counts.lost() != 0),
+            (Self::LOSS_PATTERN, window.loss_pattern != LossPattern::default()),
+            (Self::NO_BURST, window.burst.is_none() && calm(window.rate_pps).is_some()),
+            (Self::BURST, window.burst.is_some() && window.burst != calm(window.rate_pps)),
+            (Self::MEDIAN, window.rtt_median_us.is_some()),
+            (Self::ONE_WAY, window.one_way.is_some()),
+            (Self::UP_JITTER, window.up_jitter.is_some()),
+            (Self::DOWN_JITTER, window.down_jitter.is_some()),
+            (Self::CLOCK, window.clock.error_us != 0),
+            (Self::FAR_CLOCK, window.far_clock.is_some_and(|clock| clock.error_us != 0)),
+            (Self::FIRST_SEQUENCE, window.first_sequence != 0),
+            (Self::WORST_IS_THIS, window.worst_15s.is_some() && window.worst_15s == whole(counts)),
+            (Self::WORST, window.worst_15s.is_some() && window.worst_15s != whole(counts)),
+            (Self::PLAYOUT, Playout { delay_us: 0, ..playout } != Playout::default()),
+            (Self::REORDERED, counts.reordered() != 0),
+            (Self::REORDER, window.reorder != Reorder::default()),
+            (Self::DUPLICATED, counts.duplicated() != 0),
+            (Self::DSCP, dscp.up_changed != 0 || dscp.down_changed != 0),
+            (Self::ECN, (ecn.up_changed, ecn.down_changed, ecn.up_ce, ecn.down_ce) != (0, 0, 0, 0)),
+            (Self::TTL, ttl.up_changes != 0 || ttl.down_changes != 0),
+            (Self::SEQUENCES, window.sequences != counts.sent()),
+            (Self::CLOCK_STEPS, window.clock_step_samples != 0),
+            (Self::IMPLAUSIBLE, window.implausible_samples != 0),
+            (Self::QUEUE_DROPS, window.receive_queue_drops != 0),
+            (Self::REFLECTOR_DROPS, window.reflector_drops != 0),
+        ];
+        Self(parts.into_iter().filter(|(_, there)| *there).fold(0, |bits, (bit, _)| bits | bit))
+    }
+
+    const fn has(&self, bit: u64) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// A part that is there, or what its absence stands for.
+    fn read<T: Default>(&self, bit: u64, read: impl FnOnce() -> Decoded<T>) -> Decoded<T> {
+        if self.has(bit) { read() } else { Ok(T::default()) }
+    }
+}
+
+/// A worst 200 ms without loss, as a rate that lets one be told has it.
+fn calm(rate_pps: u32) -> Option<BurstLoss> {
+    (rate_pps >= 50).then(|| BurstLoss::new(0, rate_pps / 5).ok()).flatten()
+}
+
+/// The whole window as a stretch.
+fn whole(counts: &PacketCounts) -> Option<BurstLoss> {
+    BurstLoss::new(counts.lost(), counts.sent()).ok()
+}
+
+/// Encodes what is not in the path's row, the circumstance or the key: as it came, so that lost
+/// packets of unknown direction are of unknown direction.
 pub(crate) fn encode_window(judged: &JudgedWindow, received: UtcMicros) -> Vec<u8> {
     let (window, stamp) = (&judged.window, &judged.stamp);
     let mut out = Encoder::with_version(VERSION);
@@ -67,33 +206,111 @@ pub(crate) fn encode_window(judged: &JudgedWindow, received: UtcMicros) -> Vec<u
     out.uint(stamp.started_boot.0);
     out.uint(stamp.duration_us());
     put_verdict(&mut out, &judged.verdict);
-    put_counts(&mut out, &window.counts);
-    out.option(window.burst, |out, burst| {
-        out.uint(burst.lost());
-        out.uint(burst.of());
-    });
-    out.histogram(&window.rtt);
-    out.option(window.rtt_median_us, |out, median| {
-        out.uint(median.saturating_sub(window.rtt.min()));
-    });
-    out.histogram(&window.up_variation);
-    out.histogram(&window.down_variation);
-    out.option(window.up_jitter, put_jitter);
-    out.option(window.down_jitter, put_jitter);
-    out.option(window.dscp.up, |out, dscp| out.byte(dscp.value()));
-    out.option(window.dscp.down, |out, dscp| out.byte(dscp.value()));
-    out.uint(window.dscp.up_changed);
-    out.uint(window.dscp.down_changed);
-    out.uint(window.clock_step_samples);
-    out.uint(window.receive_queue_drops);
-    out.uint(window.send_lateness_max_us);
+    let shape = Shape::of(window);
+    out.uint(shape.0);
+    put_counts(&mut out, window, &shape);
+    put_delays(&mut out, window, &shape);
+    put_evidence(&mut out, window, &shape);
     out.into_bytes()
 }
 
-/// Whether two encodings are of the same window, whenever its block came.
+fn put_counts(out: &mut Encoder, window: &Window, shape: &Shape) {
+    let counts = &window.counts;
+    out.uint(counts.sent());
+    if shape.has(Shape::SCHEDULED) {
+        out.uint(counts.scheduled() - counts.sent());
+    }
+    if shape.has(Shape::LOST) {
+        out.all([counts.lost_up(), counts.lost_down(), counts.lost_unknown()]);
+    }
+    if shape.has(Shape::LOSS_PATTERN) {
+        let LossPattern { runs, bursts, burst_packets, burst_lost } = window.loss_pattern;
+        out.all([runs, bursts, burst_packets, burst_lost]);
+    }
+    if shape.has(Shape::REORDERED) {
+        out.uint(counts.reordered());
+    }
+    if shape.has(Shape::DUPLICATED) {
+        out.uint(counts.duplicated());
+    }
+    for (bit, stretch) in [(Shape::BURST, window.burst), (Shape::WORST, window.worst_15s)] {
+        if let Some(stretch) = stretch.filter(|_| shape.has(bit)) {
+            out.all([stretch.lost(), stretch.of()]);
+        }
+    }
+}
+
+fn put_delays(out: &mut Encoder, window: &Window, shape: &Shape) {
+    out.histogram(&window.rtt);
+    if let Some(median) = window.rtt_median_us {
+        out.uint(median.saturating_sub(window.rtt.min()));
+    }
+    if let Some(one_way) = window.one_way {
+        out.int(one_way.up_median_us.into());
+        out.int(one_way.down_median_us.into());
+        out.uint(one_way.error_us);
+    }
+    out.histogram(&window.up_variation);
+    out.histogram(&window.down_variation);
+    for Jitter { mean_us, max_us } in [window.up_jitter, window.down_jitter].into_iter().flatten() {
+        out.all([mean_us, max_us]);
+    }
+    if shape.has(Shape::PLAYOUT) {
+        let playout = window.playout.unwrap_or_default();
+        out.all([playout.late_up, playout.late_down]);
+        out.all([playout.discarded_up, playout.discarded_down]);
+    }
+}
+
+fn put_evidence(out: &mut Encoder, window: &Window, shape: &Shape) {
+    let Reorder { up, down, extent_max } = window.reorder;
+    let (dscp, ecn, ttl) = (&window.dscp, &window.ecn, &window.ttl);
+    let parts: [(u64, &[u32]); 12] = [
+        (Shape::CLOCK, &[window.clock.error_us]),
+        (Shape::FAR_CLOCK, &[window.far_clock.unwrap_or_default().error_us]),
+        (Shape::FIRST_SEQUENCE, &[window.first_sequence]),
+        (Shape::REORDER, &[up, down, extent_max]),
+        (Shape::DSCP, &[dscp.up_changed, dscp.down_changed]),
+        (Shape::ECN, &[ecn.up_changed, ecn.down_changed, ecn.up_ce, ecn.down_ce]),
+        (Shape::TTL, &[ttl.up_changes, ttl.down_changes]),
+        (Shape::SEQUENCES, &[window.sequences]),
+        (Shape::CLOCK_STEPS, &[window.clock_step_samples]),
+        (Shape::IMPLAUSIBLE, &[window.implausible_samples]),
+        (Shape::QUEUE_DROPS, &[window.receive_queue_drops]),
+        (Shape::REFLECTOR_DROPS, &[window.reflector_drops]),
+    ];
+    for (bit, numbers) in parts {
+        if shape.has(bit) {
+            out.all(numbers.iter().copied());
+        }
+    }
+    out.uint(window.send_lateness_max_us);
+}
+
+/// The same window, settled: beside what was observed, which stays.
+pub(crate) fn encode_settled(bytes: &[u8], settlement: Settlement) -> Decoded<Vec<u8>> {
+    let from = Decoder::of_version(bytes, VERSION, WINDOW)?;
+    let mut out = Encoder::with_version(SETTLED_VERSION);
+    out.uint(settlement.up);
+    out.fixed(from.rest());
+    Ok(out.into_bytes())
+}
+
+/// Begins with how many of the packets lost with direction unknown were lost up, when that was
+/// settled.
+fn begin(bytes: &[u8]) -> Decoded<(Decoder<'_>, Option<u32>)> {
+    if bytes.first() != Some(&SETTLED_VERSION) {
+        return Ok((Decoder::of_version(bytes, VERSION, WINDOW)?, None));
+    }
+    let mut from = Decoder::of_version(bytes, SETTLED_VERSION, WINDOW)?;
+    let up = from.u32()?;
+    Ok((from, Some(up)))
+}
+
+/// Whether two encodings are of the same window, whenever its block came and whether settled or not.
 pub(crate) fn same_window(one: &[u8], other: &[u8]) -> bool {
     fn observed(bytes: &[u8]) -> Decoded<&[u8]> {
-        let mut from = Decoder::of_version(bytes, VERSION, WINDOW)?;
+        let (mut from, _) = begin(bytes)?;
         from.int()?;
         Ok(from.rest())
     }
@@ -106,7 +323,7 @@ pub(crate) fn decode_window(
     path: &PathKey,
     circumstance: &Circumstance,
 ) -> Decoded<StoredWindow> {
-    let mut from = Decoder::of_version(bytes, VERSION, WINDOW)?;
+    let (mut from, settled_up) = begin(bytes)?;
     let received = UtcMicros(from.delta(placed.0)?);
     let started = UtcMicros(from.delta(placed.0)?);
     let started_boot = BootMicros(from.uint()?);
@@ -114,7 +331,7 @@ pub(crate) fn decode_window(
     let stamp = Stamp::new(started, started_boot, circumstance.boot, duration_us)
         .map_err(|_| from.error())?;
     let verdict = verdict(&mut from)?;
-    let window = window(&mut from, path, circumstance)?;
+    let window = settled(window(&mut from, path, circumstance)?, settled_up, &from)?;
     let judged = JudgedWindow {
         placed,
         stamp,
@@ -128,70 +345,152 @@ pub(crate) fn decode_window(
     from.finish(StoredWindow { judged, received })
 }
 
-fn window(from: &mut Decoder<'_>, path: &PathKey, circumstance: &Circumstance) -> Decoded<Window> {
-    let counts = counts(from)?;
-    let burst = from.option(|from| {
-        let (lost, of) = (from.u32()?, from.u32()?);
-        BurstLoss::new(lost, of).map_err(|_| from.error())
-    })?;
-    let rtt = from.histogram()?;
-    let rtt_median_us =
-        from.option(|from| from.u32()?.checked_add(rtt.min()).ok_or(from.error()))?;
-    let parts = WindowParts {
-        path: path.clone(),
-        counts,
-        burst,
-        rtt,
-        rtt_median_us,
-        up_variation: from.histogram()?,
-        down_variation: from.histogram()?,
-        up_jitter: from.option(jitter)?,
-        down_jitter: from.option(jitter)?,
-        dscp: DscpSeen {
-            sent: circumstance.dscp_sent,
-            up: from.option(dscp)?,
-            down: from.option(dscp)?,
-            up_changed: from.u32()?,
-            down_changed: from.u32()?,
-        },
-        sent_by: circumstance.sent_by,
-        received_by: circumstance.received_by,
-        source_port: circumstance.source_port,
-        clock_step_samples: from.u32()?,
-        receive_queue_drops: from.u32()?,
-        send_lateness_max_us: from.u32()?,
+fn settled(window: Window, up: Option<u32>, from: &Decoder<'_>) -> Decoded<Window> {
+    let Some(up) = up else { return Ok(window) };
+    let down = window.counts.lost_unknown().checked_sub(up).ok_or(from.error())?;
+    window.settle(Settlement { up, down }).map_err(|_| from.error())
+}
+
+fn window(from: &mut Decoder<'_>, path: &PathKey, shared: &Circumstance) -> Decoded<Window> {
+    let shape = Shape(from.uint()?);
+    if shape.0 & !Shape::ALL != 0 {
+        return Err(from.error());
+    }
+    let mut parts = WindowParts {
+        sent_by: shared.sent_by,
+        received_by: shared.received_by,
+        source_port: shared.source_port,
+        seen_source_port: shared.seen_source_port,
+        ssid: shared.ssid,
+        peer_tlvs: shared.peer_tlvs,
+        ..counts(from, path, shared, &shape)?
     };
+    delays(from, &mut parts, shared, &shape)?;
+    evidence(from, &mut parts, shared, &shape)?;
     Window::new(parts).map_err(|_| from.error())
 }
 
-fn put_counts(out: &mut Encoder, counts: &PacketCounts) {
-    out.uint(counts.scheduled());
-    out.uint(counts.sent());
-    out.uint(counts.lost_up());
-    out.uint(counts.lost_down());
-    out.uint(counts.lost_unknown());
-    out.uint(counts.reordered());
-    out.uint(counts.duplicated());
+fn counts(
+    from: &mut Decoder<'_>,
+    path: &PathKey,
+    shared: &Circumstance,
+    shape: &Shape,
+) -> Decoded<WindowParts> {
+    let sent = from.u32()?;
+    let more = shape.read(Shape::SCHEDULED, || from.u32())?;
+    let scheduled = sent.checked_add(more).ok_or(from.error())?;
+    let lost = shape.read(Shape::LOST, || from.numbers::<3>())?;
+    let [runs, bursts, burst_packets, burst_lost] =
+        shape.read(Shape::LOSS_PATTERN, || from.numbers())?;
+    let reordered = shape.read(Shape::REORDERED, || from.u32())?;
+    let duplicated = shape.read(Shape::DUPLICATED, || from.u32())?;
+    let counts = PacketCounts::new(scheduled, sent, lost, reordered, duplicated)
+        .map_err(|_| from.error())?;
+    let burst = match (shape.has(Shape::BURST), shape.has(Shape::NO_BURST)) {
+        (true, false) => Some(stretch(from)?),
+        (false, true) => None,
+        (false, false) => calm(shared.rate_pps),
+        (true, true) => return Err(from.error()),
+    };
+    let worst_15s = match (shape.has(Shape::WORST), shape.has(Shape::WORST_IS_THIS)) {
+        (true, false) => Some(stretch(from)?),
+        (false, true) => whole(&counts),
+        (false, false) => None,
+        (true, true) => return Err(from.error()),
+    };
+    Ok(WindowParts {
+        burst,
+        worst_15s,
+        loss_pattern: LossPattern { runs, bursts, burst_packets, burst_lost },
+        ..WindowParts::new(path.clone(), shared.rate_pps, counts)
+    })
 }
 
-fn counts(from: &mut Decoder<'_>) -> Decoded<PacketCounts> {
-    let (scheduled, sent) = (from.u32()?, from.u32()?);
-    let lost = [from.u32()?, from.u32()?, from.u32()?];
-    let (reordered, duplicated) = (from.u32()?, from.u32()?);
-    PacketCounts::new(scheduled, sent, lost, reordered, duplicated).map_err(|_| from.error())
+fn delays(
+    from: &mut Decoder<'_>,
+    parts: &mut WindowParts,
+    shared: &Circumstance,
+    shape: &Shape,
+) -> Decoded<()> {
+    parts.rtt = from.histogram()?;
+    let lowest = parts.rtt.min();
+    parts.rtt_median_us = shape
+        .read(Shape::MEDIAN, || from.u32()?.checked_add(lowest).ok_or(from.error()).map(Some))?;
+    parts.one_way = shape.read(Shape::ONE_WAY, || {
+        Ok(Some(OneWayDelay {
+            up_median_us: from.i32()?,
+            down_median_us: from.i32()?,
+            error_us: from.u32()?,
+        }))
+    })?;
+    parts.up_variation = from.histogram()?;
+    parts.down_variation = from.histogram()?;
+    parts.up_jitter = shape.read(Shape::UP_JITTER, || jitter(from).map(Some))?;
+    parts.down_jitter = shape.read(Shape::DOWN_JITTER, || jitter(from).map(Some))?;
+    let [late_up, late_down, discarded_up, discarded_down] =
+        shape.read(Shape::PLAYOUT, || from.numbers())?;
+    parts.playout = shared.playout_delay_us.map(|delay_us| Playout {
+        delay_us,
+        late_up,
+        late_down,
+        discarded_up,
+        discarded_down,
+    });
+    Ok(())
 }
 
-fn put_jitter(out: &mut Encoder, jitter: Jitter) {
-    out.uint(jitter.mean_us);
-    out.uint(jitter.max_us);
+fn evidence(
+    from: &mut Decoder<'_>,
+    parts: &mut WindowParts,
+    shared: &Circumstance,
+    shape: &Shape,
+) -> Decoded<()> {
+    let error_us = shape.read(Shape::CLOCK, || from.u32())?;
+    parts.clock = ClockQuality { synchronized: shared.synchronized, error_us };
+    let error_us = shape.read(Shape::FAR_CLOCK, || from.u32())?;
+    parts.far_clock =
+        shared.far_synchronized.map(|synchronized| ClockQuality { synchronized, error_us });
+    parts.first_sequence = shape.read(Shape::FIRST_SEQUENCE, || from.u32())?;
+    let [up, down, extent_max] = shape.read(Shape::REORDER, || from.numbers())?;
+    parts.reorder = Reorder { up, down, extent_max };
+    let [up_changed, down_changed] = shape.read(Shape::DSCP, || from.numbers())?;
+    let [up, down] = shared.dscp;
+    parts.dscp = DscpSeen { sent: shared.dscp_sent, up, down, up_changed, down_changed };
+    let [up_changed, down_changed, up_ce, down_ce] = shape.read(Shape::ECN, || from.numbers())?;
+    let [up, down] = shared.ecn;
+    parts.ecn =
+        EcnSeen { sent: shared.ecn_sent, up, down, up_changed, down_changed, up_ce, down_ce };
+    let [up_changes, down_changes] = shape.read(Shape::TTL, || from.numbers())?;
+    let [up, down] = shared.ttl;
+    parts.ttl = TtlSeen { up, down, up_changes, down_changes };
+    parts.sequences = if shape.has(Shape::SEQUENCES) { from.u32()? } else { parts.counts.sent() };
+    parts.clock_step_samples = shape.read(Shape::CLOCK_STEPS, || from.u32())?;
+    parts.implausible_samples = shape.read(Shape::IMPLAUSIBLE, || from.u32())?;
+    parts.receive_queue_drops = shape.read(Shape::QUEUE_DROPS, || from.u32())?;
+    parts.reflector_drops = shape.read(Shape::REFLECTOR_DROPS, || from.u32())?;
+    parts.send_lateness_max_us = from.u32()?;
+    Ok(())
+}
+
+fn stretch(from: &mut Decoder<'_>) -> Decoded<BurstLoss> {
+    let [lost, of] = from.numbers()?;
+    BurstLoss::new(lost, of).map_err(|_| from.error())
 }
 
 fn jitter(from: &mut Decoder<'_>) -> Decoded<Jitter> {
-    Ok(Jitter { mean_us: from.u32()?, max_us: from.u32()? })
+    let [mean_us, max_us] = from.numbers()?;
+    Ok(Jitter { mean_us, max_us })
 }
 
 fn dscp(from: &mut Decoder<'_>) -> Decoded<Dscp> {
     Dscp::new(from.byte()?).map_err(|_| from.error())
+}
+
+fn ecn(from: &mut Decoder<'_>) -> Decoded<Ecn> {
+    match from.byte()? {
+        bits @ 0..=3 => Ok(Ecn::from_tos(bits)),
+        _ => Err(from.error()),
+    }
 }
 
 /// Two flags and four judgements of two bits, in two bytes.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use busyhour_model::{
-    AgentId, BlockNo, Context, Epoch, PathId, PathKey, Record, RequirementProfile,
-    ScheduleRevision, Slot, SlotStart, UtcMicros,
+    AgentId, BlockNo, Body, Context, Epoch, LimitsVersion, PathId, PathKey, Record,
+    RequirementProfile, ScheduleRevision, Slot, SlotStart, UtcMicros,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::quarantine;
 use super::read::kind_code;
+use super::settle::{Candidates, Settled, WindowKey};
 use crate::codec::{
     decode_slot, encode_circumstance, encode_context, encode_other, encode_slot, encode_window,
     same_window,
@@ -107,6 +108,7 @@ struct Batch<'t, 'b> {
     /// Paths that got a window older than any before.
     older: HashMap<PathId, UtcMicros>,
     dirty: HashSet<(i64, PathId)>,
+    candidates: Candidates,
     counts: Counts,
 }
 
@@ -120,6 +122,7 @@ impl<'t, 'b> Batch<'t, 'b> {
             news: HashMap::new(),
             older: HashMap::new(),
             dirty: HashSet::new(),
+            candidates: Candidates::default(),
             counts: Counts::default(),
         }
     }
@@ -139,7 +142,14 @@ impl<'t, 'b> Batch<'t, 'b> {
             }
         }
         for record in &block.others {
-            self.other(block.agent, record)?;
+            match &record.body {
+                Body::SessionReport(_) if record.stamp.started < raw_from => {}
+                Body::SessionReport(report) => {
+                    let placed = record.stamp.started;
+                    self.candidates.report(self.sql, block.agent, placed, report)?;
+                }
+                _ => self.other(block.agent, record)?,
+            }
         }
         if excess.is_empty() {
             self.quarantine(block, &block.quarantined)?;
@@ -189,12 +199,15 @@ impl<'t, 'b> Batch<'t, 'b> {
         if judged.placed >= raw_from {
             let circumstance = self.circumstance(judged)?;
             let body = encode_window(judged, block.received);
-            if !insert_window(self.sql, path, judged.placed, circumstance, &body)? {
+            let Some(key) = insert_window(self.sql, path, judged.placed, circumstance, &body)?
+            else {
                 // A spool that was rolled back seals the same records into other blocks.
                 return Ok(true);
-            }
+            };
+            let observed = (&judged.window, &judged.stamp, &judged.context);
+            self.candidates.window(self.sql, key, observed)?;
         }
-        let slot = self.slot(path, judged)?;
+        let slot = self.slot(path, judged.placed, judged.limits)?;
         slot.limits = slot.limits.max(judged.limits);
         slot.expected = slot.expected.max(expected);
         slot.add(judged.placed, &judged.window, &judged.verdict);
@@ -282,8 +295,26 @@ impl<'t, 'b> Batch<'t, 'b> {
         Ok(known.id)
     }
 
-    fn slot(&mut self, path: PathId, judged: &JudgedWindow) -> rusqlite::Result<&mut Slot> {
-        let start = SlotStart::containing(judged.placed);
+    /// Moves the losses of windows that are settled now.
+    fn settle(&mut self) -> rusqlite::Result<()> {
+        for Settled { key, before, settlement } in
+            std::mem::take(&mut self.candidates).settle(self.sql)?
+        {
+            self.dirty.insert((utc_day(key.placed), key.path));
+            if before.judged.verdict.valid {
+                self.slot(key.path, key.placed, before.judged.limits)?.settle(settlement);
+            }
+        }
+        Ok(())
+    }
+
+    fn slot(
+        &mut self,
+        path: PathId,
+        placed: UtcMicros,
+        limits: LimitsVersion,
+    ) -> rusqlite::Result<&mut Slot> {
+        let start = SlotStart::containing(placed);
         if self.slots.len() >= MAX_OPEN_SLOTS && !self.slots.contains_key(&(path, start)) {
             self.write_slots()?;
         }
@@ -292,7 +323,7 @@ impl<'t, 'b> Batch<'t, 'b> {
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 let stored = read_slot(self.sql, path, start)?;
                 let is_new = stored.is_none();
-                let slot = stored.unwrap_or_else(|| Slot::new(start, judged.limits));
+                let slot = stored.unwrap_or_else(|| Slot::new(start, limits));
                 vacant.insert(OpenSlot { slot, is_new })
             }
         };
@@ -328,6 +359,7 @@ impl<'t, 'b> Batch<'t, 'b> {
 
     /// Writes what was gathered: slots, paths, dirty marks, totals.
     fn finish(mut self) -> rusqlite::Result<Memory> {
+        self.settle()?;
         self.write_slots()?;
         let mut update = self.sql.prepare_cached(
             "UPDATE paths SET requirement = ?2, windows_per_slot = ?3, newest_us = ?4, \
@@ -486,14 +518,14 @@ fn insert_path(
     Ok(KnownPath { id, oldest: news.newest, newest: news.newest })
 }
 
-/// False when the same window is there already.
+/// The new row's key; `None` when the same window is there already.
 fn insert_window(
     sql: &Connection,
     path: PathId,
     placed: UtcMicros,
     circumstance: i64,
     body: &[u8],
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Option<WindowKey>> {
     let inserted = sql
         .prepare_cached("INSERT OR IGNORE INTO windows VALUES (?1, ?2, 0, ?3, ?4)")?
         .execute(params![path.0, placed.0, circumstance, body])?;
@@ -504,16 +536,18 @@ fn insert_window(
         let mut rows = there.query(params![path.0, placed.0, circumstance])?;
         while let Some(row) = rows.next()? {
             if same_window(row.get_ref(0)?.as_blob()?, body) {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        sql.prepare_cached(
-            "INSERT INTO windows VALUES (?1, ?2, (SELECT max(nth) + 1 FROM windows \
-             WHERE path = ?1 AND placed_us = ?2), ?3, ?4)",
-        )?
-        .execute(params![path.0, placed.0, circumstance, body])?;
+        let nth = sql
+            .prepare_cached(
+                "INSERT INTO windows VALUES (?1, ?2, (SELECT max(nth) + 1 FROM windows \
+                 WHERE path = ?1 AND placed_us = ?2), ?3, ?4) RETURNING nth",
+            )?
+            .query_row(params![path.0, placed.0, circumstance, body], |row| row.get(0))?;
+        return Ok(Some(WindowKey { path, placed, nth }));
     }
-    Ok(true)
+    Ok(Some(WindowKey { path, placed, nth: 0 }))
 }
 
 fn read_slot(sql: &Connection, path: PathId, start: SlotStart) -> rusqlite::Result<Option<Slot>> {

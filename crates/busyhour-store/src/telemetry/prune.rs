@@ -48,11 +48,14 @@ fn prune_paths(
 ) -> rusqlite::Result<u64> {
     let mut windows =
         sql.prepare_cached("DELETE FROM windows WHERE path = ?1 AND placed_us < ?2")?;
+    let mut unsettled =
+        sql.prepare_cached("DELETE FROM unsettled WHERE path = ?1 AND placed_us < ?2")?;
     let mut slots = sql.prepare_cached("DELETE FROM slots WHERE path = ?1 AND slot < ?2")?;
     let first_slot = SlotStart::containing(slots_from).number();
     let (mut gone, mut slots_gone) = (0, 0);
     for path in paths {
         gone += windows.execute(params![path.0, windows_from.0])?;
+        unsettled.execute(params![path.0, windows_from.0])?;
         slots_gone += slots.execute(params![path.0, first_slot])?;
     }
     sql.execute("UPDATE totals SET slots = slots - ?1", [slots_gone as i64])?;
@@ -69,6 +72,7 @@ fn prune_shared(
     let mut gone = 0;
     gone +=
         sql.execute("DELETE FROM circumstances WHERE newest_day < ?1", [utc_day(windows_from)])?;
+    gone += sql.execute("DELETE FROM session_reports WHERE placed_us < ?1", [windows_from.0])?;
     gone += prune_others(sql, others_from)?;
     gone += sql.execute("DELETE FROM quarantine WHERE received_us < ?1", [others_from.0])?;
     // Its last slot is gone too: slots go whole.

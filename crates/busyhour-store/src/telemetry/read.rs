@@ -110,7 +110,7 @@ pub(super) fn windows(
     Ok(windows)
 }
 
-fn read_circumstance(sql: &Connection, id: i64) -> rusqlite::Result<Circumstance> {
+pub(super) fn read_circumstance(sql: &Connection, id: i64) -> rusqlite::Result<Circumstance> {
     sql.prepare_cached(CIRCUMSTANCE)?
         .query_row([id], |row| decode_circumstance(row.get_ref(0)?.as_blob()?).map_err(unreadable))
 }
@@ -168,7 +168,7 @@ pub(super) const fn kind_code(kind: RecordKind) -> i64 {
     }
 }
 
-fn path_row(row: &Row<'_>) -> rusqlite::Result<PathRow> {
+pub(super) fn path_row(row: &Row<'_>) -> rusqlite::Result<PathRow> {
     let link: LinkKind = word(row, 2)?;
     let key = PathKey {
         link: Link::new(link, row.get::<_, String>(3)?).map_err(unreadable)?,

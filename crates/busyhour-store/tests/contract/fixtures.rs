@@ -85,8 +85,6 @@ pub(crate) fn window(target: &str, seed: u64, lost: u32) -> Window {
     let received = u64::from(750 - lost);
     let rtt = delays(seed, received, 20_000);
     Window::new(WindowParts {
-        path: path_key(target),
-        counts,
         burst: BurstLoss::new(lost.min(10), 10).ok(),
         rtt_median_us: rtt.quantile(0.5),
         rtt,
@@ -107,6 +105,7 @@ pub(crate) fn window(target: &str, seed: u64, lost: u32) -> Window {
         clock_step_samples: 1,
         receive_queue_drops: 2,
         send_lateness_max_us: 77,
+        ..WindowParts::new(path_key(target), 50, counts)
     })
     .unwrap()
 }

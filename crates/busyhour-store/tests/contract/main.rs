@@ -5,5 +5,6 @@
 mod control;
 mod engine;
 mod fixtures;
+mod settlement;
 mod telemetry;
 mod verdicts;
