@@ -2,10 +2,15 @@
 
 pub(crate) mod agents;
 pub(crate) mod buildings;
+pub(crate) mod estimate;
+pub(crate) mod evidence;
+pub(crate) mod hours;
 pub(crate) mod incidents;
 pub(crate) mod inventory;
 pub(crate) mod paths;
+mod span;
 pub(crate) mod status;
+pub(crate) mod streams;
 
 use std::str::FromStr;
 

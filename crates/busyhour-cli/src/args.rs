@@ -15,6 +15,7 @@ Examples:
   busyhour building import buildings.csv     tell the collector what buildings there are
   busyhour subnet missing                    where agents live that no building file knows
   busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
+  busyhour decode --pcap probe.pcap          what the packets of a capture say
 
 Data goes to standard output, messages to standard error.
 Exit codes: 0 done; 1 error; 2 usage; 3 the command ran and what it looks for is there
@@ -68,7 +69,7 @@ pub(crate) enum Command {
     /// Subnets: list, and find those that no building file knows
     #[command(subcommand)]
     Subnet(SubnetCommand),
-    /// Paths: list, and show the windows of one
+    /// Paths: list, and show the windows, hours, synthetic streams and call estimates of one
     #[command(subcommand)]
     Path(PathCommand),
     /// The buildings, worst first
@@ -88,6 +89,24 @@ Examples:
     /// Incidents: list
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Explain a captured test packet or STUN message, field by field
+    #[command(after_help = "\
+What a datagram is, and in which mode, is guessed and said, unless --as and --mode tell. With a key
+the HMACs are verified; with a password, in the same file, those of a STUN message.
+
+A key file has one line: the key, or hex: and its hexadecimal digits. Only its owner may read it.
+
+A capture is pcap or pcapng. Of its UDP datagrams those are explained that are surely one of the
+three; with --port or --as all that can be.
+
+Exit code 1 when there is nothing to explain.
+
+Examples:
+  busyhour decode 00010000 2112a442 b7e7a701bc34d686fa87dfae
+  xxd -p packet.bin | busyhour decode -
+  busyhour decode --file packet.bin --key-file session.key -o json
+  busyhour decode --pcap probe.pcap --port 862 -n 2")]
+    Decode(crate::decode::DecodeArgs),
     /// Run all of Busyhour on this machine, on real packets and simulated history
     Demo(crate::demo::DemoArgs),
     /// Run as one of the daemons; used by `demo`
@@ -179,6 +198,7 @@ Example:
 Examples:
   busyhour path windows 12
   busyhour path windows 12 --since 3h -o csv
+  busyhour path windows 12 --since 10m --wide
   busyhour path windows 12 --from 2026-03-02T09:00:00Z --until 2026-03-02T12:00:00Z")]
     Windows {
         /// The path's number, as `path ls` prints it
@@ -194,6 +214,62 @@ Examples:
         #[arg(long, value_name = "TIME")]
         until: Option<jiff::Timestamp>,
         /// At most this many
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        limit: u32,
+        /// More columns: order, bursts, playout, marks, hop limits, clocks; csv and json have all
+        #[arg(long)]
+        wide: bool,
+    },
+    /// Show the hours of one path in its building's time: loss, order and their verdicts
+    #[command(after_help = "\
+Packets out of order are judged over an hour, and only where chance does not explain them.
+
+Examples:
+  busyhour path hours 12
+  busyhour path hours 12 --since 31d -o csv")]
+    Hours {
+        /// The path's number, as `path ls` prints it
+        path: i64,
+        /// How far back, such as 3h or 7d; at most 31 days
+        #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_since)]
+        since: jiff::SignedDuration,
+    },
+    /// Show one path as synthetic streams of five minutes, classified as the Call Quality Dashboard
+    /// classifies those of calls
+    #[command(after_help = "\
+No call is measured: probes sent these packets, and what only a call's client knows is not evaluated.
+
+Examples:
+  busyhour path streams 12
+  busyhour path streams 12 --since 3h --classifier cqd-2018 -o csv")]
+    Streams {
+        /// The path's number, as `path ls` prints it
+        path: i64,
+        /// How far back, such as 3h or 7d; at most 7 days
+        #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = parse_since)]
+        since: jiff::SignedDuration,
+        /// The edition of the rules: cqd-current or cqd-2018
+        #[arg(long, value_name = "NAME", default_value = "cqd-current")]
+        classifier: String,
+    },
+    /// Show what a call of a reference codec would have been like, by ITU-T's E-model
+    #[command(after_help = "\
+A planning estimate, never the score of any product. Codecs with published figures: g711-plc, g711,
+g729a-vad, and on the wideband scale amr-wb-12.65, amr-wb-23.05, amr-wb-23.85.
+
+Examples:
+  busyhour path estimates 12
+  busyhour path estimates 12 --since 3h --codec amr-wb-23.05 -o json")]
+    Estimates {
+        /// The path's number, as `path ls` prints it
+        path: i64,
+        /// How far back, such as 30m, 3h or 2d; at most 31 days
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_since)]
+        since: jiff::SignedDuration,
+        /// The reference codec
+        #[arg(long, value_name = "NAME", default_value = "g711-plc")]
+        codec: String,
+        /// At most this many windows
         #[arg(long, value_name = "N", default_value_t = 1000)]
         limit: u32,
     },

@@ -11,6 +11,7 @@ use crate::Outcome;
 use crate::args::{AgentCommand, BuildingCommand, IncidentCommand, PathCommand, SubnetCommand};
 use crate::client::{Answer, Client, Envelope, Item};
 use crate::output::{Column, Printer, harmless};
+use crate::path_quality;
 use crate::secret_file::SecretFile;
 
 /// The largest building file that is sent; the collector takes 16 MiB with its companion.
@@ -269,7 +270,38 @@ const WINDOWS: &[Column] = &[
     ("delay", "delay"),
     ("jitter", "jitter"),
     ("bad", "bad"),
+    ("estimate_mos", "MOS estimate"),
     ("simulated", "simulated"),
+];
+/// What `--wide` shows besides.
+const EVIDENCE: &[Column] = &[
+    ("settled", "settled"),
+    ("burst_lost", "worst 200 ms lost"),
+    ("burst_of", "of"),
+    ("worst_15s_lost", "worst 15 s lost"),
+    ("worst_15s_of", "of"),
+    ("loss_runs", "loss runs"),
+    ("loss_bursts", "loss bursts"),
+    ("up_reordered", "reordered up"),
+    ("down_reordered", "reordered down"),
+    ("reorder_extent_max", "extent"),
+    ("up_one_way_us_median", "one way up"),
+    ("down_one_way_us_median", "one way down"),
+    ("one_way_error_us", "give or take"),
+    ("one_way", "one way"),
+    ("up_discarded", "discarded up"),
+    ("down_discarded", "discarded down"),
+    ("dscp_up", "DSCP up"),
+    ("dscp_down", "DSCP down"),
+    ("ecn_up", "ECN up"),
+    ("ecn_down", "ECN down"),
+    ("ttl_up", "TTL up"),
+    ("ttl_down", "TTL down"),
+    ("receive_queue_drops", "queue drops"),
+    ("reflector_drops", "reflector drops"),
+    ("send_lateness_max_us", "sent late"),
+    ("sent_by", "sent by"),
+    ("received_by", "received by"),
 ];
 
 pub(crate) fn path(
@@ -279,7 +311,7 @@ pub(crate) fn path(
 ) -> anyhow::Result<Outcome> {
     match command {
         PathCommand::Ls => printer.rows(&client.list("/api/v1/paths", &[])?, PATHS)?,
-        PathCommand::Windows { path, since, from, until, limit } => {
+        PathCommand::Windows { path, since, from, until, limit, wide } => {
             let until = until.unwrap_or_else(jiff::Timestamp::now);
             let from = match from {
                 Some(from) => *from,
@@ -294,10 +326,20 @@ pub(crate) fn path(
                 ("limit", limit.to_string()),
             ];
             let windows = client.list(&format!("/api/v1/paths/{path}/windows"), &query)?;
-            printer.rows(&windows, WINDOWS)?;
+            let more = if *wide { EVIDENCE } else { &[] };
+            printer.rows(&windows, &[WINDOWS, more].concat())?;
             if windows.items.len() >= *limit as usize {
                 eprintln!("the answer ends at {limit} windows: ask for less time or use --limit");
             }
+        }
+        PathCommand::Hours { path, since } => {
+            return path_quality::hours(client, printer, *path, *since);
+        }
+        PathCommand::Streams { path, since, classifier } => {
+            return path_quality::streams(client, printer, *path, (*since, classifier));
+        }
+        PathCommand::Estimates { path, since, codec, limit } => {
+            return path_quality::estimates(client, printer, *path, (*since, codec, *limit));
         }
     }
     Ok(Outcome::Done)

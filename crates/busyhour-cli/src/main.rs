@@ -2,14 +2,17 @@
 //!
 //! Data goes to standard output, messages to standard error; the exit code tells scripts what
 //! happened (0 done, 1 error, 2 usage, 3 what the command looks for is there). It refuses to
-//! judge or to compute: figures are the collector's, this crate prints them. `demo` and the hidden
-//! `role` re-execute this same program as the daemons.
+//! judge or to compute: figures are the collector's, this crate prints them. `decode` asks no
+//! collector: it explains packets. `demo` and the hidden `role` re-execute this same program as the
+//! daemons.
 
 mod args;
 mod client;
 mod commands;
+mod decode;
 mod demo;
 mod output;
+mod path_quality;
 mod secret_file;
 mod simulate;
 
@@ -57,12 +60,13 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Top { limit } => commands::top(&client?, &printer, limit),
         Command::Agent(command) => commands::agent(&client?, &printer, command),
         Command::Incident(command) => commands::incident(&client?, &printer, &command),
+        Command::Decode(args) => decode::run(&printer, &args),
         Command::Demo(args) => demo::run(&args).map(|()| Outcome::Done),
         Command::Role(RoleCommand::Collector(args)) => {
             busyhour_collector::execute(args).map(|()| Outcome::Done)
         }
         Command::Role(RoleCommand::Agent(args)) => {
-            busyhour_agent::execute(args).map(|()| Outcome::Done)
+            busyhour_agent::execute(args).map(|_| Outcome::Done)
         }
         Command::Role(RoleCommand::Simulate(args)) => {
             simulate::run(&client?, &args).map(|()| Outcome::Done)

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use busyhour_model::{AgentId, Judgement, PathId, UtcMicros};
+use busyhour_model::{AgentId, Judgement, PathId, UtcMicros, limits_in_force};
 use busyhour_store::{AgentRow, PathRow, StoredWindow};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::estimate::EstimateFields;
+use super::evidence::EvidenceFields;
 use super::{Items, items, parsed, query};
 use crate::app::App;
 use crate::guard::Principal;
@@ -138,7 +140,7 @@ pub(crate) async fn windows(
     Ok(items(windows.iter().map(|window| WindowItem::new(window, simulated)).collect()))
 }
 
-fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {
+pub(super) fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let moment: Timestamp = text.parse().map_err(|_| {
         let example = "such as 2026-03-02T09:00:00Z";
@@ -195,6 +197,13 @@ pub(crate) struct WindowItem {
     clock_step_samples: u32,
     receive_queue_drops: u32,
     send_lateness_max_us: u32,
+    /// The one-way delays against their own limit; unknown without synchronised clocks. Where it
+    /// fails, `delay` fails as well.
+    one_way: &'static str,
+    #[serde(flatten)]
+    evidence: EvidenceFields,
+    #[serde(flatten)]
+    estimate: EstimateFields,
     local_prefix: Option<String>,
     resolved: Option<String>,
     reflexive: Option<String>,
@@ -204,6 +213,8 @@ impl WindowItem {
     fn new(stored: &StoredWindow, simulated: bool) -> Self {
         let (judged, window) = (&stored.judged, &stored.judged.window);
         let (counts, verdict, context) = (&window.counts, &judged.verdict, &judged.context);
+        let limits = limits_in_force(judged.requirement, judged.placed);
+        let one_way = limits.map_or(Judgement::Unknown, |table| table.judge_one_way(window));
         Self {
             simulated,
             placed_utc: text::utc(judged.placed),
@@ -216,10 +227,10 @@ impl WindowItem {
             valid: verdict.valid,
             bad: verdict.bad(),
             failed: verdict.failed,
-            loss: word(verdict.loss),
-            burst: word(verdict.burst),
-            delay: word(verdict.delay),
-            jitter: word(verdict.jitter),
+            loss: verdict.loss.as_str(),
+            burst: verdict.burst.as_str(),
+            delay: verdict.delay.as_str(),
+            jitter: verdict.jitter.as_str(),
             scheduled: counts.scheduled(),
             sent: counts.sent(),
             received: counts.received(),
@@ -249,17 +260,12 @@ impl WindowItem {
             clock_step_samples: window.clock_step_samples,
             receive_queue_drops: window.receive_queue_drops,
             send_lateness_max_us: window.send_lateness_max_us,
+            one_way: one_way.as_str(),
+            evidence: EvidenceFields::new(window),
+            estimate: EstimateFields::new(window),
             local_prefix: context.local_prefix.map(|prefix| prefix.to_string()),
             resolved: context.resolved.map(|address| address.to_string()),
             reflexive: context.reflexive.map(|address| address.to_string()),
         }
-    }
-}
-
-const fn word(judgement: Judgement) -> &'static str {
-    match judgement {
-        Judgement::Pass => "pass",
-        Judgement::Fail => "fail",
-        Judgement::Unknown => "unknown",
     }
 }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::Bed;
 
 /// Every route with its methods; a route without an entry fails the test.
-const ROUTES: [(&str, Method); 22] = [
+const ROUTES: [(&str, Method); 25] = [
     ("/", Method::GET),
     ("/buildings/ID", Method::GET),
     ("/assets/page.css", Method::GET),
@@ -31,6 +31,9 @@ const ROUTES: [(&str, Method); 22] = [
     ("/api/v1/subnets/missing", Method::GET),
     ("/api/v1/paths", Method::GET),
     ("/api/v1/paths/1/windows", Method::GET),
+    ("/api/v1/paths/1/hours", Method::GET),
+    ("/api/v1/paths/1/streams", Method::GET),
+    ("/api/v1/paths/1/estimates", Method::GET),
     ("/api/v1/agents", Method::GET),
     ("/api/v1/agents", Method::POST),
     ("/api/v1/agents/00000000-0000-0000-0000-000000000001/gaps", Method::GET),

@@ -4,5 +4,6 @@ mod access;
 mod agents;
 mod import;
 mod page;
+mod quality;
 mod support;
 mod telemetry;

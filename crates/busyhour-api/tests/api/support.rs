@@ -88,9 +88,14 @@ impl Bed {
                 tell: Vec::new(),
             };
             control.write_judgement(&write, NOW).expect("write judgement");
-            append_two_days(telemetry, AgentId::from_u128(1));
+            append_two_days(telemetry, AgentId::from_u128(1), 50);
             append_gap(telemetry, AgentId::from_u128(1));
         })
+    }
+
+    /// An agent that nobody placed, with two days of windows sent at nine packets a second.
+    pub(crate) fn sparse() -> Self {
+        Self::with(|telemetry, _| append_two_days(telemetry, AgentId::from_u128(1), 9))
     }
 
     fn with(fill: impl FnOnce(&dyn Telemetry, &dyn Control)) -> Self {
@@ -282,14 +287,15 @@ fn incident(n: u128, building: BuildingId, masked: bool) -> Incident {
     }
 }
 
-/// Two local days at one window a minute; from 10:00 to 12:00 every second window loses 30 of 750.
-fn append_two_days(telemetry: &dyn Telemetry, agent: AgentId) {
+/// Two local days at one window a minute; from 10:00 to 12:00 every second window loses 30 of 750,
+/// and in the evening some replies overtake others.
+fn append_two_days(telemetry: &dyn Telemetry, agent: AgentId, rate_pps: u32) {
     let schedule = Schedule { revision: ScheduleRevision(1), period_us: 60_000_000 };
     for hour in 0..48u64 {
         let windows = (0..60u64).map(|minute| {
             let at = MONDAY.plus(Duration::from_secs(hour * 3_600 + minute * 60));
             let lossy = (10..12).contains(&(hour % 24)) && minute % 2 == 0;
-            judged(at, if lossy { 30 } else { 0 })
+            judged(at, rate_pps, if lossy { 30 } else { 0 }, reordered(hour, minute))
         });
         let rows = BlockRows {
             agent,
@@ -332,10 +338,19 @@ fn append_gap(telemetry: &dyn Telemetry, agent: AgentId) {
     telemetry.append(&[rows]).expect("append");
 }
 
-fn judged(at: UtcMicros, lost: u32) -> JudgedWindow {
+/// From 20:00 to 21:00 one reply a window overtakes another, in the next hour one in three windows.
+fn reordered(hour: u64, minute: u64) -> u32 {
+    match hour % 24 {
+        20 => 1,
+        21 => u32::from(minute.is_multiple_of(3)),
+        _ => 0,
+    }
+}
+
+fn judged(at: UtcMicros, rate_pps: u32, lost: u32, reordered: u32) -> JudgedWindow {
     let requirement = RequirementProfile::ClientToMicrosoftEdge;
     let table = limits_in_force(requirement, at).expect("a table");
-    let window = window(lost);
+    let window = window(rate_pps, lost, reordered);
     JudgedWindow {
         placed: at,
         stamp: Stamp::new(at, BootMicros(1), BootId::from_u128(1), 15_000_000).expect("a stamp"),
@@ -348,28 +363,16 @@ fn judged(at: UtcMicros, lost: u32) -> JudgedWindow {
     }
 }
 
-fn window(lost: u32) -> Window {
+fn window(rate_pps: u32, lost: u32, reordered: u32) -> Window {
     let mut rtt = Histogram::new();
     rtt.record_n(20_000, u64::from(700 - lost));
     rtt.record_n(35_000, 50);
     let dscp = Dscp::new(46).expect("a code point");
     Window::new(WindowParts {
-        path: PathKey {
-            link: Link::new(LinkKind::Wired, "eth0").expect("a link"),
-            family: AddressFamily::Ipv4,
-            target: TargetName::new("reflector:862").expect("a target"),
-            class: TrafficClass::Audio,
-            profile: ProfileName::new("audio-50").expect("a profile"),
-            transport: Transport::Udp,
-        },
-        counts: PacketCounts::new(750, 750, [lost, 0, 0], 0, 0).expect("counts"),
         burst: Some(BurstLoss::new(0, 10).expect("a burst")),
         rtt,
         rtt_median_us: Some(20_000),
-        up_variation: Histogram::new(),
-        down_variation: Histogram::new(),
         up_jitter: Some(Jitter { mean_us: 1_500, max_us: 3_000 }),
-        down_jitter: None,
         dscp: DscpSeen {
             sent: dscp,
             up: Some(dscp),
@@ -380,9 +383,19 @@ fn window(lost: u32) -> Window {
         sent_by: TimestampMethod::Kernel,
         received_by: TimestampMethod::Kernel,
         source_port: 50_000,
-        clock_step_samples: 0,
-        receive_queue_drops: 0,
         send_lateness_max_us: 10,
+        ..WindowParts::new(
+            PathKey {
+                link: Link::new(LinkKind::Wired, "eth0").expect("a link"),
+                family: AddressFamily::Ipv4,
+                target: TargetName::new("reflector:862").expect("a target"),
+                class: TrafficClass::Audio,
+                profile: ProfileName::new("audio-50").expect("a profile"),
+                transport: Transport::Udp,
+            },
+            rate_pps,
+            PacketCounts::new(750, 750, [lost, 0, 0], reordered, 0).expect("counts"),
+        )
     })
     .expect("a window")
 }

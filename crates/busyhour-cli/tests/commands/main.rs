@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod canned;
+mod decode;
+mod quality;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -59,10 +61,14 @@ fn help_has_examples() {
         ("help-subnet-missing", vec!["subnet", "missing"]),
         ("help-path-ls", vec!["path", "ls"]),
         ("help-path-windows", vec!["path", "windows"]),
+        ("help-path-hours", vec!["path", "hours"]),
+        ("help-path-streams", vec!["path", "streams"]),
+        ("help-path-estimates", vec!["path", "estimates"]),
         ("help-top", vec!["top"]),
         ("help-agent-ls", vec!["agent", "ls"]),
         ("help-agent-add", vec!["agent", "add"]),
         ("help-incident-ls", vec!["incident", "ls"]),
+        ("help-decode", vec!["decode"]),
     ] {
         let output = busyhour(&arguments).arg("--help").output().unwrap();
         assert_eq!(output.status.code(), Some(0));
@@ -326,6 +332,19 @@ fn windows_are_asked_for_by_time() {
         "/api/v1/paths/12/windows?from=2026-03-02T09:00:00Z&until=2026-03-02T12:00:00Z&limit=1000"
     );
     assert!(decoded(&asked[1]).contains("from=2026-02-28T09:00:00Z"), "{}", asked[1]);
+}
+
+#[test]
+fn wide_windows_show_the_evidence() {
+    let window = json!({"placed_utc": "2026-03-02T09:00:00Z", "worst_15s_lost": 9,
+        "up_one_way_us_median": 8_200, "ecn_up": "ce", "settled": true});
+    let collector = Canned::start(&[("GET /paths/12/windows", 200, envelope(json!([window])))]);
+    let narrow = stdout(&ask(&collector, &["path", "windows", "12"]));
+    let wide = stdout(&ask(&collector, &["path", "windows", "12", "--wide"]));
+    for shown in ["WORST 15 S LOST", "ONE WAY UP", "8.2 ms", "ECN UP", "ce", "SETTLED", "yes"] {
+        assert!(wide.contains(shown), "{shown} in {wide}");
+        assert!(!narrow.contains(shown), "{shown} in {narrow}");
+    }
 }
 
 #[test]
