@@ -11,6 +11,8 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
     /// Who sent it.
     pub from: SocketAddr,
+    /// The local address and port that it was sent to, where the socket tells.
+    pub to: Option<SocketAddr>,
     /// When it was received, in nanoseconds of Unix time on this machine's wall clock.
     pub at_ns: i64,
     /// How `at_ns` was read.

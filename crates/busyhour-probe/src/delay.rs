@@ -2,6 +2,13 @@
 //!
 //! One-way delays between unsynchronised clocks are unknown, but their variation is not: the offset
 //! cancels in differences, and what remains of the clocks' drift is removed as a line.
+//!
+//! The emulated jitter buffer is the simplest there is: of fixed delay and without an end, it plays each
+//! packet that much after the moment at which the fastest of the window would have arrived. So what
+//! arrives with more variation than that is too late (RFC 5481 section 3.2 derives the size of
+//! such a buffer from the same distribution), and nothing is ever too early.
+
+use std::time::Duration;
 
 use busyhour_model::{Histogram, Jitter};
 
@@ -21,6 +28,8 @@ pub(crate) struct Sample {
     pub(crate) sent: i64,
     pub(crate) received: i64,
     pub(crate) far: Option<(i64, i64)>,
+    /// This machine's wall clock minus `sent`'s and `received`'s.
+    pub(crate) offset: i64,
 }
 
 /// The delays of one window, in microseconds.
@@ -32,6 +41,11 @@ pub(crate) struct Delays {
     pub(crate) down_variation: Histogram,
     pub(crate) up_jitter: Option<Jitter>,
     pub(crate) down_jitter: Option<Jitter>,
+    /// Requests and answers that came later than the jitter buffer plays them; `None` when the far side
+    /// tells no times.
+    pub(crate) late: Option<[u32; 2]>,
+    /// The medians of T2 − T1 and T4 − T3 as the two wall clocks have them.
+    pub(crate) one_way_median_us: Option<[i32; 2]>,
     /// Samples left out because their moments contradict each other.
     pub(crate) implausible: u32,
 }
@@ -44,6 +58,7 @@ struct Round {
     far_sent: i64,
     received: i64,
     rtt: i64,
+    offset: i64,
 }
 
 impl Round {
@@ -55,8 +70,8 @@ impl Round {
     }
 }
 
-/// Computes the delays of samples in the order of sending.
-pub(crate) fn delays(samples: &[Sample]) -> Delays {
+/// Computes the delays of samples in the order of sending, with a jitter buffer of `playout_delay`.
+pub(crate) fn delays(samples: &[Sample], playout_delay: Duration) -> Delays {
     let mut delays = Delays::default();
     let mut rtts = Vec::with_capacity(samples.len());
     let mut rounds = Vec::with_capacity(samples.len());
@@ -71,25 +86,42 @@ pub(crate) fn delays(samples: &[Sample]) -> Delays {
         let rtt = rtt.max(0);
         rtts.push(micros(rtt as f64));
         if let Some((far_received, far_sent)) = sample.far {
-            let (sent, received) = (sample.sent, sample.received);
-            rounds.push(Round { sent, far_received, far_sent, received, rtt });
+            let Sample { sent, received, offset, .. } = *sample;
+            rounds.push(Round { sent, far_received, far_sent, received, rtt, offset });
         }
     }
     for &rtt in &rtts {
         delays.rtt.record(rtt);
     }
-    rtts.sort_unstable();
-    delays.rtt_median_us = rtts.get(rtts.len().saturating_sub(1) / 2).copied();
+    delays.rtt_median_us = median(&mut rtts);
+    delays.one_way_median_us = one_way(&rounds);
 
+    let playout_ns = playout_delay.as_nanos() as f64;
+    let mut late = [0, 0];
     let (mut up_jitter, mut down_jitter) = (RunningJitter::default(), RunningJitter::default());
     for run in split_at_far_steps(&rounds) {
-        vary(run, &mut delays);
+        let [up, down] = vary(run, playout_ns, &mut delays);
+        late = [late[0] + up, late[1] + down];
         up_jitter.add_run(run.iter().map(|r| (r.far_received, r.up())).collect());
         down_jitter.add_run(run.iter().map(|r| (r.received, r.down())).collect());
     }
     delays.up_jitter = up_jitter.finish();
     delays.down_jitter = down_jitter.finish();
+    delays.late = (!rounds.is_empty()).then_some(late);
     delays
+}
+
+/// The lower one of two medians.
+fn median<T: Ord + Copy>(values: &mut [T]) -> Option<T> {
+    let middle = values.len().checked_sub(1)? / 2;
+    Some(*values.select_nth_unstable(middle).1)
+}
+
+fn one_way(rounds: &[Round]) -> Option<[i32; 2]> {
+    let micros = |ns: i64| (ns / 1_000).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+    let mut up: Vec<i32> = rounds.iter().map(|r| micros(r.up() - r.offset)).collect();
+    let mut down: Vec<i32> = rounds.iter().map(|r| micros(r.down() + r.offset)).collect();
+    Some([median(&mut up)?, median(&mut down)?])
 }
 
 /// Splits where the reflector's clock stepped. Between two neighbours the apparent offset
@@ -103,24 +135,36 @@ fn split_at_far_steps(rounds: &[Round]) -> impl Iterator<Item = &[Round]> {
     })
 }
 
-/// Records how far each delay of a run is above the run's lowest, drift removed.
-fn vary(run: &[Round], delays: &mut Delays) {
-    let Some(origin) = run.first().copied() else { return };
+/// Records how far each delay of a run is above the run's lowest, drift removed, and counts those that
+/// are further above it than the jitter buffer waits.
+fn vary(run: &[Round], playout_ns: f64, delays: &mut Delays) -> [u32; 2] {
+    let Some(origin) = run.first().copied() else { return [0, 0] };
     let at = |round: &Round| (round.sent - origin.sent) as f64;
     let up: Vec<(f64, f64)> = run.iter().map(|r| (at(r), (r.up() - origin.up()) as f64)).collect();
     let down: Vec<(f64, f64)> =
         run.iter().map(|r| (at(r), (r.down() - origin.down()) as f64)).collect();
     let drift = drift(&up, &down);
-    record_variation(&up, drift, &mut delays.up_variation);
-    record_variation(&down, -drift, &mut delays.down_variation);
+    [
+        record_variation(&up, drift, playout_ns, &mut delays.up_variation),
+        record_variation(&down, -drift, playout_ns, &mut delays.down_variation),
+    ]
 }
 
-fn record_variation(points: &[(f64, f64)], drift: f64, into: &mut Histogram) {
+fn record_variation(
+    points: &[(f64, f64)],
+    drift: f64,
+    playout_ns: f64,
+    into: &mut Histogram,
+) -> u32 {
     let level = |&(at, delay): &(f64, f64)| delay - drift * at;
     let lowest = points.iter().map(level).fold(f64::INFINITY, f64::min);
+    let mut late = 0;
     for point in points {
-        into.record(micros(level(point) - lowest));
+        let variation = level(point) - lowest;
+        into.record(micros(variation));
+        late += u32::from(variation > playout_ns);
     }
+    late
 }
 
 /// How fast the reflector's clock runs away from ours. Drift tilts the lower envelope of the delays
@@ -194,8 +238,8 @@ impl RunningJitter {
 
 /// Nanoseconds to microseconds, rounded, held within the range of a `u32` (71 minutes).
 fn micros(ns: f64) -> u32 {
-    // The cast saturates, and sends what is not a number to zero.
-    (ns / 1_000.0).round() as u32
+    // The cast saturates, and sends what is negative or not a number to zero.
+    (ns / 1_000.0 + 0.5) as u32
 }
 
 #[cfg(test)]
@@ -203,6 +247,11 @@ mod tests {
     use super::*;
 
     const MS: i64 = 1_000_000;
+    const PLAYOUT: Duration = Duration::from_millis(40);
+
+    fn delays(samples: &[Sample]) -> Delays {
+        super::delays(samples, PLAYOUT)
+    }
 
     /// Packets every 20 ms with these delays (up, down) in milliseconds, 3 ms of dwell, and clocks
     /// that are hours apart.
@@ -212,7 +261,8 @@ mod tests {
             let sent = index as i64 * 20 * MS;
             let arrived = sent + up * MS;
             let left = arrived + 3 * MS;
-            Sample { sent, received: left + down * MS, far: Some((arrived + far, left + far)) }
+            let far = Some((arrived + far, left + far));
+            Sample { sent, received: left + down * MS, far, offset: 5 * MS }
         };
         delays_ms.iter().enumerate().map(sample).collect()
     }
@@ -243,9 +293,9 @@ mod tests {
     #[test]
     fn moments_that_contradict_each_other_are_left_out_and_counted() {
         let [before, dwells_too_long, dwells_backwards] = [
-            Sample { sent: 5 * MS, received: 0, far: None },
-            Sample { sent: 0, received: 10 * MS, far: Some((0, 20 * MS)) },
-            Sample { sent: 0, received: 10 * MS, far: Some((20 * MS, 0)) },
+            Sample { sent: 5 * MS, received: 0, far: None, offset: 0 },
+            Sample { sent: 0, received: 10 * MS, far: Some((0, 20 * MS)), offset: 0 },
+            Sample { sent: 0, received: 10 * MS, far: Some((20 * MS, 0)), offset: 0 },
         ];
         let seen = delays(&[before, dwells_too_long, dwells_backwards]);
         assert_eq!((seen.implausible, seen.rtt.count()), (3, 0));
@@ -253,8 +303,30 @@ mod tests {
 
     #[test]
     fn without_a_far_side_there_is_a_round_trip_and_nothing_else() {
-        let seen = delays(&[Sample { sent: 0, received: 10 * MS, far: None }; 3]);
+        let seen = delays(&[Sample { sent: 0, received: 10 * MS, far: None, offset: 0 }; 3]);
         assert_eq!((seen.rtt_median_us, seen.up_jitter), (Some(10_000), None));
         assert!(seen.up_variation.is_empty());
+    }
+
+    #[test]
+    fn what_varies_by_more_than_the_buffer_holds_is_late_in_its_direction() {
+        let seen = delays(&samples(&[(10, 20), (50, 20), (51, 20), (10, 61), (90, 20)]));
+        assert_eq!(seen.late, Some([2, 1]));
+        assert_eq!(delays(&[]).late, None);
+    }
+
+    #[test]
+    fn one_way_delays_are_what_the_wall_clocks_say() {
+        let one_way = |far: i64, offset: i64| {
+            let sample = |up: i64| {
+                let far = Some((up + far, up + MS + far));
+                Sample { sent: 0, received: up + MS + 30 * MS, far, offset }
+            };
+            delays(&[10, 12, 14].map(|ms| sample(ms * MS))).one_way_median_us
+        };
+        assert_eq!(one_way(5 * MS, 5 * MS), Some([12_000, 30_000]));
+        // A clock that is 20 ms behind makes the way up look shorter than nothing.
+        assert_eq!(one_way(-15 * MS, 5 * MS), Some([-8_000, 50_000]));
+        assert_eq!(delays(&[]).one_way_median_us, None);
     }
 }

@@ -1,21 +1,35 @@
 //! The session sender (RFC 8762 section 4.2): paces requests, matches answers, closes windows.
 
+mod answer;
+mod config;
+mod direct;
 mod packet;
-mod tlvs;
+mod peer;
+mod reply;
+mod request;
+mod seen;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use busyhour_model::{ClockPair, Dscp, TimestampMethod};
-use busyhour_wire::{ErrorEstimate, ReflectorPacket, SenderPacket, WireTimestamp};
+use busyhour_model::{ClockPair, ClockQuality, TimestampMethod};
+use busyhour_wire::{ErrorEstimate, Mode, SenderPacket, WireTimestamp};
 
 use crate::loss::{Anchor, Mark};
-use crate::{Datagram, Observation, Profile};
-use packet::{Answer, Packet, State};
-use tlvs::{class_of_service, template};
+use crate::pattern::Sent;
+use crate::{Observation, Profile};
+use direct::Counters;
+use packet::{Packet, State};
+use request::Requests;
 use window::OpenWindow;
+
+pub use answer::{Rejection, ReplyOutcome};
+pub use config::{InvalidSession, Security, SenderConfig, Telemetry};
+pub use peer::{FarFormat, PEER_PROFILES, PeerProfile};
 
 /// An answer that takes longer does not count: calls have given up long before.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -29,24 +43,9 @@ const CLOCK_STEP_NS: i64 = 1_000_000;
 /// A kernel's transmit stamp that is further from our own reading belongs to another packet: half of
 /// what lies between two at 50 a second. On the way out of a machine packets take microseconds.
 const MAX_STAMP_DELAY_NS: i64 = 10_000_000;
-/// Counters claimed by second answers that are remembered: more than one window's packets at the
-/// default profile. Beyond it the counter is treated as begun anew, so directions become unknown.
-const MAX_EXTRA_MARKS: usize = 1_024;
-/// Packets of closed windows kept because their answers overtook each other around a cut.
-const MAX_CLOSED_PACKETS: usize = 1_024;
-
-/// What a sender is told at its beginning.
-#[derive(Debug, Clone, Copy)]
-pub struct SenderConfig {
-    /// What to send.
-    pub profile: Profile,
-    /// The reflector.
-    pub peer: SocketAddr,
-    /// The session identifier, chosen by the caller; not 0.
-    pub ssid: u16,
-    /// The quality of this machine's wall clock.
-    pub error_estimate: ErrorEstimate,
-}
+/// A packet that is later than this is left out when the next one is due, too. What a frame of video
+/// lost in a shorter hold-up is sent at once, as an encoder's pacer would.
+const MAX_LATENESS: Duration = Duration::from_millis(10);
 
 /// A packet to send now.
 #[derive(Debug)]
@@ -61,34 +60,6 @@ pub struct Transmit<'a> {
     pub sequence: u32,
 }
 
-/// Why a datagram was not taken as an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejection {
-    /// It is shorter than a test packet.
-    Truncated,
-    /// It is not from the peer.
-    ForeignAddress,
-    /// It belongs to another session.
-    ForeignSession,
-    /// It answers a number that is not outstanding: closed long ago, or never sent.
-    UnknownSequence,
-    /// It does not repeat the time that was sent: another run's packet, or forged.
-    ForeignTimestamp,
-}
-
-/// What became of a received datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplyOutcome {
-    /// The first answer to its request, in time.
-    Accepted,
-    /// A further answer to a request.
-    Duplicate,
-    /// The first answer, but beyond the time that counts; the request stays lost.
-    Late,
-    /// Not an answer.
-    Rejected(Rejection),
-}
-
 /// Counts of what happened to datagrams, over the life of a sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SenderStats {
@@ -98,14 +69,20 @@ pub struct SenderStats {
     pub duplicate: u64,
     /// Answers beyond the time that counts.
     pub late: u64,
-    /// Datagrams that were not answers.
+    /// Datagrams that were not answers, for any reason.
     pub rejected: u64,
+    /// Of these, those whose tag was wrong, missing, or that said that ours was.
+    pub rejected_tags: u64,
+    /// Transmit times of answers that a later answer corrected.
+    pub follow_ups: u64,
     /// Times that the reflector's counter was seen to begin anew.
     pub reflector_restarts: u64,
     /// Windows that never began because the sender was not run.
     pub skipped_windows: u64,
     /// Transmit stamps that matched no packet.
     pub stray_stamps: u64,
+    /// Datagrams dropped from the receive queue while no window was open.
+    pub stray_queue_drops: u64,
 }
 
 /// The packet that is due next.
@@ -117,13 +94,14 @@ struct Next {
     begun: bool,
 }
 
-/// A session sender. Drive it so: send what [`Self::poll_transmit`] gives until it gives nothing and
-/// report with [`Self::sent`], [`Self::unreachable`] or [`Self::not_sent`]; take what [`Self::poll_event`] gives; sleep until
-/// [`Self::poll_deadline`] or a datagram, which goes to [`Self::handle_reply`].
+/// A session sender. Drive it so: give it the datagrams that came ([`Self::handle_reply`]), because a
+/// window that closes is done with; send what [`Self::poll_transmit`] gives until it gives nothing and
+/// report with [`Self::sent`], [`Self::unreachable`] or [`Self::not_sent`]; take what
+/// [`Self::poll_event`] gives; sleep until [`Self::poll_deadline`] or a datagram.
 #[derive(Debug)]
 pub struct Sender {
     config: SenderConfig,
-    buffer: Vec<u8>,
+    requests: Requests,
     start: Instant,
     next: Next,
     next_sequence: u32,
@@ -134,6 +112,16 @@ pub struct Sender {
     extra: Vec<Mark>,
     highest: Option<Mark>,
     highest_answered: Option<u32>,
+    /// The same of answers that told what the reflector dropped.
+    highest_telling: Option<u32>,
+    /// Answers that counted so far.
+    arrivals: u32,
+    counters: Counters,
+    /// Packets of closed windows that the worst 15 s may begin with.
+    history: VecDeque<Sent>,
+    /// The fewest packets that the profile sends in 200 ms.
+    burst_packets: u32,
+    error_estimate: ErrorEstimate,
     /// Wall clock minus monotonic clock; moves only when the wall clock steps.
     clock_offset: Option<i64>,
     queue_drops: u32,
@@ -143,11 +131,16 @@ pub struct Sender {
 
 impl Sender {
     /// A sender whose first window begins at `start`; spread the starts of several.
-    #[must_use]
-    pub fn new(config: SenderConfig, start: Instant) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the profile's packets have no room for what the session needs, or its parts contradict each
+    /// other.
+    pub fn new(config: SenderConfig, start: Instant) -> Result<Self, InvalidSession> {
+        Ok(Self {
+            requests: Requests::new(&config)?,
+            error_estimate: config.error_estimate(),
+            burst_packets: config.profile.burst_packets(),
             config,
-            buffer: template(&config),
             start,
             next: Next::default(),
             next_sequence: FIRST_SEQUENCE,
@@ -157,42 +150,44 @@ impl Sender {
             extra: Vec::new(),
             highest: None,
             highest_answered: None,
+            highest_telling: None,
+            arrivals: 0,
+            counters: Counters::default(),
+            history: VecDeque::new(),
             clock_offset: None,
             queue_drops: 0,
             finished_at: None,
             stats: SenderStats::default(),
-        }
+        })
     }
 
-    /// The packet that is due, if one is. A packet is sent in its own slot or not at all: a sender
-    /// that was held up never sends a burst to catch up.
+    /// The packet that is due, if one is. A packet is sent in its own slot, or a few milliseconds late,
+    /// or not at all: a sender that was held up never sends a burst to catch up.
     pub fn poll_transmit(&mut self, now: ClockPair) -> Option<Transmit<'_>> {
         let (window, slot) = self.due(now.monotonic)?;
         self.next = Next { window, slot: slot + 1, begun: true };
         let offset_ns = self.clock_offset(now);
-        let profile = &self.config.profile;
         if self.windows.back().is_none_or(|open| open.index != window) {
             let start = self.window_start(window);
-            self.windows.push_back(OpenWindow::new(window, start, now, profile));
+            self.windows.push_back(OpenWindow::new(window, start, now, &self.config));
         }
         let open = self.windows.back_mut()?;
-        let due = open.start + profile.slot_offset(open.next_slot);
+        let due = open.start + self.config.profile.slot_offset(open.next_slot);
         let lateness = now.monotonic.saturating_duration_since(due);
         open.lateness = open.lateness.max(lateness);
         open.next_slot = slot + 1;
+        let number = open.numbered;
+        open.numbered += 1;
 
         let sequence = self.next_sequence;
         self.next_sequence = sequence.wrapping_add(1);
-        let error_estimate = self.config.error_estimate;
+        let (ssid, error_estimate) = (self.config.ssid, self.error_estimate);
         let stamp = WireTimestamp::from_unix_ns(now.wall_ns, error_estimate.format());
-        let base = SenderPacket { sequence, sent: stamp, error_estimate, ssid: self.config.ssid };
-        let base = base.to_bytes();
-        self.buffer[..base.len()].copy_from_slice(&base);
         self.packets.push_back(Packet {
             sequence,
             window,
             stamp,
-            sent_at: now.monotonic,
+            at_ns: signed_ns(self.start, now.monotonic),
             sent_ns: now.wall_ns - offset_ns,
             sent_by: TimestampMethod::User,
             offset_ns,
@@ -202,10 +197,12 @@ impl Sender {
             reordered: false,
             duplicates: 0,
         });
+        let base = SenderPacket { sequence, sent: stamp, error_estimate, ssid };
+        let sent = self.next_sequence.wrapping_sub(FIRST_SEQUENCE);
         Some(Transmit {
-            bytes: &self.buffer,
+            bytes: self.requests.write(&self.config, &base, number, sent),
             to: self.config.peer,
-            tos: self.config.profile.dscp().to_tos(),
+            tos: self.config.profile.tos(),
             sequence,
         })
     }
@@ -226,7 +223,13 @@ impl Sender {
     }
 
     /// Reports that the packet found a local queue full: it was scheduled, but does not count as sent.
+    /// Told at once, the next packet takes its number, so that nobody misses it.
     pub fn not_sent(&mut self, sequence: u32) {
+        if self.packets.back().is_some_and(|last| last.sequence == sequence) {
+            self.packets.pop_back();
+            self.next_sequence = sequence;
+            return;
+        }
         if let Some(packet) = self.packet_mut(sequence) {
             packet.state = State::Void;
         }
@@ -249,28 +252,39 @@ impl Sender {
         }
     }
 
-    /// Takes how many datagrams the socket dropped from its receive queue since it was opened.
-    pub fn handle_queue_drops(&mut self, total: u32) {
-        let new = total.wrapping_sub(self.queue_drops);
-        self.queue_drops = total;
-        if let Some(open) = self.windows.back_mut() {
-            open.queue_drops = open.queue_drops.saturating_add(new);
+    /// Takes what this machine's clock is worth now. A window bears the worst of its time.
+    pub fn set_clock(&mut self, clock: ClockQuality) {
+        self.config.clock = clock;
+        self.error_estimate = self.config.error_estimate();
+        for open in &mut self.windows {
+            open.clock = seen::worse(open.clock, clock);
         }
     }
 
-    /// Takes a received datagram.
-    pub fn handle_reply(&mut self, datagram: &Datagram<'_>, now: ClockPair) -> ReplyOutcome {
-        let outcome = match self.find(datagram) {
-            Ok((at, reply, tail)) => self.answer(at, &reply, tail, datagram, now),
-            Err(rejection) => ReplyOutcome::Rejected(rejection),
-        };
-        match outcome {
-            ReplyOutcome::Accepted => self.stats.accepted += 1,
-            ReplyOutcome::Duplicate => self.stats.duplicate += 1,
-            ReplyOutcome::Late => self.stats.late += 1,
-            ReplyOutcome::Rejected(_) => self.stats.rejected += 1,
+    /// Takes how many datagrams the socket dropped from its receive queue since it was opened, before
+    /// the datagram that told. They answered what was waiting then, the oldest first.
+    pub fn handle_queue_drops(&mut self, total: u32) {
+        let mut new = total.wrapping_sub(self.queue_drops);
+        self.queue_drops = total;
+        if new == 0 {
+            return;
         }
-        outcome
+        let latest = self.packets.back().map_or(0, |packet| packet.at_ns);
+        let young = |packet: &&Packet| latest - packet.at_ns <= REPLY_TIMEOUT.as_nanos() as i64;
+        for open in &mut self.windows {
+            let own = self.packets.iter().rev().take_while(young);
+            let waiting = own.filter(|packet| {
+                packet.window == open.index && matches!(packet.state, State::Waiting)
+            });
+            let room = (waiting.count() as u32).saturating_sub(open.queue_drops);
+            let charged = new.min(room);
+            open.queue_drops += charged;
+            new -= charged;
+        }
+        match self.windows.back_mut() {
+            Some(open) => open.queue_drops = open.queue_drops.saturating_add(new),
+            None => self.stats.stray_queue_drops += u64::from(new),
+        }
     }
 
     /// The next closed window, if one is. A window closes two seconds after its end; when its last
@@ -311,9 +325,10 @@ impl Sender {
     /// cut short at `now`, and without the packets that may still be answered.
     pub fn finish(&mut self, now: Instant) {
         self.finished_at = Some(now);
+        let now_ns = signed_ns(self.start, now);
         for packet in &mut self.packets {
             let waiting = matches!(packet.state, State::Waiting);
-            if waiting && now.saturating_duration_since(packet.sent_at) < REPLY_TIMEOUT {
+            if waiting && now_ns - packet.at_ns < REPLY_TIMEOUT.as_nanos() as i64 {
                 packet.state = State::Void;
             }
         }
@@ -326,6 +341,30 @@ impl Sender {
     #[must_use]
     pub fn awaits_answer(&self) -> bool {
         self.packets.iter().any(|packet| matches!(packet.state, State::Waiting))
+    }
+
+    /// The session identifier: answers bear it, or zero.
+    #[must_use]
+    pub const fn ssid(&self) -> u16 {
+        self.config.ssid
+    }
+
+    /// How base packets look.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.config.security.mode()
+    }
+
+    /// The reflector.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.config.peer
+    }
+
+    /// What is sent.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        &self.config.profile
     }
 
     /// What happened so far.
@@ -342,20 +381,28 @@ impl Sender {
         let profile = &self.config.profile;
         let elapsed = now.checked_duration_since(self.start)?;
         let window = (elapsed.as_nanos() / profile.period().as_nanos()) as u64;
-        let slot = profile.slot_at(now.saturating_duration_since(self.window_start(window)));
         if window > self.next.window {
             let passed = window - self.next.window;
             self.stats.skipped_windows += passed - u64::from(self.next.begun);
             self.next = Next { window, slot: 0, begun: false };
         }
-        if window < self.next.window || slot < self.next.slot {
+        if window < self.next.window {
             return None;
         }
-        if slot >= profile.slots() {
+        let offset = now.saturating_duration_since(self.window_start(window));
+        if offset >= profile.window() {
             self.next.slot = profile.slots();
             return None;
         }
-        Some((window, slot))
+        let latest = profile.slot_at(offset);
+        if latest < self.next.slot {
+            return None;
+        }
+        // The first slot that is not too late; the latest one never is.
+        let oldest = offset.saturating_sub(MAX_LATENESS);
+        let timely = profile.slot_at(oldest);
+        let timely = timely + u32::from(profile.slot_offset(timely) < oldest);
+        Some((window, self.next.slot.max(timely.min(latest))))
     }
 
     fn window_start(&self, window: u64) -> Instant {
@@ -378,122 +425,6 @@ impl Sender {
         self.packets.get_mut(sequence.wrapping_sub(first) as usize)
     }
 
-    /// The request that the datagram answers.
-    fn find<'a>(
-        &self,
-        datagram: &Datagram<'a>,
-    ) -> Result<(usize, ReflectorPacket, &'a [u8]), Rejection> {
-        let peer = &self.config.peer;
-        if datagram.from.ip() != peer.ip() || datagram.from.port() != peer.port() {
-            return Err(Rejection::ForeignAddress);
-        }
-        let (reply, tail) =
-            ReflectorPacket::parse(datagram.bytes).map_err(|_| Rejection::Truncated)?;
-        // Reflectors that predate RFC 8972 leave the identifier zero.
-        if reply.ssid != self.config.ssid && reply.ssid != 0 {
-            return Err(Rejection::ForeignSession);
-        }
-        let first = self.packets.front().ok_or(Rejection::UnknownSequence)?.sequence;
-        let at = reply.sender_sequence.wrapping_sub(first) as usize;
-        let packet = self.packets.get(at).ok_or(Rejection::UnknownSequence)?;
-        if reply.sender_sent != packet.stamp {
-            return Err(Rejection::ForeignTimestamp);
-        }
-        Ok((at, reply, tail))
-    }
-
-    fn answer(
-        &mut self,
-        at: usize,
-        reply: &ReflectorPacket,
-        tail: &[u8],
-        datagram: &Datagram<'_>,
-        now: ClockPair,
-    ) -> ReplyOutcome {
-        let offset_ns = self.clock_offset(now);
-        let mark = self.mark(at, reply);
-        let highest_answered = self.highest_answered;
-        let packet = &mut self.packets[at];
-        if !matches!(packet.state, State::Waiting) {
-            packet.duplicates = packet.duplicates.saturating_add(1);
-            if !matches!(&packet.state, State::Answered(answer) if answer.mark == mark) {
-                self.claim(mark);
-            }
-            return ReplyOutcome::Duplicate;
-        }
-        if now.monotonic.saturating_duration_since(packet.sent_at) > REPLY_TIMEOUT {
-            packet.state = State::Lost;
-            self.claim(mark);
-            return ReplyOutcome::Late;
-        }
-        let ahead = |highest: u32| (packet.sequence.wrapping_sub(highest) as i32) > 0;
-        if highest_answered.is_none_or(ahead) {
-            self.highest_answered = Some(packet.sequence);
-        } else {
-            packet.reordered = true;
-        }
-        let class = class_of_service(tail);
-        let format = reply.error_estimate.format();
-        packet.state = State::Answered(Answer {
-            mark,
-            received_ns: (packet.offset_ns == offset_ns).then(|| datagram.at_ns - offset_ns),
-            received_by: datagram.method,
-            far: reply.received.to_unix_ns(format).zip(reply.sent.to_unix_ns(format)),
-            up: class.map(|class| class.received),
-            down: datagram.tos.map(Dscp::from_tos),
-            honoured: class.is_some_and(|class| class.refused == 0),
-        });
-        ReplyOutcome::Accepted
-    }
-
-    /// Places the answer's counter. A counter that is not above what had been received when the
-    /// request was sent cannot be from the same count: causes come before effects.
-    fn mark(&mut self, at: usize, reply: &ReflectorPacket) -> Mark {
-        let copied = reply.sequence == reply.sender_sequence;
-        let Some(highest) = self.highest else {
-            let first = Mark { epoch: 0, counter: i64::from(reply.sequence), copied };
-            return *self.highest.insert(first);
-        };
-        let step = reply.sequence.wrapping_sub(highest.counter as u32) as i32;
-        let mark =
-            Mark { epoch: highest.epoch, counter: highest.counter + i64::from(step), copied };
-        let packet = &self.packets[at];
-        let first_answer = matches!(packet.state, State::Waiting);
-        let impossible = packet
-            .floor
-            .is_some_and(|floor| floor.epoch == mark.epoch && mark.counter <= floor.counter);
-        // Behind the highest: it overtook, or another request has claimed this count already.
-        let claimed = step <= 0
-            && self.packets.iter().any(|other| {
-                matches!(&other.state, State::Answered(answer)
-                    if answer.mark.epoch == mark.epoch && answer.mark.counter == mark.counter)
-            });
-        if first_answer && (impossible || claimed) {
-            return self.begin_epoch(reply.sequence, copied);
-        }
-        self.highest = Some(highest.max(mark));
-        mark
-    }
-
-    fn begin_epoch(&mut self, sequence: u32, copied: bool) -> Mark {
-        self.stats.reflector_restarts += 1;
-        let epoch = self.highest.map_or(0, |highest| highest.epoch + 1);
-        *self.highest.insert(Mark { epoch, counter: i64::from(sequence), copied })
-    }
-
-    /// Remembers that a further answer explains this count.
-    fn claim(&mut self, mark: Mark) {
-        if self.extra.contains(&mark) {
-            return;
-        }
-        if self.extra.len() >= MAX_EXTRA_MARKS {
-            self.extra.clear();
-            self.begin_epoch(mark.counter as u32, mark.copied);
-            return;
-        }
-        self.extra.push(mark);
-    }
-
     /// From when a window may close, and when it must.
     fn closing(&self, window: &OpenWindow) -> (Instant, Instant) {
         let profile = &self.config.profile;
@@ -501,16 +432,19 @@ impl Sender {
         (window.end + REPLY_TIMEOUT, window.end + pause + REPLY_TIMEOUT)
     }
 
-    /// True when nothing of the window is lost, or something after its last loss was answered.
+    /// True when nothing of the window is lost, or something after its last loss was answered; with
+    /// what the reflector dropped, if it tells that.
     fn is_settled(&self, window: u64) -> bool {
-        for packet in self.packets.iter().rev() {
-            match packet.state {
-                State::Answered(_) => return true,
-                State::Waiting if packet.window <= window => return false,
-                State::Waiting | State::Lost | State::Void => {}
-            }
-        }
-        true
+        let first = self.packets.front().map_or(0, |packet| packet.sequence);
+        let tells = self.highest_telling.is_some() && !self.counters.foreign;
+        let highest = if tells { self.highest_telling } else { self.highest_answered };
+        let answered = highest.map_or(0, |highest| {
+            let behind = highest.wrapping_sub(first) as i32;
+            usize::try_from(behind + 1).unwrap_or(0)
+        });
+        let mut unanswered = self.packets.range(answered.min(self.packets.len())..);
+        let waits = |packet: &Packet| matches!(packet.state, State::Waiting);
+        !unanswered.by_ref().take_while(|packet| packet.window <= window).any(waits)
     }
 }
 

@@ -39,7 +39,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("busyhour-judge", &["busyhour-model", "busyhour-detect", "busyhour-store"]),
     ("busyhour-notify", &["busyhour-model", "busyhour-store", "busyhour-daemon"]),
     // The call estimate is probe arithmetic and is shown where windows are.
-    ("busyhour-api", &["busyhour-model", "busyhour-probe", "busyhour-store", "busyhour-chart"]),
+    ("busyhour-api", &["busyhour-model", "busyhour-store", "busyhour-chart"]),
     // Layer 3, composition.
     (
         "busyhour-collector",
@@ -57,6 +57,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
         "busyhour-cli",
         &[
             "busyhour-model",
+            // `busyhour decode` explains captured packets.
+            "busyhour-wire",
             "busyhour-delivery",
             "busyhour-sim",
             "busyhour-proto",
@@ -69,7 +71,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("testkit", &[]),
     ("arch", &[]),
     ("e2e", &[]),
-    ("lab", &["e2e"]),
+    ("lab", &["testkit", "e2e"]),
 ];
 
 /// The longest chain of arrows.
@@ -94,16 +96,18 @@ pub const IMPURE_DEPENDENCIES: &[&str] =
 pub const RESERVED: &[(&str, &[&str])] = &[
     ("rusqlite", &["busyhour-store", "busyhour-agent"]),
     ("socket2", &["busyhour-net", "busyhour-host"]),
-    ("nix", &["busyhour-net", "busyhour-host"]),
-    ("libc", &["busyhour-net", "busyhour-host"]),
+    // The lab enters namespaces, and its wire is a TUN device.
+    ("nix", &["busyhour-net", "busyhour-host", "lab"]),
+    ("libc", &["busyhour-net", "busyhour-host", "lab"]),
     ("lettre", &["busyhour-notify"]),
     ("axum", &["busyhour-api", "busyhour-collector"]),
     ("config", &["busyhour-daemon"]),
     ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli"]),
 ];
 
-/// Crates that may contain `unsafe` code.
-pub const UNSAFE: &[&str] = &["busyhour-net", "busyhour-host"];
+/// Crates that may contain `unsafe` code: the boundaries, the lab for its TUN device, and the
+/// end-to-end benchmarks for the bare loops that they measure against.
+pub const UNSAFE: &[&str] = &["busyhour-net", "busyhour-host", "lab", "e2e"];
 
 /// Crates that may ask which operating system they run on.
 pub const PLATFORM: &[&str] = &["busyhour-net", "busyhour-host", "busyhour-daemon"];

@@ -108,8 +108,13 @@ impl<P: Clone> Netem<P> {
 
     /// The packet that has come out by `now`, if one has.
     pub fn poll(&mut self, now: Instant) -> Option<P> {
+        self.poll_timed(now).map(|(_, packet)| packet)
+    }
+
+    /// The same, and when it came out: what a kernel would have stamped it with.
+    pub fn poll_timed(&mut self, now: Instant) -> Option<(Instant, P)> {
         let due = self.queue.peek().is_some_and(|next| next.at <= now);
-        due.then(|| self.queue.pop()).flatten().map(|queued| queued.packet)
+        due.then(|| self.queue.pop()).flatten().map(|queued| (queued.at, queued.packet))
     }
 
     /// When the next packet comes out.
@@ -230,5 +235,8 @@ mod tests {
         assert_eq!(link.deadline(), Some(start + Duration::from_millis(20)));
         assert_eq!(link.poll(start + Duration::from_millis(19)), None);
         assert_eq!(link.poll(start + Duration::from_millis(20)), Some("packet"));
+        assert!(link.send(start, "another"));
+        let later = start + Duration::from_secs(1);
+        assert_eq!(link.poll_timed(later), Some((start + Duration::from_millis(20), "another")));
     }
 }

@@ -1,12 +1,10 @@
 //! One request and what is known of it.
 
-use std::time::Instant;
-
-use busyhour_model::{Dscp, TimestampMethod};
+use busyhour_model::TimestampMethod;
 use busyhour_wire::WireTimestamp;
 
 use crate::delay::Sample;
-use crate::loss::{Fate, Mark};
+use crate::loss::{Drops, Entry, Fate, Mark};
 
 #[derive(Debug)]
 pub(super) struct Packet {
@@ -15,7 +13,8 @@ pub(super) struct Packet {
     pub(super) window: u64,
     /// T1 as it was written; every answer repeats it.
     pub(super) stamp: WireTimestamp,
-    pub(super) sent_at: Instant,
+    /// When it was handed over to be sent, on the monotonic clock since the session's start.
+    pub(super) at_ns: i64,
     /// T1 on the monotonic clock: wall clock minus `offset_ns`.
     pub(super) sent_ns: i64,
     pub(super) sent_by: TimestampMethod,
@@ -47,35 +46,47 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) mark: Mark,
+    /// Its place in the order of arrival.
+    pub(super) arrival: u32,
     /// T4 on the monotonic clock; `None` when the wall clock stepped since it was sent.
     pub(super) received_ns: Option<i64>,
     pub(super) received_by: TimestampMethod,
     /// T2 and T3, where the reflector tells.
     pub(super) far: Option<(i64, i64)>,
-    /// The code point that the request arrived with, where the reflector tells.
-    pub(super) up: Option<Dscp>,
-    /// The code point that the answer arrived with, where the socket tells.
-    pub(super) down: Option<Dscp>,
-    /// True when the reflector marked its answer as asked.
-    pub(super) honoured: bool,
+    /// What the reflector had dropped by then, where it tells.
+    pub(super) drops: Option<Drops>,
 }
 
 impl Packet {
-    pub(super) const fn fate(&self) -> Fate {
+    pub(super) const fn answer(&self) -> Option<&Answer> {
         match &self.state {
-            State::Waiting => Fate::Missing,
-            State::Answered(answer) => Fate::Answered(answer.mark),
-            State::Lost | State::Void => Fate::Void,
+            State::Answered(answer) => Some(answer),
+            State::Waiting | State::Lost | State::Void => None,
         }
+    }
+
+    /// What the loss arithmetic has to know of it; `inside` is the window in question.
+    pub(super) fn entry(&self, inside: u64) -> Entry {
+        let (fate, drops) = match &self.state {
+            State::Waiting => (Fate::Missing, None),
+            State::Answered(answer) => (Fate::Answered(answer.mark), answer.drops),
+            State::Lost | State::Void => (Fate::Void, None),
+        };
+        Entry { fate, drops, inside: self.window == inside }
     }
 
     pub(super) const fn is_lost(&self) -> bool {
         matches!(self.state, State::Waiting | State::Lost)
     }
 
+    /// True when it counts as sent.
+    pub(super) const fn is_sent(&self) -> bool {
+        !matches!(self.state, State::Void)
+    }
+
     pub(super) fn sample(&self) -> Option<Sample> {
-        let State::Answered(answer) = &self.state else { return None };
-        let received = answer.received_ns?;
-        Some(Sample { sent: self.sent_ns, received, far: answer.far })
+        let answer = self.answer()?;
+        let (sent, received, offset) = (self.sent_ns, answer.received_ns?, self.offset_ns);
+        Some(Sample { sent, received, far: answer.far, offset })
     }
 }

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use busyhour_model::{BootMicros, ClockPair, TimestampMethod};
 use busyhour_probe::{
-    Datagram, Observation, Profile, Reflector, ReflectorConfig, ReplyOutcome, Sender, SenderConfig,
+    Datagram, Observation, Profile, Reflector, ReflectorConfig, ReplyOutcome, Security, Sender,
+    SenderConfig,
 };
-use busyhour_wire::{ErrorEstimate, ReflectorPacket, SenderPacket};
+use busyhour_wire::{Key, Mode, ReflectorPacket, SenderPacket};
 use testkit::{Impairment, Netem, VirtualClock};
 
 pub(crate) const START_NS: i64 = 1_790_000_000_000_000_000;
@@ -17,6 +18,8 @@ pub(crate) const START_NS: i64 = 1_790_000_000_000_000_000;
 pub(crate) const FAR_NS: i64 = START_NS + 7_654_321_987;
 pub(crate) const AGENT: &str = "192.0.2.10:50000";
 pub(crate) const TARGET: &str = "198.51.100.20:862";
+/// From the reflector's own reading to the packet's leaving.
+pub(crate) const DWELL: Duration = Duration::from_micros(50);
 
 /// A packet on a link.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub(crate) struct OnLink {
 pub(crate) struct Truth {
     pub(crate) window: u64,
     pub(crate) arrived: u32,
+    /// Answers that left the reflector.
+    pub(crate) left: u32,
     pub(crate) answered: u32,
 }
 
@@ -41,12 +46,45 @@ pub(crate) struct Lost {
     pub(crate) down: u32,
 }
 
+/// A session under this profile as most tests have it.
+pub(crate) fn session(profile: Profile) -> SenderConfig {
+    SenderConfig::new(profile, TARGET.parse().unwrap(), 0xbeef)
+}
+
+/// A reflector that knows this key and insists on it.
+pub(crate) fn keyed(key: &Key) -> ReflectorConfig {
+    let keys = vec![key.clone()];
+    ReflectorConfig { keys, require_key: true, ..ReflectorConfig::default() }
+}
+
+/// The same session, protected with a key both ways.
+pub(crate) fn protected(config: &SenderConfig, base: Mode) -> (SenderConfig, ReflectorConfig) {
+    let key = Key::new(b"interop-test-key-2026");
+    let reflector = keyed(&key);
+    let security = match base {
+        Mode::Unauthenticated => Security::Tlvs(key),
+        Mode::Authenticated => Security::Authenticated(key),
+    };
+    (SenderConfig { security, ..config.clone() }, reflector)
+}
+
 pub(crate) struct Pair {
     pub(crate) profile: Profile,
     pub(crate) clock: VirtualClock,
     pub(crate) far: VirtualClock,
     pub(crate) sender: Sender,
     pub(crate) reflector: Reflector,
+    pub(crate) reflector_config: ReflectorConfig,
+    /// Where the agent's packets seem to come from.
+    pub(crate) agent: SocketAddr,
+    /// The time to live that packets arrive with, up and down.
+    pub(crate) ttl: [u8; 2],
+    /// The numbers of requests in the order in which they reached the reflector.
+    pub(crate) reached: Vec<u32>,
+    /// How long an answer lies in the reflector's machine behind the time that it bears.
+    pub(crate) far_queue: Duration,
+    /// Answers that the reflector's machine cannot send.
+    pub(crate) refuse: Box<dyn FnMut(u32) -> bool>,
     pub(crate) up: Netem<OnLink>,
     pub(crate) down: Netem<OnLink>,
     pub(crate) truth: BTreeMap<u32, Truth>,
@@ -63,20 +101,29 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(profile: Profile, up: Impairment, down: Impairment, seed: u64) -> Self {
+        Self::of(session(profile), ReflectorConfig::default(), [up, down], seed)
+    }
+
+    pub(crate) fn of(
+        config: SenderConfig,
+        reflector: ReflectorConfig,
+        [up, down]: [Impairment; 2],
+        seed: u64,
+    ) -> Self {
         let clock = VirtualClock::new(START_NS);
         let start = clock.now() + Duration::from_millis(137);
-        let config = SenderConfig {
-            profile,
-            peer: TARGET.parse().unwrap(),
-            ssid: 0xbeef,
-            error_estimate: ErrorEstimate::UNSYNCHRONIZED,
-        };
         Self {
-            profile,
+            profile: config.profile,
             clock,
             far: clock.elsewhere(FAR_NS, 0),
-            sender: Sender::new(config, start),
-            reflector: Reflector::new(ReflectorConfig::default()),
+            sender: Sender::new(config, start).unwrap(),
+            reflector: Reflector::new(reflector.clone()),
+            reflector_config: reflector,
+            agent: AGENT.parse().unwrap(),
+            ttl: [57, 58],
+            reached: Vec::new(),
+            far_queue: Duration::ZERO,
+            refuse: Box::new(|_| false),
             up: Netem::new(up, seed),
             down: Netem::new(down, seed ^ 0x5555_5555),
             truth: BTreeMap::new(),
@@ -136,6 +183,15 @@ impl Pair {
         self.far.advance(by);
     }
 
+    /// The same on the agent's machine alone: packets go on travelling and are answered.
+    pub(crate) fn hold_up(&mut self, until: Instant) {
+        while let Some(at) = self.up.deadline().filter(|&at| at <= until) {
+            self.jump(at);
+            self.reflect();
+        }
+        self.jump(until);
+    }
+
     fn turn(&mut self) {
         self.send();
         self.reflect();
@@ -161,36 +217,61 @@ impl Pair {
     }
 
     fn reflect(&mut self) {
+        let mode = self.sender.mode();
         while let Some(packet) = self.up.poll(self.clock.now()) {
-            let request = SenderPacket::parse(&packet.bytes).unwrap().0;
+            let request = SenderPacket::parse(mode, &packet.bytes).unwrap().0;
             assert_eq!(request.sequence, packet.sequence);
-            self.truth.get_mut(&packet.sequence).unwrap().arrived += 1;
-            let datagram = datagram(&packet, AGENT, self.far.wall_ns());
-            let Some(mut reply) = self.reflector.handle(&datagram, self.far.now()) else {
-                continue;
-            };
-            reply.stamp_transmit(self.far.wall_ns() + 50_000);
+            let truth = self.truth.get_mut(&packet.sequence).unwrap();
+            truth.arrived += 1;
+            self.reached.push(packet.sequence);
+            let (wall_ns, now) = (self.far.wall_ns(), self.far.now());
+            let from = self.agent;
+            let ttl = Some(self.ttl[0]);
+            let to = TARGET.parse().ok();
+            let datagram = Datagram { from, to, ttl, ..datagram(&packet, AGENT, wall_ns) };
+            let Some(mut reply) = self.reflector.handle(&datagram, now) else { continue };
+            let left_ns = wall_ns + DWELL.as_nanos() as i64;
+            reply.finish(left_ns);
+            assert_eq!((reply.to(), reply.bytes().len()), (from, packet.bytes.len()));
             let (bytes, tos) = (reply.bytes().to_vec(), reply.tos());
-            assert_eq!(bytes.len(), packet.bytes.len());
+            let (ticket, wants_stamp) = (reply.ticket(), reply.wants_stamp());
+            if (self.refuse)(packet.sequence) {
+                self.reflector.not_sent(ticket);
+                continue;
+            }
+            if wants_stamp {
+                self.reflector.sent(ticket, packet.sequence);
+                let at_ns = left_ns + self.far_queue.as_nanos() as i64;
+                self.reflector.handle_stamp(packet.sequence, at_ns, TimestampMethod::Kernel);
+            }
+            truth.left += 1;
             let mut answer = OnLink { bytes, tos, sequence: packet.sequence };
             (self.rewrite)(&mut answer);
-            self.down.send(self.far.now() + Duration::from_micros(50), answer);
+            self.down.send(now + DWELL + self.far_queue, answer);
         }
     }
 
     fn receive(&mut self) {
         let now = self.now();
-        while let Some(packet) = self.down.poll(now.monotonic) {
+        while let Some((at, packet)) = self.down.poll_timed(now.monotonic) {
             self.truth.get_mut(&packet.sequence).unwrap().answered += 1;
-            self.hear(&packet);
+            // The kernel stamped it when it came, however late it is taken.
+            let since = now.monotonic.duration_since(at).as_nanos() as i64;
+            self.hear_at(&packet, now.wall_ns - since);
             self.heard.push(packet);
         }
     }
 
     /// Gives the agent a datagram from the target.
     pub(crate) fn hear(&mut self, packet: &OnLink) -> ReplyOutcome {
+        self.hear_at(packet, self.now().wall_ns)
+    }
+
+    fn hear_at(&mut self, packet: &OnLink, at_ns: i64) -> ReplyOutcome {
         let now = self.now();
-        let outcome = self.sender.handle_reply(&datagram(packet, TARGET, now.wall_ns), now);
+        let ttl = Some(self.ttl[1]);
+        let datagram = Datagram { ttl, ..datagram(packet, TARGET, at_ns) };
+        let outcome = self.sender.handle_reply(&datagram, now);
         self.outcomes.push(outcome);
         outcome
     }
@@ -200,9 +281,15 @@ impl Pair {
         let mut lost = Lost::default();
         for truth in self.truth.values().filter(|truth| truth.window == index as u64) {
             lost.up += u32::from(truth.arrived == 0);
-            lost.down += u32::from(truth.arrived > 0 && truth.answered == 0);
+            lost.down += u32::from(truth.left > 0 && truth.answered == 0);
         }
         lost
+    }
+
+    /// What the reflector refused or could not send of window `index`.
+    pub(crate) fn dropped(&self, index: usize) -> u32 {
+        let of_window = self.truth.values().filter(|truth| truth.window == index as u64);
+        of_window.filter(|truth| truth.arrived > 0 && truth.left == 0).count() as u32
     }
 
     /// The law of every observation.
@@ -216,20 +303,19 @@ impl Pair {
         }
     }
 
-    /// No direction is named that was not so, but for `slack` packets.
+    /// No direction is named that was not so, and nothing is said to be dropped by the reflector that
+    /// was not, but for `slack` packets.
     pub(crate) fn check_never_false(&self, slack: u32) {
         for (index, observation) in self.observations.iter().enumerate() {
             let (counts, lost) = (&observation.counts, self.lost(index));
+            let dropped = self.dropped(index);
             let told = [counts.lost_up(), counts.lost_down(), counts.lost_unknown()];
-            assert_eq!(counts.lost(), lost.up + lost.down, "window {index}: {told:?}, {lost:?}");
-            assert!(
-                counts.lost_up() <= lost.up + slack,
-                "window {index}: {told:?}, really {lost:?}"
-            );
-            assert!(
-                counts.lost_down() <= lost.down + slack,
-                "window {index}: {told:?}, really {lost:?}"
-            );
+            let drops = observation.reflector_drops;
+            let context = format!("window {index}: {told:?} {drops}, really {lost:?} {dropped}");
+            assert_eq!(counts.lost() + drops, lost.up + lost.down + dropped, "{context}");
+            assert!(counts.lost_up() <= lost.up + slack, "{context}");
+            assert!(counts.lost_down() <= lost.down + slack, "{context}");
+            assert!(drops <= dropped + slack, "{context}");
         }
     }
 }
@@ -238,6 +324,7 @@ pub(crate) fn datagram<'a>(packet: &'a OnLink, from: &str, at_ns: i64) -> Datagr
     Datagram {
         bytes: &packet.bytes,
         from: from.parse::<SocketAddr>().unwrap(),
+        to: None,
         at_ns,
         method: TimestampMethod::Kernel,
         tos: Some(packet.tos),
@@ -247,7 +334,7 @@ pub(crate) fn datagram<'a>(packet: &'a OnLink, from: &str, at_ns: i64) -> Datagr
 
 /// Changes the reflector's own counter in an answer.
 pub(crate) fn rewrite_counter(packet: &mut OnLink, change: impl FnOnce(&ReflectorPacket) -> u32) {
-    let reply = ReflectorPacket::parse(&packet.bytes).unwrap().0;
+    let reply = ReflectorPacket::parse(Mode::Unauthenticated, &packet.bytes).unwrap().0;
     packet.bytes[..4].copy_from_slice(&change(&reply).to_be_bytes());
 }
 
