@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use busyhour_daemon::AddressFile;
 use busyhour_delivery::{SealPolicy, SpoolCaps};
-use busyhour_model::AgentId;
-use busyhour_net::SocketError;
-use busyhour_probe::{InvalidProfile, Profile};
+use busyhour_model::{AgentId, ClockQuality};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -17,13 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::clock::Clock;
-use crate::config::{Resolved, Target, schedule_of};
+use crate::config::{Resolved, schedule_of};
+use crate::discipline;
 use crate::load::{self, Links};
 use crate::presence;
-use crate::reflector::Responder;
+use crate::prober::{Prober, ProberThread};
+use crate::reflector::{ReflectorError, Responder};
 use crate::resolve::Resolver;
-use crate::session::{Addresses, Session, watch_name};
+use crate::session::{Addresses, Board, PACE, Session, watch_name};
 use crate::spool::{Settings, SpoolError, SpoolThread};
+use crate::status::{About, Reporter};
 use crate::uplink::{Uplink, UplinkError};
 
 /// The spool's file in the data directory.
@@ -45,16 +46,11 @@ pub enum AgentError {
         /// The address.
         listen: SocketAddr,
         /// Why.
-        source: SocketError,
+        source: ReflectorError,
     },
-    /// A target's profile cannot be sent.
-    #[error("target {target:?} cannot be probed")]
-    Profile {
-        /// The target.
-        target: String,
-        /// Why.
-        source: InvalidProfile,
-    },
+    /// The prober cannot be had.
+    #[error("the prober's thread cannot be started")]
+    Prober(#[source] std::io::Error),
     /// The data directory cannot be made.
     #[error("data directory {path:?} cannot be made")]
     DataDirectory {
@@ -73,6 +69,9 @@ pub enum AgentError {
     /// starts it again.
     #[error("a part of the agent panicked")]
     Panicked(#[source] tokio::task::JoinError),
+    /// The same of the prober's thread.
+    #[error("the prober's thread panicked")]
+    ProberPanicked,
     /// The same of the spool's thread.
     #[error("the spool's thread panicked")]
     SpoolPanicked,
@@ -91,8 +90,10 @@ pub struct Agent {
     config: Resolved,
     clock: Clock,
     responders: Vec<Responder>,
-    profiles: Vec<Profile>,
+    prober: Option<ProberThread>,
     spool: Option<SpoolThread>,
+    links: Links,
+    board: Board,
 }
 
 /// Runs an agent until `shutdown`; then closes its windows, spools them, gives the collector a few
@@ -112,20 +113,16 @@ impl Agent {
     pub async fn bind(config: Resolved) -> Result<Self, AgentError> {
         let clock = Clock::start().map_err(AgentError::Boot)?;
         let responder = |&listen: &SocketAddr| {
-            Responder::bind(listen, clock)
+            Responder::bind(listen, &config.reflector)
                 .map_err(|source| AgentError::Reflector { listen, source })
         };
-        let responders = config.reflector.iter().map(responder).collect::<Result<_, _>>()?;
-        let profile = |target: &Target| {
-            Session::profile(target).map_err(|source| AgentError::Profile {
-                target: target.name.as_str().to_owned(),
-                source,
-            })
-        };
-        let profiles = config.targets.iter().map(profile).collect::<Result<_, _>>()?;
+        let responders = config.reflector.listen.iter().map(responder).collect::<Result<_, _>>()?;
         let observes = config.collector.is_some() || !config.targets.is_empty();
         let spool = if observes { Some(open_spool(&config, clock).await?) } else { None };
-        Ok(Self { config, clock, responders, profiles, spool })
+        let start = || ProberThread::start().map_err(AgentError::Prober);
+        let prober = if config.targets.is_empty() { None } else { Some(start()?) };
+        let (links, board) = (Links::default(), Board::default());
+        Ok(Self { config, clock, responders, prober, spool, links, board })
     }
 
     /// Where probes will be answered, with the ports that were given where none was asked for.
@@ -156,14 +153,20 @@ impl Agent {
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), AgentError> {
         let _address_file = self.publish_addresses();
         let mut observers = JoinSet::new();
-        for responder in self.responders.drain(..) {
-            tracing::info!(listen = %responder.address(), "answering probes");
-            observers.spawn(responder.run(shutdown.clone()));
-        }
+        let (publish, quality) = watch::channel(discipline::quality());
+        observers.spawn(discipline::run(publish, shutdown.clone()));
+        observers.spawn(self.reporter(quality.clone()).run(shutdown.clone()));
+        self.answer(&quality, &mut observers, &shutdown)?;
         let Some(mut spool) = self.spool.take() else {
             return finished(&mut observers).await;
         };
+        let mut prober = self.prober.take();
         self.observe(&spool, &mut observers, &shutdown);
+        if let Some(prober) = &prober {
+            let prober = prober.prober();
+            self.probe(&prober, &spool, &mut observers, &shutdown);
+            observers.spawn(discipline::tell(prober, quality, shutdown.clone()));
+        }
         let (mut deliverers, stop_delivery) = (JoinSet::new(), CancellationToken::new());
         if let Some(collector) = &self.config.collector {
             let uplink =
@@ -175,6 +178,13 @@ impl Agent {
             done = finished(&mut observers) => done?,
             failed = panicked(&mut deliverers) => return Err(failed),
             () = spool.ended() => return Err(AgentError::SpoolPanicked),
+            () = ended(&mut prober) => return Err(AgentError::ProberPanicked),
+        }
+        // All sessions have ended, and with them what the prober had to say.
+        if let Some(prober) = prober
+            && !blocking(move || prober.stop()).await
+        {
+            return Err(AgentError::ProberPanicked);
         }
         if self.config.collector.is_some() {
             spool.flush(FAREWELL).await;
@@ -184,18 +194,62 @@ impl Agent {
         if blocking(move || spool.stop()).await { Ok(()) } else { Err(AgentError::SpoolPanicked) }
     }
 
-    /// Starts everything that makes records.
+    /// What says on this machine what the agent does.
+    fn reporter(&self, quality: watch::Receiver<ClockQuality>) -> Reporter {
+        Reporter {
+            about: About::new(&self.config, self.clock.now()),
+            clock: self.clock,
+            board: self.board.clone(),
+            prober: self.prober.as_ref().map(ProberThread::prober),
+            reflectors: self.responders.iter().map(Responder::view).collect(),
+            quality,
+        }
+    }
+
+    /// Starts the reflectors.
+    fn answer(
+        &mut self,
+        quality: &watch::Receiver<ClockQuality>,
+        observers: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<(), AgentError> {
+        // Without a collector nobody settles anything.
+        let collected = self.spool.as_ref().filter(|_| self.config.collector.is_some());
+        for responder in self.responders.drain(..) {
+            let listen = responder.address();
+            let recorder = collected.map(|spool| (spool.recorder(), self.clock));
+            let thread = responder
+                .start(quality.clone(), recorder)
+                .map_err(|source| AgentError::Reflector { listen, source })?;
+            tracing::info!(%listen, "answering probes");
+            observers.spawn(thread.run(stop.clone()));
+        }
+        Ok(())
+    }
+
+    /// Starts what makes records of this machine.
     fn observe(&self, spool: &SpoolThread, observers: &mut JoinSet<()>, stop: &CancellationToken) {
-        let links = Links::default();
+        let links = self.links.clone();
+        observers.spawn(load::run(self.clock, links, spool.recorder(), stop.clone()));
+        observers.spawn(presence::run(self.clock, spool.recorder(), stop.clone()));
+    }
+
+    /// Starts the sessions.
+    fn probe(
+        &self,
+        prober: &Prober,
+        spool: &SpoolThread,
+        observers: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
         let agent = self.config.collector.as_ref().map(|collector| collector.agent);
-        let targets = self.config.targets.iter().zip(&self.profiles);
         let resolver = Resolver::new();
         let mut names: BTreeMap<&str, watch::Receiver<Addresses>> = BTreeMap::new();
-        for (number, (target, &profile)) in targets.enumerate() {
+        for (number, target) in self.config.targets.iter().enumerate() {
             let addresses = names.entry(&target.host).or_insert_with(|| {
                 let (publish, addresses) = watch::channel(Vec::new());
                 let (host, resolver) = (target.host.clone(), resolver.clone());
-                observers.spawn(watch_name(host, resolver, publish, stop.clone()));
+                observers.spawn(watch_name(host, resolver, PACE, publish, stop.clone()));
                 addresses
             });
             let session = Session {
@@ -205,13 +259,21 @@ impl Agent {
                 target: target.clone(),
                 addresses: addresses.clone(),
                 clock: self.clock,
-                links: links.clone(),
+                links: self.links.clone(),
+                board: self.board.clone(),
                 recorder: spool.recorder(),
+                prober: prober.clone(),
             };
-            observers.spawn(session.run(profile, stop.clone()));
+            observers.spawn(session.run(stop.clone()));
         }
-        observers.spawn(load::run(self.clock, links, spool.recorder(), stop.clone()));
-        observers.spawn(presence::run(self.clock, spool.recorder(), stop.clone()));
+    }
+}
+
+/// Waits until the prober is gone; for ever when there is none.
+async fn ended(prober: &mut Option<ProberThread>) {
+    match prober {
+        Some(prober) => prober.ended().await,
+        None => std::future::pending().await,
     }
 }
 

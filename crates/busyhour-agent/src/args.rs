@@ -2,17 +2,43 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use busyhour_model::TrafficClass;
+use busyhour_probe::{PEER_PROFILES, PROFILES, PeerProfile, Profile};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
+  busyhour-agent once reflector.example.com
   busyhour-agent run --config /etc/busyhour/agent.toml
   busyhour-agent run --set reflector.listen='[\"0.0.0.0:862\",\"[::]:862\"]'
+  busyhour-agent status
   busyhour-agent check-config --config /etc/busyhour/agent.toml
   BUSYHOUR__LOG__LEVEL=debug busyhour-agent run --config agent.toml
 
 Every setting has the layers default, file, environment BUSYHOUR__SECTION__FIELD, --set; the last
 one wins. The agent stops cleanly on SIGTERM or Ctrl-C.";
+
+const ONCE_EXAMPLES: &str = "\
+Examples:
+  busyhour-agent once reflector.example.com
+  busyhour-agent once 192.0.2.1:8620 --class video --window 5s
+  busyhour-agent once '[2001:db8::1]:862' --profile burst-200 -o json
+  busyhour-agent once router.example.com --peer twamp-light
+  busyhour-agent once 192.0.2.1 --key-file link.key --security authenticated --profile audio-50-190
+
+Measures one window and prints everything about it; nothing is kept and no agent need run. Ctrl-C
+ends it early and prints what there is. The exit code is 0 when something was measured, 1 for an
+error, 2 for a wrong command line, and 3 when nothing came back.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  busyhour-agent status
+  busyhour-agent status --config agent.toml
+  busyhour-agent status --data-dir /var/lib/busyhour-agent -o json
+
+Reads what a running agent writes into its data directory every ten seconds. The exit code is 0
+when an agent runs and 1 when none does, or when it no longer says anything.";
 
 /// `busyhour-agent`: the process's own command line.
 #[derive(Debug, Parser)]
@@ -38,6 +64,12 @@ pub struct AgentArgs {
 pub enum AgentCommand {
     /// Measure and answer probes until told to stop.
     Run(ConfigArgs),
+    /// Measure one window to one reflector, now, and print it.
+    #[command(after_help = ONCE_EXAMPLES)]
+    Once(Box<OnceArgs>),
+    /// Show what the running agent sends where, and what it sees.
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
     /// Read the configuration, print what is in force, and say what is wrong with it.
     CheckConfig(ConfigArgs),
 }
@@ -54,4 +86,70 @@ pub struct ConfigArgs {
     /// Stop when standard input closes, so as not to outlive whoever holds its other end.
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
+}
+
+/// What to measure once.
+#[derive(Debug, Clone, Args)]
+pub struct OnceArgs {
+    /// Any STAMP or TWAMP-Light reflector: an address or a name, and its port when it is not 862.
+    /// An IPv6 address with a port is written in brackets.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub target: String,
+    /// What to send; without it the first profile of the class, or audio.
+    #[arg(long, value_parser = PossibleValuesParser::new(PROFILES.iter().map(Profile::name)))]
+    pub profile: Option<String>,
+    /// The class of traffic to imitate.
+    #[arg(long, value_parser = PossibleValuesParser::new(TrafficClass::ALL.iter().map(|class| class.as_str())))]
+    pub class: Option<String>,
+    /// How long to send, from 100ms to 60s.
+    #[arg(long, value_name = "DURATION", default_value = "15s")]
+    pub window: String,
+    /// What kind of reflector answers.
+    #[arg(
+        long,
+        default_value = "stamp",
+        value_parser = PossibleValuesParser::new(PEER_PROFILES.iter().map(PeerProfile::name))
+    )]
+    pub peer: String,
+    /// How packets are authenticated; with a key the TLVs are, without one nothing is.
+    #[arg(long, value_parser = ["open", "tlvs", "authenticated"])]
+    pub security: Option<String>,
+    /// The key that the reflector has: a file of one line, or of `hex:` and hexadecimal digits.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The ECN code point of requests.
+    #[arg(long, default_value = "not-ect", value_parser = ["not-ect", "ect0", "ect1"])]
+    pub ecn: String,
+    /// Only IPv4.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Only IPv6.
+    #[arg(short = '6', long)]
+    pub ipv6: bool,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Whose status to show.
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// The running agent's configuration, for its data directory.
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub config: Option<PathBuf>,
+    /// The running agent's data directory.
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }

@@ -1,20 +1,30 @@
 //! Configuration: what a file may say, and what it means once it was checked.
 
+mod bandwidth;
+mod budget;
 mod defaults;
 mod duration;
+mod key;
 mod raw;
+mod reflector;
 mod show;
+mod target;
 
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use busyhour_daemon::{LogConfig, Secret, SecretError};
-use busyhour_model::{AgentId, InvalidPath, Schedule, ScheduleRevision, TargetName, TrafficClass};
+use busyhour_model::{AgentId, InvalidPath};
+use busyhour_probe::{InvalidProfile, InvalidSession};
 use thiserror::Error;
 use tonic::transport::Uri;
 
+pub use key::KeyFile;
 pub use raw::RawConfig;
+pub use reflector::{Admission, Provisioned, ReflectorSettings, Timestamps};
+pub use target::{Security, Target};
+pub(crate) use target::{of_words, schedule_of};
 
 /// Something in the configuration that cannot be.
 #[derive(Debug, Error)]
@@ -38,6 +48,9 @@ pub enum InvalidConfig {
         "agent.secret_file {0:?} must hold <agent id>.<secret>, as `busyhour agent add` wrote it"
     )]
     Credential(PathBuf),
+    /// Words that do not describe a target.
+    #[error("this is no target: {0}")]
+    Words(String),
     /// A target that cannot be one.
     #[error("target {name:?}: {problem}")]
     Target {
@@ -53,6 +66,125 @@ pub enum InvalidConfig {
         name: String,
         /// What the model says.
         source: InvalidPath,
+    },
+    /// A profile of one's own that cannot be one.
+    #[error("profile {name:?}: {problem}")]
+    Profile {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// What is to be sent cannot be.
+    #[error("{name:?} cannot be sent")]
+    OwnProfile {
+        /// The profile or target.
+        name: String,
+        /// Why.
+        source: InvalidProfile,
+    },
+    /// A profile that nobody described.
+    #[error("target {name:?}: there is no profile {found:?}; there are {known}, and [[profile]]")]
+    UnknownProfile {
+        /// The target.
+        name: String,
+        /// What was given.
+        found: String,
+        /// What there is.
+        known: String,
+    },
+    /// An implementation that nobody described.
+    #[error("target {name:?}: there is no peer {found:?}; there are {known}")]
+    Peer {
+        /// The target.
+        name: String,
+        /// What was given.
+        found: String,
+        /// What there is.
+        known: String,
+    },
+    /// A session that cannot be.
+    #[error("target {name:?} cannot be probed so")]
+    Session {
+        /// The target.
+        name: String,
+        /// Why.
+        source: InvalidSession,
+    },
+    /// A key that cannot be read.
+    #[error("{field} cannot be used")]
+    Key {
+        /// The field.
+        field: &'static str,
+        /// Why.
+        source: SecretError,
+    },
+    /// A key that says it is hexadecimal and is not.
+    #[error("{field} {path:?}: behind hex: there must be an even number of hexadecimal digits")]
+    KeyDigits {
+        /// The field.
+        field: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A rate that is none.
+    #[error(
+        "link.capacity = {0:?} is not a rate such as \"100Mbit/s\", from 100kbit/s to 1000Gbit/s"
+    )]
+    Capacity(String),
+    /// More than a link of unknown capacity may be burdened with.
+    #[error(
+        "target {target:?}: {profile} on this schedule needs link.capacity, the rate of the slowest \
+         link that probes leave on (such as \"100Mbit/s\"); without it only audio and best effort run, \
+         for a quarter of the time"
+    )]
+    NeedsCapacity {
+        /// The target.
+        target: String,
+        /// What it would be sent.
+        profile: String,
+    },
+    /// All targets together are too much for the link.
+    #[error(
+        "all targets together are sent {sum} on average, more than the {limit} that {of}; most goes \
+         to {most:?}: lengthen its period, take schedule = \"duty\", or remove targets"
+    )]
+    Budget {
+        /// What they are sent.
+        sum: String,
+        /// What they may be sent.
+        limit: String,
+        /// What that is.
+        of: String,
+        /// Who is sent most.
+        most: String,
+    },
+    /// Too much of what shares a queue with real calls.
+    #[error(
+        "all targets together are sent {sum} of expedited (EF) traffic on average, more than the \
+         {limit} of one call: lengthen periods, or give some of them class = \"best-effort\""
+    )]
+    Expedited {
+        /// What they are sent.
+        sum: String,
+        /// What they may be sent.
+        limit: String,
+    },
+    /// A setting of the reflector that cannot be.
+    #[error("reflector.{field} {problem}")]
+    Reflector {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A network that is none.
+    #[error("reflector.{field}: {found:?} is not a network (such as \"10.0.0.0/8\") or an address")]
+    Network {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        found: String,
     },
     /// Too many targets.
     #[error("{0} targets are more than {max} that one agent probes", max = defaults::MAX_TARGETS)]
@@ -87,10 +219,12 @@ pub struct Resolved {
     pub data_dir: PathBuf,
     /// Where records go; a pure reflector has none.
     pub collector: Option<Collector>,
+    /// The rate of the slowest link that probes leave on, in bits a second, where it is known.
+    pub link_capacity: Option<u64>,
     /// What is probed.
     pub targets: Vec<Target>,
-    /// Where probes are answered.
-    pub reflector: Vec<SocketAddr>,
+    /// How probes of others are answered.
+    pub reflector: ReflectorSettings,
     /// How much is kept until the collector has it.
     pub spool: SpoolLimits,
     /// Logging.
@@ -110,38 +244,6 @@ pub struct Collector {
     pub credential: Secret,
 }
 
-/// Something to probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Its name, with the port.
-    pub name: TargetName,
-    /// The host part of the name.
-    pub host: String,
-    /// The port part of the name.
-    pub port: u16,
-    /// The class of traffic to imitate.
-    pub class: TrafficClass,
-    /// How long a window is.
-    pub window: Duration,
-    /// From the beginning of one window to that of the next.
-    pub period: Duration,
-}
-
-impl Target {
-    /// The schedule of this target.
-    #[must_use]
-    pub fn schedule(&self) -> Schedule {
-        schedule_of(self.period)
-    }
-}
-
-/// Local schedules differ in their period only, so its microseconds serve as their revision: equal
-/// schedules have equal revisions on every agent and after every restart.
-pub(crate) fn schedule_of(period: Duration) -> Schedule {
-    let period_us = u64::try_from(period.as_micros()).unwrap_or(u64::MAX);
-    Schedule { revision: ScheduleRevision(period_us), period_us }
-}
-
 /// How much the spool holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolLimits {
@@ -154,6 +256,11 @@ pub struct SpoolLimits {
 }
 
 impl RawConfig {
+    /// Where a running agent of this configuration keeps its files.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.agent.data_dir
+    }
+
     /// Checks everything, and reads the secret.
     ///
     /// # Errors
@@ -163,10 +270,11 @@ impl RawConfig {
             Some(url) => Some(self.collector(url)?),
             None => None,
         };
-        let targets = targets(&self.target)?;
-        let reflector =
-            self.reflector.listen.iter().map(|text| listen(text)).collect::<Result<Vec<_>, _>>()?;
-        if targets.is_empty() && reflector.is_empty() && self.collector.url.is_none() {
+        let link_capacity = self.link.capacity.as_deref().map(capacity).transpose()?;
+        let targets = target::resolve(&self.target, &self.profile)?;
+        budget::check(&targets, link_capacity)?;
+        let reflector = reflector::resolve(&self.reflector)?;
+        if targets.is_empty() && reflector.listen.is_empty() && self.collector.url.is_none() {
             return Err(InvalidConfig::Idle);
         }
         let max_bytes = self.spool.max_bytes;
@@ -178,6 +286,7 @@ impl RawConfig {
         Ok(Resolved {
             data_dir: self.agent.data_dir,
             collector,
+            link_capacity,
             targets,
             reflector,
             spool: SpoolLimits { max_bytes, max_age, seal_after },
@@ -223,61 +332,9 @@ fn collector_url(text: &str) -> Result<Uri, &'static str> {
     Ok(url)
 }
 
-fn targets(raw: &[raw::RawTarget]) -> Result<Vec<Target>, InvalidConfig> {
-    if raw.len() > defaults::MAX_TARGETS {
-        return Err(InvalidConfig::TooManyTargets(raw.len()));
-    }
-    let mut targets: Vec<Target> = Vec::with_capacity(raw.len());
-    for one in raw {
-        let target = target(one)?;
-        if targets.iter().any(|t| t.name == target.name && t.class == target.class) {
-            let problem = "there are two with this name and class";
-            return Err(InvalidConfig::Target { name: one.name.clone(), problem });
-        }
-        targets.push(target);
-    }
-    Ok(targets)
-}
-
-fn target(raw: &raw::RawTarget) -> Result<Target, InvalidConfig> {
-    let word = |source| InvalidConfig::Word { name: raw.name.clone(), source };
-    let problem = |problem| InvalidConfig::Target { name: raw.name.clone(), problem };
-    let name = TargetName::new(raw.name.as_str()).map_err(word)?;
-    let class = raw.class.parse().map_err(word)?;
-    let (host, port) = split_host(&raw.name)
-        .ok_or_else(|| problem("expected HOST:PORT (an IPv6 address in brackets)"))?;
-    let window = parse("target.window", &raw.window, &defaults::WINDOWS)?;
-    let period = match raw.schedule {
-        raw::RawSchedule::Continuous => window,
-        raw::RawSchedule::Duty => {
-            let period = parse("target.period", &raw.period, &defaults::PERIODS)?;
-            if period < window {
-                return Err(problem("its period is shorter than its window"));
-            }
-            period
-        }
-    };
-    Ok(Target { name, host, port, class, window, period })
-}
-
-/// `host:port`, `192.0.2.1:862` or `[2001:db8::1]:862`.
-fn split_host(text: &str) -> Option<(String, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|&port| port != 0)?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => {
-            let address = rest.strip_suffix(']')?;
-            address.parse::<std::net::Ipv6Addr>().ok()?;
-            address
-        }
-        None if host.is_empty() || host.contains([':', ' ', '/']) => return None,
-        None => host,
-    };
-    Some((host.to_owned(), port))
-}
-
-fn listen(text: &str) -> Result<SocketAddr, InvalidConfig> {
-    text.parse().map_err(|_| InvalidConfig::Listen(text.to_owned()))
+fn capacity(text: &str) -> Result<u64, InvalidConfig> {
+    let bits = bandwidth::parse(text).filter(|bits| defaults::CAPACITIES.contains(bits));
+    bits.ok_or_else(|| InvalidConfig::Capacity(text.to_owned()))
 }
 
 fn parse(

@@ -13,18 +13,27 @@ mod args;
 mod blocking;
 mod clock;
 mod config;
+mod discipline;
 mod gap;
 mod load;
+mod once;
 mod presence;
+mod print;
+mod prober;
 mod process;
 mod reflector;
 mod resolve;
 mod session;
 mod spool;
+mod status;
 mod uplink;
 
 pub use agent::{Agent, AgentError, run};
-pub use args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs};
-pub use config::{Collector, InvalidConfig, RawConfig, Resolved, SpoolLimits, Target};
-pub use process::{execute, main_with};
+pub use args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs, OnceArgs, Output, StatusArgs};
+pub use config::{
+    Admission, Collector, InvalidConfig, KeyFile, Provisioned, RawConfig, ReflectorSettings,
+    Resolved, Security, SpoolLimits, Target, Timestamps,
+};
+pub use process::{Outcome, execute, main_with};
+pub use reflector::ReflectorError;
 pub use spool::SpoolError;

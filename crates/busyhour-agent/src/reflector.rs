@@ -1,238 +1,224 @@
-//! Answers probes on one address.
+//! Answers probes on one address, on a thread of its own.
+//!
+//! Every microsecond between an answer's transmit time and its departure is one that its session takes
+//! for the network's, so answering waits for nothing but the socket. Requests are taken and answered
+//! in batches; what asks when answers really left is told by the kernel's stamps.
+
+mod drops;
+mod owner;
+mod reports;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-use busyhour_daemon::chain;
-use busyhour_net::{ProbeSocket, Received, SocketError};
-use busyhour_probe::{Datagram, MAX_REQUEST, Reflector, ReflectorConfig, ReflectorStats};
-use tokio::time::MissedTickBehavior;
+use busyhour_model::ClockQuality;
+use busyhour_net::{Methods, ProbeSocket, SocketError, Waker};
+use busyhour_probe::{Admission, ProvisionedSession, ReflectorConfig, ReflectorStats};
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::blocking;
 use crate::clock::Clock;
+use crate::config::{Admission as Admitted, Provisioned, ReflectorSettings};
+use crate::spool::Recorder;
+use owner::Owner;
+use reports::Reports;
 
-/// Requests taken in a row before others get their turn.
-const MAX_IN_A_ROW: usize = 32;
-/// How often counts are logged, when there is something new.
-const REPORT: Duration = Duration::from_secs(3600);
-/// How long nothing is said of drops after the first warning.
-const FIRST_QUIET: Duration = Duration::from_secs(60);
-/// A socket that fails is left alone for so long.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Nothing here recurses or keeps buffers on the stack.
+const STACK_BYTES: usize = 256 * 1024;
 
-/// One listening socket with its engine.
+/// Probes cannot be answered.
+#[derive(Debug, Error)]
+pub enum ReflectorError {
+    /// The address cannot be had.
+    #[error("the address cannot be had")]
+    Socket(#[source] SocketError),
+    /// There is no thread for it, or nothing to wake it with.
+    #[error("the reflector's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    /// The system gives no random numbers, so that session identifiers could be chosen to collide.
+    #[error("the system gives no random numbers")]
+    Random(#[source] getrandom::Error),
+}
+
+/// Everything that a reflector counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    pub(crate) engine: ReflectorStats,
+    /// Sessions that are being counted.
+    pub(crate) sessions: usize,
+    /// Datagrams that claim to be from this socket.
+    pub(crate) dropped_own: u64,
+    /// Requests that the system dropped from the full receive queue.
+    pub(crate) queue_drops: u64,
+}
+
+/// What the thread and others share.
+#[derive(Debug)]
+struct Shared {
+    stopping: AtomicBool,
+    // Short sections without waiting: the thread writes once per batch, a reader copies now and then.
+    seen: Mutex<(Methods, Counts)>,
+}
+
+impl Shared {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn publish(&self, methods: Methods, counts: Counts) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = (methods, counts);
+    }
+}
+
+/// What is known of a reflector at the moment, for whoever wants to see; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ReflectorView {
+    pub(crate) listen: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl ReflectorView {
+    /// How packets are timed, and what was counted.
+    pub(crate) fn now(&self) -> (Methods, Counts) {
+        *self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One listening socket with its engine, not answering yet.
 #[derive(Debug)]
 pub(crate) struct Responder {
     socket: ProbeSocket,
-    engine: Reflector,
-    clock: Clock,
-    /// Answers that the system did not take.
-    unsent: u64,
-    /// Datagrams that claim to be from this socket.
-    dropped_own: u64,
-    drops: QueueDrops,
+    config: ReflectorConfig,
+    waker: Waker,
+    view: ReflectorView,
 }
 
 impl Responder {
     /// Opens the socket.
-    pub(crate) fn bind(listen: SocketAddr, clock: Clock) -> Result<Self, SocketError> {
-        let socket = ProbeSocket::bind_reflector(listen)?;
-        let engine = Reflector::new(ReflectorConfig::default());
-        let drops = QueueDrops::default();
-        Ok(Self { socket, engine, clock, unsent: 0, dropped_own: 0, drops })
+    pub(crate) fn bind(
+        listen: SocketAddr,
+        settings: &ReflectorSettings,
+    ) -> Result<Self, ReflectorError> {
+        let socket = ProbeSocket::bind_reflector(listen).map_err(ReflectorError::Socket)?;
+        let seed = getrandom::u64().map_err(ReflectorError::Random)?;
+        let waker = Waker::new().map_err(ReflectorError::Thread)?;
+        let shared = Arc::new(Shared {
+            stopping: AtomicBool::new(false),
+            seen: Mutex::new((socket.methods(), Counts::default())),
+        });
+        let view = ReflectorView { listen: socket.local_addr(), shared };
+        Ok(Self { socket, config: engine_config(settings, seed), waker, view })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.socket.local_addr()
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.view.listen
     }
 
-    /// Runs until `stop`.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        // One octet more than any request, so that larger ones are seen as such.
-        let mut buffer = vec![0; MAX_REQUEST + 1];
-        let mut report = tokio::time::interval(REPORT);
-        report.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reported = Counts::default();
-        loop {
-            // All branches are cancel-safe.
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                _ = report.tick() => self.report(&mut reported),
-                received = self.socket.recv(&mut buffer) => {
-                    let served = received.and_then(|first| self.serve(&first, &mut buffer));
-                    if let Err(error) = served {
-                        tracing::warn!(error = %chain(&error), "the reflector cannot receive");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                }
-            }
+    pub(crate) fn view(&self) -> ReflectorView {
+        self.view.clone()
+    }
+
+    /// Starts to answer; session reports go to `recorder` when there is one.
+    pub(crate) fn start(
+        self,
+        quality: watch::Receiver<ClockQuality>,
+        recorder: Option<(Recorder, Clock)>,
+    ) -> Result<ResponderThread, ReflectorError> {
+        let reports = recorder.map(|(recorder, clock)| Reports { recorder, clock });
+        let (owner, waker, shared) = self.into_owner(reports);
+        let (living, alive) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("reflector".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let _alive = living;
+                // Declared behind it, so that it is gone when its end is heard of.
+                let mut owner = owner;
+                owner.run(quality);
+            })
+            .map_err(ReflectorError::Thread)?;
+        Ok(ResponderThread { thread, alive, ending: Ending { waker, shared } })
+    }
+
+    fn into_owner(self, reports: Option<Reports>) -> (Owner, Waker, Arc<Shared>) {
+        let Self { socket, config, waker, view } = self;
+        let shared = Arc::clone(&view.shared);
+        (Owner::new(socket, config, view.shared, waker.clone(), reports), waker, shared)
+    }
+}
+
+/// A reflector that answers.
+#[derive(Debug)]
+pub(crate) struct ResponderThread {
+    thread: JoinHandle<()>,
+    /// Closed when the thread is gone.
+    alive: oneshot::Receiver<()>,
+    ending: Ending,
+}
+
+/// Dropping it ends the thread.
+#[derive(Debug)]
+struct Ending {
+    waker: Waker,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+impl ResponderThread {
+    /// Watches over the thread until `stop`, and then ends it. A panic of the thread goes on in whoever
+    /// waits here: nothing stops in silence.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let Self { thread, alive, ending } = self;
+        // Both branches are cancel-safe.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            _ = alive => {}
         }
-        self.report(&mut reported);
-    }
-
-    /// Answers a request and those that wait behind it.
-    fn serve(&mut self, first: &Received, buffer: &mut [u8]) -> Result<(), SocketError> {
-        // Read once for all: what the engine does with it is coarser than what these few take.
-        let now = self.clock.now().monotonic;
-        self.answer(first, buffer, now);
-        for _ in 1..MAX_IN_A_ROW {
-            let Some(next) = self.socket.try_recv(buffer)? else { break };
-            self.answer(&next, buffer, now);
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self, received: &Received, buffer: &[u8], now: Instant) {
-        if let Some(dropped) = self.drops.take(received.queue_drops, now) {
-            tracing::warn!(
-                listen = %self.address(),
-                dropped,
-                "the reflector is too slow: requests were dropped from a full receive queue, which \
-                 their senders see as loss on the way here"
-            );
-        }
-        if self.is_own(received) {
-            self.dropped_own += 1;
-            return;
-        }
-        let request = Datagram {
-            bytes: &buffer[..received.len.min(buffer.len())],
-            from: received.from,
-            at_ns: received.at_ns,
-            method: received.method,
-            tos: received.tos,
-            ttl: received.ttl,
-        };
-        let Some(mut reply) = self.engine.handle(&request, now) else { return };
-        reply.stamp_transmit(busyhour_net::wall_ns());
-        if self.socket.try_reply(reply.bytes(), received, reply.tos()).is_err() {
-            self.unsent += 1;
-        }
-    }
-
-    /// True for a datagram that claims to be from this very socket.
-    fn is_own(&self, received: &Received) -> bool {
-        let listen = self.address();
-        received.from.port() == listen.port()
-            && received.from.ip() == received.to.unwrap_or(listen.ip())
-    }
-
-    fn report(&self, reported: &mut Counts) {
-        let counts = self.counts();
-        let stats = &counts.engine;
-        if counts != *reported {
-            tracing::info!(
-                listen = %self.address(),
-                answered = stats.answered,
-                stateless = stats.stateless,
-                dropped_short = stats.dropped_short,
-                dropped_oversized = stats.dropped_oversized,
-                dropped_portless = stats.dropped_portless,
-                dropped_answers = stats.dropped_answers,
-                dropped_rate = stats.dropped_rate,
-                dropped_own = counts.dropped_own,
-                queue_drops = counts.queue_drops,
-                unsent = counts.unsent,
-                sessions = self.engine.sessions(),
-                sessions_displaced = stats.sessions_displaced,
-                "reflector counts"
-            );
-            *reported = counts;
-        }
-    }
-
-    const fn counts(&self) -> Counts {
-        Counts {
-            engine: self.engine.stats(),
-            unsent: self.unsent,
-            dropped_own: self.dropped_own,
-            queue_drops: self.drops.count,
+        drop(ending);
+        if let Err(panic) = blocking(move || thread.join()).await {
+            resume_unwind(panic);
         }
     }
 }
 
-/// Everything that is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Counts {
-    engine: ReflectorStats,
-    unsent: u64,
-    dropped_own: u64,
-    queue_drops: u64,
-}
-
-/// Requests that the socket dropped from its full queue, and when to warn of them.
-#[derive(Debug, Default)]
-struct QueueDrops {
-    /// The socket's own count, which wraps.
-    seen: u32,
-    count: u64,
-    warned: u64,
-    /// The last warning, and how long there is none after it.
-    quiet: Option<(Instant, Duration)>,
-}
-
-impl QueueDrops {
-    /// Takes the socket's count. Returns the drops to warn of: at once, then after pauses that double
-    /// up to the longest; after one without drops at once again.
-    fn take(&mut self, total: u32, now: Instant) -> Option<u64> {
-        let new = total.wrapping_sub(self.seen);
-        if new == 0 {
-            return None;
+fn engine_config(settings: &ReflectorSettings, seed: u64) -> ReflectorConfig {
+    let provisioned = |session: &Provisioned| ProvisionedSession {
+        ssid: session.ssid,
+        source: session.source,
+        key: session.key.as_ref().map(crate::config::KeyFile::key),
+        short_requests: session.short_requests,
+    };
+    let admission = match &settings.admission {
+        Admitted::Permissive => Admission::Permissive,
+        Admitted::Provisioned(sessions) => {
+            Admission::Provisioned(sessions.iter().map(provisioned).collect())
         }
-        self.seen = total;
-        self.count += u64::from(new);
-        let pause = match self.quiet {
-            Some((since, pause)) if now < since + pause => return None,
-            Some((since, pause)) if now < since + pause + REPORT => (pause * 2).min(REPORT),
-            _ => FIRST_QUIET,
-        };
-        self.quiet = Some((now, pause));
-        Some(self.count - std::mem::replace(&mut self.warned, self.count))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use busyhour_model::BootId;
-
-    use super::*;
-
-    #[test]
-    fn queue_drops_are_counted_and_warned_of_ever_more_seldom() {
-        let mut drops = QueueDrops::default();
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(drops.take(0, at(0)), None);
-        assert_eq!(drops.take(3, at(1)), Some(3));
-        assert_eq!(drops.take(3, at(2)), None);
-        assert_eq!(drops.take(5, at(60)), None, "quiet for a minute");
-        assert_eq!(drops.take(6, at(61)), Some(3));
-        let warnings = (62..100_000).filter(|&s| drops.take(s as u32, at(s)).is_some()).count();
-        assert!((25..40).contains(&warnings), "{warnings} warnings in a bad day");
-        assert_eq!(drops.count, 99_999);
-        assert_eq!(drops.take(100_000, at(120_000)).map(|new| new > 0), Some(true));
-        assert_eq!(drops.take(100_001, at(120_060)), Some(1), "the pauses are short again");
-        assert_eq!(drops.take(2, at(200_000)), Some((1 << 32) - 99_999), "the count wraps");
-    }
-
-    #[tokio::test]
-    async fn a_datagram_from_the_socket_itself_is_dropped_and_others_are_answered() {
-        let boot: BootId = "6f1ed002-ab5e-4c0e-9d2c-0d9b8e4c3a10".parse().unwrap();
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut responder = Responder::bind(listen, Clock::with_boot(boot)).unwrap();
-        let mut buffer = vec![0; MAX_REQUEST + 1];
-        responder.socket.try_send_to(&[0; 44], responder.address(), 0).unwrap();
-        let own = responder.socket.recv(&mut buffer).await.unwrap();
-        responder.serve(&own, &mut buffer).unwrap();
-        assert_eq!((responder.dropped_own, responder.counts().engine.answered), (1, 0));
-
-        let other = std::net::UdpSocket::bind(listen).unwrap();
-        other.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        other.send_to(&[0; 44], responder.address()).unwrap();
-        let request = responder.socket.recv(&mut buffer).await.unwrap();
-        responder.serve(&request, &mut buffer).unwrap();
-        assert_eq!(other.recv(&mut buffer).unwrap(), 44);
-        assert_eq!(responder.counts().engine.answered, 1);
+    };
+    ReflectorConfig {
+        admission,
+        keys: settings.keys.iter().map(crate::config::KeyFile::key).collect(),
+        require_key: settings.require_key,
+        allow: settings.allow.clone(),
+        stateful: settings.stateful,
+        disclose_addresses: settings.disclose_addresses,
+        max_sessions: settings.max_sessions,
+        max_sessions_per_address: settings.max_sessions_per_address,
+        timestamp_format: settings.timestamps.to_wire(),
+        seed,
+        ..ReflectorConfig::default()
     }
 }

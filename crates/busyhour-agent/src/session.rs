@@ -1,22 +1,23 @@
-//! Probes one target: paces packets, closes windows, records them.
+//! Watches over the probing of one target: finds the way, has it probed, records what comes back.
 
+mod board;
+mod missing;
 mod names;
 mod phase;
+mod way;
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use busyhour_daemon::chain;
-use busyhour_host::{HostError, Route, default_route, local_address, route_to};
+use busyhour_host::{default_route, local_address};
 use busyhour_model::{
-    AddressFamily, AgentId, Body, BootMicros, Context, GapReason, InvalidPath, InvalidRecord, Link,
-    LinkKind, PathKey, ProfileName, Record, Stamp, Transport, UtcMicros, Window,
+    AddressFamily, AgentId, Body, Context, Fact, GapReason, InvalidRecord, Link, LinkKind, PathKey,
+    Record, Stamp, Transport, Window,
 };
-use busyhour_net::{ProbeSocket, Received, SocketError};
-use busyhour_probe::{Datagram, InvalidProfile, Observation, Profile, Sender, SenderConfig};
-use busyhour_wire::ErrorEstimate;
-use thiserror::Error;
+use busyhour_net::SocketError;
+use busyhour_probe::{Observation, SenderConfig};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -24,88 +25,39 @@ use tokio_util::sync::CancellationToken;
 use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
 use crate::config::Target;
-use crate::gap::{Span, between};
 use crate::load::Links;
+use crate::prober::{Began, Cause, Ended, Event, Finish, OnAddressGone, Order, Prober, Probing};
 use crate::spool::{Observed, Recorder};
+use missing::{Missing, instant_of};
+use way::{ProbeError, Way, changed, family};
 
-pub(crate) use names::{Addresses, watch_name};
+pub(crate) use board::{Board, LastWindow, SessionState, SessionView};
+pub(crate) use names::{Addresses, PACE, watch_name};
+pub(crate) use way::first_route;
 
-/// The client ports that Microsoft Teams uses for audio (QoS in Teams, port ranges), so that the
-/// network treats probes like calls.
-const SOURCE_PORTS: RangeInclusive<u16> = 50_000..=50_019;
 /// How often a session looks whether it still leaves the machine the same way.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a session that ends waits for its last answers: a long way there and back.
-const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// A name that did not resolve within this time is a gap; the answer is waited for all the same.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// A window that began no longer ago than this may still begin: five packets of 750 are missing then.
 const LATEST_BEGINNING: Duration = Duration::from_millis(100);
-/// Answers are as long as requests; anything longer is none.
-const BUFFER: usize = 2048;
-/// Answers taken in a row before the next packet gets its turn.
-const MAX_IN_A_ROW: usize = 32;
-/// Packets a second and bytes, as the profile's name has them; see [`Profile::audio`].
-const RATE: u32 = 50;
-const IP_PACKET_BYTES: u16 = 145;
-const PROFILE: &str = "audio-50";
-
-/// Why a window could not begin.
-#[derive(Debug, Error)]
-enum ProbeError {
-    #[error("the target's name has not resolved so far")]
-    Unresolved,
-    #[error("no address of the target can be reached")]
-    Route(#[source] HostError),
-    #[error("the probe's socket cannot be opened")]
-    Socket(#[source] SocketError),
-    #[error("the way to the target cannot be named")]
-    Path(#[source] InvalidPath),
-}
-
-impl ProbeError {
-    /// True when this machine has no way to the target: an outage wherever there was one before.
-    fn is_outage(&self) -> bool {
-        match self {
-            Self::Route(HostError::NoRoute { .. }) => true,
-            Self::Socket(error) => error.is_address_gone(),
-            Self::Route(_) | Self::Unresolved | Self::Path(_) => false,
-        }
-    }
-
-    /// What a window that could not begin is missing for.
-    const fn reason(&self) -> GapReason {
-        match self {
-            Self::Unresolved => GapReason::Unresolved,
-            Self::Route(_) | Self::Socket(_) | Self::Path(_) => GapReason::NotRunning,
-        }
-    }
-}
+/// What a fact about the address behind a target's name is called.
+const TARGET_ADDRESS: &str = "target-address";
 
 /// Why a session ended.
 #[derive(Debug)]
-enum Ended {
+enum Over {
     /// The agent stops.
     Stopped,
     /// Packets now leave another way.
     Changed(&'static str),
-    /// The machine slept or its clock stepped, at some point after this one.
-    Disturbed(Instant),
+    /// The machine slept or its clock stepped.
+    Disturbed,
     /// The socket does not work.
-    Broken(SocketError),
+    Broken(Arc<SocketError>),
 }
 
-/// The way to the target for as long as it stays the same.
-#[derive(Debug)]
-struct Way {
-    peer: SocketAddr,
-    route: Route,
-    path: PathKey,
-    context: Context,
-    socket: ProbeSocket,
-}
-
-/// Probes one target until told to stop.
+/// Has one target probed until told to stop.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// Its place in the configuration.
@@ -115,68 +67,59 @@ pub(crate) struct Session {
     pub(crate) addresses: watch::Receiver<Addresses>,
     pub(crate) clock: Clock,
     pub(crate) links: Links,
+    pub(crate) board: Board,
     pub(crate) recorder: Recorder,
+    pub(crate) prober: Prober,
 }
 
 impl Session {
-    /// A session's profile.
-    pub(crate) fn profile(target: &Target) -> Result<Profile, InvalidProfile> {
-        Profile::new(RATE, IP_PACKET_BYTES, target.class.dscp(), target.window, target.period)
-    }
-
     /// Runs until `stop`.
-    pub(crate) async fn run(mut self, profile: Profile, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut known: Option<Way> = None;
         let mut missing = Missing { from: self.clock.now(), reason: GapReason::Unresolved };
+        self.board.enter(self.number, &self.target);
         loop {
             // Looking for the way changes nothing, so it may be dropped at any point.
-            let way = tokio::select! {
+            let found = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                way = self.prepare() => way,
+                found = self.prepare() => found,
             };
-            match way {
-                Ok(way) => known = Some(way),
+            let begun = self.begin(found, known.as_ref(), &missing).await;
+            let (way, probing, began) = match begun {
+                Ok(begun) => begun,
                 Err(error) => {
-                    let outage = known.is_some() && error.is_outage();
-                    tracing::warn!(session = self.number, error = %chain(&error), outage, "no way to the target");
-                    if !outage {
-                        missing.reason = error.reason();
-                        self.skip(&mut missing, known.as_ref(), &stop).await;
-                        continue;
-                    }
+                    tracing::warn!(session = self.number, error = %chain(&error), "no way to the target");
+                    missing.reason = error.reason();
+                    self.board.wait(self.number, missing.reason);
+                    self.skip(&mut missing, known.as_ref(), &stop).await;
+                    continue;
                 }
-            }
-            // During an outage of this machine the way is the last one, on which all is lost.
-            let Some(way) = &known else { continue };
-            let begun = self.clock.now();
-            let latest = begun.wall.minus(LATEST_BEGINNING);
-            let first = self.window_from(missing.from.wall.max(latest));
-            self.tell_missing(&mut missing, first, &begun, Some(&way.path));
-            let start = instant_of(first, &begun);
-            let ended = self.probe(way, profile, start, &stop).await;
+            };
+            self.tell_missing(&mut missing, began.first, &began.at, Some(&way.path));
+            self.tell_address(known.as_ref(), &way, &began.at);
+            self.board.probe(self.number, way.peer, &way.path.link, &began.began);
+            let over = self.probe(&way, probing, &began.began, &stop).await;
+            known = Some(way);
             missing = Missing { from: self.clock.now(), reason: GapReason::NotRunning };
-            match ended {
-                Ended::Stopped => return,
-                Ended::Changed(what) => {
+            match over {
+                Over::Stopped => return,
+                Over::Changed(what) => {
                     tracing::info!(session = self.number, what, "the context changed");
                 }
-                Ended::Disturbed(_) => {
-                    tracing::info!(
-                        session = self.number,
-                        what = "the clocks",
-                        "the context changed"
-                    );
+                Over::Disturbed => {
+                    let what = "the clocks";
+                    tracing::info!(session = self.number, what, "the context changed");
                 }
-                Ended::Broken(error) => {
-                    tracing::warn!(session = self.number, error = %chain(&error), "probing was interrupted");
+                Over::Broken(error) => {
+                    tracing::warn!(session = self.number, error = %chain(&*error), "probing was interrupted");
                     pause(LOOK, &stop).await;
                 }
             }
         }
     }
 
-    /// Finds the way to the target and opens a socket on it.
+    /// Finds the way to the target.
     async fn prepare(&mut self) -> Result<Way, ProbeError> {
         let known = self.addresses.wait_for(|addresses| !addresses.is_empty());
         let addresses = match tokio::time::timeout(TIMEOUT, known).await {
@@ -187,22 +130,114 @@ impl Session {
         let (peer, route) =
             blocking(move || first_route(&candidates)).await.map_err(ProbeError::Route)?;
         let path = self.path(route.kind, &route.interface, family(peer.ip()))?;
-        let socket = ProbeSocket::bind(route.local, SOURCE_PORTS, self.target.class.dscp())
-            .map_err(ProbeError::Socket)?;
         self.links.use_interface(self.number, &route.interface);
         let local_prefix = Some(route.prefix);
         let context = Context { local_prefix, resolved: Some(peer), reflexive: None };
-        let methods = socket.methods();
+        Ok(Way { peer, route, path, context })
+    }
+
+    /// Has the next window begin on the way that was found; during an outage of this machine on the
+    /// last one that there was, on which then all is lost.
+    async fn begin(
+        &self,
+        found: Result<Way, ProbeError>,
+        known: Option<&Way>,
+        missing: &Missing,
+    ) -> Result<(Way, Probing, Beginning), ProbeError> {
+        let way = match (found, known) {
+            (Ok(way), _) => way,
+            (Err(error), Some(known)) if error.is_outage() => {
+                tracing::warn!(session = self.number, error = %chain(&error), "an outage of this machine");
+                known.clone()
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let at = self.clock.now();
+        let latest = at.wall.minus(LATEST_BEGINNING);
+        let first = self.window_from(missing.from.wall.max(latest));
+        let on_address_gone =
+            if known.is_some() { OnAddressGone::LoseAll } else { OnAddressGone::Fail };
+        let order = self.order(&way, instant_of(first, &at), on_address_gone);
+        let mut probing =
+            self.prober.start(order).map_err(|_| ProbeError::Prober("the prober is busy"))?;
+        // The first thing that is heard, one way or the other.
+        let Some(Event::Began(began)) = probing.events.recv().await else {
+            return Err(match (&mut probing.ended).await.map(|ended| ended.cause) {
+                Ok(Cause::Unopened(error) | Cause::Broken(error)) => ProbeError::Socket(error),
+                Ok(Cause::Refused(why)) => ProbeError::Prober(why),
+                Ok(Cause::Invalid(why)) => ProbeError::Session(why),
+                Ok(Cause::Told | Cause::Disturbed) => ProbeError::Prober("it ended at once"),
+                Err(_) => ProbeError::Prober("the prober is gone"),
+            });
+        };
+        self.tell_beginning(&way, &began);
+        Ok((way, probing, Beginning { at, first, began }))
+    }
+
+    fn order(&self, way: &Way, start: Instant, on_address_gone: OnAddressGone) -> Order {
+        Order {
+            number: self.number,
+            local: way.route.local,
+            config: sender_config(&self.target, way.peer, 0),
+            start,
+            on_address_gone,
+        }
+    }
+
+    fn tell_beginning(&self, way: &Way, began: &Began) {
+        let path = &way.path;
+        let Some(socket) = began.socket else {
+            tracing::warn!(session = self.number, "no socket: all packets count as lost");
+            return;
+        };
         tracing::info!(
             session = self.number,
             link = %path.link.kind(),
-            source_port = socket.local_addr().port(),
-            sent_by = methods.sent.as_str(),
-            received_by = methods.received.as_str(),
+            source_port = socket.local.port(),
+            sent_by = socket.methods.sent.as_str(),
+            received_by = socket.methods.received.as_str(),
             "probing"
         );
-        tracing::debug!(session = self.number, target = %path.target, %peer, prefix = %route.prefix, "probing");
-        Ok(Way { peer, route, path, context, socket })
+        if !socket.preferred {
+            let ports = self.target.profile.ports();
+            let (first, last) = (ports.start(), ports.end());
+            tracing::warn!(
+                session = self.number,
+                source_port = socket.local.port(),
+                first,
+                last,
+                "all ports of the class are taken; the network may treat this one otherwise"
+            );
+        }
+        tracing::debug!(session = self.number, target = %path.target, peer = %way.peer, prefix = %way.route.prefix, "probing");
+    }
+
+    /// Records that the target's name stands for another address now.
+    fn tell_address(&self, known: Option<&Way>, way: &Way, now: &Moment) {
+        if known.is_none_or(|known| known.peer == way.peer) {
+            return;
+        }
+        let schedule = self.target.schedule();
+        let fact = Fact {
+            kind: TARGET_ADDRESS.to_owned(),
+            value: way.peer.to_string(),
+            valid_from: now.wall,
+            valid_until: None,
+        };
+        match self.clock.stamp(now, now) {
+            Ok(stamp) => self.recorder.record(Observed {
+                record: Record {
+                    stamp,
+                    schedule: schedule.revision,
+                    context: way.context.clone(),
+                    body: Body::Fact(fact),
+                },
+                schedule,
+            }),
+            Err(error) => {
+                tracing::error!(session = self.number, error = %chain(&error), "a fact without a time");
+            }
+        }
     }
 
     /// The path over a link.
@@ -216,8 +251,8 @@ impl Session {
             link: Link::new(kind, interface).map_err(ProbeError::Path)?,
             family,
             target: self.target.name.clone(),
-            class: self.target.class,
-            profile: ProfileName::new(PROFILE).map_err(ProbeError::Path)?,
+            class: self.target.class(),
+            profile: self.target.profile_name.clone(),
             transport: Transport::Udp,
         })
     }
@@ -231,81 +266,84 @@ impl Session {
         addresses.iter().copied().map(peer).collect()
     }
 
-    /// Probes along one way until something changes; the first window begins at `start`.
+    /// Records what the prober hears until something changes.
     async fn probe(
         &self,
         way: &Way,
-        profile: Profile,
-        start: Instant,
+        mut probing: Probing,
+        began: &Began,
         stop: &CancellationToken,
-    ) -> Ended {
-        let config = SenderConfig {
-            profile,
-            peer: way.peer,
-            ssid: fastrand::u16(1..),
-            error_estimate: ErrorEstimate::UNSYNCHRONIZED,
-        };
-        let mut sender = Sender::new(config, start);
-        let mut buffer = [0; BUFFER];
+    ) -> Over {
+        let port = began.socket.map_or(0, |socket| socket.local.port());
+        let local: Option<IpAddr> = began.socket.map(|socket| socket.local.ip());
         let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looked = self.clock.now();
-        let ended = loop {
-            let now = busyhour_net::paired_now();
-            if !between(&looked, &now.into()).is_empty() {
-                break Ended::Disturbed(looked.monotonic);
-            }
-            looked = now.into();
-            transmit(&mut sender, &way.socket, now);
-            while let Some(observation) = sender.poll_event(now.monotonic) {
-                self.record(way, observation);
-            }
-            let Some(deadline) = sender.poll_deadline() else { break Ended::Stopped };
+        let mut addresses = self.addresses.clone();
+        addresses.mark_unchanged();
+        let mut asked = None;
+        loop {
             // All branches are cancel-safe.
-            tokio::select! {
+            let looks = tokio::select! {
                 biased;
-                () = stop.cancelled() => break Ended::Stopped,
-                received = way.socket.recv(&mut buffer) => {
-                    let taken = received.and_then(|first| {
-                        receive(&mut sender, &way.socket, first, &mut buffer)
-                    });
-                    if let Err(error) = taken {
-                        break Ended::Broken(error);
+                event = probing.events.recv() => match event {
+                    Some(Event::Window(observation)) => {
+                        self.record(way, port, *observation);
+                        false
                     }
-                }
-                stamp = way.socket.next_sent() => match stamp {
-                    Ok(sent) => sender.handle_stamp(sent.id, sent.at_ns, sent.method),
-                    Err(error) => break Ended::Broken(error),
+                    Some(Event::Began(_)) => false,
+                    None => break,
                 },
-                _ = look.tick() => {
-                    let peers = self.peers(&self.addresses.borrow());
-                    let local = |peer| local_address(peer).ok();
-                    if let Some(what) = changed(way.peer, way.route.local, &peers, local) {
-                        break Ended::Changed(what);
-                    }
+                () = stop.cancelled(), if asked.is_none() => {
+                    probing.finish(Finish::AfterAnswers);
+                    asked = Some(Over::Stopped);
+                    false
                 }
-                () = tokio::time::sleep_until(deadline.into()) => {}
+                // Whoever publishes addresses lives as long as the agent runs.
+                Ok(()) = addresses.changed(), if asked.is_none() => true,
+                _ = look.tick(), if asked.is_none() => true,
+            };
+            let peers = if looks { self.peers(&addresses.borrow()) } else { continue };
+            let leaves = |peer| local_address(peer).ok();
+            if let Some(what) = changed(way.peer, local, &peers, leaves) {
+                probing.finish(Finish::Now);
+                asked = Some(Over::Changed(what));
             }
+        }
+        let Ok(ended) = (&mut probing.ended).await else {
+            // The prober is gone, which ends the agent.
+            stop.cancelled().await;
+            return Over::Stopped;
         };
-        if matches!(ended, Ended::Stopped) {
-            await_last_answers(&mut sender, &way.socket, &mut buffer).await;
-        }
-        let now = self.clock.now().monotonic;
-        sender.finish(now);
-        while let Some(observation) = sender.poll_event(now) {
-            if is_undisturbed(&observation, &ended) {
-                self.record(way, observation);
-            } else {
-                tracing::debug!(session = self.number, "a window across a gap is discarded");
-            }
-        }
-        let stats = sender.stats();
-        tracing::debug!(session = self.number, ?stats, "session ended");
-        ended
+        self.over(ended, asked)
     }
 
-    fn record(&self, way: &Way, observation: Observation) {
-        match self.window(way, observation) {
+    fn over(&self, ended: Ended, asked: Option<Over>) -> Over {
+        let stats = ended.stats;
+        tracing::debug!(session = self.number, ?stats, "session ended");
+        if ended.windows_dropped > 0 {
+            let dropped = ended.windows_dropped;
+            tracing::error!(
+                session = self.number,
+                dropped,
+                "windows came faster than they were taken"
+            );
+        }
+        if ended.windows_discarded > 0 {
+            let discarded = ended.windows_discarded;
+            tracing::debug!(session = self.number, discarded, "windows across a gap are discarded");
+        }
+        match (ended.cause, asked) {
+            (_, Some(Over::Stopped)) => Over::Stopped,
+            (Cause::Disturbed, _) => Over::Disturbed,
+            (Cause::Unopened(error) | Cause::Broken(error), _) => Over::Broken(error),
+            (Cause::Told | Cause::Refused(_) | Cause::Invalid(_), asked) => {
+                asked.unwrap_or(Over::Changed("the prober"))
+            }
+        }
+    }
+
+    fn record(&self, way: &Way, port: u16, observation: Observation) {
+        match self.window(way, port, observation) {
             Ok(record) => {
                 let schedule = self.target.schedule();
                 self.recorder.record(Observed { record, schedule });
@@ -316,11 +354,15 @@ impl Session {
         }
     }
 
-    fn window(&self, way: &Way, observation: Observation) -> Result<Record, InvalidRecord> {
+    fn window(
+        &self,
+        way: &Way,
+        port: u16,
+        observation: Observation,
+    ) -> Result<Record, InvalidRecord> {
         let started: Moment = observation.started.into();
         let duration_us = u64::try_from(observation.duration.as_micros()).unwrap_or(u64::MAX);
         let stamp = Stamp::new(started.wall, started.boot, self.clock.boot_id(), duration_us)?;
-        let port = way.socket.local_addr().port();
         let window = Window::new(observation.into_parts(way.path.clone(), port))?;
         tracing::debug!(
             session = self.number,
@@ -331,6 +373,7 @@ impl Session {
             rtt_median_us = window.rtt_median_us,
             "window"
         );
+        self.board.window(self.number, started.wall, &window);
         Ok(Record {
             stamp,
             schedule: self.target.schedule().revision,
@@ -339,130 +382,22 @@ impl Session {
         })
     }
 
-    /// Waits until the next window is over and says that there was none.
-    async fn skip(&self, missing: &mut Missing, known: Option<&Way>, stop: &CancellationToken) {
-        let over = self.window_from(missing.from.wall).plus(self.target.window);
-        let left = over.since(self.clock.now().wall);
-        pause(Duration::from_micros(u64::try_from(left).unwrap_or(0)), stop).await;
-        if stop.is_cancelled() {
-            return;
-        }
-        let guess;
-        let path = if let Some(way) = known {
-            Some(&way.path)
-        } else {
-            guess = self.guess_path().await;
-            guess.as_ref()
-        };
-        let now = self.clock.now();
-        // The first window that is not over.
-        let first = now.wall.minus(self.target.window).plus(Duration::from_micros(1));
-        self.tell_missing(missing, self.window_from(first), &now, path);
-    }
-
     /// As much of the path as is known before any packet was sent: it leaves where everything else
     /// does.
     async fn guess_path(&self) -> Option<PathKey> {
         let route = blocking(default_route).await?;
         self.path(route.kind, &route.interface, family(route.local)).ok()
     }
-
-    /// Says that there was nothing of the windows that should have begun before the one that begins
-    /// at `first`; those that the machine slept through have a gap of their own.
-    fn tell_missing(
-        &self,
-        missing: &mut Missing,
-        first: UtcMicros,
-        now: &Moment,
-        path: Option<&PathKey>,
-    ) {
-        let (from, reason) = (missing.from, missing.reason);
-        let earliest = self.window_from(from.wall);
-        let schedule = self.target.schedule();
-        let undisturbed = between(&from, now).is_empty();
-        missing.from = if undisturbed { moved(&from, first.max(from.wall)) } else { *now };
-        let windows = u64::try_from(first.since(earliest)).unwrap_or(0) / schedule.period_us.max(1);
-        if !undisturbed || windows == 0 {
-            return;
-        }
-        let last = first.minus(self.target.period);
-        let started = moved(&from, earliest);
-        let span = Span {
-            reason,
-            started: started.wall,
-            started_boot: started.boot,
-            length: duration(earliest, last) + self.target.window,
-        };
-        for record in span.records(&self.clock, schedule, path, Some(windows)) {
-            self.recorder.record(Observed { record, schedule });
-        }
-    }
-
-    /// The beginning of this session's first window at or after `wall`. The grid lies on the wall
-    /// clock, so that it stays where it is through restarts.
-    fn window_from(&self, wall: UtcMicros) -> UtcMicros {
-        let name = self.target.name.as_str();
-        let offset = phase::offset(self.agent, name, self.target.class, self.target.period);
-        phase::next(wall, self.target.period, offset)
-    }
 }
 
-/// Windows without a record.
+/// How a session began.
 #[derive(Debug)]
-struct Missing {
-    /// Those that should have begun before have one.
-    from: Moment,
-    /// Why there is nothing since.
-    reason: GapReason,
-}
-
-/// A moment near another one, by the wall clock: at `wall`, as long as nothing disturbs the clocks.
-fn moved(near: &Moment, wall: UtcMicros) -> Moment {
-    let (ahead, behind) = (duration(near.wall, wall), duration(wall, near.wall));
-    let monotonic = near.monotonic + ahead;
-    let boot_us = near.boot.0.saturating_add_signed(wall.since(near.wall));
-    Moment {
-        monotonic: monotonic.checked_sub(behind).unwrap_or(monotonic),
-        wall,
-        boot: BootMicros(boot_us),
-    }
-}
-
-fn instant_of(wall: UtcMicros, now: &Moment) -> Instant {
-    moved(now, wall).monotonic
-}
-
-/// From one moment to a later one; nothing when it is earlier.
-fn duration(from: UtcMicros, until: UtcMicros) -> Duration {
-    Duration::from_micros(u64::try_from(until.since(from)).unwrap_or(0))
-}
-
-const fn family(address: IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::Ipv4 } else { AddressFamily::Ipv6 }
-}
-
-/// Which way packets leave now, if it is not by `local` to `peer`. A machine that has no way at all
-/// has no other way either: what it sends is lost, and that is what there is to record.
-fn changed(
-    peer: SocketAddr,
-    local: IpAddr,
-    peers: &[SocketAddr],
-    local_address: impl Fn(SocketAddr) -> Option<IpAddr>,
-) -> Option<&'static str> {
-    if !peers.iter().any(|&peer| local_address(peer).is_some()) {
-        return None;
-    }
-    if !peers.contains(&peer) {
-        return Some("the target's address");
-    }
-    (local_address(peer) != Some(local)).then_some("the route")
-}
-
-/// True when neither sleep nor a step of the clock came before the window's end. Another window says
-/// nothing about the network: the gap record tells of it.
-fn is_undisturbed(observation: &Observation, ended: &Ended) -> bool {
-    let end = observation.started.monotonic + observation.duration;
-    !matches!(ended, Ended::Disturbed(after) if end > *after)
+struct Beginning {
+    /// When that was decided.
+    at: Moment,
+    /// When the first window begins, by the wall clock.
+    first: busyhour_model::UtcMicros,
+    began: Began,
 }
 
 /// Waits, but not for longer than until `stop`.
@@ -475,76 +410,14 @@ async fn pause(length: Duration, stop: &CancellationToken) {
     }
 }
 
-/// Sends what is due.
-fn transmit(sender: &mut Sender, socket: &ProbeSocket, now: busyhour_model::ClockPair) {
-    while let Some(packet) = sender.poll_transmit(now) {
-        let sequence = packet.sequence;
-        match socket.try_send_to(packet.bytes, packet.to, packet.tos) {
-            Ok(id) => sender.sent(sequence, Some(id)),
-            Err(error) if error.is_queue_full() => sender.not_sent(sequence),
-            Err(_) => sender.unreachable(sequence),
-        }
+/// What the sender of a session is told; its identifier and the clock's quality are the prober's.
+pub(crate) fn sender_config(target: &Target, peer: SocketAddr, ssid: u16) -> SenderConfig {
+    SenderConfig {
+        peer_profile: target.peer,
+        security: target.security.to_sender(),
+        timestamp_format: target.timestamps.to_wire(),
+        ..SenderConfig::new(target.profile, peer, ssid)
     }
-}
-
-/// Receives what is still on its way when nothing more is sent, so that a packet sent at the very
-/// end counts as what it is.
-async fn await_last_answers(sender: &mut Sender, socket: &ProbeSocket, buffer: &mut [u8]) {
-    let answers = async {
-        while sender.awaits_answer() {
-            let received = socket.recv(buffer).await;
-            if received.and_then(|first| receive(sender, socket, first, buffer)).is_err() {
-                return;
-            }
-        }
-    };
-    // What has not come by then does not count, either way.
-    let _ = tokio::time::timeout(LAST_ANSWERS, answers).await;
-}
-
-/// Takes an answer and those that wait behind it.
-fn receive(
-    sender: &mut Sender,
-    socket: &ProbeSocket,
-    first: Received,
-    buffer: &mut [u8],
-) -> Result<(), SocketError> {
-    let mut received = first;
-    let mut left = MAX_IN_A_ROW;
-    loop {
-        sender.handle_queue_drops(received.queue_drops);
-        let datagram = Datagram {
-            bytes: &buffer[..received.len.min(buffer.len())],
-            from: received.from,
-            at_ns: received.at_ns,
-            method: received.method,
-            tos: received.tos,
-            ttl: received.ttl,
-        };
-        // What became of it is in the sender's counts.
-        let _ = sender.handle_reply(&datagram, busyhour_net::paired_now());
-        left -= 1;
-        // What is not taken now stays in the socket's queue.
-        if left == 0 {
-            return Ok(());
-        }
-        match socket.try_recv(buffer)? {
-            Some(next) => received = next,
-            None => return Ok(()),
-        }
-    }
-}
-
-/// The first address that there is a route to.
-fn first_route(candidates: &[SocketAddr]) -> Result<(SocketAddr, Route), HostError> {
-    let mut failed = None;
-    for &peer in candidates {
-        match route_to(peer) {
-            Ok(route) => return Ok((peer, route)),
-            Err(error) => failed = Some(error),
-        }
-    }
-    Err(failed.unwrap_or(HostError::Interfaces(std::io::ErrorKind::NotFound.into())))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod counters;
 mod interface;
 mod kind;
 mod route;
+mod usage;
 
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use thiserror::Error;
 pub use counters::{Counters, counters};
 pub use interface::{Interface, interfaces, link_speed};
 pub use route::{Route, default_route, local_address, route_to};
+pub use usage::{Usage, own_usage};
 
 /// A fact that could not be learned.
 #[derive(Debug, Error)]

@@ -30,9 +30,9 @@ pub use batch::{PushError, SentBatch};
 pub use clock::{ClockState, boot_id, clock_state, paired_now, wall_ns};
 pub use error::SocketError;
 #[cfg(target_os = "linux")]
-pub use linux::{AsyncSocket, Inbox, Outbox, ProbeSocket, Stamps, Waker, wait};
+pub use linux::{Inbox, Outbox, ProbeSocket, Stamps, Waker, wait};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{AsyncSocket, Inbox, Outbox, ProbeSocket, Stamps, Waker, wait};
+pub use portable::{Inbox, Outbox, ProbeSocket, Stamps, Waker, wait};
 pub use ready::{MAX_WAITED, Ready};
 pub use received::{Methods, Received, Sent};
 pub use timing::{TimingReport, probe_timing};

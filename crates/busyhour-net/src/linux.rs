@@ -1,7 +1,6 @@
 //! The Linux probe socket.
 
 mod address;
-mod async_socket;
 mod batch;
 mod control;
 mod options;
@@ -27,7 +26,6 @@ use control::{
     Bound, ControlBuffer, Envelope, Marked, RECEIVE_OCTETS, SendControl, read_received, read_sent,
 };
 
-pub use async_socket::AsyncSocket;
 pub use batch::{Inbox, Outbox};
 pub use stamps::Stamps;
 pub use wait::{Waker, wait};

@@ -1,7 +1,6 @@
 //! The probe socket of systems without an implementation of their own: timed by the process, without
 //! receive metadata, marked only where the system honours a socket's default.
 
-mod async_socket;
 mod batch;
 mod wait;
 
@@ -16,7 +15,6 @@ use socket2::Socket;
 use crate::clock::wall_ns;
 use crate::{Methods, Received, Sent, SocketError, ports};
 
-pub use async_socket::AsyncSocket;
 pub use batch::{Inbox, Outbox, Stamps};
 pub use wait::{Waker, wait};
 

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use busyhour_model::{Dscp, TimestampMethod};
-use busyhour_net::{AsyncSocket, MAX_WAITED, ProbeSocket, Waker, wait};
+use busyhour_model::Dscp;
+use busyhour_net::{MAX_WAITED, ProbeSocket, Waker, wait};
 
 const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -93,20 +93,4 @@ fn no_more_sockets_are_waited_for_than_can_be_told_apart() {
     assert!((0..MAX_WAITED).all(|index| ready.readable(index)));
     assert!(!ready.readable(MAX_WAITED));
     assert!(wait(&vec![&sender; MAX_WAITED + 1], &waker, late()).is_err());
-}
-
-#[tokio::test]
-async fn a_task_waits_for_a_datagram_and_for_the_stamp_of_its_answer() {
-    let sender = AsyncSocket::bind(LOCALHOST, 0..=0, Dscp::from_tos(0)).unwrap();
-    let reflector = AsyncSocket::bind_reflector(SocketAddr::new(LOCALHOST, 0)).unwrap();
-    let mut buffer = [0; 8];
-    for id in 0..3 {
-        assert!(reflector.try_recv(&mut buffer).unwrap().is_none());
-        assert_eq!(sender.try_send_to(b"?", reflector.local_addr(), 0).unwrap(), id);
-        let patience = Duration::from_secs(10);
-        let request = tokio::time::timeout(patience, reflector.recv(&mut buffer)).await;
-        assert_eq!(request.unwrap().unwrap().method, TimestampMethod::Kernel);
-        let sent = tokio::time::timeout(patience, sender.next_sent()).await;
-        assert_eq!(sent.unwrap().unwrap().id, id);
-    }
 }

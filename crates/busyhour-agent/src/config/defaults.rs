@@ -16,10 +16,6 @@ const fn seconds(count: u64) -> Duration {
 
 /// Where a packaged service keeps its state.
 pub(super) const DATA_DIR: &str = "/var/lib/busyhour-agent";
-/// The published limits on loss and jitter are "in any 15 s".
-pub(super) const WINDOW: &str = "15s";
-/// One window a minute: a quarter of one call's traffic.
-pub(super) const PERIOD: &str = "60s";
 /// 64 MiB: more than seven days of the default schedule to several targets.
 pub(super) const SPOOL_BYTES: u64 = 64 * 1024 * 1024;
 /// Room for a few blocks; below this every sealed block would push out the one before.
@@ -28,8 +24,16 @@ pub(super) const MIN_SPOOL_BYTES: u64 = 1024 * 1024;
 pub(super) const SPOOL_AGE: &str = "7d";
 /// How old live data is at most when it leaves: a block for each window of the default schedule.
 pub(super) const SEAL_AFTER: &str = "10s";
-/// At 50 packets a second each, more would no longer be gentle to any link.
-pub(super) const MAX_TARGETS: usize = 32;
+/// Sessions of one agent. What they may send together is limited by the link, not by their number.
+pub(super) const MAX_TARGETS: usize = 200;
+/// Link capacities that are believed, in bits a second.
+pub(super) const CAPACITIES: RangeInclusive<u64> = 100_000..=1_000_000_000_000;
+/// Ten thousand agents' worth at some 100 bytes each is a megabyte.
+pub(super) const REFLECTOR_SESSIONS: u32 = 10_000;
+/// The agents behind one translated address, a few sessions each.
+pub(super) const REFLECTOR_SESSIONS_PER_ADDRESS: u32 = 1_000;
+/// A hundred megabytes of sessions are more than any reflector is asked for.
+pub(super) const REFLECTOR_SESSION_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
 /// Tests are in a hurry; nobody else has a reason to.
 const SHORTEST: Duration = Duration::from_millis(100);

@@ -13,6 +13,8 @@ use super::defaults;
 pub struct RawConfig {
     pub(super) agent: RawAgent,
     pub(super) collector: RawCollector,
+    pub(super) link: RawLink,
+    pub(super) profile: Vec<RawProfile>,
     pub(super) target: Vec<RawTarget>,
     pub(super) reflector: RawReflector,
     pub(super) spool: RawSpool,
@@ -38,20 +40,47 @@ pub(super) struct RawCollector {
     pub(super) url: Option<String>,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawLink {
+    pub(super) capacity: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProfile {
+    pub(super) name: String,
+    #[serde(default = "best_effort")]
+    pub(super) class: String,
+    pub(super) rate: u32,
+    pub(super) packet_bytes: u16,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawTarget {
     pub(super) name: String,
-    #[serde(default = "audio")]
-    pub(super) class: String,
+    #[serde(default)]
+    pub(super) class: Option<String>,
+    #[serde(default)]
+    pub(super) profile: Option<String>,
+    #[serde(default = "stamp")]
+    pub(super) peer: String,
+    #[serde(default)]
+    pub(super) security: RawSecurity,
+    #[serde(default)]
+    pub(super) key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) timestamps: RawTimestamps,
+    #[serde(default = "not_ect")]
+    pub(super) ecn: String,
     #[serde(default)]
     pub(super) schedule: RawSchedule,
     /// For tests.
-    #[serde(default = "window")]
-    pub(super) window: String,
-    /// For tests.
-    #[serde(default = "period")]
-    pub(super) period: String,
+    #[serde(default)]
+    pub(super) window: Option<String>,
+    #[serde(default)]
+    pub(super) period: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -62,10 +91,83 @@ pub(super) enum RawSchedule {
     Continuous,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSecurity {
+    #[default]
+    Open,
+    Tlvs,
+    Authenticated,
+}
+
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawReflector {
     pub(super) listen: Vec<String>,
+    pub(super) admission: RawAdmission,
+    pub(super) session: Vec<RawProvisioned>,
+    pub(super) allow: Vec<String>,
+    pub(super) key_files: Vec<PathBuf>,
+    pub(super) require_key: bool,
+    pub(super) counting: RawCounting,
+    pub(super) disclose_addresses: bool,
+    pub(super) max_sessions: u32,
+    pub(super) max_sessions_per_address: u32,
+    pub(super) timestamps: RawTimestamps,
+}
+
+impl Default for RawReflector {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            admission: RawAdmission::default(),
+            session: Vec::new(),
+            allow: Vec::new(),
+            key_files: Vec::new(),
+            require_key: false,
+            counting: RawCounting::default(),
+            disclose_addresses: false,
+            max_sessions: defaults::REFLECTOR_SESSIONS,
+            max_sessions_per_address: defaults::REFLECTOR_SESSIONS_PER_ADDRESS,
+            timestamps: RawTimestamps::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawAdmission {
+    #[default]
+    Permissive,
+    Provisioned,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawCounting {
+    #[default]
+    Stateful,
+    Stateless,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawTimestamps {
+    #[default]
+    Ntp,
+    Ptp,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProvisioned {
+    pub(super) ssid: u16,
+    #[serde(default)]
+    pub(super) source: Option<String>,
+    #[serde(default)]
+    pub(super) key_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) short_requests: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -86,14 +188,14 @@ impl Default for RawSpool {
     }
 }
 
-fn audio() -> String {
-    "audio".to_owned()
+fn best_effort() -> String {
+    "best-effort".to_owned()
 }
 
-fn window() -> String {
-    defaults::WINDOW.to_owned()
+fn stamp() -> String {
+    "stamp".to_owned()
 }
 
-fn period() -> String {
-    defaults::PERIOD.to_owned()
+fn not_ect() -> String {
+    "not-ect".to_owned()
 }

@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
-use busyhour_model::{AgentId, TrafficClass, UtcMicros};
+use busyhour_model::{AgentId, UtcMicros};
 
-/// How far this agent's windows of this target lie behind the wall clock's multiples of `period`.
-pub(super) fn offset(
-    agent: AgentId,
-    target: &str,
-    class: TrafficClass,
-    period: Duration,
-) -> Duration {
+/// How far this agent's windows of this profile to this target lie behind the wall clock's multiples of `period`.
+pub(super) fn offset(agent: AgentId, target: &str, profile: &str, period: Duration) -> Duration {
     let period_us = period_us(period);
     let agent = agent.to_bytes();
-    let bytes = agent.iter().chain(target.as_bytes()).chain(class.as_str().as_bytes());
+    let bytes = agent.iter().chain(target.as_bytes()).chain(profile.as_bytes());
     Duration::from_micros(mix(bytes) % period_us)
 }
 
@@ -48,7 +43,7 @@ mod tests {
         let mut by_second = [0; 60];
         for agent in 0..6000 {
             let agent = AgentId::from_u128(agent);
-            let offset = offset(agent, "reflector.example:862", TrafficClass::Audio, MINUTE);
+            let offset = offset(agent, "reflector.example:862", "audio-50", MINUTE);
             by_second[usize::try_from(offset.as_secs()).unwrap()] += 1;
         }
         assert!(by_second.iter().all(|count| (50..=160).contains(count)), "{by_second:?}");
@@ -57,7 +52,7 @@ mod tests {
     #[test]
     fn the_grid_stays_where_it_is() {
         let agent = AgentId::from_u128(7);
-        let offset = offset(agent, "a:1", TrafficClass::Audio, MINUTE);
+        let offset = offset(agent, "a:1", "audio-50", MINUTE);
         for second in 0..200 {
             let wall = UtcMicros(1_800_000_000_000_000 + second * 777_777);
             let next = next(wall, MINUTE, offset);

@@ -83,6 +83,18 @@ impl Recorder {
         let _ = self.tell(Command::Disconnected);
     }
 
+    /// A recorder without a spool, and the records that it was handed so far, each told once.
+    #[cfg(test)]
+    pub(crate) fn collecting() -> (Self, impl FnMut() -> Vec<Observed>) {
+        let (commands, inbox) = sync_channel(MAX_COMMANDS);
+        let record = |command| match command {
+            Command::Record(observed) => Some(*observed),
+            _ => None,
+        };
+        let collected = move || inbox.try_iter().filter_map(record).collect();
+        (Self { commands, refused: Arc::default() }, collected)
+    }
+
     fn tell(&self, command: Command) -> Result<(), Busy> {
         self.commands.try_send(command).map_err(|_| Busy)
     }

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use busyhour_model::{GapReason, LinkKind, TimestampMethod};
+use busyhour_model::{Body, GapReason, LinkKind, TimestampMethod};
+use busyhour_wire::{ErrorEstimate, Mode, SenderPacket, TimestampFormat, WireTimestamp};
 use support::{Running, agent, collector, config, probing};
 use testkit::wait_until;
 
@@ -133,6 +134,43 @@ fn a_target_whose_name_does_not_resolve_is_a_gap_and_not_an_outage() {
         let target = gap.path.as_ref().map(|path| path.target.as_str());
         assert_eq!(target, route.map(|_| "..:9"));
     }
+}
+
+#[test]
+fn the_collector_hears_what_a_reflector_received_of_a_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let (collector, url, stored) = collector();
+    let anywhere = "127.0.0.1:9".parse().unwrap();
+    let delivering = probing(folder.path(), anywhere, url);
+    let (begin, end) = (delivering.find("[link]").unwrap(), delivering.find("[spool]").unwrap());
+    let text = format!(
+        "{}[reflector]\nlisten = [\"127.0.0.1:0\"]\n{}",
+        &delivering[..begin],
+        &delivering[end..]
+    );
+    let (reflector, addresses) = agent(config(folder.path(), &text));
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.set_read_timeout(Some(BOUND)).unwrap();
+    for sequence in [0, 1, 4] {
+        let sent = WireTimestamp::from_unix_ns(busyhour_net::wall_ns(), TimestampFormat::Ntp);
+        let error_estimate = ErrorEstimate::UNSYNCHRONIZED;
+        let mut request = Vec::new();
+        SenderPacket { sequence, sent, error_estimate, ssid: 4711 }
+            .write(Mode::Unauthenticated, &mut request);
+        sender.send_to(&request, addresses[0]).unwrap();
+        sender.recv(&mut [0; 100]).unwrap();
+    }
+    let report = wait_until("the report arrived", BOUND, || {
+        stored.lock().unwrap().records().into_iter().find_map(|record| match record.body {
+            Body::SessionReport(report) => Some(report),
+            _ => None,
+        })
+    });
+    reflector.stop();
+    collector.stop();
+    assert_eq!((report.listen, report.peer), (addresses[0], sender.local_addr().unwrap()));
+    assert_eq!((report.ssid, report.received), (4711, 3));
+    assert_eq!(report.missing, [(2, 3)]);
 }
 
 #[test]

@@ -242,7 +242,7 @@ pub(crate) fn probing(folder: &Path, target: SocketAddr, collector: SocketAddr) 
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
     format!(
         "[agent]\ndata_dir = {folder:?}\nsecret_file = {secret:?}\n\
-         [collector]\nurl = \"http://{collector}\"\n\
+         [collector]\nurl = \"http://{collector}\"\n[link]\ncapacity = \"10Gbit/s\"\n\
          [[target]]\nname = \"{target}\"\nschedule = \"continuous\"\nwindow = \"1s\"\n\
          [spool]\nseal_after = \"1s\"\n[log]\nlevel = \"busyhour_agent=debug\"\n"
     )

@@ -101,13 +101,3 @@ fn a_wait_ends_by_a_wake_a_socket_or_its_deadline() {
     let ready = wait(&[&sender, &reflector], &waker, soon()).unwrap();
     assert!(ready.readable(1) && !ready.readable(0) && !ready.woken());
 }
-
-#[tokio::test]
-async fn a_task_waits_for_a_datagram() {
-    let sender = AsyncSocket::bind(LOCALHOST, 0..=0, Dscp::new(46).unwrap()).unwrap();
-    let reflector = AsyncSocket::bind_reflector(SocketAddr::new(LOCALHOST, 0)).unwrap();
-    sender.writable().await;
-    sender.try_send_to(b"?", reflector.local_addr(), 0).unwrap();
-    let request = reflector.recv(&mut [0; 8]).await.unwrap();
-    assert_eq!((request.len, request.from), (1, sender.local_addr()));
-}

@@ -1,0 +1,186 @@
+//! The status for people.
+
+use std::time::Duration;
+
+use super::command::Life;
+use super::report::{Reflector, Session, Status, Timing, Window};
+use crate::print::{bits_per_second, columns, millis, percent};
+
+/// Everything, in a few blocks.
+pub(super) fn show(status: &Status, life: Life, age: Duration) -> String {
+    let mut blocks = vec![headline(status, life, age), columns(about(status))];
+    if !status.sessions.is_empty() {
+        let titles =
+            ["TARGET", "PROFILE", "SENDS", "STATE", "FROM", "WINDOWS", "LOST", "RTT", "LAST"];
+        let rows = status.sessions.iter().map(session);
+        blocks.push(columns(std::iter::once(titles.map(str::to_owned).to_vec()).chain(rows)));
+        blocks.extend(notes(&status.sessions));
+    }
+    if !status.reflectors.is_empty() {
+        let titles =
+            ["ANSWERS ON", "TIMED BY", "SESSIONS", "ANSWERED", "NOT ANSWERED", "LOST HERE"];
+        let rows = status.reflectors.iter().map(reflector);
+        blocks.push(columns(std::iter::once(titles.map(str::to_owned).to_vec()).chain(rows)));
+    }
+    blocks.join("\n")
+}
+
+fn headline(status: &Status, life: Life, age: Duration) -> String {
+    let (pid, since) = (status.pid, seconds(age.as_secs()));
+    match life {
+        Life::Runs => {
+            format!("the agent runs (process {pid}), for {} now\n", seconds(status.running_s))
+        }
+        Life::Stopped => {
+            format!("no agent runs: it was stopped {since} ago; this is its last word\n")
+        }
+        Life::Silent => format!(
+            "the agent (process {pid}) has said nothing for {since}: it was killed or stands still; \
+             this is its last word\n"
+        ),
+    }
+}
+
+fn about(status: &Status) -> Vec<Vec<String>> {
+    let line = |name: &str, text: String| vec![name.to_owned(), text];
+    let mut rows = vec![line("version", status.version.clone())];
+    match (&status.collector, &status.agent_id) {
+        (Some(collector), Some(agent)) => {
+            rows.push(line("delivers to", format!("{collector} as {agent}")));
+        }
+        _ => rows.push(line("delivers to", "nobody".to_owned())),
+    }
+    let total = status.sessions.iter().map(|session| session.mean_bits_per_second).sum();
+    if total > 0 {
+        let mut text = format!("{} on average in each direction", bits_per_second(total));
+        if let Some(capacity) = status.link_capacity_bits_per_second {
+            text.push_str(&format!(" of a link of {}", bits_per_second(capacity)));
+        }
+        rows.push(line("sends", text));
+    }
+    if let Some(usage) = &status.usage {
+        let (cpu, ram) = (usage.cpu_ratio * 100.0, usage.resident_bytes as f64 / 1e6);
+        rows.push(line("uses", format!("{cpu:.2} % of a processor, {ram:.1} MB of memory")));
+    }
+    let clock = &status.clock;
+    let kept = if clock.synchronized { "synchronised" } else { "not synchronised" };
+    let error = match clock.error_us {
+        0 => String::new(),
+        error_us => format!(", off by at most {}", millis(error_us)),
+    };
+    rows.push(line("clock", format!("{kept}{error}")));
+    rows.extend(status.timing.as_ref().map(|timing| line("timing", timed(timing))));
+    rows
+}
+
+/// What the process would have erred by; with kernel stamps it does not.
+fn timed(timing: &Timing) -> String {
+    let lag = |ns: Option<u64>| ns.map_or_else(|| "?".to_owned(), |ns| millis(ns as f64 / 1_000.0));
+    let spared = if timing.received_by == "user" { "errs by" } else { "is spared" };
+    format!(
+        "sent by {}, received by {}, which {spared} {} (p99 {}); timers are {} late (p99 {})",
+        timing.sent_by,
+        timing.received_by,
+        lag(timing.receive_lag_ns_p50),
+        lag(timing.receive_lag_ns_p99),
+        lag(timing.timer_lag_ns_p50),
+        lag(timing.timer_lag_ns_p99)
+    )
+}
+
+fn session(session: &Session) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let last = session.last_window.as_ref();
+    let state = match &session.waiting_for {
+        Some(reason) => format!("{} ({reason})", session.state),
+        None => session.state.clone(),
+    };
+    let every = match (session.window_us, session.period_us) {
+        (window, period) if window == period => String::new(),
+        (window, period) => format!(", {} in {}", whole_seconds(window), whole_seconds(period)),
+    };
+    vec![
+        session.target.clone(),
+        session.profile.clone(),
+        format!("{}{every}", bits_per_second(session.mean_bits_per_second)),
+        state,
+        session.local.clone().unwrap_or_else(dash),
+        session.windows.to_string(),
+        last.map_or_else(dash, lost),
+        last.and_then(|window| window.rtt_us_median).map_or_else(dash, millis),
+        last.map_or_else(dash, |window| window.started_utc.clone()),
+    ]
+}
+
+fn lost(window: &Window) -> String {
+    let all = window.sent.saturating_sub(window.received);
+    if all == 0 {
+        return percent(all, window.sent);
+    }
+    let Window { lost_up, lost_down, lost_unknown, .. } = window;
+    format!("{} ({lost_up} up, {lost_down} down, {lost_unknown} ?)", percent(all, window.sent))
+}
+
+/// What somebody should know of sessions that do not go as they should.
+fn notes(sessions: &[Session]) -> Option<String> {
+    let mut notes = String::new();
+    for session in sessions {
+        let target = &session.target;
+        if session.source_port_preferred == Some(false) {
+            notes.push_str(&format!(
+                "{target}: the ports of its class are taken; the network may treat this one otherwise\n"
+            ));
+        }
+        if session.received_by.as_deref() == Some("user") {
+            notes.push_str(&format!(
+                "{target}: packets are timed by the process, not by the kernel\n"
+            ));
+        }
+    }
+    (!notes.is_empty()).then_some(notes)
+}
+
+fn reflector(reflector: &Reflector) -> Vec<String> {
+    let refused = [
+        (reflector.dropped_short, "short"),
+        (reflector.dropped_oversized, "oversized"),
+        (reflector.dropped_portless, "portless"),
+        (reflector.dropped_answers, "answers"),
+        (reflector.dropped_not_allowed, "not allowed"),
+        (reflector.dropped_not_provisioned, "not provisioned"),
+        (reflector.dropped_unauthentic, "not authentic"),
+        (reflector.dropped_replays, "replays"),
+        (reflector.dropped_rate, "too fast"),
+        (reflector.dropped_own, "own"),
+    ];
+    let lost = [(reflector.unsent, "unsent"), (reflector.queue_drops, "queue full")];
+    let told = |counts: &[(u64, &str)]| {
+        let some = counts.iter().filter(|(count, _)| *count > 0);
+        let text: Vec<String> = some.map(|(count, what)| format!("{count} {what}")).collect();
+        if text.is_empty() { "0".to_owned() } else { text.join(", ") }
+    };
+    vec![
+        reflector.listen.clone(),
+        format!("{} / {}", reflector.sent_by, reflector.received_by),
+        reflector.sessions.to_string(),
+        reflector.answered.to_string(),
+        told(&refused),
+        told(&lost),
+    ]
+}
+
+fn whole_seconds(us: u64) -> String {
+    match us % 1_000_000 {
+        0 => format!("{} s", us / 1_000_000),
+        _ => format!("{} ms", us / 1_000),
+    }
+}
+
+fn seconds(seconds: u64) -> String {
+    match seconds {
+        s if s < 120 => format!("{s} s"),
+        s if s < 7_200 => format!("{} min", s / 60),
+        s if s < 172_800 => format!("{} h", s / 3_600),
+        s => format!("{} d", s / 86_400),
+    }
+}
