@@ -99,7 +99,8 @@ A key file has one line: the key, or hex: and its hexadecimal digits. Only its o
 A capture is pcap or pcapng. Of its UDP datagrams those are explained that are surely one of the
 three; with --port or --as all that can be.
 
-Exit code 1 when there is nothing to explain.
+Exit code 1 when there is nothing to explain, and when a capture is cut or damaged: what it holds in
+front of that is explained first.
 
 Examples:
   busyhour decode 00010000 2112a442 b7e7a701bc34d686fa87dfae

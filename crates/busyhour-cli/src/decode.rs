@@ -156,7 +156,8 @@ fn capture(
     let file = File::open(path).with_context(reading)?;
     let (mut explained, mut refused, mut others, mut more) = (Vec::new(), 0_u64, 0_u64, 0_u64);
     let picked = args.port.is_some() || args.kind.is_some();
-    capture::read(file, |captured| {
+    // What a cut or damaged file holds in front of that is told before the error.
+    let read = capture::read(file, |captured| {
         let Captured::Datagram(frame, datagram) = captured else {
             others += 1;
             return;
@@ -178,8 +179,9 @@ fn capture(
             _ => refused += 1,
         }
     })
-    .with_context(reading)?;
+    .with_context(reading);
     if explained.is_empty() {
+        read?;
         bail!(
             "nothing to explain in {}: {refused} datagrams of another kind, {others} other frames",
             path.display()
@@ -191,6 +193,7 @@ fn capture(
             "not shown: {more} beyond the limit, {refused} of another kind, {others} other frames"
         );
     }
+    read?;
     Ok(Outcome::Done)
 }
 

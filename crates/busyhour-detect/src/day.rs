@@ -258,13 +258,13 @@ impl<'a> Series<'a> {
     }
 
     fn describe_hour(&self, frame: &DayFrame, at: usize) -> WorstHour {
-        let mut slots =
-            self.cells[at..at + HOUR].iter().filter(|c| c.is_usable()).flat_map(|c| &c.slots);
-        let mut hour = slots.next().map_or_else(
+        let slots =
+            || self.cells[at..at + HOUR].iter().filter(|c| c.is_usable()).flat_map(|c| &c.slots);
+        let mut hour = slots().next().map_or_else(
             || Slot::new(frame.quarters[at].start, LimitsVersion(0)),
             |&slot| slot.clone(),
         );
-        for slot in slots {
+        for slot in slots().skip(1) {
             hour.merge(slot);
         }
         WorstHour {
@@ -272,7 +272,7 @@ impl<'a> Series<'a> {
             valid: hour.valid,
             bad: hour.bad,
             dominant: dominant(&hour),
-            loss_ppm: ratio_ppm(hour.lost(), hour.sent),
+            loss_ppm: loss_ppm(slots()),
             loss_ppm_p90: hour.loss_ppm.quantile(0.9).unwrap_or(0),
             rtt_us_p90: hour.rtt_us.quantile(0.9).unwrap_or(0),
             jitter_us_p90: hour.jitter_us.quantile(0.9).unwrap_or(0),
@@ -291,7 +291,7 @@ impl<'a> Series<'a> {
                 slots().map(|slot| of(slot)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
             u32::try_from(sum.checked_div(count).unwrap_or(0)).unwrap_or(u32::MAX)
         };
-        let loss_ppm = ratio_ppm(slots().map(|slot| slot.lost()).sum(), sent);
+        let loss_ppm = loss_ppm(slots());
         let rtt_us = mean(|slot| (slot.rtt_us.sum(), slot.rtt_us.count()));
         let jitter_us = mean(|slot| (slot.jitter_us.sum(), slot.jitter_us.count()));
         let passes = self.limits.is_some_and(|limits| {
@@ -370,6 +370,13 @@ fn masking_factor(worst: &WorstHour, average: &DailyAverage) -> Option<f64> {
         Breach::Jitter => (worst.jitter_us_p90, average.jitter_us),
     };
     (mean > 0 && peak > mean).then(|| f64::from(peak) / f64::from(mean))
+}
+
+/// All lost over all sent, as far as the slots tell.
+fn loss_ppm<'a>(slots: impl Iterator<Item = &'a &'a Slot>) -> u32 {
+    let told = slots.map(|slot| slot.loss_told());
+    let (lost, sent) = told.fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    ratio_ppm(lost, sent)
 }
 
 /// `part` of `whole` in parts per million; 0 of nothing.

@@ -33,7 +33,8 @@ pub use id::{
 };
 pub use limits::{
     AzureRegion, Breach, Judgement, LIMITS, LimitSource, LimitTable, LimitsVersion,
-    MIN_JUDGED_RATE_PPS, REORDER_LEVEL, RequirementProfile, WindowVerdict, limits_in_force,
+    MIN_JUDGED_RATE_PPS, REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL, RequirementProfile, WindowVerdict,
+    limits_in_force,
 };
 pub use path::{
     AddressFamily, Direction, Dscp, InvalidPath, Link, LinkKind, PathKey, ProfileName, TargetName,

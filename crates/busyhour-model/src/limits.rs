@@ -5,11 +5,11 @@ use std::fmt;
 mod order;
 mod tables;
 
-pub use order::REORDER_LEVEL;
+pub use order::{REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL};
 pub use tables::{AzureRegion, LIMITS, LimitSource, RequirementProfile};
 
 use crate::path::word_enum;
-use crate::{BurstLoss, Slot, UtcMicros, Window};
+use crate::{BurstLoss, OneWayDelay, Slot, UtcMicros, Window};
 
 /// Below this rate (packets a second) a window never says anything of loss, bursts or jitter: relay
 /// checks and the like measure delay and reachability.
@@ -191,11 +191,14 @@ impl LimitTable {
     }
 
     /// Judges the medians of the one-way delays, the worse of both directions. Unknown unless both
-    /// clocks claim to be synchronised, as no window has such delays else, and where the limit lies
-    /// within what the clocks may err.
+    /// clocks claim to be synchronised, as no window has such delays else, where the delays refute
+    /// that claim ([`OneWayDelay::is_credible`]), and where the limit lies within what the clocks may
+    /// err.
     #[must_use]
     pub fn judge_one_way(&self, window: &Window) -> Judgement {
-        let Some(one_way) = window.one_way else { return Judgement::Unknown };
+        let Some(one_way) = window.one_way.filter(OneWayDelay::is_credible) else {
+            return Judgement::Unknown;
+        };
         let (limit, error) = (i64::from(self.one_way_us), i64::from(one_way.error_us));
         let worse = i64::from(one_way.up_median_us.max(one_way.down_median_us));
         if worse - error > limit {
@@ -208,13 +211,15 @@ impl LimitTable {
     }
 
     /// Judges the packets out of order of an hour (of slots, merged): never those of a window, which
-    /// holds too few. An exact test at [`REORDER_LEVEL`]; unknown where chance explains either.
+    /// holds too few. An exact test at [`REORDER_FAIL_LEVEL`] and [`REORDER_PASS_LEVEL`]; unknown where chance explains either, and of
+    /// sparse windows: what is sent far apart cannot overtake.
     ///
     /// The replies of the round trip are counted: what either direction did shows in them.
     #[must_use]
     pub fn judge_reorder(&self, hour: &Slot) -> Judgement {
         let received = hour.sent.saturating_sub(hour.lost());
         self.reorder_ppm
+            .filter(|_| hour.is_dense())
             .map_or(Judgement::Unknown, |limit| order::judge_rare(hour.reordered, received, limit))
     }
 

@@ -3,10 +3,11 @@
 //! One-way delays between unsynchronised clocks are unknown, but their variation is not: the offset
 //! cancels in differences, and what remains of the clocks' drift is removed as a line.
 //!
-//! The emulated jitter buffer is the simplest there is: of fixed delay and without an end, it plays each
-//! packet that much after the moment at which the fastest of the window would have arrived. So what
-//! arrives with more variation than that is too late (RFC 5481 section 3.2 derives the size of
-//! such a buffer from the same distribution), and nothing is ever too early.
+//! The emulated jitter buffer is the simplest there is: of fixed delay, it plays each packet that much
+//! after the moment at which the fastest of the window would have arrived. So what arrives with more
+//! variation than that is too late (RFC 5481 section 3.2 derives the size of such a buffer from the same
+//! distribution). Nothing is ever too early, and what waits in it was sent within that delay: it cannot
+//! overflow, so of RFC 3611's reasons to discard (section 4.7.1) lateness is the only one.
 
 use std::time::Duration;
 
@@ -90,10 +91,7 @@ pub(crate) fn delays(samples: &[Sample], playout_delay: Duration) -> Delays {
             rounds.push(Round { sent, far_received, far_sent, received, rtt, offset });
         }
     }
-    for &rtt in &rtts {
-        delays.rtt.record(rtt);
-    }
-    delays.rtt_median_us = median(&mut rtts);
+    delays.rtt_median_us = record(&mut rtts, &mut delays.rtt);
     delays.one_way_median_us = one_way(&rounds);
 
     let playout_ns = playout_delay.as_nanos() as f64;
@@ -109,6 +107,13 @@ pub(crate) fn delays(samples: &[Sample], playout_delay: Duration) -> Delays {
     delays.down_jitter = down_jitter.finish();
     delays.late = (!rounds.is_empty()).then_some(late);
     delays
+}
+
+/// Records values, in the order that is fastest, and gives the lower one of their two medians.
+fn record(values: &mut [u32], into: &mut Histogram) -> Option<u32> {
+    values.sort_unstable();
+    values.iter().for_each(|&value| into.record(value));
+    values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
 /// The lower one of two medians.
@@ -158,12 +163,9 @@ fn record_variation(
 ) -> u32 {
     let level = |&(at, delay): &(f64, f64)| delay - drift * at;
     let lowest = points.iter().map(level).fold(f64::INFINITY, f64::min);
-    let mut late = 0;
-    for point in points {
-        let variation = level(point) - lowest;
-        into.record(micros(variation));
-        late += u32::from(variation > playout_ns);
-    }
+    let above = points.iter().map(|point| level(point) - lowest);
+    let late = above.clone().filter(|&variation| variation > playout_ns).count() as u32;
+    record(&mut above.map(micros).collect::<Vec<u32>>(), into);
     late
 }
 

@@ -257,6 +257,7 @@ impl Reflector {
         let Some((slot, generation)) = ticket.place else { return };
         let Some(session) = self.sessions.get_mut(slot, generation) else { return };
         session.counts.sent = session.counts.sent.wrapping_sub(1);
+        session.spans.refuse();
         session.previous.take_if(|previous| previous.sequence == ticket.sequence);
     }
 

@@ -43,8 +43,8 @@ const CLOCK_STEP_NS: i64 = 1_000_000;
 /// A kernel's transmit stamp that is further from our own reading belongs to another packet: half of
 /// what lies between two at 50 a second. On the way out of a machine packets take microseconds.
 const MAX_STAMP_DELAY_NS: i64 = 10_000_000;
-/// A packet that is later than this is left out when the next one is due, too. What a frame of video
-/// lost in a shorter hold-up is sent at once, as an encoder's pacer would.
+/// A packet that is later than this is left out when the next one is due, too. What piled up in a
+/// shorter hold-up is sent at once, as an encoder's pacer would.
 const MAX_LATENESS: Duration = Duration::from_millis(10);
 
 /// A packet to send now.
@@ -161,8 +161,8 @@ impl Sender {
         })
     }
 
-    /// The packet that is due, if one is. A packet is sent in its own slot, or a few milliseconds late,
-    /// or not at all: a sender that was held up never sends a burst to catch up.
+    /// The packet that is due, if one is. A packet is sent until the next one is due, or up to 10 ms late,
+    /// or not at all: a sender that was held up never sends more than that at once to catch up.
     pub fn poll_transmit(&mut self, now: ClockPair) -> Option<Transmit<'_>> {
         let (window, slot) = self.due(now.monotonic)?;
         self.next = Next { window, slot: slot + 1, begun: true };
@@ -288,7 +288,8 @@ impl Sender {
     }
 
     /// The next closed window, if one is. A window closes two seconds after its end; when its last
-    /// packets are lost it waits for an answer of the next window to tell the direction.
+    /// packets are lost it waits for an answer of the next window to tell the direction, if the reflector
+    /// is one that tells.
     pub fn poll_event(&mut self, now: Instant) -> Option<Observation> {
         let front = self.windows.front()?;
         if self.finished_at.is_none() {
@@ -433,8 +434,11 @@ impl Sender {
     }
 
     /// True when nothing of the window is lost, or something after its last loss was answered; with
-    /// what the reflector dropped, if it tells that.
+    /// what the reflector dropped, if it tells that. A stateless reflector never tells a direction.
     fn is_settled(&self, window: u64) -> bool {
+        if self.highest.is_some_and(|highest| highest.copied) {
+            return true;
+        }
         let first = self.packets.front().map_or(0, |packet| packet.sequence);
         let tells = self.highest_telling.is_some() && !self.counters.foreign;
         let highest = if tells { self.highest_telling } else { self.highest_answered };

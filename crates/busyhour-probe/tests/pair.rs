@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking, too")]
 
+#[path = "pair/documentation.rs"]
+mod documentation;
 #[path = "pair/harness.rs"]
 mod harness;
 #[path = "pair/laws.rs"]
@@ -200,6 +202,21 @@ fn a_stateless_reflector_tells_no_direction() {
 }
 
 #[test]
+fn a_window_does_not_wait_for_directions_that_a_stateless_reflector_never_tells() {
+    let close = |stateful: bool| {
+        let reflector = ReflectorConfig { stateful, ..ReflectorConfig::default() };
+        let config = harness::session(Profile::audio());
+        let mut pair = Pair::of(config, reflector, [clean(), clean()], 5);
+        pair.run_until(Duration::from_millis(14_890));
+        pair.up.impairment.loss = Loss::Random(1.0);
+        pair.run_until(Duration::from_millis(17_100));
+        pair.observations.iter().map(|seen| seen.counts.lost_unknown()).collect::<Vec<_>>()
+    };
+    assert_eq!(close(true), [], "the next window may tell");
+    assert_eq!(close(false), [5]);
+}
+
+#[test]
 fn requests_that_the_network_duplicates_are_no_loss() {
     let duplicating = Impairment { duplicate: 0.2, ..clean() };
     let mut pair = Pair::new(continuous(), duplicating, clean(), 6);
@@ -211,6 +228,18 @@ fn requests_that_the_network_duplicates_are_no_loss() {
     for index in 0..3 {
         assert_eq!(told(&pair, index), (Lost::default(), 0));
     }
+    assert_eq!(pair.sender.stats().reflector_restarts, 0);
+}
+
+#[test]
+fn more_second_answers_than_are_remembered_are_no_restart() {
+    let duplicating = Impairment { duplicate: 0.6, ..clean() };
+    let video = Profile::named("video-150").unwrap().continuous();
+    let mut pair = Pair::new(video, duplicating, lossy(Loss::Random(0.02)), 6);
+    pair.run_windows(2);
+    pair.check_counts();
+    pair.check_never_false(0);
+    assert!(pair.observations[0].counts.duplicated() > 1_100);
     assert_eq!(pair.sender.stats().reflector_restarts, 0);
 }
 

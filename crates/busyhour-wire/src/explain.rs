@@ -13,8 +13,15 @@ use std::ops::Range;
 use thiserror::Error;
 
 use crate::stun::Message;
-use crate::{AUTHENTICATED_BASE_LEN, Key, Mode, ReflectorPacket, SenderPacket, is_sealed};
+use crate::{
+    AUTHENTICATED_BASE_LEN, BASE_LEN, Key, Mode, ReflectorPacket, SenderPacket, is_sealed,
+};
 
+/// A sender of TWAMP Light need not send more than number, time and error estimate (RFC 5357 section
+/// 4.1.2).
+const SHORTEST_SENDER: usize = 14;
+/// Its reflector ends with the sender's time to live (section 4.2.1).
+const SHORTEST_REFLECTOR: usize = 41;
 /// A reflector's answer left within so many seconds of the request's arrival; other octets look so once
 /// in thirty million.
 const MAX_DWELL_SECONDS: u32 = 60;
@@ -118,16 +125,22 @@ fn test_packet(
         Some(mode) => (mode, "as told"),
         None => guess_mode(datagram, key.as_ref()),
     };
+    let filled = zero_filled(datagram, mode, kind)?;
+    let (packet, short) =
+        filled.as_ref().map_or((datagram, ""), |filled| (&filled[..], ", shorter than STAMP's"));
     let unexplained = |reason: String| Unexplained { reason };
     let (sender, tail) =
-        SenderPacket::parse(mode, datagram).map_err(|short| unexplained(short.to_string()))?;
+        SenderPacket::parse(mode, packet).map_err(|short| unexplained(short.to_string()))?;
     let (reflector, _) =
-        ReflectorPacket::parse(mode, datagram).map_err(|short| unexplained(short.to_string()))?;
+        ReflectorPacket::parse(mode, packet).map_err(|short| unexplained(short.to_string()))?;
     let (kind, confident, kind_why) = match kind {
         Some(kind) => (kind, true, "as told"),
-        None => guess_side(datagram, mode, &reflector),
+        None if datagram.len() < SHORTEST_REFLECTOR => {
+            (Kind::Sender, false, "a sender's packet, because it is too short for a reflector's")
+        }
+        None => guess_side(packet, mode, &reflector),
     };
-    let mut fields = stamp::Fields::new(datagram, mode, key.as_ref());
+    let mut fields = stamp::Fields::new(packet, mode, key.as_ref());
     match kind {
         Kind::Reflector => fields.reflector(&reflector),
         Kind::Sender | Kind::Stun => fields.sender(&sender),
@@ -140,10 +153,47 @@ fn test_packet(
     Ok(Explanation {
         kind,
         mode: Some(mode),
-        why: format!("{kind_why}; {mode_name}: {mode_why}"),
+        why: format!("{kind_why}; {mode_name}: {mode_why}{short}"),
         confident,
-        fields: fields.finish(),
+        fields: cut(fields.finish(), 8 * datagram.len()),
     })
+}
+
+/// An open packet of TWAMP Light that is shorter than STAMP's, with zeros behind it (RFC 8762 section
+/// 4.6); `None` when there is nothing to fill.
+fn zero_filled(
+    datagram: &[u8],
+    mode: Mode,
+    kind: Option<Kind>,
+) -> Result<Option<[u8; BASE_LEN]>, Unexplained> {
+    let mut filled = [0; BASE_LEN];
+    let (Mode::Unauthenticated, Some(begin)) = (mode, filled.get_mut(..datagram.len())) else {
+        return Ok(None);
+    };
+    let (needed, whose) = match kind {
+        Some(Kind::Reflector) => (SHORTEST_REFLECTOR, "reflector's"),
+        _ => (SHORTEST_SENDER, "test"),
+    };
+    if datagram.len() < needed {
+        let len = datagram.len();
+        let reason =
+            format!("{len} octets are fewer than the {needed} of the shortest {whose} packet");
+        return Err(Unexplained { reason });
+    }
+    begin.copy_from_slice(datagram);
+    Ok(Some(filled))
+}
+
+/// The fields as far as the datagram goes.
+fn cut(mut fields: Vec<Field>, end_bit: usize) -> Vec<Field> {
+    fields.retain(|field| field.first_bit < end_bit);
+    if let Some(last) = fields.last_mut()
+        && last.first_bit + last.bits > end_bit
+    {
+        last.bits = end_bit - last.first_bit;
+        "cut off".clone_into(&mut last.value);
+    }
+    fields
 }
 
 /// In authenticated mode 12 octets that must be zero lie where unauthenticated packets have their time.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use busyhour_model::{
-    Building, Judgement, LocalDay, MIN_JUDGED_RATE_PPS, REORDER_LEVEL, Slot, SlotStart, UtcMicros,
-    limits_in_force,
+    Building, Judgement, LocalDay, REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL, Slot, SlotStart,
+    UtcMicros, limits_in_force,
 };
 use busyhour_store::PathRow;
 use jiff::tz::TimeZone;
@@ -48,14 +48,16 @@ pub(crate) struct HourItem {
     bad_ratio: Option<f64>,
     sent: u64,
     received: u64,
+    /// Null where too little is sent in a second to say.
     loss_ratio: Option<f64>,
     reordered: u64,
     reorder_ratio: Option<f64>,
     /// Null where no limit is published.
     reorder_limit_ratio: Option<f64>,
-    /// `pass` or `fail` where chance at `reorder_test_level` does not explain it, else `unknown`.
+    /// `fail` or `pass` where chance does not explain it at the level beside it, else `unknown`.
     reorder: &'static str,
-    reorder_test_level: f64,
+    reorder_fail_level: f64,
+    reorder_pass_level: f64,
 }
 
 /// The hours of one path, oldest first; hours without windows are left out.
@@ -73,11 +75,9 @@ pub(crate) async fn list(
         let building = building_of(services, &path)?;
         let zone = building.as_ref().map_or(TimeZone::UTC, zone_of);
         let hours = hours(services, span, &zone)?;
-        let dense = rate_of(services, &path)?.is_some_and(|rate| rate >= MIN_JUDGED_RATE_PPS);
         let item = |(start, hour): (SlotStart, Slot)| {
             let limits = limits_in_force(path.requirement, start.start());
-            // What is sent too sparsely cannot overtake: that nothing did says nothing.
-            let order = limits.filter(|_| dense).map(|table| table.judge_reorder(&hour));
+            let order = limits.map(|table| table.judge_reorder(&hour));
             HourItem {
                 simulated,
                 reorder: order.unwrap_or(Judgement::Unknown).as_str(),
@@ -98,13 +98,6 @@ fn building_of(services: &Services, path: &PathRow) -> Result<Option<Building>, 
     let Some(placement) = agent.and_then(|agent| agent.placement) else { return Ok(None) };
     let buildings = services.control.buildings()?;
     Ok(buildings.into_iter().find(|building| building.id == placement.building))
-}
-
-/// The rate of its newest window, in packets a second.
-fn rate_of(services: &Services, path: &PathRow) -> Result<Option<u32>, Problem> {
-    let after = UtcMicros(path.newest.0.saturating_add(1));
-    let newest = services.telemetry.windows(path.id, path.newest, after, 1)?;
-    Ok(newest.first().map(|stored| stored.judged.window.rate_pps))
 }
 
 /// The first quarter-hour of the local hour that a slot lies in.
@@ -167,7 +160,8 @@ impl HourItem {
             reorder_ratio,
             reorder_limit_ratio: None,
             reorder: Judgement::Unknown.as_str(),
-            reorder_test_level: REORDER_LEVEL,
+            reorder_fail_level: REORDER_FAIL_LEVEL,
+            reorder_pass_level: REORDER_PASS_LEVEL,
         }
     }
 }

@@ -40,10 +40,9 @@ async fn order_is_judged_by_the_hour_in_the_buildings_time() {
     }
     assert_eq!(hours[20]["received"], 45_000);
     assert_eq!(hours[20]["reorder_ratio"], json!(60.0 / 45_000.0));
-    assert_eq!(
-        (&hours[20]["reorder_limit_ratio"], &hours[20]["reorder_test_level"]),
-        (&json!(0.0005), &json!(0.05))
-    );
+    assert_eq!(hours[20]["reorder_limit_ratio"], 0.0005);
+    assert_eq!(hours[20]["reorder_fail_level"], 0.01);
+    assert_eq!(hours[20]["reorder_pass_level"], 0.05);
     let too_long = format!("{address}/hours?from=2026-01-01T00:00:00Z");
     assert!(bed.get(&too_long).await.problem(StatusCode::BAD_REQUEST).contains("31 days"));
 }

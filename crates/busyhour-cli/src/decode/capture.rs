@@ -76,12 +76,17 @@ pub(super) fn read(
             Err(PcapError::Eof) => return Ok(()),
             Err(PcapError::Incomplete(_)) => {
                 if reader.reader_exhausted() || reader.refill().is_err() {
-                    anyhow::bail!("the capture ends within frame {}", number + 1);
+                    return Err(cut(number));
                 }
             }
+            Err(PcapError::UnexpectedEof) => return Err(cut(number)),
             Err(error) => return Err(describe(error)),
         }
     }
+}
+
+fn cut(frames: u64) -> anyhow::Error {
+    anyhow::anyhow!("the capture ends within frame {}", frames + 1)
 }
 
 fn describe(error: PcapError<&[u8]>) -> anyhow::Error {

@@ -125,8 +125,9 @@ fn a_capture_is_read_whatever_its_format_and_what_is_no_packet_of_ours_is_counte
     let request = named(1, "sender", "192.0.2.1:50000");
     let answer = named(2, "stun", "198.51.100.9:3478");
     assert_eq!(packets(&["decode", "--pcap", &pcap]), [request.clone(), answer]);
-    assert_eq!(packets(&["decode", "--pcap", &pcap, "-n", "1"]), [request.clone()]);
-    assert_eq!(packets(&["decode", "--pcap", &pcap, "--port", "862"]), [request.clone()]);
+    let alone = std::slice::from_ref(&request);
+    assert_eq!(packets(&["decode", "--pcap", &pcap, "-n", "1"]), alone);
+    assert_eq!(packets(&["decode", "--pcap", &pcap, "--port", "862"]), alone);
     let chance = named(3, "sender", "198.51.100.9:53");
     assert_eq!(packets(&["decode", "--pcap", &pcap, "--port", "53"]), [chance]);
     let output = busyhour(&["decode", "--pcap", &pcap]).output().unwrap();
@@ -137,6 +138,19 @@ fn a_capture_is_read_whatever_its_format_and_what_is_no_packet_of_ours_is_counte
     );
     let reply = named(2, "reflector", "[2001:db8::9]:862");
     assert_eq!(packets(&["decode", "--pcap", &capture("mixed.pcapng")]), [request, reply]);
+}
+
+#[test]
+fn what_a_cut_capture_holds_is_told_before_its_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cut.pcap");
+    let whole = std::fs::read(capture("mixed.pcap")).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 10]).unwrap();
+    let output = busyhour(&["decode", "--pcap", file.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("Binding success response"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("1 of another kind"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the capture ends within frame 4"), "{}", stderr(&output));
 }
 
 #[test]
@@ -154,11 +168,11 @@ fn what_cannot_be_decoded_ends_with_1_and_a_reason() {
     let nothing = written("nothing.bin", b"");
     let large = written("large.bin", &[0; 65_536]);
     for (arguments, expected) in [
-        (vec!["decode", "0011"], "2 octets are fewer than the 44"),
-        (vec!["decode", "--file", &nothing], "0 octets are fewer than the 44"),
+        (vec!["decode", "0011"], "2 octets are fewer than the 14"),
+        (vec!["decode", "--file", &nothing], "0 octets are fewer than the 14"),
         (vec!["decode", "--file", &large], "is it a capture"),
         (vec!["decode", "--file", "/nowhere"], "read the packet /nowhere"),
-        (vec!["decode", "--pcap", &cut], "damaged"),
+        (vec!["decode", "--pcap", &cut], "the capture ends within frame 1"),
         (vec!["decode", "--pcap", &empty], "nothing to explain"),
         (vec!["decode", "--pcap", &text], "neither pcap nor pcapng"),
     ] {

@@ -79,7 +79,7 @@ fn hours_show_the_verdict_on_order() {
             "hour_local": hour_local, "business": true, "valid": 60, "bad": 3, "bad_ratio": 0.05,
             "sent": 45_000, "received": 45_000, "loss_ratio": 0.0, "reordered": reordered,
             "reorder_ratio": f64::from(reordered) / 45_000.0, "reorder_limit_ratio": 0.0005,
-            "reorder": verdict, "reorder_test_level": 0.05,
+            "reorder": verdict, "reorder_fail_level": 0.01, "reorder_pass_level": 0.05,
         })
     };
     let items = json!([hour(10, 60, "fail"), hour(11, 20, "unknown"), hour(12, 0, "pass")]);

@@ -1,6 +1,6 @@
 //! From a window to an estimate: what goes into the model, and what the model was not made for.
 
-use crate::{Direction, MIN_JUDGED_RATE_PPS, TrafficClass, Window};
+use crate::{Direction, MIN_JUDGED_RATE_PPS, OneWayDelay, TrafficClass, Window};
 
 use super::wideband::on_narrowband_scale;
 use super::{
@@ -117,7 +117,7 @@ pub enum Flag {
     LossDirectionUnknown,
     /// There was loss both ways; the burst ratio is that of the round trip.
     BurstRatioOfRoundTrip,
-    /// How the losses lie was not measured; taken as random.
+    /// How the losses, or the packets discarded, lie was not measured; taken as random.
     BurstRatioAssumed,
     /// No jitter buffer was emulated: 40 ms are assumed, and nothing counts as discarded.
     JitterBufferAssumed,
@@ -237,12 +237,13 @@ fn inputs(window: &Window, codec: &Codec, direction: Direction, rtt_us: u32) -> 
 /// says no more than the half does. A window has one only between synchronised clocks.
 fn network_delay(window: &Window, direction: Direction, rtt_us: u32) -> DelayParts {
     let half = rtt_us / 2;
-    let measured =
-        window.one_way.filter(|one_way| one_way.error_us < half).map(|one_way| match direction {
-            Direction::Up => one_way.up_median_us,
-            Direction::Down => one_way.down_median_us,
-        });
+    let telling = |one_way: &OneWayDelay| one_way.is_credible() && one_way.error_us < half;
+    let measured = window.one_way.filter(telling).map(|one_way| match direction {
+        Direction::Up => one_way.up_median_us,
+        Direction::Down => one_way.down_median_us,
+    });
     let (network_us, basis) = match measured {
+        // Below nothing by no more than the clocks may err.
         Some(delay_us) => (u32::try_from(delay_us).unwrap_or(0), DelayBasis::OneWay),
         None => (half, DelayBasis::HalfRoundTrip),
     };
@@ -265,6 +266,7 @@ fn flags(window: &Window, codec: &Codec, inputs: &EstimateInputs) -> Vec<Flag> {
     let counts = &window.counts;
     let (loss, burst) = (inputs.loss_percent, inputs.burst_ratio);
     let both_ways = counts.lost_up() > 0 && counts.lost_down() > 0;
+    let pattern_missing = counts.lost() > 0 && window.loss_pattern.runs == 0;
     [
         (inputs.delay.total_us() > MAX_DELAY_US, Flag::DelayAboveDomain),
         (loss > MAX_LOSS_PERCENT, Flag::LossAboveDomain),
@@ -273,7 +275,7 @@ fn flags(window: &Window, codec: &Codec, inputs: &EstimateInputs) -> Vec<Flag> {
         (codec.scale == Scale::Wideband && burst > 1.0 && loss > 0.0, Flag::UniformLossAssumed),
         (counts.lost_unknown() > 0, Flag::LossDirectionUnknown),
         (both_ways, Flag::BurstRatioOfRoundTrip),
-        (counts.lost() > 0 && window.loss_pattern.runs == 0, Flag::BurstRatioAssumed),
+        (inputs.discarded > 0 || pattern_missing, Flag::BurstRatioAssumed),
         (window.playout.is_none(), Flag::JitterBufferAssumed),
     ]
     .into_iter()

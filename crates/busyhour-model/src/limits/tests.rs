@@ -262,14 +262,14 @@ mod slots {
             (slot.sent, slot.lost_up, slot.reordered) = (22_500, 11_250, reordered);
             slot
         };
-        let mut hour = slot(8);
+        let mut hour = slot(9);
         assert_eq!(table.judge_reorder(&hour), Judgement::Unknown, "a quarter-hour is too short");
         for _ in 0..3 {
-            hour.merge(&slot(8));
+            hour.merge(&slot(9));
         }
-        assert_eq!(hour.reordered, 32);
+        assert_eq!(hour.reordered, 36);
         assert_eq!(table.judge_reorder(&hour), Judgement::Fail);
-        hour.reordered = 31;
+        hour.reordered = 34;
         assert_eq!(table.judge_reorder(&hour), Judgement::Unknown);
         hour.reordered = 14;
         assert_eq!(table.judge_reorder(&hour), Judgement::Pass);
@@ -306,7 +306,11 @@ mod slots {
         slot.reordered = 3_000 - 770;
         let table =
             limits_in_force(RequirementProfile::ClientToMicrosoftEdge, UtcMicros(0)).unwrap();
-        assert_eq!(table.judge_reorder(&slot), Judgement::Unknown, "what is sparse cannot overtake");
+        assert_eq!(
+            table.judge_reorder(&slot),
+            Judgement::Unknown,
+            "what is sparse cannot overtake"
+        );
 
         let dense = slot_of(&[window(20, None, 10_000, 90_000)]);
         assert!(dense.is_dense());

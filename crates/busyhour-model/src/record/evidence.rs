@@ -24,6 +24,16 @@ pub struct OneWayDelay {
     pub error_us: u32,
 }
 
+impl OneWayDelay {
+    /// False when packets would have arrived before they were sent by more than the clocks claim to
+    /// err: then they err by more than they claim, and neither figure means anything.
+    #[must_use]
+    pub fn is_credible(&self) -> bool {
+        let lowest = i64::from(self.up_median_us.min(self.down_median_us));
+        lowest + i64::from(self.error_us) >= 0
+    }
+}
+
 /// Packets out of order by direction (RFC 4737 section 3). The replies counted in
 /// [`PacketCounts::reordered`](crate::PacketCounts::reordered) are those of the whole round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -23,6 +23,9 @@ pub struct PacketCounts {
 }
 
 impl PacketCounts {
+    /// The most that each count may be: more packets than any probe sends in a window.
+    pub const MAX: u32 = MAX_PACKETS;
+
     /// Counts without loss: everything sent came back once, in order.
     #[must_use]
     pub const fn clean(scheduled: u32, sent: u32) -> Self {

@@ -196,12 +196,13 @@ impl Sender {
             .floor
             .is_some_and(|floor| floor.epoch == mark.epoch && mark.counter <= floor.counter);
         // Behind the highest: it overtook, or another request has claimed this count already.
-        let claimed =
+        let claimed = || {
+            let is_same = |other: Mark| (other.epoch, other.counter) == (mark.epoch, mark.counter);
             step <= 0
-                && self.packets.iter().filter_map(Packet::answer).any(|other| {
-                    other.mark.epoch == mark.epoch && other.mark.counter == mark.counter
-                });
-        if first_answer && (impossible || claimed) {
+                && self.packets.iter().filter_map(Packet::answer).any(|other| is_same(other.mark))
+        };
+        if first_answer && (impossible || claimed()) {
+            self.stats.reflector_restarts += 1;
             return self.begin_epoch(reply.sequence, copied);
         }
         self.highest = Some(highest.max(mark));
@@ -209,7 +210,6 @@ impl Sender {
     }
 
     fn begin_epoch(&mut self, sequence: u32, copied: bool) -> Mark {
-        self.stats.reflector_restarts += 1;
         let epoch = self.highest.map_or(0, |highest| highest.epoch + 1);
         *self.highest.insert(Mark { epoch, counter: i64::from(sequence), copied })
     }

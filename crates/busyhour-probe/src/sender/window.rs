@@ -180,13 +180,13 @@ impl Sender {
     /// The counts of a window. Answers that this machine dropped from its queue, and requests that the
     /// reflector refused, are no path loss: as many requests are taken out of it.
     fn count(&self, window: &OpenWindow, inside: Range<usize>, lost: Attribution) -> PacketCounts {
-        let (mut sent, mut named, mut reordered, mut duplicated) = (0, 0, 0, 0);
+        let (mut sent, mut named, mut reordered, mut duplicated) = (0, 0, 0, 0_u32);
         for packet in self.packets.range(inside) {
             sent += u32::from(packet.is_sent());
             // Late or without a way out; not part of the arithmetic of counters.
             named += u32::from(matches!(packet.state, super::State::Lost));
             reordered += u32::from(packet.reordered);
-            duplicated += packet.duplicates;
+            duplicated = duplicated.saturating_add(packet.duplicates).min(PacketCounts::MAX);
         }
         let mut losses = [lost.up, lost.down, lost.unknown + named];
         let mut excused = lost.dropped;
@@ -328,6 +328,7 @@ const fn sent(packet: &Packet) -> Sent {
     (packet.at_ns, packet.is_lost())
 }
 
+/// This buffer discards nothing but what is late.
 fn playout(delay: Duration, [late_up, late_down]: [u32; 2]) -> Playout {
     let delay_us = u32::try_from(delay.as_micros()).unwrap_or(u32::MAX);
     Playout { delay_us, late_up, late_down, discarded_up: late_up, discarded_down: late_down }

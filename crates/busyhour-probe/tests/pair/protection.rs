@@ -102,7 +102,7 @@ fn what_does_not_fit_or_contradicts_itself_is_no_session() {
 }
 
 /// The first requests of a window, and later ones.
-fn requests(config: &SenderConfig) -> Vec<Vec<u8>> {
+pub(crate) fn requests(config: &SenderConfig) -> Vec<Vec<u8>> {
     let start = Instant::now();
     let Ok(mut sender) = Sender::new(config.clone(), start) else { return Vec::new() };
     let mut requests = Vec::new();

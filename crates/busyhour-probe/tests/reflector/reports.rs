@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use busyhour_model::SessionReport;
 use busyhour_probe::ReflectorConfig;
 
-use crate::support::{Ask, Asked, LISTEN, key, port};
+use crate::support::{Ask, Asked, LISTEN, datagram, key, port};
 
 fn reporting() -> Asked {
     Asked::new(ReflectorConfig { reports: true, ..ReflectorConfig::default() })
@@ -78,6 +78,24 @@ fn what_a_rate_refused_did_arrive() {
     assert_eq!((report.received, report.missing.len()), (50, 0));
     assert_eq!(u64::from(report.dropped), asked.reflector.stats().dropped_rate);
     assert!(report.dropped > 20);
+}
+
+/// An answer that found no way out was not lost on the way: whoever settles must know.
+#[test]
+fn what_could_not_be_sent_is_told_with_what_a_rate_refused() {
+    let mut asked = reporting();
+    for sequence in 16..66 {
+        let bytes = Ask::new(sequence, 5).bytes();
+        let reply = asked.reflector.handle(&datagram(&bytes, port(7)), asked.now).unwrap();
+        let ticket = reply.ticket();
+        if sequence % 10 == 0 {
+            asked.reflector.not_sent(ticket);
+        }
+        asked.pass(20);
+    }
+    let reports = reports_after(&mut asked, 5);
+    let [report] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((report.received, report.missing.len(), report.dropped), (50, 0, 5));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
-use busyhour_model::{PathId, UtcMicros};
+use busyhour_model::{PathId, SlotStart, UtcMicros};
 use busyhour_store::{Appended, Control, ErrorKind, OpenError, StoreError, Telemetry, open};
 use tempfile::TempDir;
 
@@ -33,6 +33,38 @@ fn a_second_collector_is_refused_until_the_first_is_gone() {
     assert!(matches!(refusal(directory.path()), OpenError::InUse { .. }), "half of it is in use");
     drop(control);
     open(directory.path(), RETENTION).unwrap();
+}
+
+/// Turns the file into one of the first layout, whose windows this program cannot read.
+fn back_to_the_first_layout(directory: &Path) {
+    let file = rusqlite::Connection::open(directory.join("telemetry.db")).unwrap();
+    file.execute_batch(
+        "DROP TABLE session_reports; DROP TABLE unsettled; PRAGMA user_version = 1; \
+         UPDATE windows SET body = x'01' || substr(body, 2); \
+         UPDATE circumstances SET body = x'01' || substr(body, 2);",
+    )
+    .unwrap();
+}
+
+/// Verdicts rest on slots, which stay. Raw windows of a layout that nobody reads any more would make
+/// every look at their day an error.
+#[test]
+fn a_file_of_the_first_layout_keeps_its_slots_and_can_be_read_and_written() {
+    let engine = Engine::new();
+    engine.telemetry.append(&[block_of(1, &[NOW, at(NOW, MINUTE)])]).unwrap();
+    let paths: Vec<_> = engine.telemetry.paths(None).unwrap().iter().map(|path| path.id).collect();
+    let every = (SlotStart::from_number(i64::MIN), SlotStart::from_number(i64::MAX));
+    let slots = engine.telemetry.slots(&paths, every.0, every.1).unwrap();
+    let Engine { telemetry, control, directory } = engine;
+    drop((telemetry, control));
+    back_to_the_first_layout(directory.path());
+
+    let (store, _control) = open(directory.path(), RETENTION).unwrap();
+    assert_eq!(store.windows(paths[0], ALWAYS.0, ALWAYS.1, 9).unwrap(), []);
+    assert_eq!(store.slots(&paths, every.0, every.1).unwrap(), slots);
+    assert_eq!(store.append(&[block_of(1, &[NOW])]).unwrap(), [Appended::Duplicate]);
+    assert_eq!(store.append(&[block_of(2, &[at(NOW, 2 * MINUTE)])]).unwrap(), [Appended::Stored]);
+    assert_eq!(store.windows(paths[0], ALWAYS.0, ALWAYS.1, 9).unwrap().len(), 1);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl<'a> Fields<'a> {
         let whole = match tlv.kind {
             LOCATION => self.location(tlv.value),
             TIMESTAMP_INFORMATION => self.timestamp_information(tlv.value),
-            CLASS_OF_SERVICE => self.class_of_service(tlv.value),
+            CLASS_OF_SERVICE => self.class_of_service(tlv.value, kind),
             DIRECT_MEASUREMENT => self.direct_measurement(tlv.value),
             ACCESS_REPORT => self.access_report(tlv.value),
             FOLLOW_UP => self.follow_up(tlv.value, format),
@@ -196,8 +196,12 @@ impl<'a> Fields<'a> {
         Some(())
     }
 
-    fn class_of_service(&mut self, value: &[u8]) -> Option<()> {
+    fn class_of_service(&mut self, value: &[u8], kind: Kind) -> Option<()> {
         let told = ClassOfService::parse(value).ok()?;
+        let filled = |note| match kind {
+            Kind::Reflector => note,
+            Kind::Sender | Kind::Stun => "for the reflector to fill",
+        };
         let dscp = |dscp: Dscp| format!("{dscp} ({})", dscp.value());
         let refused = match told.refused {
             0 => "",
@@ -210,12 +214,12 @@ impl<'a> Fields<'a> {
             _ => "set as wanted; implementations differ between 1 and 3",
         };
         self.bits(6, "DSCP1", dscp(told.wanted), "wanted on the answer");
-        self.bits(6, "DSCP2", dscp(told.received), "received by the reflector");
-        let received = words::ecn(told.received_ecn);
-        self.bits(2, "EC2", received.to_owned(), "received by the reflector");
-        self.bits(2, "RP", told.refused.to_string(), refused);
+        let received = filled("received by the reflector");
+        self.bits(6, "DSCP2", dscp(told.received), received);
+        self.bits(2, "EC2", words::ecn(told.received_ecn).to_owned(), received);
+        self.bits(2, "RP", told.refused.to_string(), filled(refused));
         self.bits(2, "EC1", words::ecn(told.wanted_ecn).to_owned(), "wanted on the answer");
-        self.bits(2, "RPE", told.ecn_refused.to_string(), ecn_refused);
+        self.bits(2, "RPE", told.ecn_refused.to_string(), filled(ecn_refused));
         self.bits(12, "Reserved", told.reserved.to_string(), "");
         Some(())
     }

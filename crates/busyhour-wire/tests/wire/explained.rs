@@ -62,9 +62,44 @@ fn what_is_told_wins_over_the_guess() {
 
 #[test]
 fn a_short_datagram_is_refused_with_its_length() {
-    let refused = explain(&bytes(OPEN_REQUEST)[..43], &Options::default()).unwrap_err();
-    assert_eq!(refused.to_string(), "43 octets are fewer than the 44 of a test packet");
-    assert!(explain(&[], &Options::default()).is_err());
+    let refused = |captured: &str, len, options| {
+        explain(&bytes(captured)[..len], &options).unwrap_err().reason
+    };
+    let guess = Options::default();
+    assert_eq!(
+        refused(OPEN_REQUEST, 13, guess),
+        "13 octets are fewer than the 14 of the shortest test packet"
+    );
+    let told = Options { kind: Some(Kind::Reflector), ..guess };
+    assert_eq!(
+        refused(OPEN_REPLY, 40, told),
+        "40 octets are fewer than the 41 of the shortest reflector's packet"
+    );
+    let told = Options { mode: Some(Mode::Authenticated), ..guess };
+    assert_eq!(
+        refused(SEALED_REQUEST, 111, told),
+        "111 octets are fewer than the 112 of a test packet"
+    );
+}
+
+/// RFC 5357 sections 4.1.2 and 4.2.1: 14 octets of a sender, 41 of a reflector.
+#[test]
+fn the_shorter_packets_of_twamp_are_told_as_far_as_they_go() {
+    let guess = Options::default();
+    let reply = explain(&bytes(OPEN_REPLY)[..41], &guess).unwrap();
+    assert_eq!((reply.kind, reply.confident), (Kind::Reflector, true));
+    assert_eq!(field(&reply, "base packet", "Session-Sender TTL").0, "64");
+    assert_eq!(reply.fields.last().map(|last| last.octets()), Some(40..41));
+    let request = explain(&bytes(OPEN_REQUEST)[..14], &guess).unwrap();
+    assert_eq!((request.kind, request.confident), (Kind::Sender, false), "little speaks for it");
+    assert_eq!(request.fields.last().map(|last| last.name.as_str()), Some("Error Estimate"));
+    // Cut within the octets of time that a reflector would fill.
+    let request = explain(&bytes(OPEN_REQUEST)[..21], &guess).unwrap();
+    assert_eq!(
+        request.fields.last().map(|last| (last.name.as_str(), last.bits)),
+        Some(("MBZ", 40))
+    );
+    assert!(request.why.contains("shorter than STAMP's"), "{}", request.why);
 }
 
 #[test]
@@ -137,6 +172,17 @@ fn every_tlv_is_named_and_its_hmac_verified() {
     let without = explain(&packet, &Options::default()).unwrap();
     assert_eq!(field(&without, "HMAC", "HMAC").1, "not checked: no key");
     assert_eq!(check_tlvs(Mode::Unauthenticated, &packet, None), TlvIntegrity::Unchecked);
+}
+
+#[test]
+fn a_request_says_nothing_yet_of_what_the_reflector_received() {
+    let request = explained(COS_REQUEST, &Options::default());
+    let class = |name| field(&request, "Class of Service", name);
+    assert_eq!(class("DSCP1").1, "wanted on the answer");
+    assert_eq!(class("EC1").1, "wanted on the answer");
+    for name in ["DSCP2", "EC2", "RP", "RPE"] {
+        assert_eq!(class(name).1, "for the reflector to fill", "{name}");
+    }
 }
 
 #[test]
