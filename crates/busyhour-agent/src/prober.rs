@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use busyhour_model::{ClockQuality, TrafficClass};
+use busyhour_model::{ClockPair, ClockQuality, TrafficClass};
 use busyhour_net::{Methods, SocketError, Waker};
 use busyhour_probe::{InvalidSession, Observation, SenderConfig, SenderStats};
 use serde::Serialize;
@@ -75,6 +75,18 @@ pub(crate) enum Event {
     Began(Began),
     /// A window was closed.
     Window(Box<Observation>),
+    /// Windows in front of the next one were not taken in time.
+    Missed(Missed),
+}
+
+/// Windows that were closed one after the other and that nobody heard of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Missed {
+    /// When the first one began.
+    pub(crate) started: ClockPair,
+    /// From then to the end of the last one.
+    pub(crate) length: Duration,
+    pub(crate) windows: u64,
 }
 
 /// How a session began.
@@ -106,6 +118,8 @@ pub(crate) struct Ended {
     pub(crate) stats: SenderStats,
     /// Windows that its task did not take in time.
     pub(crate) windows_dropped: u64,
+    /// The last of these, which no other event told.
+    pub(crate) missed: Option<Missed>,
     /// Windows that a disturbance of the clocks made meaningless.
     pub(crate) windows_discarded: u64,
 }
@@ -209,6 +223,7 @@ impl Commission {
             cause,
             stats: SenderStats::default(),
             windows_dropped: 0,
+            missed: None,
             windows_discarded: 0,
         };
         // A task that is gone has nothing more to hear.

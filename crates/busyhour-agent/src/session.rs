@@ -25,8 +25,11 @@ use tokio_util::sync::CancellationToken;
 use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
 use crate::config::Target;
+use crate::gap::Span;
 use crate::load::Links;
-use crate::prober::{Began, Cause, Ended, Event, Finish, OnAddressGone, Order, Prober, Probing};
+use crate::prober::{
+    Began, Cause, Ended, Event, Finish, Missed, OnAddressGone, Order, Prober, Probing,
+};
 use crate::spool::{Observed, Recorder};
 use missing::{Missing, instant_of};
 use way::{ProbeError, Way, changed, family};
@@ -290,6 +293,10 @@ impl Session {
                         self.record(way, port, *observation);
                         false
                     }
+                    Some(Event::Missed(missed)) => {
+                        self.tell_missed(&missed, &way.path);
+                        false
+                    }
                     Some(Event::Began(_)) => false,
                     None => break,
                 },
@@ -314,7 +321,24 @@ impl Session {
             stop.cancelled().await;
             return Over::Stopped;
         };
+        if let Some(missed) = &ended.missed {
+            self.tell_missed(missed, &way.path);
+        }
         self.over(ended, asked)
+    }
+
+    /// Records that there were windows of which nothing is known.
+    fn tell_missed(&self, missed: &Missed, path: &PathKey) {
+        let (schedule, started) = (self.target.schedule(), Moment::from(missed.started));
+        let span = Span {
+            reason: GapReason::NotRunning,
+            started: started.wall,
+            started_boot: started.boot,
+            length: missed.length,
+        };
+        for record in span.records(&self.clock, schedule, Some(path), Some(missed.windows)) {
+            self.recorder.record(Observed { record, schedule });
+        }
     }
 
     fn over(&self, ended: Ended, asked: Option<Over>) -> Over {

@@ -13,9 +13,9 @@ use busyhour_model::{BootMicros, ClockPair, TimestampMethod};
 use busyhour_probe::{Datagram, Profile, Reflector, ReflectorConfig, Sender, SenderConfig};
 
 /// Instructions for a window of 750 packets that the sender takes, recorded.
-const SENDER: u64 = 0;
+const SENDER: u64 = 4_197_000;
 /// Instructions for 750 packets that the reflector takes, recorded.
-const REFLECTOR: u64 = 0;
+const REFLECTOR: u64 = 2_020_000;
 /// Windows in the shorter and in the longer run; what they differ by is no start-up.
 const FEW: u64 = 2;
 const MANY: u64 = 12;

@@ -12,8 +12,10 @@
 //! section 4.5). What it received and did not count it refused, by its caps; what it counted and did
 //! not send found no way out of it. Neither was lost on the path.
 //!
-//! One case cannot be told apart by anybody: a request lost up and, in the same gap, a duplicated one
-//! whose second answer was lost look like one packet lost down.
+//! Two cases cannot be told apart by anybody. A request lost up and, in the same gap, a duplicated one
+//! whose second answer was lost look like one packet lost down. And a reflector that began anew looks
+//! like one that went on when, before the next answer came, it counted more requests than all that
+//! it had told of before: at the beginning of a session, or in a long outage on the way down.
 
 /// Requests that may turn up between two cuts beyond those sent between them, as duplicates or because
 /// they were overtaken: two seconds' worth at 50 a second. What is more is a counter that jumped.

@@ -156,7 +156,7 @@ async fn observe(
             biased;
             event = probing.events.recv() => match event {
                 Some(Event::Window(window)) => observation = observation.or(Some(*window)),
-                Some(Event::Began(_)) => {}
+                Some(Event::Began(_) | Event::Missed(_)) => {}
                 None => return (observation, interrupted),
             },
             () = stop.cancelled(), if !asked => {

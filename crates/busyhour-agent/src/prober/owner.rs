@@ -84,12 +84,17 @@ impl Owner {
                 return self.end_all(now, &Cause::Told, None);
             }
             self.send_due(now);
-            let ready = self.wait();
-            self.commands_wait |= ready.woken();
-            let taken = self.receive(ready);
-            if self.closing > 0 {
-                self.close(taken);
-            }
+            self.listen(|| paired_now().monotonic);
+        }
+    }
+
+    /// Waits, takes what came, and closes windows when there is nothing left to take.
+    pub(super) fn listen(&mut self, clock: impl Fn() -> Instant) {
+        let ready = self.wait();
+        self.commands_wait |= ready.woken();
+        let taken = self.receive(ready);
+        if self.closing > 0 {
+            self.close(taken, clock);
         }
     }
 
@@ -199,13 +204,13 @@ impl Owner {
 
     /// Closes windows. Their arithmetic takes longer than a packet, and a window that is closed takes
     /// no more answers: so first everything is received that is here, within reason.
-    fn close(&mut self, taken: usize) {
+    fn close(&mut self, taken: usize, clock: impl Fn() -> Instant) {
         if taken > 0 && self.postponed < MOST_POSTPONED {
             self.postponed += 1;
             return;
         }
         (self.postponed, self.closing) = (0, 0);
-        let now = paired_now().monotonic;
+        let now = clock();
         self.sessions.with_all(|session| session.close(now));
     }
 
@@ -298,7 +303,7 @@ impl Owner {
     }
 
     /// Ends the sessions of a socket that does not work.
-    fn fail(&mut self, socket: usize, error: SocketError, now: Instant) {
+    pub(super) fn fail(&mut self, socket: usize, error: SocketError, now: Instant) {
         let key = self.sockets[socket].key();
         let cause = Cause::Broken(Arc::new(error));
         for at in (0..self.sessions.len()).rev() {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::sockets::{Key, Shared};
-use super::{Began, Cause, Commission, Ended, Event, Finish, SessionReport, Wish};
+use super::{Began, Cause, Commission, Ended, Event, Finish, Missed, SessionReport, Wish};
 
 /// How long a session that ends waits for its last answers: a long way there and back.
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
@@ -30,6 +30,8 @@ pub(super) struct Running {
     /// What the socket dropped while this session had packets under way.
     queue_drops: u32,
     windows_dropped: u64,
+    /// Windows that did not get through, of which its task is still to hear.
+    missed: Option<Missed>,
     windows_discarded: u64,
     events: mpsc::Sender<Event>,
     ended: oneshot::Sender<Ended>,
@@ -56,7 +58,7 @@ impl Running {
             }
         };
         let Commission { order, events, ended, wish } = commission;
-        let mut running = Self {
+        let running = Self {
             number: order.number,
             due: sender.poll_deadline(),
             closes: false,
@@ -65,12 +67,15 @@ impl Running {
             ending: None,
             queue_drops: 0,
             windows_dropped: 0,
+            missed: None,
             windows_discarded: 0,
             events,
             ended,
             wish,
         };
-        running.tell(Event::Began(Began { ssid, socket: socket.map(Shared::facts) }));
+        let began = Began { ssid, socket: socket.map(Shared::facts) };
+        // Nothing is before it; a task that is gone has asked for the end.
+        let _ = running.events.try_send(Event::Began(began));
         Some(running)
     }
 
@@ -141,6 +146,11 @@ impl Running {
     }
 
     #[cfg(test)]
+    pub(super) const fn windows_dropped(&self) -> u64 {
+        self.windows_dropped
+    }
+
+    #[cfg(test)]
     pub(super) const fn queue_drops(&self) -> u32 {
         self.queue_drops
     }
@@ -151,7 +161,7 @@ impl Running {
             return;
         }
         while let Some(observation) = self.sender.poll_event(now) {
-            self.tell(Event::Window(Box::new(observation)));
+            self.tell_window(observation);
         }
         self.closes = false;
         self.due = self.sender.poll_deadline();
@@ -175,7 +185,7 @@ impl Running {
         self.sender.finish(now);
         while let Some(observation) = self.sender.poll_event(now) {
             if undisturbed.is_none_or(|until| ends(&observation) <= until) {
-                self.tell(Event::Window(Box::new(observation)));
+                self.tell_window(observation);
             } else {
                 self.windows_discarded += 1;
             }
@@ -184,19 +194,34 @@ impl Running {
             cause,
             stats: self.sender.stats(),
             windows_dropped: self.windows_dropped,
+            missed: self.missed,
             windows_discarded: self.windows_discarded,
         };
         // A task that is gone has nothing more to hear.
         let _ = self.ended.send(last);
     }
 
-    fn tell(&mut self, event: Event) {
-        match self.events.try_send(event) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.windows_dropped += 1,
-            // Its task is gone and has asked for the end.
-            Err(TrySendError::Closed(_)) => {}
+    /// Gives its task a window, or has it hear later that there was one. A task that is gone has asked
+    /// for the end.
+    fn tell_window(&mut self, window: Observation) {
+        if let Some(missed) = self.missed
+            && let Err(TrySendError::Full(_)) = self.events.try_send(Event::Missed(missed))
+        {
+            return self.miss(&window);
         }
+        self.missed = None;
+        let told = self.events.try_send(Event::Window(Box::new(window)));
+        if let Err(TrySendError::Full(Event::Window(window))) = told {
+            self.miss(&window);
+        }
+    }
+
+    fn miss(&mut self, window: &Observation) {
+        self.windows_dropped += 1;
+        let none = Missed { started: window.started, length: Duration::ZERO, windows: 0 };
+        let missed = self.missed.get_or_insert(none);
+        missed.windows += 1;
+        missed.length = ends(window).saturating_duration_since(missed.started.monotonic);
     }
 }
 

@@ -458,7 +458,12 @@ fn owner() -> Owner {
 
 /// Gives it a session as its task would.
 fn begin(owner: &mut Owner, order: Order) -> Probing {
-    let (events, heard) = mpsc::channel(MAX_EVENTS);
+    begin_with(owner, order, MAX_EVENTS)
+}
+
+/// The same with a task that hears of so many events at a time.
+fn begin_with(owner: &mut Owner, order: Order, events: usize) -> Probing {
+    let (events, heard) = mpsc::channel(events);
     let (ended, end) = oneshot::channel();
     let wish = Arc::new(Wish::default());
     let waker = Waker::new().unwrap();
@@ -560,4 +565,115 @@ fn drops_of_a_shared_socket_are_told_to_those_who_wait_for_answers() {
     assert_eq!(owner.sockets.iter().map(Shared::key).collect::<Vec<_>>(), [key]);
     assert_eq!(key.class, TrafficClass::Audio);
     drop(sessions);
+}
+
+/// A moment so much later, on all clocks.
+fn later(now: ClockPair, by: Duration) -> ClockPair {
+    let mut later = now;
+    later.monotonic += by;
+    later.wall_ns += i64::try_from(by.as_nanos()).unwrap();
+    later.boot.0 += u64::try_from(by.as_micros()).unwrap();
+    later
+}
+
+#[test]
+fn answers_that_are_here_count_although_the_window_was_over_when_the_thread_came_to_look() {
+    let far = UdpSocket::bind((HERE, 0)).unwrap();
+    far.set_read_timeout(Some(BOUND)).unwrap();
+    let mut owner = owner();
+    let now = busyhour_net::paired_now();
+    // More packets than are received at a time.
+    let length = Duration::from_millis(500);
+    let profile = continuous("audio-50").with_schedule(length, length * 100).unwrap();
+    let order = Order { start: now.monotonic, ..order(profile, far.local_addr().unwrap()) };
+    let mut session = begin(&mut owner, order);
+    began(&mut session);
+    for slot in 0..25 {
+        owner.send_due(later(now, Duration::from_millis(20) * slot));
+    }
+    let mut counts = Vec::new();
+    let mut buffer = [0; 2048];
+    for _ in 0..25 {
+        let (length, from) = far.recv_from(&mut buffer).unwrap();
+        far.send_to(&answer(&buffer[..length], Identifier::Kept, &mut counts), from).unwrap();
+    }
+    let late = later(now, Duration::from_secs(10));
+    owner.send_due(late);
+    let window = loop {
+        owner.listen(|| late.monotonic);
+        match session.events.try_recv() {
+            Ok(Event::Window(window)) => break window,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {}
+        }
+    };
+    assert_eq!((window.counts.sent(), window.counts.received()), (25, 25), "{window:?}");
+}
+
+#[test]
+fn a_socket_that_breaks_ends_the_sessions_that_share_it_and_no_others() {
+    let far = UdpSocket::bind((HERE, 0)).unwrap();
+    let peer = far.local_addr().unwrap();
+    let mut owner = owner();
+    let now = busyhour_net::paired_now();
+    let mut start = |name: &str| {
+        begin(&mut owner, Order { start: now.monotonic, ..order(continuous(name), peer) })
+    };
+    let sessions = [start("audio-50"), start("best-effort-50"), start("audio-50")];
+    owner.send_due(now);
+    assert_eq!(owner.sockets[0].key().class, TrafficClass::Audio);
+    let broken = SocketError::Bind { address: peer, source: io::ErrorKind::NetworkDown.into() };
+    owner.fail(0, broken, now.monotonic);
+    let [one, stays, other] = sessions;
+    for session in [one, other] {
+        let (counts, ended) = ended(session);
+        assert!(matches!(ended.cause, Cause::Broken(_)), "{ended:?}");
+        assert_eq!((counts.sent(), counts.lost()), (0, 0), "what was under way does not count");
+    }
+    assert_eq!((owner.sockets.len(), owner.sessions.len()), (1, 1));
+    assert_eq!(owner.sockets[0].key().class, TrafficClass::BestEffort);
+    drop(stays);
+}
+
+#[test]
+fn of_windows_that_its_task_does_not_take_it_hears_when_and_how_many_they_were() {
+    let far = UdpSocket::bind((HERE, 0)).unwrap();
+    let mut owner = owner();
+    let now = busyhour_net::paired_now();
+    let length = Duration::from_millis(100);
+    let profile = continuous("audio-50").with_schedule(length, length).unwrap();
+    let order = Order { start: now.monotonic, ..order(profile, far.local_addr().unwrap()) };
+    let mut session = begin_with(&mut owner, order, 1);
+    // Nobody takes even the beginning until three windows are closed.
+    let (mut at, mut closed) = (now, 0);
+    let mut step = |owner: &mut Owner| {
+        at = later(at, Duration::from_millis(20));
+        owner.send_due(at);
+        owner.listen(|| at.monotonic);
+        owner.sessions.iter().map(Running::windows_dropped).sum::<u64>()
+    };
+    while closed < 3 {
+        closed = step(&mut owner);
+    }
+    began(&mut session);
+    let missed = loop {
+        step(&mut owner);
+        match session.events.try_recv() {
+            Ok(Event::Missed(missed)) => break missed,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {}
+        }
+    };
+    assert_eq!(missed.started.monotonic, now.monotonic);
+    assert_eq!((missed.windows, missed.length), (3, length * 3));
+    session.finish(Finish::Now);
+    owner.obey(busyhour_net::paired_now());
+    let mut last = None;
+    while let Some(event) = session.events.blocking_recv() {
+        last = Some(event);
+    }
+    let Some(Event::Window(next)) = last else { panic!("{last:?}") };
+    assert_eq!(next.started.monotonic, now.monotonic + length * 4, "the fourth was missed, too");
+    let ended = block_on(&mut session.ended).unwrap();
+    assert!(ended.missed.is_some() && ended.windows_dropped >= 4, "{ended:?}");
 }

@@ -82,7 +82,8 @@ impl Session {
     /// clock, so that it stays where it is through restarts.
     pub(super) fn window_from(&self, wall: UtcMicros) -> UtcMicros {
         let (name, profile) = (self.target.name.as_str(), self.target.profile_name.as_str());
-        let offset = phase::offset(self.agent, name, profile, self.target.period());
+        let slow = self.target.profile.rate() < 10;
+        let offset = phase::offset(self.agent, name, profile, self.target.period(), slow);
         phase::next(wall, self.target.period(), offset)
     }
 }

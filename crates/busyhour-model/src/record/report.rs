@@ -35,7 +35,8 @@ pub struct SessionReportParts {
     pub first_sent_ns: i64,
     /// When the last number was sent, by the sender's own clock, in nanoseconds of Unix time.
     pub last_sent_ns: i64,
-    /// Requests received and refused by a cap.
+    /// Requests received and not answered: refused by a cap, or the system refused to send the answer.
+    /// Where reports meet, one may be told in both.
     pub dropped: u32,
 }
 

@@ -165,9 +165,11 @@ impl Spans {
         None
     }
 
-    /// A request that came was not answered.
+    /// A request that came was not answered. It may have been a late one of the span that ended, or
+    /// of a span that ended after it.
     pub(super) fn refuse(&mut self) {
-        if let Some(span) = &mut self.current {
+        let closing = self.closing.as_mut().map(|(span, _)| span);
+        for span in self.current.iter_mut().chain(closing) {
             span.dropped = span.dropped.saturating_add(1);
         }
     }
@@ -303,6 +305,23 @@ mod tests {
         assert_eq!((old.first_sequence, old.last_sequence), (100, 109));
         assert_eq!((new.first_sequence, new.first_sent_ns), (16, 11));
         assert_eq!(new.missing, [(17, 17)]);
+    }
+
+    #[test]
+    fn what_was_not_answered_is_told_by_each_span_that_it_may_be_of() {
+        let start = Instant::now();
+        let mut spans = Spans::default();
+        for number in [100, 101, 103] {
+            spans.record(number, i64::from(number), start);
+        }
+        let later = start + LONGEST;
+        spans.record(104, 104, later);
+        // Number 102, late: it is of the span that ended.
+        spans.record(102, 102, later);
+        spans.refuse();
+        let [closing, current] = spans.take().map(Option::unwrap);
+        assert_eq!((closing.received, closing.dropped), (4, 1));
+        assert_eq!((current.received, current.dropped), (1, 1));
     }
 
     #[test]

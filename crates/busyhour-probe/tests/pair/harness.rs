@@ -81,6 +81,8 @@ pub(crate) struct Pair {
     pub(crate) ttl: [u8; 2],
     /// The numbers of requests in the order in which they reached the reflector.
     pub(crate) reached: Vec<u32>,
+    /// How many of them before each time that the reflector began anew.
+    restarts: Vec<usize>,
     /// How long an answer lies in the reflector's machine behind the time that it bears.
     pub(crate) far_queue: Duration,
     /// Answers that the reflector's machine cannot send.
@@ -122,6 +124,7 @@ impl Pair {
             agent: AGENT.parse().unwrap(),
             ttl: [57, 58],
             reached: Vec::new(),
+            restarts: Vec::new(),
             far_queue: Duration::ZERO,
             refuse: Box::new(|_| false),
             up: Netem::new(up, seed),
@@ -274,6 +277,29 @@ impl Pair {
         let outcome = self.sender.handle_reply(&datagram, now);
         self.outcomes.push(outcome);
         outcome
+    }
+
+    /// The reflector forgets everything and counts anew.
+    pub(crate) fn restart_reflector(&mut self) {
+        self.reflector = Reflector::new(self.reflector_config.clone());
+        self.restarts.push(self.reached.len());
+    }
+
+    /// True when each restart shows: the first answer that came back bears a count that the reflector had
+    /// told before. Otherwise its new count looks like the old one that went on.
+    pub(crate) fn restarts_show(&self) -> bool {
+        let begins = || [0].into_iter().chain(self.restarts.iter().copied());
+        let ends = self.restarts.iter().copied().chain([self.reached.len()]);
+        let mut told: Option<usize> = None;
+        for (begin, end) in begins().zip(ends) {
+            let came = |&at: &usize| self.truth[&self.reached[at]].answered > 0;
+            let Some(first) = (begin..end).find(came) else { continue };
+            if told.is_some_and(|told| first - begin > told) {
+                return false;
+            }
+            told = (begin..end).rfind(came).map(|last| last - begin);
+        }
+        true
     }
 
     /// What the links really lost of window `index`.

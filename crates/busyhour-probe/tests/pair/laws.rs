@@ -6,7 +6,7 @@ use busyhour_model::{
     AddressFamily, Link, LinkKind, PathKey, ProfileName, TargetName, TrafficClass, Transport,
     Window,
 };
-use busyhour_probe::{PROFILES, Profile, Reflector, ReflectorConfig, Sender};
+use busyhour_probe::{PROFILES, Profile, ReflectorConfig, Sender};
 use busyhour_wire::Mode;
 use proptest::prelude::*;
 use testkit::{Impairment, Loss, Order};
@@ -108,7 +108,7 @@ impl Pair {
             let since = self.clock.now().saturating_duration_since(self.start);
             self.run_until(since + Duration::from_millis(after_ms));
             match event {
-                Event::Restart => self.reflector = Reflector::new(self.reflector_config.clone()),
+                Event::Restart => self.restart_reflector(),
                 Event::Rebind(port) => self.agent.set_port(port),
                 Event::HoldUp(ms) => {
                     let later = self.clock.now() + Duration::from_millis(ms);
@@ -189,6 +189,7 @@ proptest! {
         }
         pair.run_through(events);
         pair.check_counts();
+        prop_assume!(pair.restarts_show());
         // A request that overtakes further than any that was seen to can still be misread.
         let slack = if up.order == Order::Free { 3 } else { 0 };
         pair.check_never_false(slack);

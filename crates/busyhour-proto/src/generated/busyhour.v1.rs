@@ -375,7 +375,7 @@ pub struct SessionReport {
     pub first_sent_ns: i64,
     #[prost(uint64, tag = "10")]
     pub sent_for_ns: u64,
-    /// Requests received and refused by a cap.
+    /// Requests received and not answered: refused by a cap, or not sent by the system.
     #[prost(uint32, tag = "11")]
     pub dropped: u32,
 }

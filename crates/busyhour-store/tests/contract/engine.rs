@@ -40,8 +40,8 @@ fn back_to_the_first_layout(directory: &Path) {
     let file = rusqlite::Connection::open(directory.join("telemetry.db")).unwrap();
     file.execute_batch(
         "DROP TABLE session_reports; DROP TABLE unsettled; PRAGMA user_version = 1; \
-         UPDATE windows SET body = x'01' || substr(body, 2); \
-         UPDATE circumstances SET body = x'01' || substr(body, 2);",
+         UPDATE windows SET body = CAST(x'01' || substr(body, 2) AS BLOB); \
+         UPDATE circumstances SET body = CAST(x'01' || substr(body, 2) AS BLOB);",
     )
     .unwrap();
 }

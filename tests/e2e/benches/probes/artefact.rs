@@ -148,7 +148,7 @@ pub(crate) fn measure(effort: &Effort) {
     let irtt_file = peer("irtt");
     let _server = irtt_file.as_ref().map(|file| {
         let mut server = Cable::command(&cable.far, file);
-        Running::start(server.args(["server", "-b", &format!("{FAR}:2112")]))
+        Running::start(server.args(["server", "-i", "1ms", "-b", &format!("{FAR}:2112")]))
     });
     let smokeping_file = peer("prometheus-smokeping-prober");
 
