@@ -13,6 +13,7 @@ use clap::Parser as _;
 
 use crate::args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved};
+use crate::print::print;
 use crate::{once, status};
 
 /// Two name look-ups, the collector's name, and one for looks at the machine and the spool's end.
@@ -71,7 +72,7 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 pub fn execute(args: AgentArgs) -> anyhow::Result<Outcome> {
     match args.command {
         AgentCommand::CheckConfig(config) => {
-            print!("{}", resolve(config)?);
+            print(&resolve(config)?.to_string())?;
             Ok(Outcome::Done)
         }
         AgentCommand::Once(args) => {

@@ -36,6 +36,21 @@ pub(crate) struct Found {
     pub(crate) holds: Option<Duration>,
 }
 
+impl Found {
+    /// Leaves out what is no machine's address, whoever said it.
+    fn of_machines(mut self) -> Result<Self, ResolveError> {
+        self.addresses.retain(|address| is_of_a_machine(address.ip()));
+        if self.addresses.is_empty() { Err(ResolveError::Empty) } else { Ok(self) }
+    }
+}
+
+/// False for addresses that stand for nobody or for many: no reflector has one, and what is sent
+/// there disturbs others.
+pub(crate) fn is_of_a_machine(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
+}
+
 /// More addresses than this of one name are not looked at.
 const MAX_ADDRESSES: usize = 16;
 /// Look-ups by the system at a time. A resolver that does not answer holds a thread for some 30 s; the
@@ -64,14 +79,16 @@ impl Resolver {
     /// asked runs on a thread of its own for as long as that takes.
     pub(crate) async fn resolve(&self, host: &str) -> Result<Found, ResolveError> {
         if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(Found { addresses: vec![(ip, 0).into()], holds: Some(FOR_EVER) });
+            let addresses = vec![(ip, 0).into()];
+            return Found { addresses, holds: Some(FOR_EVER) }.of_machines();
         }
         match dns::ask(&self.servers, host).await {
             Ok((mut addresses, ttl)) => {
+                addresses.retain(|&ip| is_of_a_machine(ip));
                 order::sort(&mut addresses);
                 addresses.truncate(MAX_ADDRESSES);
                 let addresses = addresses.into_iter().map(|ip| (ip, 0).into()).collect();
-                return Ok(Found { addresses, holds: Some(ttl) });
+                return Found { addresses, holds: Some(ttl) }.of_machines();
             }
             Err(error) => {
                 tracing::debug!(host, %error, "DNS does not tell a name's addresses; asking the system");
@@ -82,11 +99,8 @@ impl Resolver {
             .one_of_few(move || (host.as_str(), 0).to_socket_addrs())
             .await
             .map_err(ResolveError::Failed)?;
-        let addresses: Vec<SocketAddr> = addresses.take(MAX_ADDRESSES).collect();
-        if addresses.is_empty() {
-            return Err(ResolveError::Empty);
-        }
-        Ok(Found { addresses, holds: None })
+        let addresses = addresses.take(MAX_ADDRESSES).collect();
+        Found { addresses, holds: None }.of_machines()
     }
 
     /// The permit is the question's, not the asker's, who may be gone before it is answered.

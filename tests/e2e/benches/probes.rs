@@ -47,7 +47,7 @@ const FULL: Effort = Effort {
     packets: 200_000,
     slice: Duration::from_secs(15),
     warm_up: Duration::from_secs(20),
-    trips: Duration::from_secs(15),
+    trips: Duration::from_secs(5),
 };
 const SMOKE: Effort = Effort {
     runs: 1,

@@ -9,6 +9,7 @@ use busyhour_probe::{PEER_PROFILES, PROFILES, PeerProfile, Profile, Sender};
 
 use super::raw::{RawProfile, RawSchedule, RawSecurity, RawTarget};
 use super::{InvalidConfig, KeyFile, Timestamps, defaults, parse};
+use crate::resolve::is_of_a_machine;
 use crate::session::sender_config;
 
 /// Something to probe.
@@ -160,6 +161,9 @@ fn target(raw: &RawTarget, own: &[Named]) -> Result<Target, InvalidConfig> {
     let name = TargetName::new(raw.name.as_str()).map_err(word)?;
     let (host, port) = split_host(&raw.name)
         .ok_or_else(|| problem("expected HOST:PORT (an IPv6 address in brackets)"))?;
+    if host.parse().is_ok_and(|ip| !is_of_a_machine(ip)) {
+        return Err(problem("is a multicast, broadcast or unspecified address, not a machine's"));
+    }
     let Named { name: profile_name, profile } = profile(raw, own)?;
     let ecn: Ecn = raw.ecn.parse().map_err(word)?;
     if ecn == Ecn::Ce {

@@ -109,6 +109,16 @@ fn what_a_target_says_reaches_its_session() {
 }
 
 #[test]
+fn what_is_no_machines_address_is_not_probed() {
+    for name in ["224.0.0.1:862", "0.0.0.0:862", "255.255.255.255:862", "[ff02::1]:862", "[::]:862"]
+    {
+        let error = check(&format!("[[target]]\nname = \"{name}\"")).unwrap_err();
+        assert!(error.to_string().contains("not a machine's"), "{name}: {error}");
+    }
+    assert!(check("[[target]]\nname = \"192.0.2.1:862\"").is_ok());
+}
+
+#[test]
 fn a_reflector_is_as_it_is_described() {
     let text = "[reflector]\nlisten = [\"[::]:862\"]\nadmission = \"provisioned\"\n\
                 allow = [\"10.1.2.3/8\", \"2001:db8::1\"]\ncounting = \"stateless\"\n\

@@ -2,10 +2,29 @@
 
 use busyhour_model::{BurstLoss, ClockQuality, Ecn, Jitter, Window};
 
+use busyhour_probe::SenderStats;
+
 use super::figures::{CallFigures, Figures, Spread};
 use super::measure::Measured;
 use crate::config::Target;
 use crate::print::{bits_per_second, columns, millis, percent};
+
+/// What is known where no answer counted.
+fn silence(sent: u32, stats: &SenderStats) -> String {
+    let SenderStats { rejected, rejected_tags, .. } = *stats;
+    if rejected_tags > 0 {
+        return format!(
+            "no answer was authentic: {sent} packets sent, {rejected_tags} answers with a missing or \
+             wrong tag. Have both ends the same key and the same security?\n"
+        );
+    }
+    if rejected > 0 {
+        return format!(
+            "nothing that came back was an answer: {sent} packets sent, {rejected} datagrams refused\n"
+        );
+    }
+    format!("nothing came back: {sent} packets sent, none answered\n")
+}
 
 /// Everything about a window, in a few blocks.
 pub(super) fn show(target: &Target, measured: &Measured, figures: &Figures) -> String {
@@ -13,7 +32,7 @@ pub(super) fn show(target: &Target, measured: &Measured, figures: &Figures) -> S
     let mut blocks = vec![columns(head(target, measured))];
     if window.counts.received() == 0 {
         let sent = window.counts.sent();
-        blocks.push(format!("nothing came back: {sent} packets sent, none answered\n"));
+        blocks.push(silence(sent, &measured.stats));
         return blocks.join("\n");
     }
     blocks.push(columns(directions(window, figures)));
@@ -249,4 +268,18 @@ fn call_rows(call: &CallFigures) -> Vec<Vec<String>> {
         rows.push(line("", format!("mind: {}", call.flags.join(", "))));
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_were_refused_are_not_called_silence() {
+        let stats =
+            |rejected, rejected_tags| SenderStats { rejected, rejected_tags, ..Default::default() };
+        assert!(silence(15, &stats(0, 0)).starts_with("nothing came back: 15 packets"));
+        assert!(silence(15, &stats(4, 0)).contains("4 datagrams refused"));
+        assert!(silence(15, &stats(15, 15)).contains("the same key"));
+    }
 }

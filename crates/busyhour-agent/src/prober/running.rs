@@ -146,11 +146,6 @@ impl Running {
     }
 
     #[cfg(test)]
-    pub(super) const fn windows_dropped(&self) -> u64 {
-        self.windows_dropped
-    }
-
-    #[cfg(test)]
     pub(super) const fn queue_drops(&self) -> u32 {
         self.queue_drops
     }

@@ -567,49 +567,6 @@ fn drops_of_a_shared_socket_are_told_to_those_who_wait_for_answers() {
     drop(sessions);
 }
 
-/// A moment so much later, on all clocks.
-fn later(now: ClockPair, by: Duration) -> ClockPair {
-    let mut later = now;
-    later.monotonic += by;
-    later.wall_ns += i64::try_from(by.as_nanos()).unwrap();
-    later.boot.0 += u64::try_from(by.as_micros()).unwrap();
-    later
-}
-
-#[test]
-fn answers_that_are_here_count_although_the_window_was_over_when_the_thread_came_to_look() {
-    let far = UdpSocket::bind((HERE, 0)).unwrap();
-    far.set_read_timeout(Some(BOUND)).unwrap();
-    let mut owner = owner();
-    let now = busyhour_net::paired_now();
-    // More packets than are received at a time.
-    let length = Duration::from_millis(500);
-    let profile = continuous("audio-50").with_schedule(length, length * 100).unwrap();
-    let order = Order { start: now.monotonic, ..order(profile, far.local_addr().unwrap()) };
-    let mut session = begin(&mut owner, order);
-    began(&mut session);
-    for slot in 0..25 {
-        owner.send_due(later(now, Duration::from_millis(20) * slot));
-    }
-    let mut counts = Vec::new();
-    let mut buffer = [0; 2048];
-    for _ in 0..25 {
-        let (length, from) = far.recv_from(&mut buffer).unwrap();
-        far.send_to(&answer(&buffer[..length], Identifier::Kept, &mut counts), from).unwrap();
-    }
-    let late = later(now, Duration::from_secs(10));
-    owner.send_due(late);
-    let window = loop {
-        owner.listen(|| late.monotonic);
-        match session.events.try_recv() {
-            Ok(Event::Window(window)) => break window,
-            Ok(other) => panic!("{other:?}"),
-            Err(_) => {}
-        }
-    };
-    assert_eq!((window.counts.sent(), window.counts.received()), (25, 25), "{window:?}");
-}
-
 #[test]
 fn a_socket_that_breaks_ends_the_sessions_that_share_it_and_no_others() {
     let far = UdpSocket::bind((HERE, 0)).unwrap();
@@ -637,43 +594,48 @@ fn a_socket_that_breaks_ends_the_sessions_that_share_it_and_no_others() {
 
 #[test]
 fn of_windows_that_its_task_does_not_take_it_hears_when_and_how_many_they_were() {
-    let far = UdpSocket::bind((HERE, 0)).unwrap();
-    let mut owner = owner();
-    let now = busyhour_net::paired_now();
     let length = Duration::from_millis(100);
     let profile = continuous("audio-50").with_schedule(length, length).unwrap();
-    let order = Order { start: now.monotonic, ..order(profile, far.local_addr().unwrap()) };
-    let mut session = begin_with(&mut owner, order, 1);
-    // Nobody takes even the beginning until three windows are closed.
-    let (mut at, mut closed) = (now, 0);
-    let mut step = |owner: &mut Owner| {
-        at = later(at, Duration::from_millis(20));
-        owner.send_due(at);
-        owner.listen(|| at.monotonic);
-        owner.sessions.iter().map(Running::windows_dropped).sum::<u64>()
-    };
-    while closed < 3 {
-        closed = step(&mut owner);
-    }
-    began(&mut session);
-    let missed = loop {
-        step(&mut owner);
-        match session.events.try_recv() {
-            Ok(Event::Missed(missed)) => break missed,
-            Ok(other) => panic!("{other:?}"),
-            Err(_) => {}
+    let now = busyhour_net::paired_now();
+    let order = Order { start: now.monotonic, ..order(profile, "192.0.2.1:862".parse().unwrap()) };
+    let (events, mut heard) = mpsc::channel(1);
+    let (ended, mut end) = oneshot::channel();
+    let commission = Commission { order, events, ended, wish: Arc::new(Wish::default()) };
+    let mut session = Running::begin(commission, 7, None, None).unwrap();
+    let mut until = now;
+    let mut run = |session: &mut Running, windows: u32| {
+        let over = now.monotonic + length * windows + Duration::from_secs(3);
+        while until.monotonic < over {
+            until.monotonic += Duration::from_millis(20);
+            until.wall_ns += 20_000_000;
+            // Once more when a packet was due: a window may be to be closed, too.
+            while session.transmit(None, until) {}
+            session.close(until.monotonic);
         }
+        until.monotonic
+    };
+    // Its beginning fills the queue until the first windows are closed.
+    run(&mut session, 3);
+    assert!(matches!(heard.try_recv(), Ok(Event::Began(_))));
+    let last = run(&mut session, 40);
+    let Ok(Event::Missed(missed)) = heard.try_recv() else {
+        panic!("windows went missing in silence")
     };
     assert_eq!(missed.started.monotonic, now.monotonic);
-    assert_eq!((missed.windows, missed.length), (3, length * 3));
-    session.finish(Finish::Now);
-    owner.obey(busyhour_net::paired_now());
-    let mut last = None;
-    while let Some(event) = session.events.blocking_recv() {
-        last = Some(event);
-    }
-    let Some(Event::Window(next)) = last else { panic!("{last:?}") };
-    assert_eq!(next.started.monotonic, now.monotonic + length * 4, "the fourth was missed, too");
-    let ended = block_on(&mut session.ended).unwrap();
-    assert!(ended.missed.is_some() && ended.windows_dropped >= 4, "{ended:?}");
+    assert!(missed.windows >= 3, "{missed:?}");
+    assert_eq!(
+        missed.length,
+        length * missed.windows as u32,
+        "one after the other, from the first"
+    );
+    session.end(last, Cause::Told, None);
+    let ended = end.try_recv().unwrap();
+    // The queue had room for one more.
+    let Ok(Event::Missed(then)) = heard.try_recv() else {
+        panic!("windows went missing in silence")
+    };
+    assert_eq!(then.started.monotonic, missed.started.monotonic + missed.length);
+    let rest = ended.missed.unwrap();
+    assert_eq!(rest.started.monotonic, then.started.monotonic + then.length);
+    assert_eq!(ended.windows_dropped, missed.windows + then.windows + rest.windows);
 }
