@@ -4,9 +4,9 @@ use crate::frame::Quarter;
 use crate::quarters::Quarters;
 use crate::{DayFrame, TargetFaults};
 use busyhour_model::{
-    AgentId, Breach, BuildingId, DailyAverage, DaySummary, DayVerdict, LimitTable, LimitsVersion,
-    LinkKind, PathId, RequirementProfile, Scope, Slot, SlotStart, SubnetId, TargetName, WorstHour,
-    limits_in_force,
+    AgentId, Breach, BuildingId, DailyAverage, DaySummary, DayVerdict, Figure, LimitTable,
+    LimitsVersion, LinkKind, PathId, RequirementProfile, Scope, Slot, SlotStart, SubnetId,
+    TargetName, WorstHour, limits_in_force,
 };
 
 /// Quarter-hours in a rolling hour, and how many of them must be usable.
@@ -273,9 +273,9 @@ impl<'a> Series<'a> {
             bad: hour.bad,
             dominant: dominant(&hour),
             loss_ppm: loss_ppm(slots()),
-            loss_ppm_p90: hour.loss_ppm.quantile(0.9).unwrap_or(0),
+            loss_ppm_p90: hour.figures.quantile(Figure::Loss, 0.9).unwrap_or(0),
             rtt_us_p90: hour.rtt_us.quantile(0.9).unwrap_or(0),
-            jitter_us_p90: hour.jitter_us.quantile(0.9).unwrap_or(0),
+            jitter_us_p90: hour.figures.quantile(Figure::Jitter, 0.9).unwrap_or(0),
         }
     }
 
@@ -293,7 +293,8 @@ impl<'a> Series<'a> {
         };
         let loss_ppm = loss_ppm(slots());
         let rtt_us = mean(|slot| (slot.rtt_us.sum(), slot.rtt_us.count()));
-        let jitter_us = mean(|slot| (slot.jitter_us.sum(), slot.jitter_us.count()));
+        let jitter_us =
+            mean(|slot| (slot.figures.sum(Figure::Jitter), slot.figures.count(Figure::Jitter)));
         let passes = self.limits.is_some_and(|limits| {
             loss_ppm <= limits.loss_ppm && rtt_us <= limits.rtt_us && jitter_us <= limits.jitter_us
         });

@@ -13,6 +13,7 @@ mod wideband;
 pub use codec::{CODECS, Codec, REFERENCE_CODEC, Scale};
 pub use estimate::{
     CallEstimate, DelayBasis, DelayParts, Estimate, EstimateInputs, Flag, Impairments, estimate,
+    rating,
 };
 pub use narrowband::{DelayClass, Narrowband, Terms};
 pub use wideband::{WIDEBAND_RO, Wideband, WidebandTerms};

@@ -7,6 +7,16 @@ const SUB_BITS: u32 = 5;
 const SUB: u64 = 1 << SUB_BITS;
 /// The highest bucket that a `u32` value falls into.
 const MAX_BUCKET: u16 = ((32 - SUB_BITS) << SUB_BITS) as u16 + (SUB as u16 - 1);
+/// Groups of a coarse histogram an octave, as a power of two.
+const GROUP_BITS: u32 = 3;
+/// The width of the groups below the first octave that is divided.
+const NARROWEST: u32 = 128;
+/// The first octave that is divided begins here.
+const DIVIDED: u32 = NARROWEST << GROUP_BITS;
+/// The bucket that stands for each group: the one that ends at the group's middle.
+const STANDS_FOR: [u16; Histogram::GROUPS] = stands_for();
+/// The group of each bucket.
+const GROUP_OF: [u8; MAX_BUCKET as usize + 1] = groups_of_buckets();
 
 /// Parts that do not form a histogram.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,6 +45,15 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// A quantile of a coarse histogram is at most this far off, or [`Self::COARSE_ERROR_RATIO`] of
+    /// the true value, whichever is more: half a group and half the bucket that stands for it. In the
+    /// unit of the values.
+    pub const COARSE_ERROR: u32 = 72;
+    /// See [`Self::COARSE_ERROR`].
+    pub const COARSE_ERROR_RATIO: f64 = 0.07;
+    /// How many groups the values of a coarse histogram fall into.
+    pub const GROUPS: usize = (DIVIDED / NARROWEST) as usize + (22 << GROUP_BITS);
+
     /// An empty histogram.
     #[must_use]
     pub const fn new() -> Self {
@@ -42,7 +61,8 @@ impl Histogram {
     }
 
     /// Rebuilds a histogram from what [`Self::buckets`], [`Self::sum`], [`Self::min`] and
-    /// [`Self::max`] gave.
+    /// [`Self::max`] gave. Lowest and highest have to be of the same group as the first and the last
+    /// bucket and not of the same bucket, because a bucket of a coarse histogram stands for its group.
     ///
     /// # Errors
     /// When the parts contradict each other.
@@ -65,8 +85,8 @@ impl Histogram {
         let fits = match (buckets.first(), buckets.last()) {
             (Some(&(first, _)), Some(&(last, _))) => {
                 let (sum, count) = (u128::from(sum), u128::from(count));
-                first == bucket_of(min)
-                    && last == bucket_of(max)
+                Self::group_of_bucket(first) == Some(Self::group_of(min))
+                    && Self::group_of_bucket(last) == Some(Self::group_of(max))
                     && min <= max
                     && sum >= u128::from(min) * count
                     && sum <= u128::from(max) * count
@@ -111,7 +131,33 @@ impl Histogram {
         if other.count == 0 {
             return;
         }
-        let mut merged = Vec::with_capacity(self.buckets.len().max(other.buckets.len()));
+        if !self.merge_in_place(&other.buckets) {
+            self.merge_anew(other);
+        }
+        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.max = self.max.max(other.max);
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// Adds counts where each has its bucket already, as is usual among windows of one path; false,
+    /// and nothing changed, where one has not.
+    fn merge_in_place(&mut self, others: &[(u16, u64)]) -> bool {
+        let mut known = self.buckets.iter().map(|&(bucket, _)| bucket);
+        if !others.iter().all(|&(wanted, _)| known.any(|bucket| bucket == wanted)) {
+            return false;
+        }
+        let mut counts = self.buckets.iter_mut();
+        for &(wanted, n) in others {
+            if let Some((_, count)) = counts.find(|(bucket, _)| *bucket == wanted) {
+                *count = count.saturating_add(n);
+            }
+        }
+        true
+    }
+
+    fn merge_anew(&mut self, other: &Self) {
+        let mut merged = Vec::with_capacity(self.buckets.len() + other.buckets.len());
         let (mut left, mut right) =
             (self.buckets.iter().peekable(), other.buckets.iter().peekable());
         loop {
@@ -143,10 +189,54 @@ impl Histogram {
             merged.push(next);
         }
         self.buckets = merged;
-        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
-        self.max = self.max.max(other.max);
-        self.count = self.count.saturating_add(other.count);
-        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// The same values, known less finely: eight groups an octave and nothing finer than 128. All
+    /// values of a group are counted in one bucket of it. Count, sum, lowest and highest stay exact;
+    /// quantiles are as far off as [`Self::COARSE_ERROR`] says. Coarsening twice changes nothing more,
+    /// and it makes no difference whether histograms are coarsened before or after they are merged.
+    #[must_use]
+    pub fn coarsened(&self) -> Self {
+        let mut buckets: Vec<(u16, u64)> = Vec::with_capacity(self.buckets.len().min(24));
+        for &(bucket, n) in &self.buckets {
+            // Constructors let no other bucket in.
+            let Some(group) = Self::group_of_bucket(bucket) else { continue };
+            let bucket = STANDS_FOR[usize::from(group)];
+            match buckets.last_mut() {
+                Some((last, count)) if *last == bucket => *count = count.saturating_add(n),
+                _ => buckets.push((bucket, n)),
+            }
+        }
+        Self { buckets, ..*self }
+    }
+
+    /// The group of a value in a coarse histogram: below [`Self::GROUPS`].
+    #[must_use]
+    pub const fn group_of(value: u32) -> u8 {
+        if value < DIVIDED {
+            return (value / NARROWEST) as u8;
+        }
+        let octave = value.ilog2();
+        let part = (value >> (octave - GROUP_BITS)) & ((1 << GROUP_BITS) - 1);
+        ((DIVIDED / NARROWEST) + ((octave - DIVIDED.ilog2()) << GROUP_BITS) + part) as u8
+    }
+
+    /// The group that all values of a bucket are of; `None` when there is no such bucket.
+    #[must_use]
+    pub fn group_of_bucket(bucket: u16) -> Option<u8> {
+        GROUP_OF.get(usize::from(bucket)).copied()
+    }
+
+    /// The bucket that stands for a group in a coarse histogram; `None` when there is no such group.
+    #[must_use]
+    pub fn bucket_of_group(group: u8) -> Option<u16> {
+        STANDS_FOR.get(usize::from(group)).copied()
+    }
+
+    /// The lowest value of a group, and how many values it has; `None` when there is no such group.
+    #[must_use]
+    pub fn span_of_group(group: u8) -> Option<(u32, u32)> {
+        (usize::from(group) < Self::GROUPS).then(|| span_of_group(group.into()))
     }
 
     /// The value below which the share `q` (0..=1) of all values lies, by nearest rank; at most
@@ -220,9 +310,42 @@ impl Histogram {
     }
 }
 
+/// The lowest value of a group, and its width.
+const fn span_of_group(group: u32) -> (u32, u32) {
+    let undivided = DIVIDED / NARROWEST;
+    if group < undivided {
+        return (group * NARROWEST, NARROWEST);
+    }
+    let (octave, part) =
+        ((group - undivided) >> GROUP_BITS, (group - undivided) % (1 << GROUP_BITS));
+    let width = NARROWEST << octave;
+    (((1 << GROUP_BITS) + part) * width, width)
+}
+
+const fn stands_for() -> [u16; Histogram::GROUPS] {
+    let mut buckets = [0; Histogram::GROUPS];
+    let mut group = 0;
+    while group < Histogram::GROUPS {
+        let (lowest, width) = span_of_group(group as u32);
+        buckets[group] = bucket_of(lowest + width / 2 - 1);
+        group += 1;
+    }
+    buckets
+}
+
+const fn groups_of_buckets() -> [u8; MAX_BUCKET as usize + 1] {
+    let mut groups = [0; MAX_BUCKET as usize + 1];
+    let mut bucket = 0;
+    while bucket <= MAX_BUCKET {
+        groups[bucket as usize] = Histogram::group_of(middle_of(bucket));
+        bucket += 1;
+    }
+    groups
+}
+
 /// The bucket of a value: itself below 32, then 32 buckets an octave.
-fn bucket_of(value: u32) -> u16 {
-    let value = u64::from(value);
+const fn bucket_of(value: u32) -> u16 {
+    let value = value as u64;
     if value < SUB {
         return value as u16;
     }
@@ -233,13 +356,14 @@ fn bucket_of(value: u32) -> u16 {
 }
 
 /// The middle of a bucket.
-fn middle_of(bucket: u16) -> u32 {
-    let (octave, mantissa) = (u64::from(bucket) >> SUB_BITS, u64::from(bucket) & (SUB - 1));
+const fn middle_of(bucket: u16) -> u32 {
+    let (octave, mantissa) = (bucket as u64 >> SUB_BITS, bucket as u64 & (SUB - 1));
     if octave == 0 {
         return mantissa as u32;
     }
     let width = 1u64 << (octave - 1);
-    ((SUB + mantissa) * width + width / 2).min(u64::from(u32::MAX)) as u32
+    // The highest bucket ends at 2^32.
+    ((SUB + mantissa) * width + width / 2) as u32
 }
 
 #[cfg(test)]
@@ -293,6 +417,50 @@ mod tests {
         }
 
         #[test]
+        fn a_quantile_of_a_coarse_histogram_is_as_far_off_as_is_said(
+            values in prop::collection::vec(prop_oneof![0u32..2_000, 0u32..300_000, any::<u32>()], 1..300),
+            q in 0.0f64..=1.0,
+        ) {
+            let mut sorted = values.clone();
+            sorted.sort_unstable();
+            let rank = ((q * sorted.len() as f64).ceil() as usize).clamp(1, sorted.len());
+            let truth = f64::from(sorted[rank - 1]);
+            let got = f64::from(of(&values).coarsened().quantile(q).unwrap());
+            let most = (truth * Histogram::COARSE_ERROR_RATIO).max(Histogram::COARSE_ERROR.into());
+            prop_assert!((got - truth).abs() <= most, "{got} against {truth}");
+        }
+
+        #[test]
+        fn coarsening_keeps_totals_is_done_once_and_before_or_after_merging(
+            a in prop::collection::vec(any::<u32>().prop_map(|v| v >> (v % 25)), 0..100),
+            b in prop::collection::vec(any::<u32>().prop_map(|v| v >> (v % 25)), 0..100),
+        ) {
+            let (fine, other) = (of(&a), of(&b));
+            let coarse = fine.coarsened();
+            let totals = |h: &Histogram| (h.count(), h.sum(), h.min(), h.max());
+            prop_assert_eq!(totals(&coarse), totals(&fine));
+            prop_assert_eq!(&coarse.coarsened(), &coarse);
+            let (mut before, mut after) = (coarse.clone(), fine);
+            before.merge(&other.coarsened());
+            after.merge(&other);
+            prop_assert_eq!(before, after.coarsened());
+            let again = Histogram::from_parts(
+                coarse.buckets().to_vec(), coarse.sum(), coarse.min(), coarse.max(),
+            );
+            prop_assert_eq!(again, Ok(coarse));
+        }
+
+        #[test]
+        fn a_value_lies_in_its_group_and_so_does_its_bucket(value in any::<u32>().prop_map(|v| v >> (v % 32))) {
+            let group = Histogram::group_of(value);
+            let (lowest, width) = Histogram::span_of_group(group).unwrap();
+            prop_assert!(lowest <= value && value - lowest < width);
+            prop_assert_eq!(Histogram::group_of_bucket(bucket_of(value)), Some(group));
+            let stands = Histogram::bucket_of_group(group).unwrap();
+            prop_assert_eq!(Histogram::group_of_bucket(stands), Some(group));
+        }
+
+        #[test]
         fn parts_round_trip(values in prop::collection::vec(any::<u32>(), 0..100)) {
             let histogram = of(&values);
             let again = Histogram::from_parts(
@@ -303,11 +471,27 @@ mod tests {
     }
 
     #[test]
+    fn coarse_groups_are_of_128_and_then_eight_an_octave() {
+        let bounds: Vec<u32> = (0..24).map(|group| span_of_group(group).0).collect();
+        let narrow = (0..16).map(|n| n * 128);
+        assert_eq!(bounds, narrow.chain((8..16).map(|n| n * 256)).collect::<Vec<_>>());
+        assert_eq!(Histogram::span_of_group(183), Some((15 << 28, 1 << 28)));
+        assert_eq!((Histogram::GROUPS, Histogram::group_of(u32::MAX)), (184, 183));
+        assert_eq!((Histogram::span_of_group(184), Histogram::bucket_of_group(184)), (None, None));
+        assert_eq!(Histogram::group_of_bucket(MAX_BUCKET + 1), None);
+        let coarse = of(&[0, 100, 127, 128, 18_000, 18_400, 18_432]).coarsened();
+        let counts: Vec<u64> = coarse.buckets().iter().map(|&(_, n)| n).collect();
+        assert_eq!(counts, [3, 1, 2, 1]);
+    }
+
+    #[test]
     fn contradicting_parts_are_refused() {
         assert!(Histogram::from_parts(vec![(3, 0)], 0, 3, 3).is_err());
         assert!(Histogram::from_parts(vec![(4, 1), (3, 1)], 7, 3, 4).is_err());
         assert!(Histogram::from_parts(vec![(3, 2)], 100, 3, 3).is_err());
         assert!(Histogram::from_parts(vec![(u16::MAX, 1)], 1, 1, 1).is_err());
+        assert!(Histogram::from_parts(vec![(bucket_of(200), 1)], 127, 127, 127).is_err());
+        assert!(Histogram::from_parts(vec![(bucket_of(100), 1)], 128, 100, 128).is_err());
         assert!(Histogram::from_parts(vec![], 1, 0, 0).is_err());
     }
 }

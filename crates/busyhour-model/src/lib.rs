@@ -47,7 +47,10 @@ pub use record::{
     TimestampMethod, TtlSeen, Window, WindowParts,
 };
 pub use settle::{Settlement, is_unsettled, settle};
-pub use slot::{Slot, WorstBurst};
+pub use slot::{
+    Combination, Figure, FigureBucket, FigureTotals, Figures, InvalidFigures, Marginal, Slot,
+    SlotCounts, WindowFigures, WorstLoss, merge_hours,
+};
 pub use time::{BootMicros, ClockPair, Micros, SLOT_MICROS, SlotStart, UtcMicros};
 pub use verdict::{
     DailyAverage, DaySummary, DayVerdict, Incident, IncidentState, Scope, WorstHour,

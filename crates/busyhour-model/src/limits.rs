@@ -9,7 +9,7 @@ pub use order::{REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL};
 pub use tables::{AzureRegion, LIMITS, LimitSource, RequirementProfile};
 
 use crate::path::word_enum;
-use crate::{BurstLoss, OneWayDelay, Slot, UtcMicros, Window};
+use crate::{BurstLoss, OneWayDelay, SlotCounts, UtcMicros, Window};
 
 /// Below this rate (packets a second) a window never says anything of loss, bursts or jitter: relay
 /// checks and the like measure delay and reachability.
@@ -216,7 +216,7 @@ impl LimitTable {
     ///
     /// The replies of the round trip are counted: what either direction did shows in them.
     #[must_use]
-    pub fn judge_reorder(&self, hour: &Slot) -> Judgement {
+    pub fn judge_reorder(&self, hour: &SlotCounts) -> Judgement {
         let received = hour.sent.saturating_sub(hour.lost());
         self.reorder_ppm
             .filter(|_| hour.is_dense())

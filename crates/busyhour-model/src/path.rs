@@ -1,6 +1,7 @@
 //! The path: the thing that is measured.
 
 use std::fmt;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -181,7 +182,7 @@ macro_rules! bounded_name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The longest name, in bytes.
@@ -198,7 +199,7 @@ macro_rules! bounded_name {
                     let found = text.chars().take($max).collect();
                     return Err(InvalidPath { what: $what, found });
                 }
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The name.
@@ -230,7 +231,7 @@ bounded_name!(
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Link {
     kind: LinkKind,
-    interface: String,
+    interface: Arc<str>,
 }
 
 impl Link {
@@ -244,7 +245,7 @@ impl Link {
         if !fits || interface.chars().any(char::is_control) {
             return Err(InvalidPath { what: "interface", found: interface });
         }
-        Ok(Self { kind, interface })
+        Ok(Self { kind, interface: interface.into() })
     }
 
     /// The kind of link.

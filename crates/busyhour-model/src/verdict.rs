@@ -59,11 +59,11 @@ pub struct WorstHour {
     pub dominant: Option<Breach>,
     /// Packets lost over packets sent, in parts per million.
     pub loss_ppm: u32,
-    /// 90th percentile of the windows' loss, in parts per million.
+    /// 90th percentile of the windows' loss, in parts per million; at most 1/14 (7 %) or 50 off.
     pub loss_ppm_p90: u32,
     /// 90th percentile of the round-trip time, in microseconds.
     pub rtt_us_p90: u32,
-    /// 90th percentile of the windows' jitter, in microseconds.
+    /// 90th percentile of the windows' jitter, in microseconds; at most 1/14 (7 %) or 50 off.
     pub jitter_us_p90: u32,
 }
 

@@ -2,9 +2,9 @@
 
 use busyhour_detect::{DayFrame, PathDay, TargetFaults, judge_day};
 use busyhour_model::{
-    AgentId, Breach, BuildingId, BusinessHours, DaySummary, LimitsVersion, LinkKind, LocalDay,
-    PathId, RequirementProfile, Scope, Slot, SlotStart, SubnetId, TargetName, UtcMicros,
-    local_day_span,
+    AgentId, Breach, BuildingId, BusinessHours, DaySummary, Figure, LimitsVersion, LinkKind,
+    LocalDay, PathId, RequirementProfile, Scope, Slot, SlotStart, SubnetId, TargetName, UtcMicros,
+    WindowFigures, local_day_span,
 };
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -49,6 +49,7 @@ pub(crate) fn slot(start: SlotStart, quarter: Quarter, expected: u32) -> Slot {
     let fine = valid - bad;
     slot.expected = expected;
     slot.valid = valid;
+    slot.dense = valid;
     slot.bad = bad;
     slot.sent = u64::from(valid) * 750;
     let lost_each = match breach {
@@ -62,15 +63,22 @@ pub(crate) fn slot(start: SlotStart, quarter: Quarter, expected: u32) -> Slot {
         let breaks = kind == breach || (breach == Breach::Failed && kind == Breach::Loss);
         *count = if breaks { bad } else { 0 };
     }
-    slot.loss_ppm.record_n(0, u64::from(fine));
-    slot.loss_ppm.record_n((lost_each * 1_000_000 / 750) as u32, u64::from(bad));
     let answered = if breach == Breach::Failed { 0 } else { bad };
     let rtt = if breach == Breach::Delay { 150_000 } else { 20_000 };
     let jitter = if breach == Breach::Jitter { 50_000 } else { 2_000 };
     slot.rtt_us.record_n(20_000, u64::from(fine) * 750);
     slot.rtt_us.record_n(rtt, u64::from(answered) * 750);
-    slot.jitter_us.record_n(2_000, u64::from(fine));
-    slot.jitter_us.record_n(jitter, u64::from(answered));
+    let window = |lost: u64| {
+        let loss_ppm = (lost * 1_000_000).div_ceil(750) as u32;
+        WindowFigures::default().with(Figure::Loss, loss_ppm)
+    };
+    let answer = |window: WindowFigures, rtt_us, jitter_us| {
+        window.with(Figure::Delay, rtt_us).with(Figure::Jitter, jitter_us)
+    };
+    slot.figures.record_n(&answer(window(0), 20_000, 2_000), fine);
+    let failed = WindowFigures { failed: true, ..window(lost_each) };
+    let answered_with = answer(window(lost_each), rtt, jitter);
+    slot.figures.record_n(if answered > 0 { &answered_with } else { &failed }, bad);
     slot
 }
 

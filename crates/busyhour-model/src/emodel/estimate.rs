@@ -184,17 +184,10 @@ pub struct CallEstimate {
 #[must_use]
 pub fn estimate(window: &Window, codec: &'static Codec) -> Option<CallEstimate> {
     let figures = codec.figures()?;
-    let voice = matches!(window.path.class, TrafficClass::Audio | TrafficClass::BestEffort);
-    if !voice || window.rate_pps < MIN_JUDGED_RATE_PPS {
-        return None;
-    }
-    let rtt_us = window.rtt_median_us?;
     let unknown = window.counts.lost_unknown();
-    let of = |direction| {
-        let inputs = inputs(window, codec, direction, rtt_us);
-        rate(codec, figures, inputs, flags(window, codec, &inputs))
-    };
-    let (up, down) = (of(Direction::Up), of(Direction::Down));
+    let [up, down] = both_inputs(window, codec)?;
+    let of = |inputs| rate(codec, figures, inputs, flags(window, codec, &inputs));
+    let (up, down) = (of(up), of(down));
     let (worse, direction) =
         if up.r <= down.r { (&up, Direction::Up) } else { (&down, Direction::Down) };
     let worse = worse.clone();
@@ -203,6 +196,27 @@ pub fn estimate(window: &Window, codec: &'static Codec) -> Option<CallEstimate> 
     }
     let worse_direction = Some(direction);
     Some(CallEstimate { codec, up: Some(up), down: Some(down), worse, worse_direction })
+}
+
+/// The rating of the worse direction alone: `r` of what [`estimate`] says is worse.
+#[must_use]
+pub fn rating(window: &Window, codec: &Codec) -> Option<f64> {
+    let figures = codec.figures()?;
+    let [up, down] = both_inputs(window, codec)?;
+    let of = |inputs: &EstimateInputs| impairments(codec, figures, inputs).1;
+    let r = of(&up);
+    let same = EstimateInputs { of: up.of, lost: up.lost, discarded: up.discarded, ..down } == up;
+    Some(if same { r } else { r.min(of(&down)) })
+}
+
+/// What goes into the model for each direction; `None` where there is nothing to rate.
+fn both_inputs(window: &Window, codec: &Codec) -> Option<[EstimateInputs; 2]> {
+    let voice = matches!(window.path.class, TrafficClass::Audio | TrafficClass::BestEffort);
+    if !voice || window.rate_pps < MIN_JUDGED_RATE_PPS {
+        return None;
+    }
+    let rtt_us = window.rtt_median_us?;
+    Some([Direction::Up, Direction::Down].map(|to| inputs(window, codec, to, rtt_us)))
 }
 
 /// Loss of unknown direction is counted in either one.
@@ -283,14 +297,31 @@ fn flags(window: &Window, codec: &Codec, inputs: &EstimateInputs) -> Vec<Flag> {
     .collect()
 }
 
-fn rate(
+fn rate(codec: &Codec, figures: (f64, f64), inputs: EstimateInputs, flags: Vec<Flag>) -> Estimate {
+    let (impairments, r) = impairments(codec, figures, &inputs);
+    let narrowband_r = match codec.scale {
+        Scale::Narrowband => r,
+        Scale::Wideband => on_narrowband_scale(r),
+    };
+    Estimate {
+        inputs,
+        impairments,
+        r,
+        mos: mos(narrowband_r),
+        good_or_better_percent: good_or_better_percent(narrowband_r),
+        poor_or_worse_percent: poor_or_worse_percent(narrowband_r),
+        flags,
+    }
+}
+
+/// What comes off, and the rating that is left on the codec's scale.
+fn impairments(
     codec: &Codec,
     (ie, bpl): (f64, f64),
-    inputs: EstimateInputs,
-    flags: Vec<Flag>,
-) -> Estimate {
+    inputs: &EstimateInputs,
+) -> (Impairments, f64) {
     let delay_ms = f64::from(inputs.delay.total_us()) / 1_000.0;
-    let (impairments, r, narrowband_r) = match codec.scale {
+    match codec.scale {
         Scale::Narrowband => {
             let connection = Narrowband {
                 ie,
@@ -308,7 +339,7 @@ fn rate(
                 idd: terms.idd,
                 ie_eff: terms.ie_eff,
             };
-            (impairments, terms.r, terms.r)
+            (impairments, terms.r)
         }
         Scale::Wideband => {
             let connection =
@@ -322,16 +353,7 @@ fn rate(
                 idd: terms.idd,
                 ie_eff: terms.ie_eff,
             };
-            (impairments, terms.r, on_narrowband_scale(terms.r))
+            (impairments, terms.r)
         }
-    };
-    Estimate {
-        inputs,
-        impairments,
-        r,
-        mos: mos(narrowband_r),
-        good_or_better_percent: good_or_better_percent(narrowband_r),
-        poor_or_worse_percent: poor_or_worse_percent(narrowband_r),
-        flags,
     }
 }

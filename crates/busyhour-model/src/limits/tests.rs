@@ -251,7 +251,7 @@ fn a_one_way_delay_is_judged_only_between_synchronised_clocks() {
 
 mod slots {
     use super::*;
-    use crate::{Slot, SlotStart};
+    use crate::{Figure, Slot, SlotStart};
 
     #[test]
     fn order_is_judged_over_an_hour_of_slots() {
@@ -296,7 +296,9 @@ mod slots {
         };
         let mut slot = slot_of(&[sparse(20), sparse(0)]);
         assert!(!slot.is_dense());
-        assert!(slot.loss_ppm.is_empty() && slot.jitter_us.is_empty());
+        let figures = [Figure::Loss, Figure::Burst, Figure::Jitter, Figure::Rating];
+        assert_eq!(figures.map(|figure| slot.figures.count(figure)), [0; 4]);
+        assert_eq!(slot.figures.count(Figure::Delay), 2);
         assert_eq!((slot.worst_burst, slot.loss_ratio()), (None, None));
         assert_eq!((slot.valid, slot.sent, slot.lost()), (2, 1_500, 20), "counts stay exact");
         assert_eq!(slot.rtt_us.count(), 1_480);
@@ -314,7 +316,7 @@ mod slots {
 
         let dense = slot_of(&[window(20, None, 10_000, 90_000)]);
         assert!(dense.is_dense());
-        assert_eq!((dense.loss_ppm.count(), dense.jitter_us.count()), (1, 1));
+        assert_eq!([Figure::Loss, Figure::Jitter].map(|f| dense.figures.count(f)), [1, 1]);
         assert_eq!(dense.loss_told(), (20, 750));
     }
 
@@ -329,8 +331,9 @@ mod slots {
         assert_eq!((slot.valid, slot.invalid, slot.bad), (3, 1, 2));
         assert_eq!(slot.bad_by, [1, 1, 1, 0, 0]);
         assert_eq!((slot.sent, slot.lost()), (2250, 20));
-        assert_eq!(slot.loss_ppm.max(), 26_666);
-        assert_eq!(slot.worst_burst.map(|worst| worst.burst.lost()), Some(2));
+        assert_eq!(slot.figures.sum(Figure::Loss), 26_667, "rounded up");
+        assert_eq!(slot.worst_15s.map(|worst| worst.loss.lost()), Some(20));
+        assert_eq!(slot.worst_burst.map(|worst| worst.loss.lost()), Some(2));
         assert_eq!(slot.rtt_us.count(), 2230);
     }
 
@@ -344,10 +347,15 @@ mod slots {
         ab.merge(&slot_of(right));
         let mut ba = slot_of(right);
         ba.merge(&slot_of(left));
-        let neutral = |slot: &Slot| Slot { worst_burst: None, ..slot.clone() };
+        // Each half began its minutes anew.
+        let neutral = |slot: &Slot| {
+            let mut slot = slot.clone();
+            (slot.worst_burst, slot.worst_15s) = (None, None);
+            slot
+        };
         assert_eq!(neutral(&ab), neutral(&together));
         assert_eq!(neutral(&ba), neutral(&together));
-        let share = |slot: &Slot| slot.worst_burst.map(|worst| worst.burst);
+        let share = |slot: &Slot| slot.worst_burst.map(|worst| worst.loss);
         assert_eq!(share(&ab), share(&together));
     }
 }

@@ -454,6 +454,17 @@ impl Window {
         Ok(Self(WindowParts { counts, settled: true, ..self.0 }))
     }
 
+    /// The window as it is stored: its three distributions coarsened (see
+    /// [`Histogram::coarsened`]), all else as it is.
+    #[must_use]
+    pub fn coarsened(&self) -> Self {
+        let mut parts = self.0.clone();
+        for histogram in [&mut parts.rtt, &mut parts.up_variation, &mut parts.down_variation] {
+            *histogram = histogram.coarsened();
+        }
+        Self(parts)
+    }
+
     /// Takes the window apart.
     #[must_use]
     pub fn into_parts(self) -> WindowParts {
