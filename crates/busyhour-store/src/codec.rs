@@ -3,10 +3,15 @@
 //! Everything decodes to exactly what was encoded, and nothing that was cut short decodes at all.
 //! A new layout is a new version byte; from the first release on, old ones stay readable.
 
+mod bits;
+mod column;
 mod judgement;
+pub(crate) mod pack;
 mod record;
+mod record_pack;
 mod report;
-mod slot;
+mod slot_day;
+mod tally;
 mod window;
 
 #[cfg(test)]
@@ -16,14 +21,21 @@ use busyhour_model::Histogram;
 use thiserror::Error;
 
 pub(crate) use judgement::{decode_day, decode_incident, encode_day, encode_incident};
+pub(crate) use pack::{
+    Row, UnpackedRows, decode_pack, encode_pack, pack_times, to_the_millisecond, unpack_rows,
+};
 pub(crate) use record::{
     decode_context, decode_other, encode_context, encode_endpoint, encode_other,
 };
+pub(crate) use record_pack::{decode_records, encode_records};
 pub(crate) use report::{decode_report, encode_report};
-pub(crate) use slot::{decode_slot, encode_slot};
+pub(crate) use slot_day::{
+    decode_counts, decode_figures, decode_sketches, encode_counts, encode_figures, encode_sketches,
+};
+pub(crate) use tally::{SLOTS as SLOTS_A_DAY, Tallies, decode_tallies, encode_tallies};
 pub(crate) use window::{
-    Circumstance, decode_circumstance, decode_window, encode_circumstance, encode_settled,
-    encode_window, same_window,
+    Circumstance, decode_circumstance, decode_window, encode_as, encode_circumstance,
+    encode_settled, encode_window, same_window,
 };
 
 /// A blob that cannot be read back.
@@ -175,13 +187,29 @@ impl<'a> Decoder<'a> {
         self.rest
     }
 
+    /// Leaves out the next `count` bytes, or as many as there are.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
+    }
+
     pub(crate) fn byte(&mut self) -> Decoded<u8> {
         let (&byte, rest) = self.rest.split_first().ok_or(bad(self.what))?;
         self.rest = rest;
         Ok(byte)
     }
 
+    #[inline]
     pub(crate) fn uint(&mut self) -> Decoded<u64> {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                Ok(byte.into())
+            }
+            _ => self.long_uint(),
+        }
+    }
+
+    fn long_uint(&mut self) -> Decoded<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -210,10 +238,6 @@ impl<'a> Decoder<'a> {
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
     }
 
-    pub(crate) fn i32(&mut self) -> Decoded<i32> {
-        self.int()?.try_into().map_err(|_| self.error())
-    }
-
     pub(crate) fn numbers<const N: usize>(&mut self) -> Decoded<[u32; N]> {
         let mut numbers = [0; N];
         for number in &mut numbers {
@@ -240,11 +264,16 @@ impl<'a> Decoder<'a> {
         Ok(*bytes)
     }
 
-    pub(crate) fn text(&mut self) -> Decoded<&'a str> {
+    /// Bytes behind their number.
+    pub(crate) fn slice(&mut self) -> Decoded<&'a [u8]> {
         let length = usize::try_from(self.uint()?).map_err(|_| self.error())?;
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(bad(self.what))?;
         self.rest = rest;
-        std::str::from_utf8(bytes).map_err(|_| self.error())
+        Ok(bytes)
+    }
+
+    pub(crate) fn text(&mut self) -> Decoded<&'a str> {
+        std::str::from_utf8(self.slice()?).map_err(|_| self.error())
     }
 
     /// Reads a word of one of the model's enumerations.

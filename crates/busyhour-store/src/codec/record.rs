@@ -14,6 +14,28 @@ use crate::RecordKind;
 
 const VERSION: u8 = 1;
 
+impl RecordKind {
+    /// The number of a kind in files; never to be changed.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Check => 1,
+            Self::Fact => 2,
+            Self::Load => 3,
+            Self::Gap => 4,
+        }
+    }
+
+    pub(crate) const fn of_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Check),
+            2 => Some(Self::Fact),
+            3 => Some(Self::Load),
+            4 => Some(Self::Gap),
+            _ => None,
+        }
+    }
+}
+
 pub(crate) fn encode_context(value: &Context) -> Vec<u8> {
     let mut out = Encoder::with_version(VERSION);
     put_context(&mut out, value);

@@ -1,9 +1,10 @@
 use busyhour_model::{
-    AddressFamily, BurstLoss, ClockQuality, Context, Dscp, DscpSeen, Ecn, EcnSeen, Histogram,
-    Jitter, Judgement, LimitsVersion, Link, LinkKind, LossPattern, OneWayDelay, PacketCounts,
-    PathKey, Playout, ProfileName, Reorder, RequirementProfile, ScheduleRevision, SessionReport,
-    SessionReportParts, Settlement, Slot, SlotStart, Stamp, TargetName, TimestampMethod,
-    TrafficClass, Transport, TtlSeen, UtcMicros, Window, WindowParts, WindowVerdict, WorstBurst,
+    AddressFamily, AgentId, BurstLoss, ClockQuality, Context, Dscp, DscpSeen, Ecn, EcnSeen,
+    Histogram, Jitter, Judgement, LimitsVersion, Link, LinkKind, LossPattern, OneWayDelay,
+    PacketCounts, PathId, PathKey, Playout, ProfileName, Reorder, RequirementProfile,
+    ScheduleRevision, SessionReport, SessionReportParts, Settlement, Stamp, TargetName,
+    TimestampMethod, TrafficClass, Transport, TtlSeen, UtcMicros, Window, WindowParts,
+    WindowVerdict,
 };
 use proptest::prelude::*;
 
@@ -41,7 +42,7 @@ prop_compose! {
     }
 }
 
-fn path() -> PathKey {
+pub(super) fn path() -> PathKey {
     PathKey {
         link: Link::new(LinkKind::Wifi, "wlan0").unwrap(),
         family: AddressFamily::Ipv6,
@@ -167,7 +168,7 @@ fn with_evidence(parts: WindowParts, more: [u32; 24], choice: u32) -> WindowPart
 }
 
 prop_compose! {
-    fn stored()(
+    pub(super) fn stored()(
         window in window(),
         context in context(),
         times in any::<[i64; 3]>(),
@@ -321,44 +322,6 @@ proptest! {
     }
 
     #[test]
-    fn a_slot_survives_exactly_and_not_cut(
-        counts in any::<[u32; 9]>(), sums in any::<[u64; 8]>(),
-        histograms in (histogram(), histogram(), histogram(), histogram(), histogram()),
-        worst in prop::option::of((0u32..10, any::<i64>())),
-    ) {
-        let start = SlotStart::from_number(1_988_864);
-        let slot = Slot {
-            limits: LimitsVersion(counts[0]),
-            expected: counts[1],
-            valid: counts[2],
-            invalid: counts[3],
-            bad: counts[4],
-            bad_by: [counts[5], counts[6], counts[7], counts[8], 0],
-            sent: sums[0],
-            lost_up: sums[1],
-            lost_down: sums[2],
-            lost_unknown: sums[3],
-            reordered: sums[4],
-            duplicated: sums[5],
-            dscp_up_changed: sums[6],
-            dscp_down_changed: sums[7],
-            rtt_us: histograms.0,
-            up_variation_us: histograms.1,
-            down_variation_us: histograms.2,
-            loss_ppm: histograms.3,
-            jitter_us: histograms.4,
-            worst_burst: worst.map(|(lost, at)| WorstBurst {
-                burst: BurstLoss::new(lost, 10).unwrap(), window: UtcMicros(at),
-            }),
-            start,
-        };
-        let bytes = encode_slot(&slot);
-        let decode = |bytes: &[u8]| decode_slot(bytes, start);
-        prop_assert_eq!(decode(&bytes), Ok(slot));
-        check_cuts(&bytes, decode);
-    }
-
-    #[test]
     fn random_bytes_never_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         stored in stored(),
@@ -368,7 +331,8 @@ proptest! {
         let _ = decode_window(&of_layout(2), UtcMicros(0), &path(), &shared);
         let _ = decode_circumstance(&of_layout(2));
         let bytes = of_layout(1);
-        let _ = decode_slot(&bytes, SlotStart::from_number(0));
+        let _ = decode_counts(&bytes, PathId(1), 0);
+        let _ = decode_records(&bytes, AgentId::from_u128(1));
         let _ = decode_context(&bytes);
         let _ = decode_report(&bytes);
         for kind in [crate::RecordKind::Check, crate::RecordKind::Fact, crate::RecordKind::Gap] {
@@ -379,10 +343,8 @@ proptest! {
 
 #[test]
 fn another_version_is_not_read() {
-    let mut bytes = encode_slot(&Slot::new(SlotStart::from_number(0), LimitsVersion(1)));
-    bytes[0] = 2;
-    let error = decode_slot(&bytes, SlotStart::from_number(0)).unwrap_err();
-    assert_eq!(error.to_string(), "stored slot has layout 2; this program reads layout 1");
+    let error = decode_context(&[2]).unwrap_err();
+    assert_eq!(error.to_string(), "stored context has layout 2; this program reads layout 1");
 }
 
 #[test]

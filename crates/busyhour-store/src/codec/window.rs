@@ -4,21 +4,21 @@
 //! named by the absence of a bit in [`Shape`].
 
 use busyhour_model::{
-    BootId, BootMicros, BurstLoss, ClockQuality, Context, Dscp, DscpSeen, Ecn, EcnSeen, Jitter,
-    Judgement, LimitsVersion, LossPattern, OneWayDelay, PacketCounts, PathKey, Playout, Reorder,
-    RequirementProfile, ScheduleRevision, Settlement, Stamp, TimestampMethod, TtlSeen, UtcMicros,
-    Window, WindowParts, WindowVerdict,
+    BootId, BootMicros, BurstLoss, ClockQuality, Context, Dscp, DscpSeen, Ecn, EcnSeen, Histogram,
+    Jitter, Judgement, LimitsVersion, LossPattern, OneWayDelay, PacketCounts, PathKey, Playout,
+    Reorder, RequirementProfile, ScheduleRevision, Settlement, Stamp, TimestampMethod, TtlSeen,
+    UtcMicros, Window, WindowParts, WindowVerdict,
 };
 
 use super::record::{context, put_context};
-use super::{Decoded, Decoder, Encoder};
+use super::{DecodeError, Decoded, Decoder, Encoder};
 use crate::{JudgedWindow, StoredWindow};
 
-const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 2;
 const WINDOW: &str = "window";
 const CIRCUMSTANCE: &str = "circumstance";
 /// The same layout with a settlement before it.
-const SETTLED_VERSION: u8 = 0x80 | VERSION;
+pub(super) const SETTLED_VERSION: u8 = 0x80 | VERSION;
 
 /// What many windows of a path have in common; stored once and named by number.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,39 +107,39 @@ pub(crate) fn decode_circumstance(bytes: &[u8]) -> Decoded<Circumstance> {
 
 /// Which parts a window has that a quiet one has not: one bit each. What is usual on a quiet path
 /// has no bit, and what is commonest among the rest the lowest.
-struct Shape(u64);
+pub(super) struct Shape(u64);
 
 impl Shape {
     /// The bits, in the order in which the parts are written.
-    const SCHEDULED: u64 = 1;
-    const LOST: u64 = 1 << 1;
-    const LOSS_PATTERN: u64 = 1 << 2;
-    const BURST: u64 = 1 << 3;
-    const MEDIAN: u64 = 1 << 4;
-    const ONE_WAY: u64 = 1 << 5;
-    const UP_JITTER: u64 = 1 << 6;
-    const DOWN_JITTER: u64 = 1 << 7;
-    const CLOCK: u64 = 1 << 8;
-    const FAR_CLOCK: u64 = 1 << 9;
-    const FIRST_SEQUENCE: u64 = 1 << 10;
+    pub(super) const SCHEDULED: u64 = 1;
+    pub(super) const LOST: u64 = 1 << 1;
+    pub(super) const LOSS_PATTERN: u64 = 1 << 2;
+    pub(super) const BURST: u64 = 1 << 3;
+    pub(super) const MEDIAN: u64 = 1 << 4;
+    pub(super) const ONE_WAY: u64 = 1 << 5;
+    pub(super) const UP_JITTER: u64 = 1 << 6;
+    pub(super) const DOWN_JITTER: u64 = 1 << 7;
+    pub(super) const CLOCK: u64 = 1 << 8;
+    pub(super) const FAR_CLOCK: u64 = 1 << 9;
+    pub(super) const FIRST_SEQUENCE: u64 = 1 << 10;
     /// The worst 15 s are the window's own.
-    const WORST_IS_THIS: u64 = 1 << 11;
-    const WORST: u64 = 1 << 12;
-    const PLAYOUT: u64 = 1 << 13;
-    const REORDERED: u64 = 1 << 14;
-    const REORDER: u64 = 1 << 15;
-    const DUPLICATED: u64 = 1 << 16;
-    const DSCP: u64 = 1 << 17;
-    const ECN: u64 = 1 << 18;
-    const TTL: u64 = 1 << 19;
-    const SEQUENCES: u64 = 1 << 20;
-    const CLOCK_STEPS: u64 = 1 << 21;
-    const IMPLAUSIBLE: u64 = 1 << 22;
-    const QUEUE_DROPS: u64 = 1 << 23;
-    const REFLECTOR_DROPS: u64 = 1 << 24;
+    pub(super) const WORST_IS_THIS: u64 = 1 << 11;
+    pub(super) const WORST: u64 = 1 << 12;
+    pub(super) const PLAYOUT: u64 = 1 << 13;
+    pub(super) const REORDERED: u64 = 1 << 14;
+    pub(super) const REORDER: u64 = 1 << 15;
+    pub(super) const DUPLICATED: u64 = 1 << 16;
+    pub(super) const DSCP: u64 = 1 << 17;
+    pub(super) const ECN: u64 = 1 << 18;
+    pub(super) const TTL: u64 = 1 << 19;
+    pub(super) const SEQUENCES: u64 = 1 << 20;
+    pub(super) const CLOCK_STEPS: u64 = 1 << 21;
+    pub(super) const IMPLAUSIBLE: u64 = 1 << 22;
+    pub(super) const QUEUE_DROPS: u64 = 1 << 23;
+    pub(super) const REFLECTOR_DROPS: u64 = 1 << 24;
     /// There is no burst where the rate would let one be told.
-    const NO_BURST: u64 = 1 << 25;
-    const ALL: u64 = (1 << 26) - 1;
+    pub(super) const NO_BURST: u64 = 1 << 25;
+    pub(super) const ALL: u64 = (1 << 26) - 1;
 
     fn of(window: &Window) -> Self {
         let counts = &window.counts;
@@ -199,7 +199,12 @@ fn whole(counts: &PacketCounts) -> Option<BurstLoss> {
 /// Encodes what is not in the path's row, the circumstance or the key: as it came, so that lost
 /// packets of unknown direction are of unknown direction.
 pub(crate) fn encode_window(judged: &JudgedWindow, received: UtcMicros) -> Vec<u8> {
-    let (window, stamp) = (&judged.window, &judged.stamp);
+    encode_as(judged, &judged.window, received)
+}
+
+/// Encodes another form of the window (a coarser one) with everything else that was told of it.
+pub(crate) fn encode_as(judged: &JudgedWindow, window: &Window, received: UtcMicros) -> Vec<u8> {
+    let stamp = &judged.stamp;
     let mut out = Encoder::with_version(VERSION);
     out.delta(received.0, judged.placed.0);
     out.delta(stamp.started.0, judged.placed.0);
@@ -324,14 +329,74 @@ pub(crate) fn decode_window(
     circumstance: &Circumstance,
 ) -> Decoded<StoredWindow> {
     let (mut from, settled_up) = begin(bytes)?;
-    let received = UtcMicros(from.delta(placed.0)?);
-    let started = UtcMicros(from.delta(placed.0)?);
+    let window = read_window(&mut from, settled_up, placed, path, circumstance)?;
+    from.finish(window)
+}
+
+/// The numbers of a window in the order of its row, wherever they lie.
+pub(super) trait Numbers {
+    fn error(&self) -> DecodeError;
+    fn uint(&mut self) -> Decoded<u64>;
+    fn int(&mut self) -> Decoded<i64>;
+    fn byte(&mut self) -> Decoded<u8>;
+    fn histogram(&mut self) -> Decoded<Histogram>;
+
+    fn u32(&mut self) -> Decoded<u32> {
+        self.uint()?.try_into().map_err(|_| self.error())
+    }
+
+    fn i32(&mut self) -> Decoded<i32> {
+        self.int()?.try_into().map_err(|_| self.error())
+    }
+
+    fn numbers<const N: usize>(&mut self) -> Decoded<[u32; N]> {
+        let mut numbers = [0; N];
+        for number in &mut numbers {
+            *number = self.u32()?;
+        }
+        Ok(numbers)
+    }
+}
+
+impl Numbers for Decoder<'_> {
+    fn error(&self) -> DecodeError {
+        self.error()
+    }
+
+    fn uint(&mut self) -> Decoded<u64> {
+        self.uint()
+    }
+
+    fn int(&mut self) -> Decoded<i64> {
+        self.int()
+    }
+
+    fn byte(&mut self) -> Decoded<u8> {
+        self.byte()
+    }
+
+    fn histogram(&mut self) -> Decoded<Histogram> {
+        self.histogram()
+    }
+}
+
+/// Reads a window; `settled_up` of its packets lost with direction unknown were lost up, when that was
+/// settled.
+pub(super) fn read_window(
+    from: &mut impl Numbers,
+    settled_up: Option<u32>,
+    placed: UtcMicros,
+    path: &PathKey,
+    circumstance: &Circumstance,
+) -> Decoded<StoredWindow> {
+    let received = UtcMicros(from.int()?.wrapping_add(placed.0));
+    let started = UtcMicros(from.int()?.wrapping_add(placed.0));
     let started_boot = BootMicros(from.uint()?);
     let duration_us = from.uint()?;
     let stamp = Stamp::new(started, started_boot, circumstance.boot, duration_us)
         .map_err(|_| from.error())?;
-    let verdict = verdict(&mut from)?;
-    let window = settled(window(&mut from, path, circumstance)?, settled_up, &from)?;
+    let verdict = verdict(from)?;
+    let window = settled(window(from, path, circumstance)?, settled_up, from)?;
     let judged = JudgedWindow {
         placed,
         stamp,
@@ -342,16 +407,16 @@ pub(crate) fn decode_window(
         limits: circumstance.limits,
         verdict,
     };
-    from.finish(StoredWindow { judged, received })
+    Ok(StoredWindow { judged, received })
 }
 
-fn settled(window: Window, up: Option<u32>, from: &Decoder<'_>) -> Decoded<Window> {
+fn settled(window: Window, up: Option<u32>, from: &impl Numbers) -> Decoded<Window> {
     let Some(up) = up else { return Ok(window) };
     let down = window.counts.lost_unknown().checked_sub(up).ok_or(from.error())?;
     window.settle(Settlement { up, down }).map_err(|_| from.error())
 }
 
-fn window(from: &mut Decoder<'_>, path: &PathKey, shared: &Circumstance) -> Decoded<Window> {
+fn window(from: &mut impl Numbers, path: &PathKey, shared: &Circumstance) -> Decoded<Window> {
     let shape = Shape(from.uint()?);
     if shape.0 & !Shape::ALL != 0 {
         return Err(from.error());
@@ -371,7 +436,7 @@ fn window(from: &mut Decoder<'_>, path: &PathKey, shared: &Circumstance) -> Deco
 }
 
 fn counts(
-    from: &mut Decoder<'_>,
+    from: &mut impl Numbers,
     path: &PathKey,
     shared: &Circumstance,
     shape: &Shape,
@@ -407,7 +472,7 @@ fn counts(
 }
 
 fn delays(
-    from: &mut Decoder<'_>,
+    from: &mut impl Numbers,
     parts: &mut WindowParts,
     shared: &Circumstance,
     shape: &Shape,
@@ -440,7 +505,7 @@ fn delays(
 }
 
 fn evidence(
-    from: &mut Decoder<'_>,
+    from: &mut impl Numbers,
     parts: &mut WindowParts,
     shared: &Circumstance,
     shape: &Shape,
@@ -472,12 +537,12 @@ fn evidence(
     Ok(())
 }
 
-fn stretch(from: &mut Decoder<'_>) -> Decoded<BurstLoss> {
+fn stretch(from: &mut impl Numbers) -> Decoded<BurstLoss> {
     let [lost, of] = from.numbers()?;
     BurstLoss::new(lost, of).map_err(|_| from.error())
 }
 
-fn jitter(from: &mut Decoder<'_>) -> Decoded<Jitter> {
+fn jitter(from: &mut impl Numbers) -> Decoded<Jitter> {
     let [mean_us, max_us] = from.numbers()?;
     Ok(Jitter { mean_us, max_us })
 }
@@ -509,7 +574,7 @@ fn put_verdict(out: &mut Encoder, verdict: &WindowVerdict) {
     );
 }
 
-fn verdict(from: &mut Decoder<'_>) -> Decoded<WindowVerdict> {
+fn verdict(from: &mut impl Numbers) -> Decoded<WindowVerdict> {
     let (flags, judgements) = (from.byte()?, from.byte()?);
     let judgement = |shift: u8| match (judgements >> shift) & 3 {
         0 => Ok(Judgement::Pass),

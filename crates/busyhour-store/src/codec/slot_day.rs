@@ -1,0 +1,424 @@
+//! The slots of one path and one UTC day, quarter-hours or hours, in three parts: counts, figures and
+//! sketches, each column by column. A part ends with a CRC-32 over its key and content.
+
+mod sketch;
+
+#[cfg(test)]
+mod tests;
+
+use busyhour_model::{
+    BurstLoss, Combination, Figure, FigureBucket, Figures, LimitsVersion, PathId, Slot, SlotCounts,
+    SlotStart, UtcMicros, WorstLoss,
+};
+
+use super::column::{self, Plan};
+use super::{Decoded, Decoder, Encoder, bad};
+
+const VERSION: u8 = 1;
+/// Quarter-hours of a day of UTC.
+const DAY_SLOTS: i64 = 96;
+/// The bytes of the checksum.
+const CHECKSUM: usize = 4;
+/// Of one day, combinations of figures in all its slots: beyond what so many windows could have that
+/// one begins every 20 ms.
+const MAX_ENTRIES: u64 = 1 << 22;
+/// Columns of a combination.
+const COLUMNS: usize = Combination::BYTES;
+/// Figures of a window.
+const FIGURES: usize = Figure::ALL.len();
+
+/// What a blob holds; a part of the checksum.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Counts,
+    Figures,
+    Sketches,
+}
+
+impl Part {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Counts => 1,
+            Self::Figures => 2,
+            Self::Sketches => 3,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Counts => "slot counts",
+            Self::Figures => "slot figures",
+            Self::Sketches => "slot sketches",
+        }
+    }
+}
+
+/// Encodes the counts of slots of `utc_day` (counted from 1970), in ascending order of their starts.
+pub(crate) fn encode_counts(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u8> {
+    let mut out = begin(utc_day, slots);
+    let columns = FIELDS.map(|(get, _)| -> Vec<i64> {
+        slots.iter().map(|slot| get(&slot.counts).cast_signed()).collect()
+    });
+    put_columns(&mut out, &columns);
+    for extreme in &WORST {
+        put_worst(&mut out, slots, extreme);
+    }
+    seal(out, Part::Counts, path, utc_day)
+}
+
+/// Encodes the figures of the same slots.
+pub(crate) fn encode_figures(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u8> {
+    let mut out = begin(utc_day, slots);
+    let (mut windows, mut kinds) = (Vec::new(), Vec::new());
+    let (mut parts, mut counts) = (<[Vec<i64>; COLUMNS]>::default(), Vec::new());
+    let mut rests = <[Vec<i64>; FIGURES]>::default();
+    for Slot { figures, .. } in slots {
+        let combinations = figures.combinations();
+        windows.push(combinations.iter().map(|&(_, n)| i64::from(n)).sum());
+        kinds.push(combinations.len() as i64);
+        for (combination, _) in combinations {
+            for (part, byte) in parts.iter_mut().zip(combination.to_bytes()) {
+                part.push(byte.into());
+            }
+        }
+        // The last follows from how many windows there are.
+        let told = combinations.len().saturating_sub(1);
+        counts.extend(combinations.iter().take(told).map(|&(_, n)| i64::from(n)));
+        for ((rest, &sum), middle) in
+            rests.iter_mut().zip(figures.sums()).zip(middles(combinations))
+        {
+            rest.push(sum.wrapping_sub(middle).cast_signed());
+        }
+    }
+    put_column(&mut out, &kinds);
+    put_columns(&mut out, &parts);
+    put_column(&mut out, &windows);
+    put_column(&mut out, &counts);
+    put_columns(&mut out, &rests);
+    seal(out, Part::Figures, path, utc_day)
+}
+
+/// Encodes the sketches of the same slots.
+pub(crate) fn encode_sketches(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u8> {
+    let mut out = begin(utc_day, slots);
+    sketch::put_all(&mut out, slots);
+    seal(out, Part::Sketches, path, utc_day)
+}
+
+/// The slots of a blob of counts, with nothing but these.
+pub(crate) fn decode_counts(bytes: &[u8], path: PathId, utc_day: i64) -> Decoded<Vec<Slot>> {
+    let (from, starts) = &mut unseal(bytes, Part::Counts, path, utc_day)?;
+    let none = SlotCounts::new(LimitsVersion(0));
+    let mut slots: Vec<Slot> = starts.iter().map(|&start| Slot::of_counts(start, none)).collect();
+    read_counts(from, &mut slots)?;
+    for extreme in &WORST {
+        read_worst(from, &mut slots, extreme)?;
+    }
+    from.finish(slots)
+}
+
+/// Adds their figures to the slots that [`decode_counts`] gave.
+pub(crate) fn decode_figures(
+    bytes: &[u8],
+    path: PathId,
+    utc_day: i64,
+    slots: &mut [Slot],
+) -> Decoded<()> {
+    let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
+    check_starts(from, starts, slots)?;
+    let mut entries = Entries::read(from, slots.len())?;
+    let rests: [Vec<i64>; FIGURES] = columns(from, slots.len())?;
+    for (at, slot) in slots.iter_mut().enumerate() {
+        let combinations = entries.next(from, at)?;
+        let mut sums = middles(&combinations);
+        for (sum, rest) in sums.iter_mut().zip(&rests) {
+            *sum = sum.wrapping_add(value(rest, at).cast_unsigned());
+        }
+        slot.figures = Figures::from_parts(combinations, sums).map_err(|_| from.error())?;
+    }
+    from.finish(())
+}
+
+/// Adds their sketches to the slots that [`decode_counts`] gave.
+pub(crate) fn decode_sketches(
+    bytes: &[u8],
+    path: PathId,
+    utc_day: i64,
+    slots: &mut [Slot],
+) -> Decoded<()> {
+    let (from, starts) = &mut unseal(bytes, Part::Sketches, path, utc_day)?;
+    check_starts(from, starts, slots)?;
+    sketch::read_all(from, slots)?;
+    from.finish(())
+}
+
+fn begin(utc_day: i64, slots: &[Slot]) -> Encoder {
+    let mut out = Encoder::with_version(VERSION);
+    let first = utc_day.wrapping_mul(DAY_SLOTS);
+    let places: Vec<i64> =
+        slots.iter().map(|slot| slot.start.number().wrapping_sub(first)).collect();
+    debug_assert!(places.is_sorted_by(|a, b| a < b), "slots of a day in the order of time");
+    out.uint(places.len() as u64);
+    put_column(&mut out, &places);
+    out
+}
+
+fn checksum(content: &[u8], part: Part, path: PathId, utc_day: i64) -> [u8; CHECKSUM] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&[part.number()]);
+    hasher.update(&path.0.to_le_bytes());
+    hasher.update(&utc_day.to_le_bytes());
+    hasher.update(content);
+    hasher.finalize().to_le_bytes()
+}
+
+fn seal(out: Encoder, part: Part, path: PathId, utc_day: i64) -> Vec<u8> {
+    let mut bytes = out.into_bytes();
+    let checksum = checksum(&bytes, part, path, utc_day);
+    bytes.extend_from_slice(&checksum);
+    bytes
+}
+
+/// Checks a blob and reads which slots it is of.
+fn unseal(
+    bytes: &[u8],
+    part: Part,
+    path: PathId,
+    utc_day: i64,
+) -> Decoded<(Decoder<'_>, Vec<SlotStart>)> {
+    let damaged = bad(part.words());
+    let mut from = Decoder::of_version(bytes, VERSION, part.words())?;
+    let (content, found) = bytes.split_last_chunk::<CHECKSUM>().ok_or(damaged.clone())?;
+    if *found != checksum(content, part, path, utc_day) {
+        return Err(damaged);
+    }
+    from.rest = content.get(1..).ok_or(damaged)?;
+    let count = from.uint()?;
+    if count > DAY_SLOTS.cast_unsigned() {
+        return Err(from.error());
+    }
+    let places = column::read(&mut from, count as usize)?;
+    let ascending = places.is_sorted_by(|a, b| a < b);
+    if !ascending || places.iter().any(|place| !(0..DAY_SLOTS).contains(place)) {
+        return Err(from.error());
+    }
+    let first = SlotStart::from_number(utc_day.wrapping_mul(DAY_SLOTS));
+    Ok((from, places.into_iter().map(|place| first.offset(place)).collect()))
+}
+
+fn check_starts(from: &Decoder<'_>, starts: &[SlotStart], slots: &[Slot]) -> Decoded<()> {
+    let same = starts.iter().eq(slots.iter().map(|slot| &slot.start));
+    if same { Ok(()) } else { Err(from.error()) }
+}
+
+fn put_column(out: &mut Encoder, values: &[i64]) {
+    Plan::of(values).write(out, values);
+}
+
+/// Columns of the same length; those of nothing but zeros cost one bit.
+fn put_columns(out: &mut Encoder, columns: &[Vec<i64>]) {
+    let tells = |column: &Vec<i64>| column.iter().any(|&value| value != 0);
+    let told = columns.iter().enumerate().filter(|(_, column)| tells(column));
+    out.uint(told.map(|(at, _)| 1u64 << at).sum::<u64>());
+    for column in columns.iter().filter(|column| tells(column)) {
+        put_column(out, column);
+    }
+}
+
+/// Reads what [`put_columns`] wrote; a column of zeros is empty.
+fn columns<const N: usize>(from: &mut Decoder<'_>, count: usize) -> Decoded<[Vec<i64>; N]> {
+    let told = from.uint()?;
+    let mut columns = [const { Vec::new() }; N];
+    for (at, column) in columns.iter_mut().enumerate() {
+        if told & (1 << at) != 0 {
+            *column = column::read(from, count)?;
+        }
+    }
+    if told >> N == 0 { Ok(columns) } else { Err(from.error()) }
+}
+
+/// A value of a column, of which one of nothing but zeros is empty.
+fn value(column: &[i64], at: usize) -> i64 {
+    column.get(at).copied().unwrap_or(0)
+}
+
+/// How a column of counts is taken out and put in; `None` when it cannot be that count.
+type Field = (fn(&SlotCounts) -> u64, fn(&mut SlotCounts, u64) -> Option<()>);
+
+macro_rules! field {
+    ($width:ty, $of:ident => $place:expr) => {
+        (
+            |$of| u64::from($place),
+            |$of, value| {
+                $place = <$width>::try_from(value).ok()?;
+                Some(())
+            },
+        )
+    };
+}
+
+/// What the columns of counts are, in their order.
+const FIELDS: [Field; 19] = [
+    field!(u32, of => of.limits.0),
+    field!(u32, of => of.expected),
+    field!(u32, of => of.valid),
+    field!(u32, of => of.invalid),
+    // Of most paths all valid windows are dense: it is the rest that is written.
+    (
+        |of| u64::from(of.valid.wrapping_sub(of.dense)),
+        |of, sparse| {
+            of.dense = sparse.try_into().ok()?;
+            Some(())
+        },
+    ),
+    field!(u32, of => of.bad),
+    field!(u32, of => of.bad_by[0]),
+    field!(u32, of => of.bad_by[1]),
+    field!(u32, of => of.bad_by[2]),
+    field!(u32, of => of.bad_by[3]),
+    field!(u32, of => of.bad_by[4]),
+    field!(u64, of => of.sent),
+    field!(u64, of => of.lost_up),
+    field!(u64, of => of.lost_down),
+    field!(u64, of => of.lost_unknown),
+    field!(u64, of => of.reordered),
+    field!(u64, of => of.duplicated),
+    field!(u64, of => of.dscp_up_changed),
+    field!(u64, of => of.dscp_down_changed),
+];
+
+/// The worst loss within some time.
+struct Extreme {
+    get: fn(&SlotCounts) -> Option<WorstLoss>,
+    set: fn(&mut SlotCounts, Option<WorstLoss>),
+    /// The moment that its window is written from.
+    near: fn(SlotStart, &SlotCounts) -> UtcMicros,
+}
+
+/// The extremes, in the order that they are written in.
+const WORST: [Extreme; 2] = [
+    Extreme {
+        get: |of| of.worst_burst,
+        set: |of, worst| of.worst_burst = worst,
+        near: |start, _| start.start(),
+    },
+    Extreme {
+        get: |of| of.worst_15s,
+        set: |of, worst| of.worst_15s = worst,
+        // Mostly the window of the worst burst.
+        near: |start, of| of.worst_burst.map_or(start.start(), |worst| worst.window),
+    },
+];
+
+fn put_worst(out: &mut Encoder, slots: &[Slot], Extreme { get, near, .. }: &Extreme) {
+    let held = slots.iter().map(|slot| get(&slot.counts).is_some().into()).collect();
+    put_columns(out, &[held]);
+    let mut columns = <[Vec<i64>; 3]>::default();
+    for (slot, worst) in slots.iter().filter_map(|slot| Some((slot, get(&slot.counts)?))) {
+        let [lost, of, window] = &mut columns;
+        lost.push(worst.loss.lost().into());
+        of.push(worst.loss.of().into());
+        window.push(worst.window.0.wrapping_sub(near(slot.start, &slot.counts).0));
+    }
+    put_columns(out, &columns);
+}
+
+fn read_counts(from: &mut Decoder<'_>, slots: &mut [Slot]) -> Decoded<()> {
+    let columns: [Vec<i64>; FIELDS.len()] = columns(from, slots.len())?;
+    for (column, (_, set)) in columns.iter().zip(FIELDS) {
+        // What is empty stays at zero.
+        for (slot, value) in slots.iter_mut().zip(column) {
+            set(&mut slot.counts, value.cast_unsigned()).ok_or(from.error())?;
+        }
+    }
+    for Slot { counts, .. } in slots {
+        counts.dense = counts.valid.wrapping_sub(counts.dense);
+    }
+    Ok(())
+}
+
+fn read_worst(
+    from: &mut Decoder<'_>,
+    slots: &mut [Slot],
+    Extreme { set, near, .. }: &Extreme,
+) -> Decoded<()> {
+    let [held] = columns(from, slots.len())?;
+    if held.iter().any(|held| !(0..=1).contains(held)) {
+        return Err(from.error());
+    }
+    let holding = held.iter().filter(|&&held| held == 1).count();
+    let [lost, of, window] = columns(from, holding)?;
+    let holding = slots.iter_mut().zip(&held).filter(|(_, held)| **held == 1);
+    for (at, (slot, _)) in holding.enumerate() {
+        let count = |column: &[i64]| u32::try_from(value(column, at)).map_err(|_| from.error());
+        let loss = BurstLoss::new(count(&lost)?, count(&of)?).map_err(|_| from.error())?;
+        let window = near(slot.start, &slot.counts).0.wrapping_add(value(&window, at));
+        set(&mut slot.counts, Some(WorstLoss { loss, window: UtcMicros(window) }));
+    }
+    Ok(())
+}
+
+/// For each figure the sum that the middles of its buckets would have.
+fn middles(combinations: &[(Combination, u32)]) -> [u64; FIGURES] {
+    let mut sums = [0u64; FIGURES];
+    for &(combination, n) in combinations {
+        for (sum, &figure) in sums.iter_mut().zip(Figure::ALL) {
+            let middle = combination.bucket(figure).map_or(0, FigureBucket::middle);
+            *sum = sum.wrapping_add(u64::from(middle).wrapping_mul(n.into()));
+        }
+    }
+    sums
+}
+
+/// The combinations of all slots, read off a blob's columns one slot after the other.
+struct Entries {
+    /// How many each slot has.
+    kinds: Vec<i64>,
+    parts: [Vec<i64>; COLUMNS],
+    windows: Vec<i64>,
+    counts: Vec<i64>,
+    /// Combinations and counts taken.
+    taken: (usize, usize),
+}
+
+impl Entries {
+    fn read(from: &mut Decoder<'_>, slots: usize) -> Decoded<Self> {
+        let kinds = column::read(from, slots)?;
+        let (mut all, mut told) = (0u64, 0u64);
+        for &kinds in &kinds {
+            let kinds = u64::try_from(kinds).map_err(|_| from.error())?;
+            all = all.saturating_add(kinds);
+            told = told.saturating_add(kinds.saturating_sub(1));
+        }
+        if all > MAX_ENTRIES {
+            return Err(from.error());
+        }
+        let parts = columns(from, all as usize)?;
+        let windows = column::read(from, slots)?;
+        let counts = column::read(from, told as usize)?;
+        Ok(Self { kinds, parts, windows, counts, taken: (0, 0) })
+    }
+
+    /// Takes the combinations of `slot`, the next one.
+    fn next(&mut self, from: &Decoder<'_>, slot: usize) -> Decoded<Vec<(Combination, u32)>> {
+        let kinds = usize::try_from(value(&self.kinds, slot)).map_err(|_| from.error())?;
+        let mut rest = value(&self.windows, slot);
+        let mut combinations = Vec::with_capacity(kinds);
+        for nth in 1..=kinds {
+            let mut bytes = [0; COLUMNS];
+            for (byte, part) in bytes.iter_mut().zip(&self.parts) {
+                *byte = u8::try_from(value(part, self.taken.0)).map_err(|_| from.error())?;
+            }
+            self.taken.0 += 1;
+            let mut count = rest;
+            if nth < kinds {
+                count = value(&self.counts, self.taken.1);
+                self.taken.1 += 1;
+                rest = rest.checked_sub(count).ok_or(from.error())?;
+            }
+            let combination = Combination::from_bytes(bytes).ok_or(from.error())?;
+            combinations.push((combination, u32::try_from(count).map_err(|_| from.error())?));
+        }
+        Ok(combinations)
+    }
+}
