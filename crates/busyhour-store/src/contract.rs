@@ -3,15 +3,15 @@
 //! Telemetry is large and append-mostly: windows, slots, other records, receipts. Control is small
 //! and transactional: buildings, agents, verdicts, incidents, outbox. No invariant spans both.
 
-use std::net::IpAddr;
+pub(crate) mod control;
+
+use std::path::PathBuf;
 
 use busyhour_model::{
-    AgentId, BlockNo, Building, BuildingId, Context, DaySummary, Epoch, FileBuilding, Incident,
-    IncidentId, LimitsVersion, PathId, PathKey, Placement, Record, RequirementProfile, Schedule,
-    ScheduleRevision, Slot, SlotStart, Stamp, Subnet, UtcMicros, Window, WindowVerdict,
+    AgentId, BlockNo, Context, Epoch, LimitTable, LimitsVersion, PathId, PathKey, Record,
+    RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros, Window,
+    WindowVerdict,
 };
-use ipnet::IpNet;
-use jiff::civil::Date;
 
 use crate::StoreError;
 
@@ -74,6 +74,8 @@ pub enum Appended {
     Stored,
     /// It was durable already; nothing changed.
     Duplicate,
+    /// Its agent was forgotten ([`Telemetry::forget`]); nothing changed.
+    Refused,
 }
 
 /// A path that was ever measured.
@@ -107,7 +109,7 @@ pub struct StoredWindow {
 }
 
 /// The kinds of record that are not windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RecordKind {
     /// Conditions looked at.
     Check,
@@ -130,16 +132,86 @@ pub struct DirtyDay {
     pub generation: i64,
 }
 
-/// How long each kind of data is kept, in days before now.
+/// How long each kind of data is kept, in days before now. What lies in one file goes together, so a
+/// kind may be there for a few days longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Raw windows, and the session reports that may settle them; older windows are merged into slots
     /// only.
     pub windows_days: u32,
-    /// Slots. Nothing older is accepted.
+    /// Quarter-hours. Nothing older is accepted.
     pub slots_days: u32,
-    /// Checks, facts, loads and gaps.
-    pub others_days: u32,
+    /// Hours, which quarter-hours become when they go.
+    pub hours_days: u32,
+    /// Checks.
+    pub checks_days: u32,
+    /// Facts.
+    pub facts_days: u32,
+    /// Loads.
+    pub loads_days: u32,
+    /// Gaps, and what is known of quarantined records.
+    pub gaps_days: u32,
+}
+
+/// Which part of a slot is wanted. Counts always are; what was not asked for is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotDetail {
+    /// Counts alone.
+    Counts,
+    /// Counts, and the figures of windows.
+    Figures,
+    /// Counts, and the histograms of packets.
+    Sketches,
+    /// Everything.
+    All,
+}
+
+/// A path's day of UTC in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayTally<'a> {
+    /// The path.
+    pub path: PathId,
+    /// The first quarter-hour of `slots`.
+    pub first: SlotStart,
+    /// Of each quarter-hour from there on: valid windows, and how many of them are bad.
+    pub slots: &'a [(u32, u32)],
+}
+
+/// How long a slot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grain {
+    /// A quarter-hour, as long as those are kept.
+    Quarter,
+    /// An hour of UTC, as long as hours are kept.
+    Hour,
+}
+
+/// What went with an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Paths.
+    pub paths: u64,
+    /// Raw windows.
+    pub windows: u64,
+    /// Slots.
+    pub slots: u64,
+    /// Checks, facts, loads, gaps and session reports.
+    pub others: u64,
+}
+
+/// A file that was found damaged and set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedFile {
+    /// Where it lies now, within the data directory.
+    pub file: PathBuf,
+    /// The first day of UTC that it held, since 1970.
+    pub first_day: i64,
+    /// The first day after.
+    pub until_day: i64,
+    /// What it held: "windows", "slots", and so on.
+    pub holds: &'static str,
+    /// What was found.
+    pub reason: String,
 }
 
 /// What is in telemetry, for the status page.
@@ -147,7 +219,7 @@ pub struct Retention {
 pub struct TelemetryTotals {
     /// Windows ever merged into slots.
     pub windows: u64,
-    /// Slots now.
+    /// Quarter-hours now, without those that are in the journal alone.
     pub slots: u64,
     /// Blocks ever received.
     pub blocks: u64,
@@ -187,8 +259,35 @@ pub trait Telemetry: Send + Sync {
     /// When the store cannot be read.
     fn paths(&self, agent: Option<AgentId>) -> Result<Vec<PathRow>, StoreError>;
 
-    /// The slots of `paths` with `from <= start < until`, ordered by path and time. Quarter-hours
-    /// without windows are not there.
+    /// Hands out the slots of `paths` with `from <= start < until`: each path's in the order of time,
+    /// the paths in whatever order, and not all of one before any of another. Slots without windows
+    /// are not there. An hour begins on the hour.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn visit_slots(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        grain: Grain,
+        detail: SlotDetail,
+        visit: &mut dyn FnMut(PathId, &Slot),
+    ) -> Result<(), StoreError>;
+
+    /// Hands out how many windows were valid and bad in each quarter-hour of `paths` with
+    /// `from <= start < until`, day by day, in whatever order: for questions over very many paths.
+    /// Days without windows are not there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn visit_tallies(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(&DayTally<'_>),
+    ) -> Result<(), StoreError>;
+
+    /// The quarter-hours of `paths` with `from <= start < until`, whole, ordered by path and time.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -197,7 +296,20 @@ pub trait Telemetry: Send + Sync {
         paths: &[PathId],
         from: SlotStart,
         until: SlotStart,
-    ) -> Result<Vec<(PathId, Slot)>, StoreError>;
+    ) -> Result<Vec<(PathId, Slot)>, StoreError> {
+        let mut found = Vec::new();
+        self.visit_slots(
+            paths,
+            (from, until),
+            Grain::Quarter,
+            SlotDetail::All,
+            &mut |path, slot| {
+                found.push((path, slot.clone()));
+            },
+        )?;
+        found.sort_by_key(|(path, slot)| (*path, slot.start));
+        Ok(found)
+    }
 
     /// Raw windows of a path with `from <= placed < until`, oldest first, at most `limit`.
     ///
@@ -236,323 +348,40 @@ pub trait Telemetry: Send + Sync {
     /// When the store cannot be written.
     fn clear_dirty(&self, days: &[DirtyDay]) -> Result<(), StoreError>;
 
-    /// Deletes what is older than its retention. Returns how many rows went.
+    /// Deletes what is older than its retention, in whole files; quarter-hours become hours first.
+    /// Returns how many files and rows went.
     ///
     /// # Errors
     /// When the store cannot be written.
     fn prune(&self, now: UtcMicros) -> Result<u64, StoreError>;
+
+    /// Counts the bad windows of quarter-hours with `from <= start < until` again, each path by the table
+    /// that `table` gives for its requirement profile (`None` leaves it), and marks the days. Exact for every table
+    /// whose limits are edges of the figures' scale. Raw windows keep the verdict they were given.
+    /// Returns how many slots changed.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then some days may be counted again and others not, and doing
+    /// it once more is right.
+    fn rejudge(
+        &self,
+        span: (SlotStart, SlotStart),
+        table: &dyn Fn(RequirementProfile) -> Option<&'static LimitTable>,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes all that an agent delivered, and its receipts. From then on its blocks are refused
+    /// ([`Appended::Refused`]), also those that are under way. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then some of it may be left, and doing it once more is right.
+    fn forget(&self, agent: AgentId) -> Result<Forgotten, StoreError>;
+
+    /// The files that were found damaged and set aside, ever.
+    fn damaged(&self) -> Vec<DamagedFile>;
 
     /// Totals for the status page; cheap.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn totals(&self) -> Result<TelemetryTotals, StoreError>;
-}
-
-/// How an agent is bound to a subnet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binding {
-    /// By its enrolment: the subnet with this prefix (and this egress prefix, where several
-    /// buildings share the prefix).
-    Subnet {
-        /// The subnet's prefix.
-        prefix: IpNet,
-        /// Its egress prefix.
-        egress: Option<IpNet>,
-    },
-    /// By its address: the longest prefix of the building file that holds its local address, and
-    /// whose egress prefix, if any, holds the address it is seen under.
-    Address,
-}
-
-/// An agent to be let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewAgent {
-    /// Its identity, drawn by the caller.
-    pub id: AgentId,
-    /// A name for people, unique.
-    pub name: String,
-    /// SHA-256 of its secret.
-    pub secret_sha256: [u8; 32],
-    /// It sends simulated data, and is shown as such everywhere.
-    pub simulated: bool,
-    /// How it is bound.
-    pub binding: Binding,
-    /// When it was added.
-    pub added: UtcMicros,
-}
-
-/// An agent that was let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentRow {
-    /// Its identity.
-    pub id: AgentId,
-    /// Its name.
-    pub name: String,
-    /// It sends simulated data.
-    pub simulated: bool,
-    /// How it is bound.
-    pub binding: Binding,
-    /// When it was added.
-    pub added: UtcMicros,
-    /// What was last seen of it.
-    pub sighting: Option<Sighting>,
-    /// Where it is now.
-    pub placement: Option<Placement>,
-}
-
-/// What was seen of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// When, by the collector's clock.
-    pub at: UtcMicros,
-    /// Version of its software.
-    pub version: String,
-    /// Its operating system.
-    pub os: String,
-    /// The prefix of the interface it measures on, as it said.
-    pub local_prefix: Option<IpNet>,
-    /// The address its connection came from.
-    pub peer: Option<IpAddr>,
-}
-
-/// A prefix that agents live in and no building file knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingPrefix {
-    /// The prefix, as the agents said.
-    pub prefix: IpNet,
-    /// The names of the agents, ordered.
-    pub agents: Vec<String>,
-    /// When one was last seen.
-    pub last_seen: UtcMicros,
-}
-
-/// What an import did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ImportSummary {
-    /// Buildings in force now.
-    pub buildings: u32,
-    /// Subnets in force now.
-    pub subnets: u32,
-    /// Buildings that are new.
-    pub buildings_added: u32,
-    /// Buildings that kept their identity under a new name.
-    pub buildings_renamed: u32,
-    /// Buildings that are no longer in force.
-    pub buildings_ended: u32,
-    /// Subnets that are new.
-    pub subnets_added: u32,
-    /// Subnets that are no longer in force.
-    pub subnets_ended: u32,
-}
-
-/// What an import would do.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ImportPreview {
-    /// The counts.
-    pub summary: ImportSummary,
-    /// Buildings that would no longer be in force.
-    pub buildings_ended: Vec<Building>,
-    /// Subnets that would no longer be in force.
-    pub subnets_ended: Vec<Subnet>,
-}
-
-/// What happened to an incident that somebody should be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IncidentEvent {
-    /// It was opened.
-    Opened,
-    /// It was closed.
-    Closed,
-}
-
-/// What the judge decided, written in one transaction.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct JudgeWrite {
-    /// Verdicts, replacing those of the same scope and date.
-    pub days: Vec<DaySummary>,
-    /// Incidents, replacing those of the same identity.
-    pub incidents: Vec<Incident>,
-    /// What to tell. An (incident, event) pair that was ever told is not told again, unless the
-    /// incident was closed and opened again since.
-    pub tell: Vec<(IncidentId, IncidentEvent)>,
-}
-
-/// A message due on a channel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
-    /// Its number.
-    pub id: i64,
-    /// The channel's name.
-    pub channel: String,
-    /// What happened.
-    pub event: IncidentEvent,
-    /// The incident as it is now.
-    pub incident: Incident,
-    /// The building's name.
-    pub building: String,
-    /// The subnet's network name and prefix.
-    pub subnet: Option<String>,
-    /// When the event was written.
-    pub created: UtcMicros,
-    /// Earlier attempts.
-    pub attempts: u32,
-}
-
-/// What became of an attempt to deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeliveryOutcome {
-    /// The other side took it.
-    Sent,
-    /// It did not; try again at the time given.
-    Retry {
-        /// When.
-        at: UtcMicros,
-        /// What went wrong, without secrets.
-        error: String,
-    },
-    /// Never to be sent: simulated, or given up. Shown with the reason.
-    Withheld {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// Deliveries by state, for the status page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeliveryTotals {
-    /// Waiting.
-    pub pending: u64,
-    /// Taken by the other side.
-    pub sent: u64,
-    /// Withheld or given up.
-    pub withheld: u64,
-}
-
-/// The small contract: inventory, identity, verdicts, incidents, outbox.
-pub trait Control: Send + Sync {
-    /// Puts a building file in force from `now`: buildings and subnets that are not in it end, the
-    /// others keep their identities. A subnet is the same when prefix and egress are. A building is
-    /// the same when its name is, or else when most of its subnets in the file belonged to one
-    /// building whose name is gone (a rename); it keeps its time zone and its business hours where
-    /// the file tells none. Placements of all agents are made anew; an agent's first placement holds
-    /// for all time before it. All or nothing.
-    ///
-    /// # Errors
-    /// When the transaction could not be made durable; then nothing changed.
-    fn import_buildings(
-        &self,
-        file: &[FileBuilding],
-        now: UtcMicros,
-    ) -> Result<ImportSummary, StoreError>;
-
-    /// What [`Self::import_buildings`] would do now. Changes nothing.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn preview_import(
-        &self,
-        file: &[FileBuilding],
-        now: UtcMicros,
-    ) -> Result<ImportPreview, StoreError>;
-
-    /// Buildings in force, by name.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn buildings(&self) -> Result<Vec<Building>, StoreError>;
-
-    /// Subnets in force, by building name and the order of the file.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn subnets(&self) -> Result<Vec<Subnet>, StoreError>;
-
-    /// Lets an agent in.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Conflict`] when its name or identity is taken.
-    fn add_agent(&self, agent: &NewAgent) -> Result<(), StoreError>;
-
-    /// All agents, by name.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn agents(&self) -> Result<Vec<AgentRow>, StoreError>;
-
-    /// What an agent's secret is checked against, and whether it is simulated; `None` when no such
-    /// agent was let in.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn agent_secret(&self, agent: AgentId) -> Result<Option<([u8; 32], bool)>, StoreError>;
-
-    /// Notes what was seen of an agent and places it anew when that changes its subnet.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn saw_agent(&self, agent: AgentId, sighting: &Sighting) -> Result<(), StoreError>;
-
-    /// Every placement, past and present, by agent and time.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn placements(&self) -> Result<Vec<Placement>, StoreError>;
-
-    /// Prefixes that agents live in and no building file knows, most agents first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn missing_prefixes(&self) -> Result<Vec<MissingPrefix>, StoreError>;
-
-    /// Verdicts with `from <= date <= until`, of one building when given, by date and scope.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn days(
-        &self,
-        building: Option<BuildingId>,
-        from: Date,
-        until: Date,
-    ) -> Result<Vec<DaySummary>, StoreError>;
-
-    /// Incidents, newest first: all, or only those not closed.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn incidents(&self, include_closed: bool) -> Result<Vec<Incident>, StoreError>;
-
-    /// Writes what the judge decided.
-    ///
-    /// # Errors
-    /// When the transaction could not be made durable; then nothing changed.
-    fn write_judgement(&self, write: &JudgeWrite, now: UtcMicros) -> Result<(), StoreError>;
-
-    /// Puts untold events on every channel in `channels` once, then gives what is due, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn due_deliveries(
-        &self,
-        channels: &[String],
-        now: UtcMicros,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
-
-    /// Notes what became of an attempt.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn delivered(
-        &self,
-        delivery: i64,
-        outcome: &DeliveryOutcome,
-        now: UtcMicros,
-    ) -> Result<(), StoreError>;
-
-    /// Deliveries by state.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    fn delivery_totals(&self) -> Result<DeliveryTotals, StoreError>;
 }

@@ -1,11 +1,15 @@
 //! The control contract on SQLite.
 
 mod agents;
+mod audit;
+mod forget;
 mod import;
 mod inventory;
 mod judgement;
 mod outbox;
 mod place;
+mod prune;
+mod versions;
 
 #[cfg(test)]
 mod tests;
@@ -16,21 +20,24 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use busyhour_model::{
-    AgentId, Building, BuildingId, DaySummary, FileBuilding, Incident, Placement, Subnet, UtcMicros,
+    AgentId, Building, BuildingId, DaySummary, FileBuilding, Incident, PathId, Placement, Subnet,
+    UtcMicros,
 };
 use jiff::civil::Date;
-use rusqlite::Row;
+use rusqlite::{Row, Transaction};
 
 use crate::sqlite::{Database, Migration, OpenError, unreadable};
 use crate::{
-    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportPreview,
-    ImportSummary, JudgeWrite, MissingPrefix, NewAgent, Sighting, StoreError,
+    Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
+    ControlRetention, DatedBinding, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind,
+    FileVersion, Forgotten, ForgottenAgent, ImportPreview, ImportSummary, InventoryAt, JudgeWrite,
+    MissingPrefix, NewAgent, Sighting, StoreError,
 };
 
-const FILE: &str = "control.db";
+pub(crate) const FILE: &str = "control.db";
 /// "BHc1" in a file's header says whose it is.
-const APPLICATION_ID: i32 = 0x4248_6331;
-const MIGRATIONS: &[Migration] = &[include_str!("control/schema_1.sql")];
+pub(crate) const APPLICATION_ID: i32 = 0x4248_6331;
+pub(crate) const MIGRATIONS: &[Migration] = &[include_str!("control/schema_1.sql")];
 
 /// Inventory, identity, verdicts, incidents and outbox in one SQLite file.
 #[derive(Debug)]
@@ -41,7 +48,7 @@ pub struct SqliteControl {
 impl SqliteControl {
     pub(crate) fn open(directory: &Path, lock: Arc<File>) -> Result<Self, OpenError> {
         let database = Database::open(directory.join(FILE), lock, APPLICATION_ID, MIGRATIONS)?;
-        Ok(Self { database })
+        Ok(Self { database: database.overwriting()? })
     }
 
     /// Forbids the file to grow beyond `bytes`; writes that need more fail with
@@ -58,11 +65,11 @@ impl Control for SqliteControl {
     fn import_buildings(
         &self,
         file: &[FileBuilding],
-        now: UtcMicros,
+        by: &Act,
     ) -> Result<ImportSummary, StoreError> {
         self.database.write("import buildings", |sql| {
-            let summary = import::import(sql, file, now)?;
-            place::place_all(sql, now)?;
+            let summary = import::import(sql, file, by)?;
+            place::place_all(sql, by.at)?;
             Ok(summary)
         })
     }
@@ -83,23 +90,51 @@ impl Control for SqliteControl {
         self.database.read("read subnets", |sql| inventory::subnets(sql))
     }
 
-    fn add_agent(&self, agent: &NewAgent) -> Result<(), StoreError> {
-        let added = self.database.write("add an agent", |sql| {
-            let added = agents::add(sql, agent)?;
-            if added {
-                place::place_one(sql, agent.id, agent.added)?;
-            }
-            Ok(added)
-        })?;
-        if added {
+    fn building_files(&self, limit: usize) -> Result<Vec<FileVersion>, StoreError> {
+        self.database.read("read versions of the building file", |sql| versions::list(sql, limit))
+    }
+
+    fn inventory_at(&self, at: UtcMicros) -> Result<InventoryAt, StoreError> {
+        self.database.read("read an earlier inventory", |sql| versions::inventory_at(sql, at))
+    }
+
+    fn add_agent(&self, agent: &NewAgent, by: &Act) -> Result<(), StoreError> {
+        if self.database.write("add an agent", |sql| agents::add(sql, agent, by))? {
             return Ok(());
         }
         let operation = format!("add agent {:?}: its name or identity is taken", agent.name);
         Err(StoreError::new(operation, ErrorKind::Conflict))
     }
 
+    fn bind_agent(&self, agent: AgentId, binding: Binding, by: &Act) -> Result<(), StoreError> {
+        let bound =
+            self.database.write("bind an agent", |sql| agents::bind(sql, agent, binding, by))?;
+        if bound { Ok(()) } else { Err(unknown("bind", agent)) }
+    }
+
+    fn remove_agent(&self, agent: AgentId, by: &Act) -> Result<(), StoreError> {
+        let removed =
+            self.database.write("remove an agent", |sql| agents::remove(sql, agent, by))?;
+        if removed { Ok(()) } else { Err(unknown("remove", agent)) }
+    }
+
+    fn forget_agent(
+        &self,
+        agent: AgentId,
+        paths: &[PathId],
+        telemetry: &Forgotten,
+        by: &Act,
+    ) -> Result<ForgottenAgent, StoreError> {
+        let forget = |sql: &Transaction<'_>| forget::forget(sql, agent, paths, telemetry, by);
+        self.database.write("forget an agent", forget)?.ok_or_else(|| unknown("forget", agent))
+    }
+
     fn agents(&self) -> Result<Vec<AgentRow>, StoreError> {
         self.database.read("read agents", |sql| agents::agents(sql))
+    }
+
+    fn bindings(&self, agent: AgentId) -> Result<Vec<DatedBinding>, StoreError> {
+        self.database.read("read an agent's bindings", |sql| agents::bindings(sql, agent))
     }
 
     fn agent_secret(&self, agent: AgentId) -> Result<Option<([u8; 32], bool)>, StoreError> {
@@ -107,21 +142,9 @@ impl Control for SqliteControl {
     }
 
     fn saw_agent(&self, agent: AgentId, sighting: &Sighting) -> Result<(), StoreError> {
-        let known = self.database.write("note a sighting", |sql| {
-            let Some(before) = agents::agent(sql, agent)? else { return Ok(false) };
-            agents::saw(sql, agent, sighting)?;
-            // Where it is depends on these two, and on the file, which places all when it changes.
-            let address = |seen: &Sighting| (seen.local_prefix, seen.peer);
-            if before.sighting.as_ref().map(address) != Some(address(sighting)) {
-                place::place_one(sql, agent, sighting.at)?;
-            }
-            Ok(true)
-        })?;
-        if known {
-            return Ok(());
-        }
-        let operation = format!("note a sighting of agent {agent}, which was not let in");
-        Err(StoreError::new(operation, ErrorKind::Other))
+        let known =
+            self.database.write("note a sighting", |sql| agents::saw(sql, agent, sighting))?;
+        if known { Ok(()) } else { Err(unknown("note a sighting of", agent)) }
     }
 
     fn placements(&self) -> Result<Vec<Placement>, StoreError> {
@@ -173,6 +196,43 @@ impl Control for SqliteControl {
     fn delivery_totals(&self) -> Result<DeliveryTotals, StoreError> {
         self.database.read("count deliveries", |sql| outbox::totals(sql))
     }
+
+    fn note(
+        &self,
+        by: &Act,
+        action: AuditAction,
+        subject: AuditSubject,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        let note = |sql: &Transaction<'_>| audit::note(sql, by, action, subject, detail);
+        self.database.write("write into the audit", note)
+    }
+
+    fn note_settings(&self, settings: &[(&str, String)], by: &Act) -> Result<usize, StoreError> {
+        self.database.write("note settings", |sql| audit::settings(sql, settings, by))
+    }
+
+    fn audit(
+        &self,
+        from: UtcMicros,
+        until: UtcMicros,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.database.read("read the audit", |sql| audit::entries(sql, from, until, limit))
+    }
+
+    fn prune(
+        &self,
+        now: UtcMicros,
+        retention: &ControlRetention,
+    ) -> Result<ControlPruned, StoreError> {
+        self.database.write("delete what is too old", |sql| prune::prune(sql, now, retention))
+    }
+}
+
+fn unknown(operation: &str, agent: AgentId) -> StoreError {
+    let operation = format!("{operation} agent {agent}, which is not let in");
+    StoreError::new(operation, ErrorKind::NotFound)
 }
 
 /// Reads a text column into what it stands for.

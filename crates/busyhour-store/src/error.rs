@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Something with this name or identity exists already.
     Conflict,
+    /// There is nothing with this identity.
+    NotFound,
     /// The operating system refused to read or write.
     Io,
     /// Anything else.

@@ -7,20 +7,32 @@
 //! rows and its receipt are in one transaction of one file; no invariant spans the two files;
 //! readers never wait for the writer.
 
+mod audit;
 mod codec;
 mod contract;
 mod control;
+mod engine;
 mod error;
 mod sqlite;
 mod telemetry;
 
+pub use audit::{Act, Actor, AuditAction, AuditEntry, AuditSubject, InvalidAuditWord};
+#[doc(hidden)]
+pub use codec::pack::{bench as pack_bench, fuzz_pack};
+pub use contract::control::{
+    AgentRow, Binding, Control, ControlPruned, ControlRetention, DatedBinding, Delivery,
+    DeliveryOutcome, DeliveryTotals, FileVersion, ForgottenAgent, ImportPreview, ImportSummary,
+    IncidentEvent, InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Sighting,
+};
 pub use contract::{
-    AgentRow, Appended, Binding, BlockRows, Control, Delivery, DeliveryOutcome, DeliveryTotals,
-    DirtyDay, ImportPreview, ImportSummary, IncidentEvent, JudgeWrite, JudgedWindow, MissingPrefix,
-    NewAgent, PathRow, Quarantined, RecordKind, Retention, Sighting, StoredWindow, Telemetry,
-    TelemetryTotals,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow, PathRow,
+    Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry, TelemetryTotals,
 };
 pub use control::SqliteControl;
+pub use engine::FoldOptions;
 pub use error::{ErrorKind, StoreError};
-pub use sqlite::{OpenError, open};
+pub use sqlite::{
+    BackupError, BackupReport, CheckReport, CheckedFile, OpenError, Progress, Restored, backup,
+    check, open, open_with, restore, thin_backups,
+};
 pub use telemetry::SqliteTelemetry;

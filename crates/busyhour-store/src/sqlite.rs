@@ -1,9 +1,15 @@
 //! The embedded engine: one directory, two SQLite files, one collector.
 
+mod backup;
+mod check;
 mod database;
+mod digest;
+mod fold_lock;
+mod lock;
+mod log;
 mod migrate;
+mod partition;
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,13 +17,17 @@ use busyhour_model::UtcMicros;
 use rusqlite::types::Type;
 use thiserror::Error;
 
-pub(crate) use database::{Database, Writer};
+pub use backup::{BackupError, BackupReport, Restored, backup, restore, thin_backups};
+pub use check::{CheckReport, CheckedFile, Progress, check};
+pub(crate) use database::Database;
+pub(crate) use fold_lock::{FoldGuard, FoldLock};
+use lock::Made;
 pub(crate) use migrate::Migration;
+pub(crate) use partition::{Family, PartitionId, Partitions, folded_through, set_folded_through};
 
-use crate::{ErrorKind, Retention, SqliteControl, SqliteTelemetry, StoreError};
+use crate::{ErrorKind, FoldOptions, Retention, SqliteControl, SqliteTelemetry, StoreError};
+use crate::{control, engine};
 
-/// The file whose lock keeps a second collector out of the data directory.
-const LOCK_FILE: &str = "collector.lock";
 /// SQLite before this version can lose committed transactions when a checkpoint and a write race
 /// (the WAL-reset bug).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -67,6 +77,34 @@ pub enum OpenError {
         /// The file.
         file: PathBuf,
     },
+    /// What the head holds cannot be read back.
+    #[error(
+        "{file:?} cannot be read back; \"busyhour-collector check\" says more, \"restore\" brings back a \
+         backup"
+    )]
+    Journal {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        source: StoreError,
+    },
+    /// A file of a store that was made here is gone.
+    #[error(
+        "{file:?} is missing or empty, and the store in this directory had it; restore a backup into \
+         an empty directory, or begin anew in one"
+    )]
+    Missing {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A backup was not restored to the end.
+    #[error(
+        "{file:?} says that a backup was not restored to the end; restore it into an empty directory"
+    )]
+    Unfinished {
+        /// The mark.
+        file: PathBuf,
+    },
     /// SQLite could not open or upgrade the file.
     #[error("{file:?} cannot be opened")]
     Database {
@@ -86,29 +124,29 @@ pub fn open(
     directory: &Path,
     retention: Retention,
 ) -> Result<(SqliteTelemetry, SqliteControl), OpenError> {
+    open_with(directory, retention, FoldOptions::default())
+}
+
+/// The same, with other times for folding.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(
+    directory: &Path,
+    retention: Retention,
+    folding: FoldOptions,
+) -> Result<(SqliteTelemetry, SqliteControl), OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::Engine { found: rusqlite::version().to_owned() });
     }
-    let lock = Arc::new(lock(directory)?);
-    let telemetry = SqliteTelemetry::open(directory, Arc::clone(&lock), retention)?;
-    let control = SqliteControl::open(directory, lock)?;
-    Ok((telemetry, control))
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let unusable = |source| OpenError::Directory { directory: directory.to_owned(), source };
-    std::fs::create_dir_all(directory).map_err(unusable)?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join(LOCK_FILE))
-        .map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { directory: directory.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    let lock = Arc::new(lock::lock(directory)?);
+    let made = lock::refuse_missing(&lock, directory, &[engine::FILE, control::FILE])?;
+    let telemetry = SqliteTelemetry::open(directory, &lock, retention, folding)?;
+    let control = SqliteControl::open(directory, Arc::clone(&lock))?;
+    if made == Made::Not {
+        lock::mark_made(&lock, directory)?;
     }
+    Ok((telemetry, control))
 }
 
 /// Names the operation that SQLite refused, and sorts the refusal.
@@ -156,7 +194,7 @@ pub(crate) const fn utc_day(at: UtcMicros) -> i64 {
     at.0.div_euclid(DAY_MICROS)
 }
 
-const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
+pub(crate) const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 /// How SQLite would answer a statement, with every parameter bound to 1.
 #[cfg(test)]

@@ -1,62 +1,84 @@
-//! The telemetry contract on SQLite.
-
-mod append;
-mod prune;
-mod quarantine;
-mod read;
-mod settle;
-
-#[cfg(test)]
-mod tests;
+//! The telemetry contract on the embedded engine.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use busyhour_model::{AgentId, BlockNo, Epoch, PathId, Record, Slot, SlotStart, UtcMicros};
-
-use crate::sqlite::{Database, Migration, OpenError};
-use crate::{
-    Appended, BlockRows, DirtyDay, PathRow, RecordKind, Retention, StoreError, StoredWindow,
-    Telemetry, TelemetryTotals,
+use busyhour_model::{
+    AgentId, BlockNo, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot, SlotStart,
+    UtcMicros,
 };
 
-const FILE: &str = "telemetry.db";
-/// "BHt1" in a file's header says whose it is.
-const APPLICATION_ID: i32 = 0x4248_7431;
-const MIGRATIONS: &[Migration] =
-    &[include_str!("telemetry/schema_1.sql"), include_str!("telemetry/schema_2.sql")];
+use crate::engine::{Engine, FoldOptions};
+use crate::sqlite::OpenError;
+use crate::{
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathRow, RecordKind,
+    Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
+};
 
-/// Telemetry in one SQLite file.
+/// Telemetry in one directory. A thread folds its journal; it ends when this is dropped.
 #[derive(Debug)]
 pub struct SqliteTelemetry {
-    database: Database<append::Memory>,
-    retention: Retention,
+    engine: Arc<Engine>,
+    folder: Option<JoinHandle<()>>,
 }
 
 impl SqliteTelemetry {
     pub(crate) fn open(
         directory: &Path,
-        lock: Arc<File>,
+        lock: &Arc<File>,
         retention: Retention,
+        folding: FoldOptions,
     ) -> Result<Self, OpenError> {
-        let database = Database::open(directory.join(FILE), lock, APPLICATION_ID, MIGRATIONS)?;
-        Ok(Self { database, retention })
+        let engine = Engine::open(directory, lock, retention, folding)?;
+        let unusable = |source| OpenError::Directory { directory: directory.to_owned(), source };
+        let folder = Some(engine.spawn_folder().map_err(unusable)?);
+        Ok(Self { engine, folder })
     }
 
-    /// Forbids the file to grow beyond `bytes`; writes that need more fail with
+    /// Forbids each file to grow beyond `bytes`; writes that need more fail with
     /// [`crate::ErrorKind::Full`] until it is raised or something is pruned. Holds until closed.
     ///
     /// # Errors
     /// When SQLite refuses.
     pub fn limit_size(&self, bytes: u64) -> Result<(), StoreError> {
-        self.database.limit_size(bytes)
+        self.engine.limit_size(bytes)
+    }
+
+    /// Puts what the journal holds into the files of its days. It happens by itself in time; those who
+    /// measure files or stop for long do it at once.
+    ///
+    /// # Errors
+    /// When files cannot be written, or a backup runs ([`crate::ErrorKind::Busy`]).
+    pub fn fold(&self) -> Result<(), StoreError> {
+        self.engine.fold_all("fold the journal")
+    }
+
+    /// Puts slots beside those that are there, as if windows had made them. For loading what was
+    /// aggregated elsewhere: such slots have no raw windows, and their paths must have been seen.
+    ///
+    /// # Errors
+    /// When files cannot be written.
+    #[doc(hidden)]
+    pub fn load_slots(&self, slots: &[(PathId, Vec<Slot>)]) -> Result<(), StoreError> {
+        self.engine.load_slots(slots)
+    }
+}
+
+impl Drop for SqliteTelemetry {
+    fn drop(&mut self) {
+        self.engine.stop();
+        if let Some(folder) = self.folder.take() {
+            // It reports by the engine alone, and there is nobody left to be told of a panic.
+            let _ = folder.join();
+        }
     }
 }
 
 impl Telemetry for SqliteTelemetry {
     fn append(&self, blocks: &[BlockRows]) -> Result<Vec<Appended>, StoreError> {
-        append::append(&mut self.database.writer(), blocks, self.retention)
+        self.engine.append(blocks)
     }
 
     fn received(
@@ -64,20 +86,31 @@ impl Telemetry for SqliteTelemetry {
         agent: AgentId,
         epoch: Epoch,
     ) -> Result<Vec<(BlockNo, BlockNo)>, StoreError> {
-        self.database.read("read receipts", |sql| read::received(sql, agent, epoch))
+        Ok(self.engine.received(agent, epoch))
     }
 
     fn paths(&self, agent: Option<AgentId>) -> Result<Vec<PathRow>, StoreError> {
-        self.database.read("read paths", |sql| read::paths(sql, agent))
+        Ok(self.engine.paths(agent))
     }
 
-    fn slots(
+    fn visit_slots(
         &self,
         paths: &[PathId],
-        from: SlotStart,
-        until: SlotStart,
-    ) -> Result<Vec<(PathId, Slot)>, StoreError> {
-        self.database.read("read slots", |sql| read::slots(sql, paths, from, until))
+        span: (SlotStart, SlotStart),
+        grain: Grain,
+        detail: SlotDetail,
+        visit: &mut dyn FnMut(PathId, &Slot),
+    ) -> Result<(), StoreError> {
+        self.engine.visit_slots(paths, span, (grain, detail), visit)
+    }
+
+    fn visit_tallies(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(&DayTally<'_>),
+    ) -> Result<(), StoreError> {
+        self.engine.visit_tallies(paths, span, visit)
     }
 
     fn windows(
@@ -87,7 +120,7 @@ impl Telemetry for SqliteTelemetry {
         until: UtcMicros,
         limit: usize,
     ) -> Result<Vec<StoredWindow>, StoreError> {
-        self.database.read("read windows", |sql| read::windows(sql, path, from, until, limit))
+        self.engine.windows(path, (from, until), limit)
     }
 
     fn others(
@@ -98,23 +131,39 @@ impl Telemetry for SqliteTelemetry {
         until: UtcMicros,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        self.database.read("read records", |sql| read::others(sql, agent, kind, from, until, limit))
+        self.engine.others((agent, kind), (from, until), limit)
     }
 
     fn dirty_days(&self, limit: usize) -> Result<Vec<DirtyDay>, StoreError> {
-        self.database.read("read days to judge", |sql| read::dirty_days(sql, limit))
+        Ok(self.engine.dirty_days(limit))
     }
 
     fn clear_dirty(&self, days: &[DirtyDay]) -> Result<(), StoreError> {
-        self.database.write("clear judged days", |sql| append::clear_dirty(sql, days))
+        self.engine.clear_dirty(days);
+        Ok(())
     }
 
     fn prune(&self, now: UtcMicros) -> Result<u64, StoreError> {
-        prune::prune(&self.database, self.retention, now)
+        self.engine.prune(now)
+    }
+
+    fn rejudge(
+        &self,
+        span: (SlotStart, SlotStart),
+        table: &dyn Fn(RequirementProfile) -> Option<&'static LimitTable>,
+    ) -> Result<u64, StoreError> {
+        self.engine.rejudge(span, table)
+    }
+
+    fn forget(&self, agent: AgentId) -> Result<Forgotten, StoreError> {
+        self.engine.forget(agent)
+    }
+
+    fn damaged(&self) -> Vec<DamagedFile> {
+        self.engine.damaged()
     }
 
     fn totals(&self) -> Result<TelemetryTotals, StoreError> {
-        let totals = self.database.read("read totals", |sql| read::totals(sql))?;
-        Ok(TelemetryTotals { size_bytes: self.database.size_bytes(), ..totals })
+        self.engine.totals()
     }
 }

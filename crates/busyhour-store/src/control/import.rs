@@ -8,8 +8,13 @@ use busyhour_model::{
 use ipnet::IpNet;
 use rusqlite::{Connection, params};
 
-use super::{id, inventory, parsed, parsed_option};
-use crate::{ImportPreview, ImportSummary};
+use super::{audit, id, inventory, parsed, parsed_option, versions};
+use crate::{Act, AuditAction, AuditSubject, FileVersion, ImportPreview, ImportSummary};
+
+pub(super) const ONCE_NAMED: &str =
+    "SELECT id FROM buildings WHERE name = ?1 ORDER BY valid_until_us DESC LIMIT 1";
+pub(super) const SUBNETS_ONCE: &str =
+    "SELECT prefix, egress, id FROM subnets ORDER BY valid_from_us";
 
 /// What makes a subnet the same: prefix and egress prefix.
 type SubnetKey = (IpNet, Option<IpNet>);
@@ -18,11 +23,50 @@ fn key_of(subnet: &FileSubnet) -> SubnetKey {
     (subnet.prefix.trunc(), subnet.egress.map(|egress| egress.trunc()))
 }
 
+/// Puts a file in force. Without a change there is no new version.
 pub(super) fn import(
+    sql: &Connection,
+    file: &[FileBuilding],
+    by: &Act,
+) -> rusqlite::Result<ImportSummary> {
+    let in_force = versions::in_force(sql)?;
+    let summary = apply(sql, file, by.at)?;
+    let (version, detail) = match in_force {
+        Some(old) if old.number == summary.version => (old, "nothing changed".to_owned()),
+        _ => {
+            let version = versions::add(sql, &summary, by)?;
+            let detail = told(&summary, &version);
+            (version, detail)
+        }
+    };
+    let subject = AuditSubject::BuildingFile(version.number);
+    audit::note(sql, by, AuditAction::Imported, subject, &detail)?;
+    Ok(summary)
+}
+
+fn told(done: &ImportSummary, version: &FileVersion) -> String {
+    let digest: String = version.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "buildings={} added={} renamed={} ended={} subnets={} subnets_added={} subnets_ended={} \
+         sha256={digest}",
+        done.buildings,
+        done.buildings_added,
+        done.buildings_renamed,
+        done.buildings_ended,
+        done.subnets,
+        done.subnets_added,
+        done.subnets_ended,
+    )
+}
+
+/// Changes the rows; the summary's version is the next one where a row did change.
+fn apply(
     sql: &Connection,
     file: &[FileBuilding],
     now: UtcMicros,
 ) -> rusqlite::Result<ImportSummary> {
+    versions::rewind(sql, now)?;
+    let before = changes(sql)?;
     let buildings = inventory::buildings(sql)?;
     let subnets = inventory::subnets(sql)?;
     let identities = building_identities(sql, file, &buildings, &subnets)?;
@@ -39,7 +83,17 @@ pub(super) fn import(
     }
     put_buildings(sql, file, &identities, &buildings, now, &mut summary)?;
     put_subnets(sql, file, &identities, &subnets, now, &mut summary)?;
+    let newest = versions::newest(sql)?;
+    summary.version = match newest {
+        0 => 1,
+        newest => newest.saturating_add(u32::from(changes(sql)? != before)),
+    };
     Ok(summary)
+}
+
+/// Rows that this connection ever changed.
+fn changes(sql: &Connection) -> rusqlite::Result<i64> {
+    sql.prepare_cached("SELECT total_changes()")?.query_row([], |row| row.get(0))
 }
 
 /// What [`import`] would do: it is done and taken back.
@@ -51,7 +105,7 @@ pub(super) fn preview(
     let mut buildings_ended = inventory::buildings(sql)?;
     let mut subnets_ended = inventory::subnets(sql)?;
     sql.execute_batch("SAVEPOINT preview")?;
-    let summary = import(sql, file, now)?;
+    let summary = apply(sql, file, now)?;
     let buildings: HashSet<_> = inventory::buildings(sql)?.into_iter().map(|b| b.id).collect();
     let subnets: HashSet<_> = inventory::subnets(sql)?.into_iter().map(|s| s.id).collect();
     sql.execute_batch("ROLLBACK TO preview; RELEASE preview")?;
@@ -60,7 +114,7 @@ pub(super) fn preview(
     Ok(ImportPreview { summary, buildings_ended, subnets_ended })
 }
 
-/// Forget what began at the same moment or later (it never held), then end what is in force.
+/// Forget what began at the same moment (it never held), then end what is in force.
 const END_BUILDING: [&str; 2] = [
     "DELETE FROM buildings WHERE id = ?1 AND valid_from_us >= ?2",
     "UPDATE buildings SET valid_until_us = ?2 WHERE id = ?1 AND valid_until_us IS NULL",
@@ -140,9 +194,7 @@ fn renamed_from(
 /// The building that last had this name; a file that left it out by mistake does not cost it its
 /// history.
 fn once_named(sql: &Connection, name: &str) -> rusqlite::Result<Option<BuildingId>> {
-    let mut statement = sql.prepare_cached(
-        "SELECT id FROM buildings WHERE name = ?1 ORDER BY valid_until_us DESC LIMIT 1",
-    )?;
+    let mut statement = sql.prepare_cached(ONCE_NAMED)?;
     let mut rows = statement.query([name])?;
     rows.next()?.map(|row| id(row, 0, BuildingId::from_u128)).transpose()
 }
@@ -217,7 +269,7 @@ fn put_subnets(
         subnets.iter().map(|subnet| ((subnet.prefix, subnet.egress), subnet)).collect();
     let once = subnets_once(sql)?;
     for (building, &identity) in file.iter().zip(identities) {
-        for (order, subnet) in building.subnets.iter().enumerate() {
+        for subnet in &building.subnets {
             let key = key_of(subnet);
             let old = ending.remove(&key);
             let same =
@@ -228,11 +280,10 @@ fn put_subnets(
             };
             summary.subnets_added += u32::from(old.is_none());
             if same {
-                reorder_subnet(sql, subnet_id, order)?;
                 continue;
             }
             end(sql, END_SUBNET, subnet_id.to_bytes(), now)?;
-            insert_subnet(sql, (subnet_id, identity), key, order, subnet, now)?;
+            insert_subnet(sql, (subnet_id, identity), key, subnet, now)?;
         }
     }
     for gone in ending.values() {
@@ -244,34 +295,24 @@ fn put_subnets(
 
 /// The identities that prefixes ever had; who comes back is who it was.
 fn subnets_once(sql: &Connection) -> rusqlite::Result<HashMap<SubnetKey, SubnetId>> {
-    sql.prepare_cached("SELECT prefix, egress, id FROM subnets ORDER BY valid_from_us")?
+    sql.prepare_cached(SUBNETS_ONCE)?
         .query_map([], |row| {
             Ok(((parsed(row, 0)?, parsed_option(row, 1)?), id(row, 2, SubnetId::from_u128)?))
         })?
         .collect()
 }
 
-fn reorder_subnet(sql: &Connection, subnet: SubnetId, order: usize) -> rusqlite::Result<()> {
-    sql.prepare_cached(
-        "UPDATE subnets SET file_order = ?2 \
-         WHERE id = ?1 AND valid_until_us IS NULL AND file_order <> ?2",
-    )?
-    .execute(params![subnet.to_bytes(), count(order)])?;
-    Ok(())
-}
-
 fn insert_subnet(
     sql: &Connection,
     (subnet, building): (SubnetId, BuildingId),
     (prefix, egress): SubnetKey,
-    order: usize,
     file: &FileSubnet,
     now: UtcMicros,
 ) -> rusqlite::Result<()> {
     let columns = &file.columns;
     sql.prepare_cached(
         "INSERT INTO subnets VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, \
-         ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         subnet.to_bytes(),
@@ -279,7 +320,6 @@ fn insert_subnet(
         building.to_bytes(),
         prefix.to_string(),
         egress.map(|egress| egress.to_string()),
-        count(order),
         columns.network_name,
         columns.ownership_type,
         columns.building_type,

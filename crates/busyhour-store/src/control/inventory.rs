@@ -1,36 +1,71 @@
-//! Buildings and subnets in force.
+//! Buildings and subnets: those in force, and those of another time.
 
-use busyhour_model::{Building, BuildingId, NetworkColumns, Subnet, SubnetId};
+use std::collections::HashMap;
+
+use busyhour_model::{Building, BuildingId, NetworkColumns, Subnet, SubnetId, UtcMicros};
 use rusqlite::{Connection, Row};
 
 use super::{id, parsed, parsed_option};
 
 pub(super) const BUILDINGS: &str = "SELECT id, name, city, country, region, time_zone, business_hours \
      FROM buildings WHERE valid_until_us IS NULL ORDER BY name";
-pub(super) const SUBNETS: &str = "SELECT s.id, s.building, s.prefix, s.egress, s.network_name, s.ownership_type, \
-     s.building_type, s.building_office_type, s.city, s.zip_code, s.country, s.state, s.region, \
-     s.inside_corp, s.express_route, s.vpn \
-     FROM subnets s JOIN buildings b ON b.id = s.building AND b.valid_until_us IS NULL \
-     WHERE s.valid_until_us IS NULL ORDER BY b.name, s.file_order";
+pub(super) const BUILDINGS_AT: &str = "SELECT id, name, city, country, region, time_zone, business_hours \
+     FROM buildings WHERE valid_from_us <= ?1 AND (valid_until_us IS NULL OR valid_until_us > ?1) \
+     ORDER BY name";
+pub(super) const SUBNETS: &str = "SELECT id, building, prefix, egress, network_name, ownership_type, building_type, \
+     building_office_type, city, zip_code, country, state, region, inside_corp, express_route, vpn \
+     FROM subnets WHERE valid_until_us IS NULL";
+pub(super) const SUBNETS_AT: &str = "SELECT id, building, prefix, egress, network_name, ownership_type, building_type, \
+     building_office_type, city, zip_code, country, state, region, inside_corp, express_route, vpn \
+     FROM subnets WHERE valid_from_us <= ?1 AND (valid_until_us IS NULL OR valid_until_us > ?1)";
 
+/// Buildings in force, by name.
 pub(super) fn buildings(sql: &Connection) -> rusqlite::Result<Vec<Building>> {
-    sql.prepare_cached(BUILDINGS)?
-        .query_map([], |row| {
-            Ok(Building {
-                id: id(row, 0, BuildingId::from_u128)?,
-                name: row.get(1)?,
-                city: row.get(2)?,
-                country: row.get(3)?,
-                region: row.get(4)?,
-                time_zone: row.get(5)?,
-                business_hours: parsed_option(row, 6)?,
-            })
-        })?
-        .collect()
+    sql.prepare_cached(BUILDINGS)?.query_map([], building)?.collect()
 }
 
+/// Subnets in force, in their order.
 pub(super) fn subnets(sql: &Connection) -> rusqlite::Result<Vec<Subnet>> {
-    sql.prepare_cached(SUBNETS)?.query_map([], subnet)?.collect()
+    let found: rusqlite::Result<_> = sql.prepare_cached(SUBNETS)?.query_map([], subnet)?.collect();
+    Ok(ordered(found?, &buildings(sql)?))
+}
+
+/// Buildings and subnets at another time, as [`buildings`] and [`subnets`] give those of now.
+pub(super) fn at(
+    sql: &Connection,
+    at: UtcMicros,
+) -> rusqlite::Result<(Vec<Building>, Vec<Subnet>)> {
+    let buildings: rusqlite::Result<Vec<_>> =
+        sql.prepare_cached(BUILDINGS_AT)?.query_map([at.0], building)?.collect();
+    let subnets: rusqlite::Result<_> =
+        sql.prepare_cached(SUBNETS_AT)?.query_map([at.0], subnet)?.collect();
+    let buildings = buildings?;
+    let subnets = ordered(subnets?, &buildings);
+    Ok((buildings, subnets))
+}
+
+/// By building name, prefix and egress prefix: a file's own order says nothing and is not kept, so
+/// the same inventory always reads the same.
+fn ordered(mut subnets: Vec<Subnet>, buildings: &[Building]) -> Vec<Subnet> {
+    let rank: HashMap<BuildingId, usize> =
+        buildings.iter().enumerate().map(|(rank, building)| (building.id, rank)).collect();
+    subnets.retain(|subnet| rank.contains_key(&subnet.building));
+    subnets.sort_unstable_by_key(|subnet| {
+        (rank.get(&subnet.building).copied(), subnet.prefix, subnet.egress)
+    });
+    subnets
+}
+
+fn building(row: &Row<'_>) -> rusqlite::Result<Building> {
+    Ok(Building {
+        id: id(row, 0, BuildingId::from_u128)?,
+        name: row.get(1)?,
+        city: row.get(2)?,
+        country: row.get(3)?,
+        region: row.get(4)?,
+        time_zone: row.get(5)?,
+        business_hours: parsed_option(row, 6)?,
+    })
 }
 
 fn subnet(row: &Row<'_>) -> rusqlite::Result<Subnet> {

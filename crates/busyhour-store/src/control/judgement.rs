@@ -17,7 +17,9 @@ pub(super) const DAYS: &str = "SELECT date, scope, subject, link, building, verd
 pub(super) const DAYS_OF_BUILDING: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
      WHERE building = ?3 AND date >= ?1 AND date <= ?2";
 pub(super) const INCIDENTS: &str = "SELECT id, scope, subject, scope_link, building, state, opened_us, closed_us, figures \
-     FROM incidents WHERE ?1 OR state <> 'closed' ORDER BY opened_us DESC, id DESC";
+     FROM incidents ORDER BY opened_us DESC, id DESC";
+pub(super) const OPEN_INCIDENTS: &str = "SELECT id, scope, subject, scope_link, building, state, opened_us, closed_us, figures \
+     FROM incidents WHERE state <> 'closed' ORDER BY opened_us DESC, id DESC";
 pub(super) const INCIDENT: &str = "SELECT id, scope, subject, scope_link, building, state, opened_us, closed_us, figures \
      FROM incidents WHERE id = ?1";
 
@@ -105,7 +107,8 @@ fn day(row: &Row<'_>) -> rusqlite::Result<DaySummary> {
 }
 
 pub(super) fn incidents(sql: &Connection, include_closed: bool) -> rusqlite::Result<Vec<Incident>> {
-    sql.prepare_cached(INCIDENTS)?.query_map([include_closed], incident_row)?.collect()
+    let statement = if include_closed { INCIDENTS } else { OPEN_INCIDENTS };
+    sql.prepare_cached(statement)?.query_map([], incident_row)?.collect()
 }
 
 pub(super) fn incident(

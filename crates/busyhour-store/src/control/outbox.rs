@@ -10,6 +10,11 @@ use crate::sqlite::{row_limit, unreadable};
 use crate::{Delivery, DeliveryOutcome, DeliveryTotals};
 
 pub(super) const UNTOLD: &str = "SELECT id FROM events WHERE routed = 0 ORDER BY id";
+pub(super) const PENDING: &str = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
+pub(super) const BUILDING_NAME: &str =
+    "SELECT name FROM buildings WHERE id = ?1 ORDER BY valid_from_us DESC LIMIT 1";
+pub(super) const SUBNET_NAME: &str = "SELECT network_name, prefix FROM subnets WHERE id = ?1 \
+     ORDER BY valid_from_us DESC LIMIT 1";
 pub(super) const DUE: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.event, e.created_us \
      FROM deliveries d JOIN events e ON e.id = d.event \
      WHERE d.state = 'pending' AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
@@ -64,9 +69,7 @@ pub(super) fn due(
 /// The building's latest name; it may have ended since.
 fn building_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<String> {
     let name: Option<String> = sql
-        .prepare_cached(
-            "SELECT name FROM buildings WHERE id = ?1 ORDER BY valid_from_us DESC LIMIT 1",
-        )?
+        .prepare_cached(BUILDING_NAME)?
         .query_row([incident.building.to_bytes()], |row| row.get(0))
         .optional()?;
     Ok(name.unwrap_or_else(|| incident.building.to_string()))
@@ -75,15 +78,12 @@ fn building_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<Stri
 /// The subnet's latest network name and prefix.
 fn subnet_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<Option<String>> {
     let Some(subnet) = incident.subnet else { return Ok(None) };
-    sql.prepare_cached(
-        "SELECT network_name, prefix FROM subnets WHERE id = ?1 \
-         ORDER BY valid_from_us DESC LIMIT 1",
-    )?
-    .query_row([subnet.to_bytes()], |row| {
-        let (name, prefix): (String, ipnet::IpNet) = (row.get(0)?, parsed(row, 1)?);
-        Ok(if name.is_empty() { prefix.to_string() } else { format!("{name} ({prefix})") })
-    })
-    .optional()
+    sql.prepare_cached(SUBNET_NAME)?
+        .query_row([subnet.to_bytes()], |row| {
+            let (name, prefix): (String, ipnet::IpNet) = (row.get(0)?, parsed(row, 1)?);
+            Ok(if name.is_empty() { prefix.to_string() } else { format!("{name} ({prefix})") })
+        })
+        .optional()
 }
 
 /// Notes what became of an attempt; of one that is finished nothing changes.
@@ -98,32 +98,27 @@ pub(super) fn delivered(
         DeliveryOutcome::Retry { at, error } => ("pending", Some(at.0), Some(error)),
         DeliveryOutcome::Withheld { reason } => ("withheld", None, Some(reason)),
     };
-    sql.prepare_cached(
-        "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), detail = ?4, \
+    let changed = sql
+        .prepare_cached(
+            "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), detail = ?4, \
          attempts = attempts + 1, finished_us = iif(?3 IS NULL, ?5, NULL) \
          WHERE id = ?1 AND state = 'pending'",
-    )?
-    .execute(params![delivery, state, due, detail, now.0])?;
+        )?
+        .execute(params![delivery, state, due, detail, now.0])?;
+    sql.prepare_cached("UPDATE delivery_counts SET deliveries = deliveries + ?2 WHERE state = ?1")?
+        .execute(params![state, i64::from(changed != 0)])?;
     Ok(())
 }
 
 pub(super) fn totals(sql: &Connection) -> rusqlite::Result<DeliveryTotals> {
-    let mut totals = DeliveryTotals::default();
-    let mut statement =
-        sql.prepare_cached("SELECT state, count(*) FROM deliveries GROUP BY state")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        match row.get_ref(0)?.as_str()? {
-            "pending" => totals.pending += count,
-            "sent" => totals.sent += count,
-            _ => totals.withheld += count,
-        }
-    }
-    // What is not yet on a channel waits too.
-    let untold: i64 = sql
-        .prepare_cached("SELECT count(*) FROM events WHERE routed = 0")?
-        .query_row([], |row| row.get(0))?;
-    totals.pending += u64::try_from(untold).unwrap_or(0);
-    Ok(totals)
+    let count = |statement: &str| {
+        let count: i64 = sql.prepare_cached(statement)?.query_row([], |row| row.get(0))?;
+        Ok::<_, rusqlite::Error>(u64::try_from(count).unwrap_or(0))
+    };
+    Ok(DeliveryTotals {
+        // What is not yet on a channel waits too.
+        pending: count(PENDING)? + count("SELECT count(*) FROM events WHERE routed = 0")?,
+        sent: count("SELECT deliveries FROM delivery_counts WHERE state = 'sent'")?,
+        withheld: count("SELECT deliveries FROM delivery_counts WHERE state = 'withheld'")?,
+    })
 }

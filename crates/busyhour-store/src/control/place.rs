@@ -5,19 +5,22 @@ use std::net::IpAddr;
 
 use busyhour_model::{AgentId, BuildingId, Placement, Subnet, SubnetId, UtcMicros};
 use ipnet::IpNet;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{agents, id, inventory};
-use crate::{AgentRow, Binding, MissingPrefix, Sighting};
+use crate::{AgentRow, Binding, MissingPrefix};
 
 pub(super) const PLACEMENTS: &str = "SELECT agent, subnet, building, valid_from_us, valid_until_us \
      FROM placements ORDER BY agent, valid_from_us";
+pub(super) const PLACEMENTS_AT: &str = "SELECT agent, subnet, building, valid_from_us, valid_until_us \
+     FROM placements WHERE valid_from_us <= ?1 AND (valid_until_us IS NULL OR valid_until_us > ?1) \
+     ORDER BY agent";
 
 /// Places every agent anew.
 pub(super) fn place_all(sql: &Connection, now: UtcMicros) -> rusqlite::Result<()> {
     let subnets = inventory::subnets(sql)?;
-    for agent in agents::agents(sql)? {
-        place(sql, &agent, &subnets, now)?;
+    for agent in agents::agents(sql)?.iter().filter(|agent| agent.removed.is_none()) {
+        place(sql, agent, &subnets, now)?;
     }
     Ok(())
 }
@@ -36,19 +39,12 @@ fn place(
     subnets: &[Subnet],
     now: UtcMicros,
 ) -> rusqlite::Result<()> {
-    let found = locate(agent.binding, agent.sighting.as_ref(), subnets)
-        .map(|subnet| (subnet.id, subnet.building));
+    let found = locate(agent, subnets).map(|subnet| (subnet.id, subnet.building));
     let held = agent.placement.map(|placement| (placement.subnet, placement.building));
     if found == held {
         return Ok(());
     }
-    // What began at the same moment or later never held.
-    sql.prepare_cached("DELETE FROM placements WHERE agent = ?1 AND valid_from_us >= ?2")?
-        .execute(params![agent.id.to_bytes(), now.0])?;
-    sql.prepare_cached(
-        "UPDATE placements SET valid_until_us = ?2 WHERE agent = ?1 AND valid_until_us IS NULL",
-    )?
-    .execute(params![agent.id.to_bytes(), now.0])?;
+    end(sql, agent.id, now)?;
     if let Some((subnet, building)) = found {
         sql.prepare_cached(
             "INSERT INTO placements (agent, valid_from_us, subnet, building) SELECT ?1, \
@@ -65,17 +61,30 @@ fn place(
     Ok(())
 }
 
-/// The subnet an agent is in, when exactly one fits.
-fn locate<'s>(
-    binding: Binding,
-    sighting: Option<&Sighting>,
-    subnets: &'s [Subnet],
-) -> Option<&'s Subnet> {
-    match binding {
+/// Ends the placement that holds; what began at the same moment or later never held.
+pub(super) fn end(sql: &Connection, agent: AgentId, now: UtcMicros) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM placements WHERE agent = ?1 AND valid_from_us >= ?2",
+        "UPDATE placements SET valid_until_us = ?2 \
+         WHERE agent = ?1 AND (valid_until_us IS NULL OR valid_until_us > ?2)",
+    ] {
+        sql.prepare_cached(statement)?.execute(params![agent.to_bytes(), now.0])?;
+    }
+    Ok(())
+}
+
+/// The subnet an agent is in, when exactly one fits. One whose address is not known (any more) is
+/// where it was.
+fn locate<'s>(agent: &AgentRow, subnets: &'s [Subnet]) -> Option<&'s Subnet> {
+    match agent.binding {
         Binding::Subnet { prefix, egress } => by_enrolment(prefix, egress, subnets),
         Binding::Address => {
-            let sighting = sighting?;
-            by_address(sighting.local_prefix?, sighting.peer, subnets)
+            let sighting = agent.sighting.as_ref()?;
+            let Some(local) = sighting.local_prefix else {
+                let held = agent.placement?.subnet;
+                return subnets.iter().find(|subnet| subnet.id == held);
+            };
+            by_address(local, sighting.peer, subnets)
         }
     }
 }
@@ -113,23 +122,28 @@ fn by_address(local: IpNet, peer: Option<IpAddr>, subnets: &[Subnet]) -> Option<
 }
 
 pub(super) fn placements(sql: &Connection) -> rusqlite::Result<Vec<Placement>> {
-    sql.prepare_cached(PLACEMENTS)?
-        .query_map([], |row| {
-            Ok(Placement {
-                agent: id(row, 0, AgentId::from_u128)?,
-                subnet: id(row, 1, SubnetId::from_u128)?,
-                building: id(row, 2, BuildingId::from_u128)?,
-                from: UtcMicros(row.get(3)?),
-                until: row.get::<_, Option<i64>>(4)?.map(UtcMicros),
-            })
-        })?
-        .collect()
+    sql.prepare_cached(PLACEMENTS)?.query_map([], placement)?.collect()
+}
+
+/// Where agents were at a moment, by agent.
+pub(super) fn placements_at(sql: &Connection, at: UtcMicros) -> rusqlite::Result<Vec<Placement>> {
+    sql.prepare_cached(PLACEMENTS_AT)?.query_map([at.0], placement)?.collect()
+}
+
+fn placement(row: &Row<'_>) -> rusqlite::Result<Placement> {
+    Ok(Placement {
+        agent: id(row, 0, AgentId::from_u128)?,
+        subnet: id(row, 1, SubnetId::from_u128)?,
+        building: id(row, 2, BuildingId::from_u128)?,
+        from: UtcMicros(row.get(3)?),
+        until: row.get::<_, Option<i64>>(4)?.map(UtcMicros),
+    })
 }
 
 pub(super) fn missing_prefixes(sql: &Connection) -> rusqlite::Result<Vec<MissingPrefix>> {
     let subnets = inventory::subnets(sql)?;
     let mut missing: BTreeMap<IpNet, MissingPrefix> = BTreeMap::new();
-    for agent in agents::agents(sql)? {
+    for agent in agents::agents(sql)?.into_iter().filter(|agent| agent.removed.is_none()) {
         let Some(sighting) = agent.sighting else { continue };
         let Some(local) = sighting.local_prefix else { continue };
         // Where its enrolment put it says nothing of the network it really lives in. What its egress

@@ -1,5 +1,20 @@
--- Buildings and subnets are effective-dated: each change is a new row, valid_until_us is NULL while
--- it is in force.
+-- What holds for a while is dated: each change is a new row, valid_until_us is NULL while it is in force.
+
+-- The building file's versions. An interval that is empty never held: the clock went back. actor is
+-- NULL when that is older than the audit is kept.
+CREATE TABLE building_files (
+    number INTEGER PRIMARY KEY,
+    imported_us INTEGER NOT NULL,
+    valid_from_us INTEGER NOT NULL,
+    valid_until_us INTEGER,
+    actor TEXT,
+    sha256 BLOB NOT NULL,
+    buildings INTEGER NOT NULL,
+    subnets INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX building_files_in_force ON building_files (valid_until_us IS NULL)
+    WHERE valid_until_us IS NULL;
+
 CREATE TABLE buildings (
     id BLOB NOT NULL,
     valid_from_us INTEGER NOT NULL,
@@ -13,6 +28,8 @@ CREATE TABLE buildings (
     PRIMARY KEY (id, valid_from_us)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX buildings_in_force ON buildings (name) WHERE valid_until_us IS NULL;
+CREATE INDEX buildings_by_name ON buildings (name, valid_until_us);
+CREATE INDEX buildings_ended ON buildings (valid_until_us) WHERE valid_until_us IS NOT NULL;
 
 CREATE TABLE subnets (
     id BLOB NOT NULL,
@@ -21,7 +38,6 @@ CREATE TABLE subnets (
     building BLOB NOT NULL,
     prefix TEXT NOT NULL,
     egress TEXT,
-    file_order INTEGER NOT NULL,
     network_name TEXT NOT NULL,
     ownership_type TEXT NOT NULL,
     building_type TEXT NOT NULL,
@@ -38,20 +54,34 @@ CREATE TABLE subnets (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX subnets_in_force ON subnets (prefix, coalesce(egress, ''))
     WHERE valid_until_us IS NULL;
+CREATE INDEX subnets_ended ON subnets (valid_until_us) WHERE valid_until_us IS NOT NULL;
 
+-- Whoever is let in has a secret; whoever was removed has none, and no longer owns its name.
 CREATE TABLE agents (
     id BLOB PRIMARY KEY NOT NULL,
-    name TEXT NOT NULL UNIQUE,
-    secret_sha256 BLOB NOT NULL,
+    name TEXT NOT NULL,
+    secret_sha256 BLOB,
     simulated INTEGER NOT NULL,
-    bound_prefix TEXT,
-    bound_egress TEXT,
     added_us INTEGER NOT NULL,
+    removed_us INTEGER,
     seen_us INTEGER,
     version TEXT,
     os TEXT,
     local_prefix TEXT,
-    peer TEXT
+    peer TEXT,
+    CHECK ((secret_sha256 IS NULL) = (removed_us IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX agents_let_in ON agents (name) WHERE removed_us IS NULL;
+CREATE INDEX agents_by_name ON agents (name, added_us);
+
+-- prefix is NULL where an agent's address tells where it is.
+CREATE TABLE bindings (
+    agent BLOB NOT NULL REFERENCES agents (id),
+    valid_from_us INTEGER NOT NULL,
+    valid_until_us INTEGER,
+    prefix TEXT,
+    egress TEXT,
+    PRIMARY KEY (agent, valid_from_us)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE placements (
@@ -91,6 +121,8 @@ CREATE TABLE incidents (
     figures BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incidents_by_time ON incidents (opened_us);
+CREATE INDEX incidents_open ON incidents (opened_us) WHERE state <> 'closed';
+CREATE INDEX incidents_closed ON incidents (closed_us) WHERE state = 'closed';
 
 -- What is to be told. routed is 0 until it is on every channel.
 CREATE TABLE events (
@@ -104,7 +136,8 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_untold ON events (id) WHERE routed = 0;
 
--- state is 'pending', 'sent' or 'withheld'.
+-- state is 'pending', 'sent' or 'withheld'. What is finished goes after a while, so the counts of all
+-- that ever were are kept beside it.
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event INTEGER NOT NULL REFERENCES events (id),
@@ -117,3 +150,45 @@ CREATE TABLE deliveries (
     UNIQUE (event, channel)
 ) STRICT;
 CREATE INDEX deliveries_pending ON deliveries (id) WHERE state = 'pending';
+CREATE INDEX deliveries_finished ON deliveries (finished_us) WHERE finished_us IS NOT NULL;
+
+CREATE TABLE delivery_counts (
+    state TEXT PRIMARY KEY NOT NULL,
+    deliveries INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO delivery_counts VALUES ('sent', 0), ('withheld', 0);
+
+-- Who did what. Entries are added, never changed, and go only when they are older than they are kept.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_us INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_time ON audit (at_us);
+
+CREATE TABLE audit_kept (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    from_us INTEGER NOT NULL
+) STRICT;
+INSERT INTO audit_kept VALUES (1, -9223372036854775808);
+
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN
+    SELECT raise(ABORT, 'an entry of the audit is never changed');
+END;
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number) BEGIN
+    SELECT raise(ABORT, 'an entry of the audit is never changed');
+END;
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+WHEN OLD.at_us >= (SELECT from_us FROM audit_kept) BEGIN
+    SELECT raise(ABORT, 'an entry of the audit is kept for its time');
+END;
+
+-- Settings as they were told last, so that a change is audited.
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,13 +1,28 @@
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, agents, inventory, judgement, outbox, place};
+use super::{
+    MIGRATIONS, agents, audit, forget, import, inventory, judgement, outbox, place, prune, versions,
+};
 use crate::sqlite::plan_of;
+
+fn empty() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    MIGRATIONS.iter().for_each(|layout| connection.execute_batch(layout).unwrap());
+    connection
+}
+
+#[track_caller]
+fn check_plans(plans: &[(&str, &str)]) {
+    let connection = empty();
+    let found = plans.iter().map(|(statement, _)| plan_of(&connection, statement));
+    let found: Vec<_> = found.collect();
+    let expected: Vec<_> = plans.iter().map(|&(_, plan)| plan).collect();
+    assert_eq!(found, expected);
+}
 
 #[test]
 fn questions_about_what_grows_use_an_index() {
-    let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(MIGRATIONS[0]).unwrap();
-    for (statement, expected) in [
+    check_plans(&[
         (judgement::DAYS, "SEARCH days USING PRIMARY KEY (date>? AND date<?)"),
         (
             judgement::DAYS_OF_BUILDING,
@@ -15,18 +30,101 @@ fn questions_about_what_grows_use_an_index() {
         ),
         (judgement::INCIDENT, "SEARCH incidents USING PRIMARY KEY (id=?)"),
         (judgement::INCIDENTS, "SCAN incidents USING INDEX incidents_by_time"),
+        (judgement::OPEN_INCIDENTS, "SCAN incidents USING INDEX incidents_open"),
         (outbox::UNTOLD, "SCAN events USING COVERING INDEX events_untold"),
+        (outbox::PENDING, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
         (
             outbox::DUE,
             "SCAN d USING INDEX deliveries_pending; SEARCH e USING INTEGER PRIMARY KEY (rowid=?)",
         ),
-        (place::PLACEMENTS, "SCAN placements"),
+        (outbox::BUILDING_NAME, "SEARCH buildings USING PRIMARY KEY (id=?)"),
+        (outbox::SUBNET_NAME, "SEARCH subnets USING PRIMARY KEY (id=?)"),
+        (audit::ENTRIES, "SEARCH audit USING INDEX audit_by_time (at_us>? AND at_us<?)"),
+        (agents::SECRET, "SEARCH agents USING PRIMARY KEY (id=?)"),
+        (agents::BINDINGS, "SEARCH bindings USING PRIMARY KEY (agent=?)"),
         (
             agents::AGENT,
-            "SEARCH a USING PRIMARY KEY (id=?); SEARCH p USING PRIMARY KEY (agent=?) LEFT-JOIN",
+            "SEARCH a USING PRIMARY KEY (id=?); SEARCH b USING PRIMARY KEY (agent=?) LEFT-JOIN; \
+             SEARCH p USING PRIMARY KEY (agent=?) LEFT-JOIN",
         ),
+        (versions::VERSION_IN_FORCE, "SCAN building_files USING INDEX building_files_in_force"),
+        (versions::VERSIONS, "SCAN building_files"),
+        (import::ONCE_NAMED, "SEARCH buildings USING COVERING INDEX buildings_by_name (name=?)"),
+    ]);
+}
+
+/// The answer is the whole inventory, or most of what there is of it.
+#[test]
+fn questions_about_the_whole_inventory_read_it_once() {
+    check_plans(&[
+        (
+            agents::AGENTS,
+            "SCAN a USING INDEX agents_by_name; SEARCH b USING PRIMARY KEY (agent=?) LEFT-JOIN; \
+             SEARCH p USING PRIMARY KEY (agent=?) LEFT-JOIN",
+        ),
+        (place::PLACEMENTS, "SCAN placements"),
+        (place::PLACEMENTS_AT, "SCAN placements"),
         (inventory::BUILDINGS, "SCAN buildings USING INDEX buildings_in_force"),
-    ] {
-        assert_eq!(plan_of(&connection, statement), expected, "{statement}");
+        (inventory::BUILDINGS_AT, "SCAN buildings USING INDEX buildings_by_name"),
+        (inventory::SUBNETS, "SCAN subnets USING INDEX subnets_in_force"),
+        (inventory::SUBNETS_AT, "SCAN subnets"),
+        (import::SUBNETS_ONCE, "SCAN subnets; USE TEMP B-TREE FOR ORDER BY"),
+        (versions::VERSION_AT, "SCAN building_files"),
+    ]);
+}
+
+#[test]
+fn retention_finds_what_is_old_by_an_index() {
+    check_plans(&[
+        (prune::VERDICTS, "SEARCH days USING PRIMARY KEY (date<?)"),
+        (prune::AUDIT, "SEARCH audit USING COVERING INDEX audit_by_time (at_us<?)"),
+        (
+            prune::DELIVERIES,
+            "SEARCH deliveries USING COVERING INDEX deliveries_finished (finished_us<?)",
+        ),
+        (prune::INCIDENTS, "SEARCH incidents USING COVERING INDEX incidents_closed (closed_us<?)"),
+        (prune::BUILDINGS, "SEARCH buildings USING INDEX buildings_ended (valid_until_us<?)"),
+        (prune::SUBNETS, "SEARCH subnets USING INDEX subnets_ended (valid_until_us<?)"),
+        (prune::SIGHTINGS, "SCAN agents"),
+        (
+            prune::DELIVERIES_OF_INCIDENT,
+            "SEARCH deliveries USING COVERING INDEX sqlite_autoindex_deliveries_1 (event=?); \
+             LIST SUBQUERY 1; SEARCH events USING COVERING INDEX sqlite_autoindex_events_1 \
+             (incident=?)",
+        ),
+    ]);
+}
+
+/// Of every date one look-up, instead of every row.
+#[test]
+fn verdicts_of_one_scope_are_found_date_by_date() {
+    let connection = empty();
+    for statement in [prune::PATH_VERDICTS, forget::FORGET_VERDICTS] {
+        let plan = plan_of(&connection, statement);
+        assert!(plan.starts_with("SEARCH days USING PRIMARY KEY (date=? AND scope=?"), "{plan}");
+        assert!(!plan.contains("SCAN d;") && !plan.contains("SCAN days;"), "{plan}");
     }
+}
+
+#[test]
+fn an_entry_of_the_audit_is_neither_changed_nor_deleted_before_its_time() {
+    let connection = empty();
+    let entry = |at: i64| {
+        let statement = "INSERT INTO audit (at_us, actor, action, subject, detail) \
+                         VALUES (?1, 'a', 'import', 'store', '')";
+        connection.execute(statement, [at]).unwrap();
+    };
+    (1..=3).for_each(entry);
+    for refused in [
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE at_us = 1",
+        "UPDATE audit SET actor = 'b'",
+        "REPLACE INTO audit VALUES (1, 1, 'b', 'import', 'store', '')",
+    ] {
+        let error = connection.execute(refused, []).unwrap_err().to_string();
+        assert!(error.contains("an entry of the audit is"), "{refused}: {error}");
+    }
+    connection.execute("UPDATE audit_kept SET from_us = 2", []).unwrap();
+    assert_eq!(connection.execute("DELETE FROM audit WHERE at_us < 2", []).unwrap(), 1);
+    connection.execute("DELETE FROM audit", []).unwrap_err();
 }

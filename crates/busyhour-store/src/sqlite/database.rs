@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
+use super::digest;
 use super::migrate::{Migration, migrate};
 use super::{OpenError, during};
 use crate::StoreError;
@@ -16,7 +17,7 @@ const MAX_READERS: usize = 4;
 /// Distinct statements per connection, above what this crate has.
 const STATEMENTS: usize = 64;
 /// How long to wait for a foreign process (a backup, a shell) that holds the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writing connection and what its owner remembers between transactions.
 #[derive(Debug)]
@@ -26,6 +27,17 @@ pub(crate) struct Writer<M> {
 }
 
 impl<M> Writer<M> {
+    /// Runs `write`, which has errors of its own, in one durable transaction.
+    pub(crate) fn write_or<T, E: From<rusqlite::Error>>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = begin(&mut self.connection)?;
+        let value = write(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
     /// Runs `write` in one durable transaction; all of it happens or nothing.
     pub(crate) fn write<T>(
         &mut self,
@@ -71,6 +83,7 @@ impl<M: Default> Database<M> {
         let mut connection = Connection::open(&file).map_err(refused)?;
         configure(&connection).map_err(refused)?;
         migrate(&mut connection, &file, application_id, migrations)?;
+        digest::watch(&connection).map_err(refused)?;
         Ok(Self {
             writer: Mutex::new(Writer { connection, memory: M::default() }),
             readers: Mutex::default(),
@@ -82,6 +95,16 @@ impl<M: Default> Database<M> {
 }
 
 impl<M> Database<M> {
+    /// Overwrites what is deleted or replaced; freed bytes would keep it otherwise.
+    pub(crate) fn overwriting(self) -> Result<Self, OpenError> {
+        let on = |_: &rusqlite::Row<'_>| Ok(());
+        let set = self.writer().connection.pragma_update_and_check(None, "secure_delete", true, on);
+        match set {
+            Ok(()) => Ok(self),
+            Err(source) => Err(OpenError::Database { file: self.file, source }),
+        }
+    }
+
     /// The writer. A panic of an earlier holder rolled its transaction back, so what it left is
     /// usable.
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer<M>> {
@@ -113,13 +136,8 @@ impl<M> Database<M> {
 
     /// Forbids the file to grow beyond `bytes` (rounded down to pages, never below what it has).
     pub(crate) fn limit_size(&self, bytes: u64) -> Result<(), StoreError> {
-        let limit = |connection: &Connection| {
-            let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-            // To SQLite, 0 is a question.
-            let pages = (i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1)).max(1);
-            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
-        };
-        limit(&self.writer().connection).map_err(during("limit the size of the database"))
+        let writer = self.writer();
+        limit_pages(&writer.connection, bytes).map_err(during("limit the size of the database"))
     }
 
     /// Bytes of the file and its write-ahead log.
@@ -148,6 +166,14 @@ impl<M> Database<M> {
 /// Begins a transaction that may write, at once: it cannot find another writer half-way.
 pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+/// Forbids a file to grow beyond `bytes` through this connection.
+pub(super) fn limit_pages(connection: &Connection, bytes: u64) -> rusqlite::Result<()> {
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    // To SQLite, 0 is a question.
+    let pages = (i64::try_from(bytes).unwrap_or(i64::MAX) / page.max(1)).max(1);
+    connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
 }
 
 /// A reader that goes back when dropped, whatever happened.
@@ -193,7 +219,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn sibling(file: &Path, suffix: &str) -> PathBuf {
+/// A file whose name begins with that of `file`.
+pub(super) fn sibling(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

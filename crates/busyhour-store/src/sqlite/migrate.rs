@@ -6,12 +6,13 @@ use rusqlite::Connection;
 
 use super::OpenError;
 use super::database::begin;
+use super::digest;
 
 /// The statements that lead from one layout to the next. Never edited once released.
 pub(crate) type Migration = &'static str;
 
 /// Brings the file to the newest layout. A new file gets the application's mark; a file with
-/// another mark, or with tables and no mark, is not touched.
+/// another mark, or with tables and no mark, is not touched. Digests are counted anew.
 pub(super) fn migrate(
     connection: &mut Connection,
     file: &Path,
@@ -41,6 +42,7 @@ pub(super) fn migrate(
         for migration in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
             transaction.execute_batch(migration)?;
         }
+        digest::recount(&transaction)?;
         transaction.pragma_update(None, "application_id", application_id)?;
         transaction.pragma_update(None, "user_version", known)?;
         transaction.commit()

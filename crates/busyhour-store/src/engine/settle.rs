@@ -1,18 +1,20 @@
 //! Losses of unknown direction get one from reflectors' reports, whichever of both comes first, in the
 //! transaction that brings the later one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use busyhour_model::{
-    AgentId, Context, PathId, PathKey, SessionReport, Settlement, Stamp, UtcMicros, Window,
+    AgentId, Context, PathId, PathKey, SessionReport, Stamp, UtcMicros, WindowFigures,
     is_unsettled, settle,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::read::{path_row, read_circumstance};
-use crate::StoredWindow;
-use crate::codec::{decode_report, decode_window, encode_endpoint, encode_report, encode_settled};
+use super::journal::EntrySettlement;
+use crate::codec::{
+    decode_circumstance, decode_report, decode_window, encode_endpoint, encode_report,
+};
 use crate::sqlite::unreadable;
+use crate::{JudgedWindow, StoredWindow};
 
 /// The most reports that one window is compared with: a minute's of 64 sessions that share an
 /// identifier. Beyond that the earliest count.
@@ -27,21 +29,10 @@ pub(super) const REPORTS: &str = "SELECT body FROM (SELECT first_sent_us, body F
 pub(super) const UNSETTLED: &str = "SELECT path, placed_us, nth FROM (SELECT started_us, path, placed_us, nth FROM unsettled \
      WHERE listen = ?1 AND ssid = ?2 AND ended_us >= ?3 ORDER BY ended_us LIMIT ?5) \
      WHERE started_us <= ?4";
+pub(super) const WINDOW: &str =
+    "SELECT circumstance, body FROM unsettled WHERE path = ?1 AND placed_us = ?2 AND nth = ?3";
 
-/// A raw window's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WindowKey {
-    pub(super) path: PathId,
-    pub(super) placed: UtcMicros,
-    pub(super) nth: i64,
-}
-
-/// A window that was settled, as it was before.
-pub(super) struct Settled {
-    pub(super) key: WindowKey,
-    pub(super) before: StoredWindow,
-    pub(super) settlement: Settlement,
-}
+type WindowKey = (PathId, UtcMicros, u32);
 
 /// What came in a transaction and may settle something.
 #[derive(Debug, Default)]
@@ -50,27 +41,33 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    /// A raw window was stored.
+    /// A raw window was stored, with this encoding.
     pub(super) fn window(
         &mut self,
         sql: &Connection,
-        key: WindowKey,
-        (window, stamp, context): (&Window, &Stamp, &Context),
+        (path, placed, nth): WindowKey,
+        judged: &JudgedWindow,
+        (circumstance, body): (&[u8], &[u8]),
     ) -> rusqlite::Result<()> {
+        let (window, stamp, context) = (&judged.window, &judged.stamp, &judged.context);
         let Some(listen) = context.resolved.filter(|_| is_unsettled(window, context)) else {
             return Ok(());
         };
-        sql.prepare_cached("INSERT OR IGNORE INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-            .execute(params![
-                encode_endpoint(listen),
-                window.ssid,
-                stamp.ended().0,
-                stamp.started.0,
-                key.path.0,
-                key.placed.0,
-                key.nth,
-            ])?;
-        self.windows.insert(key);
+        sql.prepare_cached(
+            "INSERT OR IGNORE INTO unsettled VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            encode_endpoint(listen),
+            window.ssid,
+            stamp.ended().0,
+            stamp.started.0,
+            path.0,
+            placed.0,
+            nth,
+            circumstance,
+            body,
+        ])?;
+        self.windows.insert((path, placed, nth));
         Ok(())
     }
 
@@ -105,59 +102,52 @@ impl Candidates {
         let mut rows =
             statement.query(params![listen, report.ssid, first_us - 1, last_us, MAX_WINDOWS])?;
         while let Some(row) = rows.next()? {
-            self.windows.insert(WindowKey {
-                path: PathId(row.get(0)?),
-                placed: UtcMicros(row.get(1)?),
-                nth: row.get(2)?,
-            });
+            self.windows.insert((PathId(row.get(0)?), UtcMicros(row.get(1)?), row.get(2)?));
         }
         Ok(())
     }
 
-    /// Settles what can be settled: the windows' rows, and what they were before.
-    pub(super) fn settle(self, sql: &Connection) -> rusqlite::Result<Vec<Settled>> {
+    /// Settles what can be settled; it is not among the unsettled any more.
+    pub(super) fn settle(
+        self,
+        sql: &Connection,
+        key_of: impl Fn(PathId) -> Option<PathKey>,
+    ) -> rusqlite::Result<Vec<EntrySettlement>> {
         let mut settled = Vec::new();
-        let mut paths = HashMap::new();
-        for key in self.windows {
-            let path = match paths.entry(key.path) {
-                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::hash_map::Entry::Vacant(vacant) => {
-                    vacant.insert(path_key(sql, key.path)?)
-                }
+        for (path, placed, nth) in self.windows {
+            let Some(key) = key_of(path) else { continue };
+            let Some(StoredWindow { judged, .. }) = window(sql, (path, placed, nth), &key)? else {
+                continue;
             };
-            let Some((before, body)) = window(sql, key, path)? else { continue };
-            let judged = &before.judged;
             let reports = reports(sql, judged.window.ssid, &judged.stamp, &judged.context)?;
             let found = settle(&judged.window, &judged.stamp, &judged.context, &reports);
             let Some(settlement) = found else { continue };
-            mark(sql, key, &encode_settled(&body, settlement).map_err(unreadable)?)?;
-            settled.push(Settled { key, before, settlement });
+            sql.prepare_cached(
+                "DELETE FROM unsettled WHERE path = ?1 AND placed_us = ?2 AND nth = ?3",
+            )?
+            .execute(params![path.0, placed.0, nth])?;
+            let observed = &judged.window;
+            let after = observed.clone().settle(settlement).ok();
+            let after = after.filter(|_| judged.verdict.valid);
+            let figures =
+                after.map(|after| (WindowFigures::of(observed), WindowFigures::of(&after)));
+            settled.push(EntrySettlement { path, placed, nth, settlement, figures });
         }
         Ok(settled)
     }
 }
 
-fn path_key(sql: &Connection, path: PathId) -> rusqlite::Result<PathKey> {
-    sql.prepare_cached(super::read::PATH)?.query_row([path.0], path_row).map(|row| row.key)
-}
-
 fn window(
     sql: &Connection,
-    key: WindowKey,
-    path: &PathKey,
-) -> rusqlite::Result<Option<(StoredWindow, Vec<u8>)>> {
-    let found: Option<(i64, Vec<u8>)> = sql
-        .prepare_cached(
-            "SELECT circumstance, body FROM windows WHERE path = ?1 AND placed_us = ?2 AND nth = ?3",
-        )?
-        .query_row(params![key.path.0, key.placed.0, key.nth], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+    (path, placed, nth): WindowKey,
+    key: &PathKey,
+) -> rusqlite::Result<Option<StoredWindow>> {
+    sql.prepare_cached(WINDOW)?
+        .query_row(params![path.0, placed.0, nth], |row| {
+            let shared = decode_circumstance(row.get_ref(0)?.as_blob()?).map_err(unreadable)?;
+            decode_window(row.get_ref(1)?.as_blob()?, placed, key, &shared).map_err(unreadable)
         })
-        .optional()?;
-    let Some((circumstance, body)) = found else { return Ok(None) };
-    let circumstance = read_circumstance(sql, circumstance)?;
-    let window = decode_window(&body, key.placed, path, &circumstance).map_err(unreadable)?;
-    Ok(Some((window, body)))
+        .optional()
 }
 
 fn reports(
@@ -173,15 +163,4 @@ fn reports(
             decode_report(row.get_ref(0)?.as_blob()?).map_err(unreadable)
         })?
         .collect()
-}
-
-fn mark(sql: &Connection, key: WindowKey, body: &[u8]) -> rusqlite::Result<()> {
-    let of_window = params![key.path.0, key.placed.0, key.nth];
-    sql.prepare_cached("DELETE FROM unsettled WHERE path = ?1 AND placed_us = ?2 AND nth = ?3")?
-        .execute(of_window)?;
-    sql.prepare_cached(
-        "UPDATE windows SET body = ?4 WHERE path = ?1 AND placed_us = ?2 AND nth = ?3",
-    )?
-    .execute(params![key.path.0, key.placed.0, key.nth, body])?;
-    Ok(())
 }

@@ -1,0 +1,134 @@
+//! Retention: each kind of data goes after its own time.
+
+use busyhour_model::{AgentId, UtcMicros};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, params};
+
+use super::id;
+use crate::sqlite::days_before;
+use crate::{ControlPruned, ControlRetention};
+
+/// Steps from date to date along the key: verdicts of buildings stay longer and are not read.
+pub(super) const PATH_VERDICTS: &str = "DELETE FROM days WHERE scope IN ('agent', 'path') AND date IN ( \
+     WITH RECURSIVE dates (date) AS (SELECT min(date) FROM days UNION ALL \
+     SELECT (SELECT min(d.date) FROM days d WHERE d.date > dates.date) FROM dates \
+     WHERE dates.date < ?1) SELECT date FROM dates WHERE date < ?1)";
+pub(super) const VERDICTS: &str = "DELETE FROM days WHERE date < ?1";
+pub(super) const AUDIT: &str = "DELETE FROM audit WHERE at_us < ?1";
+pub(super) const SIGHTINGS: &str = "UPDATE agents SET local_prefix = NULL, peer = NULL \
+     WHERE seen_us < ?1 AND (local_prefix IS NOT NULL OR peer IS NOT NULL)";
+pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < ?1";
+pub(super) const INCIDENTS: &str =
+    "SELECT id FROM incidents WHERE state = 'closed' AND closed_us < ?1";
+pub(super) const BUILDINGS: &str = "DELETE FROM buildings WHERE valid_until_us < ?1";
+pub(super) const SUBNETS: &str = "DELETE FROM subnets WHERE valid_until_us < ?1";
+pub(super) const DELIVERIES_OF_INCIDENT: &str =
+    "DELETE FROM deliveries WHERE event IN (SELECT id FROM events WHERE incident = ?1)";
+
+pub(super) fn prune(
+    sql: &Connection,
+    now: UtcMicros,
+    retention: &ControlRetention,
+) -> rusqlite::Result<ControlPruned> {
+    let from = |days| days_before(now, days).0;
+    let delete = |statement: &str, days: u32| -> rusqlite::Result<u64> {
+        Ok(sql.prepare_cached(statement)?.execute([from(days)])? as u64)
+    };
+    let delete_days = |statement: &str, days: u32| -> rusqlite::Result<u64> {
+        let Some(date) = utc_date(days_before(now, days)) else { return Ok(0) };
+        Ok(sql.prepare_cached(statement)?.execute([date])? as u64)
+    };
+    Ok(ControlPruned {
+        audit: prune_audit(sql, from(retention.audit_days))?,
+        sightings: delete(SIGHTINGS, retention.sightings_days)?,
+        agents: prune_names(sql, from(retention.agents_days))?,
+        placements: prune_placements(sql, from(retention.placements_days))?,
+        path_verdicts: delete_days(PATH_VERDICTS, retention.path_verdicts_days)?,
+        verdicts: delete_days(VERDICTS, retention.verdicts_days)?,
+        incidents: prune_incidents(sql, from(retention.incidents_days))?,
+        deliveries: delete(DELIVERIES, retention.deliveries_days)?,
+        inventory: delete(BUILDINGS, retention.inventory_days)?
+            + delete(SUBNETS, retention.inventory_days)?
+            + delete(
+                "DELETE FROM building_files WHERE valid_until_us < ?1",
+                retention.inventory_days,
+            )?,
+    })
+}
+
+/// The date of UTC as verdicts name theirs; a local date is at most one day away.
+fn utc_date(at: UtcMicros) -> Option<String> {
+    let at = Timestamp::from_microsecond(at.0).ok()?;
+    Some(at.to_zoned(TimeZone::UTC).date().to_string())
+}
+
+fn prune_audit(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
+    // The table's own guard is told first how long it keeps its entries.
+    sql.prepare_cached("UPDATE audit_kept SET from_us = ?1")?.execute([from_us])?;
+    let entries = sql.prepare_cached(AUDIT)?.execute([from_us])?;
+    let actors = sql
+        .prepare_cached(
+            "UPDATE building_files SET actor = NULL \
+             WHERE imported_us < ?1 AND actor IS NOT NULL",
+        )?
+        .execute([from_us])?;
+    Ok((entries + actors) as u64)
+}
+
+/// Who was removed long ago is called by its id.
+fn prune_names(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
+    let removed: Vec<(AgentId, String)> = sql
+        .prepare_cached("SELECT id, name FROM agents WHERE removed_us < ?1")?
+        .query_map([from_us], |row| Ok((id(row, 0, AgentId::from_u128)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut gone = 0;
+    for (agent, name) in removed {
+        if name == agent.to_string() {
+            continue;
+        }
+        sql.prepare_cached(
+            "UPDATE agents SET name = ?2, seen_us = NULL, version = NULL, os = NULL, \
+             local_prefix = NULL, peer = NULL WHERE id = ?1",
+        )?
+        .execute(params![agent.to_bytes(), agent.to_string()])?;
+        gone += 1;
+    }
+    Ok(gone)
+}
+
+fn prune_placements(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
+    let mut gone = 0;
+    for statement in [
+        "DELETE FROM placements WHERE valid_until_us < ?1",
+        "DELETE FROM bindings WHERE valid_until_us < ?1",
+        // Of who was removed before, all places and bindings ended before.
+        "DELETE FROM agents WHERE removed_us < ?1",
+    ] {
+        gone += sql.prepare_cached(statement)?.execute([from_us])?;
+    }
+    Ok(gone as u64)
+}
+
+fn prune_incidents(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
+    let incidents: Vec<Vec<u8>> = sql
+        .prepare_cached(INCIDENTS)?
+        .query_map([from_us], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for incident in &incidents {
+        delete_incident(sql, incident)?;
+    }
+    Ok(incidents.len() as u64)
+}
+
+/// Deletes an incident with what was told, or was to be told, of it.
+pub(super) fn delete_incident(sql: &Connection, incident: &[u8]) -> rusqlite::Result<()> {
+    for statement in [
+        DELIVERIES_OF_INCIDENT,
+        "DELETE FROM events WHERE incident = ?1",
+        "DELETE FROM incidents WHERE id = ?1",
+    ] {
+        sql.prepare_cached(statement)?.execute(params![incident])?;
+    }
+    Ok(())
+}
