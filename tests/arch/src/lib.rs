@@ -72,6 +72,7 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("arch", &[]),
     ("e2e", &[]),
     ("lab", &["testkit", "e2e"]),
+    ("powerloss", &["busyhour-model", "busyhour-store"]),
 ];
 
 /// The longest chain of arrows.
@@ -94,20 +95,22 @@ pub const IMPURE_DEPENDENCIES: &[&str] =
 
 /// External crates that only these crates may name.
 pub const RESERVED: &[(&str, &[&str])] = &[
-    ("rusqlite", &["busyhour-store", "busyhour-agent"]),
+    // A disk that loses power is a file system of SQLite's.
+    ("rusqlite", &["busyhour-store", "busyhour-agent", "powerloss"]),
     ("socket2", &["busyhour-net", "busyhour-host"]),
     // The lab enters namespaces, and its wire is a TUN device.
     ("nix", &["busyhour-net", "busyhour-host", "lab"]),
-    ("libc", &["busyhour-net", "busyhour-host", "lab"]),
+    ("libc", &["busyhour-net", "busyhour-host", "lab", "powerloss"]),
     ("lettre", &["busyhour-notify"]),
     ("axum", &["busyhour-api", "busyhour-collector"]),
     ("config", &["busyhour-daemon"]),
     ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli"]),
 ];
 
-/// Crates that may contain `unsafe` code: the boundaries, the lab for its TUN device, and the
-/// end-to-end benchmarks for the bare loops that they measure against.
-pub const UNSAFE: &[&str] = &["busyhour-net", "busyhour-host", "lab", "e2e"];
+/// Crates that may contain `unsafe` code: the boundaries, the lab for its TUN device, the end-to-end
+/// benchmarks for the bare loops that they measure against, and the disk that loses power, as a file
+/// system of SQLite is a table of C functions.
+pub const UNSAFE: &[&str] = &["busyhour-net", "busyhour-host", "lab", "e2e", "powerloss"];
 
 /// Crates that may ask which operating system they run on.
 pub const PLATFORM: &[&str] = &["busyhour-net", "busyhour-host", "busyhour-daemon"];

@@ -3,14 +3,20 @@
 use std::collections::HashMap;
 
 use busyhour_model::{AgentId, Building, FileBuilding, Placement, SubnetId, UtcMicros};
-use busyhour_store::{Binding, Control, ErrorKind, ImportSummary, NewAgent, Sighting};
+use busyhour_store::{
+    Act, Binding, Control, ErrorKind, ImportSummary, NewAgent, Sighting, StoreError,
+};
 
 use crate::fixtures::{DAY, Engine, HOUR, MINUTE, NOW, at, building, subnet};
 
 const FOREVER: UtcMicros = UtcMicros(i64::MIN);
 
 pub(crate) fn import(store: &dyn Control, file: &[FileBuilding], now: UtcMicros) -> ImportSummary {
-    store.import_buildings(file, now).unwrap()
+    store.import_buildings(file, &Act::by_operator(now)).unwrap()
+}
+
+pub(crate) fn add(store: &dyn Control, agent: &NewAgent) -> Result<(), StoreError> {
+    store.add_agent(agent, &Act::by_operator(agent.added))
 }
 
 pub(crate) fn by_name(store: &dyn Control) -> HashMap<String, Building> {
@@ -61,6 +67,7 @@ fn an_imported_file_is_in_force() {
     let file = [building("Hafen", &["10.2.0.0/24", "10.1.0.0/24"]), building("Alster", &[])];
     let summary = import(store, &file, NOW);
     let expected = ImportSummary {
+        version: 1,
         buildings: 2,
         subnets: 2,
         buildings_added: 2,
@@ -76,7 +83,8 @@ fn an_imported_file_is_in_force() {
     assert_eq!(hafen.business_hours, file[0].business_hours);
     let subnets = store.subnets().unwrap();
     assert_eq!(subnets.len(), 2);
-    for (found, given) in subnets.iter().zip(&file[0].subnets) {
+    let by_prefix = [&file[0].subnets[1], &file[0].subnets[0]];
+    for (found, given) in subnets.iter().zip(by_prefix) {
         assert_eq!((found.building, found.prefix), (hafen.id, given.prefix));
         assert_eq!((&found.columns, found.egress), (&given.columns, given.egress));
     }
@@ -90,7 +98,8 @@ fn importing_the_same_file_again_changes_nothing() {
     import(store, &file, NOW);
     let before = (store.buildings().unwrap(), store.subnets().unwrap());
     let summary = import(store, &file, at(NOW, DAY));
-    let expected = ImportSummary { buildings: 2, subnets: 2, ..ImportSummary::default() };
+    let expected =
+        ImportSummary { version: 1, buildings: 2, subnets: 2, ..ImportSummary::default() };
     assert_eq!(summary, expected);
     assert_eq!((store.buildings().unwrap(), store.subnets().unwrap()), before);
 }
@@ -113,6 +122,7 @@ fn a_new_file_replaces_the_old_and_keeps_identities() {
     let new = [building("Hafen City", &["10.1.0.0/24", "10.2.0.0/24"]), moved];
     let summary = import(store, &new, at(NOW, DAY));
     let expected = ImportSummary {
+        version: 2,
         buildings: 2,
         subnets: 5,
         buildings_added: 0,
@@ -194,7 +204,7 @@ fn a_bad_import_changes_nothing() {
         [building("B", &["10.2.0.0/24"]), building("B", &["10.3.0.0/24"])],
         [building("B", &["10.2.0.0/24"]), building("C", &["10.2.0.0/24"])],
     ] {
-        let refused = store.import_buildings(&bad, at(NOW, 1)).unwrap_err();
+        let refused = store.import_buildings(&bad, &Act::by_operator(at(NOW, 1))).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Conflict);
         assert_eq!((store.buildings().unwrap(), store.subnets().unwrap()), before);
     }
@@ -262,16 +272,16 @@ fn imports_of_the_same_moment_and_of_a_clock_that_went_back_work() {
 fn names_and_identities_of_agents_are_unique() {
     let engine = Engine::new();
     let store = &engine.control;
-    store.add_agent(&agent(1, "hh-1", Binding::Address)).unwrap();
+    add(store, &agent(1, "hh-1", Binding::Address)).unwrap();
     for taken in [agent(2, "hh-1", Binding::Address), agent(1, "hh-2", Binding::Address)] {
-        assert_eq!(store.add_agent(&taken).unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(add(store, &taken).unwrap_err().kind(), ErrorKind::Conflict);
     }
     let simulated = NewAgent {
         simulated: true,
         secret_sha256: [9; 32],
         ..agent(3, "aa-sim", enrolled("10.1.0.0/24", Some("198.51.100.0/28")))
     };
-    store.add_agent(&simulated).unwrap();
+    add(store, &simulated).unwrap();
     let agents = store.agents().unwrap();
     assert_eq!(agents.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["aa-sim", "hh-1"]);
     assert_eq!((agents[0].binding, agents[0].added), (simulated.binding, NOW));
@@ -286,12 +296,17 @@ fn names_and_identities_of_agents_are_unique() {
 fn what_was_seen_of_an_agent_is_kept() {
     let engine = Engine::new();
     let store = &engine.control;
-    store.add_agent(&agent(1, "hh-1", Binding::Address)).unwrap();
+    add(store, &agent(1, "hh-1", Binding::Address)).unwrap();
     let seen = sighting(at(NOW, 5), "10.1.0.7/24", "2001:db8::7");
     store.saw_agent(AgentId::from_u128(1), &seen).unwrap();
     assert_eq!(store.agents().unwrap()[0].sighting, Some(seen.clone()));
     let stranger = store.saw_agent(AgentId::from_u128(2), &seen).unwrap_err();
-    assert_eq!(stranger.kind(), ErrorKind::Other);
+    assert_eq!(stranger.kind(), ErrorKind::NotFound);
+    // What it did not say this time, as at the beginning of each connection, it said before.
+    let silent = Sighting { at: at(NOW, 6), local_prefix: None, ..seen.clone() };
+    store.saw_agent(AgentId::from_u128(1), &silent).unwrap();
+    let kept = Sighting { local_prefix: seen.local_prefix, ..silent };
+    assert_eq!(store.agents().unwrap()[0].sighting, Some(kept));
 }
 
 /// Where an agent with this binding is placed, by network name.
@@ -304,7 +319,7 @@ fn check_place(binding: Binding, seen: Option<&Sighting>, expected: Option<&str>
     let mut south = building("South", &["10.1.2.0/25", "10.1.2.128/25"]);
     south.subnets.push(subnet("192.168.0.0/24", Some("203.0.113.0/28")));
     import(store, &[north, south], NOW);
-    store.add_agent(&agent(1, "a", binding)).unwrap();
+    add(store, &agent(1, "a", binding)).unwrap();
     if let Some(seen) = seen {
         store.saw_agent(AgentId::from_u128(1), seen).unwrap();
     }
@@ -362,7 +377,7 @@ fn placements_are_dated_and_the_first_holds_for_all_time_before() {
     let engine = Engine::new();
     let store = &engine.control;
     let id = AgentId::from_u128(1);
-    store.add_agent(&agent(1, "a", Binding::Address)).unwrap();
+    add(store, &agent(1, "a", Binding::Address)).unwrap();
     let see = |minute: i64, local: &str| {
         store.saw_agent(id, &sighting(at(NOW, minute * MINUTE), local, "")).unwrap();
     };
@@ -411,14 +426,14 @@ fn prefixes_that_no_file_knows_are_listed_with_most_agents_first() {
         (3, "x", "172.17.0.1/24"),
         (4, "b", "172.17.0.2/24"),
     ] {
-        store.add_agent(&agent(id, name, Binding::Address)).unwrap();
+        add(store, &agent(id, name, Binding::Address)).unwrap();
         let seen = sighting(at(NOW, id as i64), local, "");
         store.saw_agent(AgentId::from_u128(id), &seen).unwrap();
     }
-    store.add_agent(&agent(5, "enrolled", enrolled("10.1.0.0/24", None))).unwrap();
+    add(store, &agent(5, "enrolled", enrolled("10.1.0.0/24", None))).unwrap();
     let seen = sighting(NOW, "172.18.0.1/24", "");
     store.saw_agent(AgentId::from_u128(5), &seen).unwrap();
-    store.add_agent(&agent(6, "unseen", Binding::Address)).unwrap();
+    add(store, &agent(6, "unseen", Binding::Address)).unwrap();
     let missing = store.missing_prefixes().unwrap();
     let told: Vec<_> =
         missing.iter().map(|m| (m.prefix.to_string(), m.agents.join(" "), m.last_seen)).collect();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use busyhour_model::{PathId, SlotStart, UtcMicros};
-use busyhour_store::{Appended, Control, ErrorKind, OpenError, StoreError, Telemetry, open};
+use busyhour_store::{Act, Appended, Control, ErrorKind, OpenError, StoreError, Telemetry, open};
 use tempfile::TempDir;
 
 use crate::fixtures::{
@@ -35,38 +35,6 @@ fn a_second_collector_is_refused_until_the_first_is_gone() {
     open(directory.path(), RETENTION).unwrap();
 }
 
-/// Turns the file into one of the first layout, whose windows this program cannot read.
-fn back_to_the_first_layout(directory: &Path) {
-    let file = rusqlite::Connection::open(directory.join("telemetry.db")).unwrap();
-    file.execute_batch(
-        "DROP TABLE session_reports; DROP TABLE unsettled; PRAGMA user_version = 1; \
-         UPDATE windows SET body = CAST(x'01' || substr(body, 2) AS BLOB); \
-         UPDATE circumstances SET body = CAST(x'01' || substr(body, 2) AS BLOB);",
-    )
-    .unwrap();
-}
-
-/// Verdicts rest on slots, which stay. Raw windows of a layout that nobody reads any more would make
-/// every look at their day an error.
-#[test]
-fn a_file_of_the_first_layout_keeps_its_slots_and_can_be_read_and_written() {
-    let engine = Engine::new();
-    engine.telemetry.append(&[block_of(1, &[NOW, at(NOW, MINUTE)])]).unwrap();
-    let paths: Vec<_> = engine.telemetry.paths(None).unwrap().iter().map(|path| path.id).collect();
-    let every = (SlotStart::from_number(i64::MIN), SlotStart::from_number(i64::MAX));
-    let slots = engine.telemetry.slots(&paths, every.0, every.1).unwrap();
-    let Engine { telemetry, control, directory } = engine;
-    drop((telemetry, control));
-    back_to_the_first_layout(directory.path());
-
-    let (store, _control) = open(directory.path(), RETENTION).unwrap();
-    assert_eq!(store.windows(paths[0], ALWAYS.0, ALWAYS.1, 9).unwrap(), []);
-    assert_eq!(store.slots(&paths, every.0, every.1).unwrap(), slots);
-    assert_eq!(store.append(&[block_of(1, &[NOW])]).unwrap(), [Appended::Duplicate]);
-    assert_eq!(store.append(&[block_of(2, &[at(NOW, 2 * MINUTE)])]).unwrap(), [Appended::Stored]);
-    assert_eq!(store.windows(paths[0], ALWAYS.0, ALWAYS.1, 9).unwrap().len(), 1);
-}
-
 #[test]
 fn files_that_are_not_the_collectors_are_left_alone() {
     let directory = TempDir::new().unwrap();
@@ -80,7 +48,7 @@ fn files_that_are_not_the_collectors_are_left_alone() {
     let files = engine.directory.path().to_owned();
     let Engine { telemetry, control, directory: _kept } = engine;
     drop((telemetry, control));
-    fs::rename(files.join("control.db"), files.join("telemetry.db")).unwrap();
+    fs::copy(files.join("control.db"), files.join("telemetry.db")).unwrap();
     assert!(matches!(refusal(&files), OpenError::Foreign { .. }));
 }
 
@@ -154,17 +122,20 @@ fn a_first_block_that_found_the_disk_full_is_not_remembered() {
 fn a_full_disk_leaves_the_inventory_as_it_was() {
     let engine = Engine::new();
     let store = &engine.control;
-    store.import_buildings(&[building("A", &["10.0.0.0/24"])], NOW).unwrap();
+    store.import_buildings(&[building("A", &["10.0.0.0/24"])], &Act::by_operator(NOW)).unwrap();
     let before = (store.buildings().unwrap(), store.subnets().unwrap());
     store.limit_size(0).unwrap();
     let prefixes: Vec<_> = (0..2_000).map(|n| format!("10.{}.{}.0/24", n / 250, n % 250)).collect();
     let prefixes: Vec<_> = prefixes.iter().map(String::as_str).collect();
     let large = [building("B", &prefixes)];
-    let refused = store.import_buildings(&large, at(NOW, 1)).unwrap_err();
+    let refused = store.import_buildings(&large, &Act::by_operator(at(NOW, 1))).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Full);
     assert_eq!((store.buildings().unwrap(), store.subnets().unwrap()), before);
     store.limit_size(u64::MAX).unwrap();
-    assert_eq!(store.import_buildings(&large, at(NOW, 1)).unwrap().subnets, 2_000);
+    assert_eq!(
+        store.import_buildings(&large, &Act::by_operator(at(NOW, 1))).unwrap().subnets,
+        2_000
+    );
 }
 
 /// The files as a crash would leave them: copied while the store is open. Returns the length of the
@@ -226,22 +197,31 @@ fn a_log_torn_anywhere_leaves_whole_blocks() {
 }
 
 #[test]
-fn damage_is_told_as_damage() {
+fn a_damaged_head_is_refused_with_what_to_do() {
     let engine = Engine::new();
     let moments: Vec<_> = (0..300).map(|n| at(NOW, n * MINUTE)).collect();
     engine.telemetry.append(&[block_of(1, &moments)]).unwrap();
     let Engine { telemetry, control, directory } = engine;
     drop((telemetry, control));
     let file = directory.path().join("telemetry.db");
-    let mut bytes = fs::read(&file).unwrap();
+    let whole = fs::read(&file).unwrap();
     assert!(!directory.path().join("telemetry.db-wal").exists(), "all is in the file");
-    // The first pages hold the layout; the rest is rows.
-    let rows = 4_096 * 16;
-    bytes[rows..].iter_mut().for_each(|byte| *byte ^= 0xa5);
+    // Any page: the first ones hold the layout, the last ones the journal.
+    for page in 0..whole.len() / 4_096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4_096..][..4_096].iter_mut().for_each(|byte| *byte ^= 0xa5);
+        fs::write(&file, bytes).unwrap();
+        let Err(refused) = open(directory.path(), RETENTION) else { continue };
+        let said = refused.to_string();
+        assert!(said.contains("check") && said.contains("restore"), "{page}: {said}");
+        assert!(said.contains("telemetry.db"), "{page}: {said}");
+    }
+    // The journal is the last of them, and never read over.
+    let mut bytes = whole;
+    let last = bytes.len() - 4_096;
+    bytes[last..].iter_mut().for_each(|byte| *byte ^= 0xa5);
     fs::write(&file, bytes).unwrap();
-    let (telemetry, _control) = open(directory.path(), RETENTION).unwrap();
-    let damaged = telemetry.windows(PathId(1), ALWAYS.0, ALWAYS.1, usize::MAX).unwrap_err();
-    assert_eq!(damaged.kind(), ErrorKind::Corrupt, "{damaged:?}");
+    assert!(matches!(refusal(directory.path()), OpenError::Journal { .. }));
 }
 
 #[test]

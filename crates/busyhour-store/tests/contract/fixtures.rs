@@ -1,17 +1,28 @@
 //! Data to store, and the embedded engine to store it in.
 
 use busyhour_model::{
-    AddressFamily, AgentId, BlockNo, Body, BootId, BootMicros, BurstLoss, Context, Dscp, DscpSeen,
-    Epoch, FileBuilding, FileSubnet, Histogram, Jitter, LIMITS, LimitsVersion, Link, LinkKind,
-    Load, NetworkColumns, PacketCounts, PathKey, ProfileName, Record, RequirementProfile, Schedule,
-    ScheduleRevision, SlotStart, Stamp, TargetName, TimestampMethod, TrafficClass, Transport,
-    UtcMicros, Window, WindowParts,
+    AddressFamily, AgentId, BlockNo, Body, BootId, BootMicros, BurstLoss, Check, CheckOutcome,
+    Context, Dscp, DscpSeen, Epoch, Fact, FileBuilding, FileSubnet, Gap, GapReason, Histogram,
+    Jitter, LIMITS, LimitsVersion, Link, LinkKind, Load, NetworkColumns, PacketCounts, PathId,
+    PathKey, ProfileName, Record, RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart,
+    Stamp, TargetName, TimestampMethod, TrafficClass, Transport, UtcMicros, Window, WindowParts,
 };
-use busyhour_store::{BlockRows, JudgedWindow, Retention, SqliteControl, SqliteTelemetry, open};
+use busyhour_store::{
+    BlockRows, JudgedWindow, PathRow, RecordKind, Retention, SqliteControl, SqliteTelemetry,
+    StoredWindow, Telemetry, open,
+};
+use proptest::test_runner::Config;
 use tempfile::TempDir;
 
-pub(crate) const RETENTION: Retention =
-    Retention { windows_days: 2, slots_days: 60, others_days: 30 };
+pub(crate) const RETENTION: Retention = Retention {
+    windows_days: 2,
+    slots_days: 60,
+    hours_days: 1_000,
+    checks_days: 25,
+    facts_days: 35,
+    loads_days: 30,
+    gaps_days: 40,
+};
 pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
 pub(crate) const DAY: i64 = 24 * HOUR;
@@ -19,6 +30,10 @@ pub(crate) const DAY: i64 = 24 * HOUR;
 pub(crate) const NOW: UtcMicros = UtcMicros(1_789_977_600_000_000);
 pub(crate) const AGENT: AgentId = AgentId::from_u128(0xa1);
 pub(crate) const EPOCH: Epoch = Epoch(0xdead_beef_dead_beef);
+pub(crate) const ALWAYS: (UtcMicros, UtcMicros) = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
+/// All slots that can be.
+pub(crate) const EVER: (SlotStart, SlotStart) =
+    (SlotStart::from_number(i64::MIN), SlotStart::from_number(i64::MAX));
 
 pub(crate) struct Engine {
     pub(crate) telemetry: SqliteTelemetry,
@@ -40,6 +55,11 @@ impl Engine {
         let (telemetry, control) = open(directory.path(), RETENTION).unwrap();
         Self { telemetry, control, directory }
     }
+}
+
+/// How often a law is tried.
+pub(crate) fn cases(cases: u32) -> Config {
+    Config { failure_persistence: None, ..Config::with_cases(cases) }
 }
 
 pub(crate) fn at(base: UtcMicros, micros: i64) -> UtcMicros {
@@ -143,6 +163,79 @@ pub(crate) fn load(started: UtcMicros, bytes: u64) -> Record {
             link_bits_per_second: Some(1_000_000_000),
         }),
     }
+}
+
+/// All quarter-hours of all paths.
+pub(crate) fn all_slots(store: &dyn Telemetry) -> Vec<(PathId, Slot)> {
+    let paths: Vec<_> = store.paths(None).unwrap().iter().map(|path| path.id).collect();
+    store.slots(&paths, EVER.0, EVER.1).unwrap()
+}
+
+/// All raw windows of all paths.
+pub(crate) fn all_windows(store: &dyn Telemetry) -> Vec<(PathId, StoredWindow)> {
+    let of = |path: PathRow| {
+        let found = store.windows(path.id, ALWAYS.0, ALWAYS.1, usize::MAX).unwrap();
+        found.into_iter().map(move |window| (path.id, window))
+    };
+    store.paths(None).unwrap().into_iter().flat_map(of).collect()
+}
+
+/// All other records of agents.
+pub(crate) fn all_others(store: &dyn Telemetry, agents: &[AgentId]) -> Vec<Vec<Record>> {
+    let kinds = [RecordKind::Check, RecordKind::Fact, RecordKind::Load, RecordKind::Gap];
+    let of = |agent, kind| store.others(agent, kind, ALWAYS.0, ALWAYS.1, usize::MAX).unwrap();
+    agents.iter().flat_map(|&agent| kinds.map(|kind| of(agent, kind))).collect()
+}
+
+/// Everything that can be asked, so that two stores can be compared.
+pub(crate) fn contents(store: &dyn Telemetry) -> impl PartialEq + std::fmt::Debug + use<> {
+    let totals = store.totals().unwrap();
+    (
+        store.paths(None).unwrap(),
+        all_windows(store),
+        all_others(store, &[AGENT]),
+        all_slots(store),
+        store.received(AGENT, EPOCH).unwrap(),
+        (totals.windows, totals.blocks, totals.quarantined),
+    )
+}
+
+/// What a window is when it is read: histograms are coarser, and of its coming milliseconds are kept.
+pub(crate) fn as_stored(judged: &JudgedWindow, received: UtcMicros) -> StoredWindow {
+    let received = UtcMicros(received.0 - received.0.rem_euclid(1_000));
+    let window = judged.window.coarsened();
+    StoredWindow { judged: JudgedWindow { window, ..judged.clone() }, received }
+}
+
+/// One record of every kind that is no window.
+pub(crate) fn every_kind(started: UtcMicros) -> Vec<(RecordKind, Record)> {
+    let record = |body| Record {
+        stamp: Stamp::new(started, BootMicros(9), BootId::from_u128(8), 1_000).unwrap(),
+        schedule: ScheduleRevision(4),
+        context: Context { reflexive: Some("2001:db8::1".parse().unwrap()), ..Context::default() },
+        body,
+    };
+    let check = Check {
+        kind: "firewall-udp".to_owned(),
+        subject: "relay.example:3478".to_owned(),
+        outcome: CheckOutcome::Timeout,
+        timings_us: vec![("resolve".to_owned(), 812)],
+        evidence: vec![("sent".to_owned(), "5".to_owned()), (String::new(), String::new())],
+    };
+    let fact = Fact {
+        kind: "wifi-band".to_owned(),
+        value: "5 GHz".to_owned(),
+        valid_from: at(started, -HOUR),
+        valid_until: Some(started),
+    };
+    let gap =
+        Gap { reason: GapReason::Asleep, path: Some(path_key("edge:862")), records: Some(12) };
+    vec![
+        (RecordKind::Check, record(Body::Check(check))),
+        (RecordKind::Fact, record(Body::Fact(fact))),
+        (RecordKind::Load, load(started, 77)),
+        (RecordKind::Gap, record(Body::Gap(gap))),
+    ]
 }
 
 /// A block of the one agent without anything in it, received at [`NOW`].

@@ -1,10 +1,24 @@
 //! The behaviour that every engine of the store has, written against the contracts alone, and run on
-//! each engine. What only one engine has is in `engine`.
+//! each engine. What only one engine has is in `engine` and `partitions`.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[macro_use]
+mod stores;
+
+mod audit;
 mod control;
 mod engine;
 mod fixtures;
+mod forget;
+mod golden;
+mod history;
+mod law;
+mod maintenance;
+mod partitions;
+mod pruning;
+mod reference;
+mod retention;
 mod settlement;
+mod slots;
 mod telemetry;
 mod verdicts;

@@ -7,7 +7,7 @@ use busyhour_model::{
 use busyhour_store::{Control, DeliveryOutcome, DeliveryTotals, IncidentEvent, JudgeWrite};
 use jiff::civil::{Date, date};
 
-use crate::control::{agent, by_name, enrolled, import, subnet_ids};
+use crate::control::{add, agent, by_name, enrolled, import, subnet_ids};
 use crate::fixtures::{AGENT, DAY, Engine, HOUR, MINUTE, NOW, at, building};
 
 fn worst_hour() -> WorstHour {
@@ -27,9 +27,9 @@ fn average() -> DailyAverage {
     DailyAverage { loss_ppm: 900, rtt_us: 21_000, jitter_us: 3_000, passes: true }
 }
 
-const HOME: BuildingId = BuildingId::from_u128(0xb1);
+pub(crate) const HOME: BuildingId = BuildingId::from_u128(0xb1);
 
-fn day(scope: Scope, date: Date) -> DaySummary {
+pub(crate) fn day(scope: Scope, date: Date) -> DaySummary {
     DaySummary {
         scope,
         building: HOME,
@@ -98,7 +98,7 @@ fn a_new_verdict_replaces_that_of_the_same_scope_and_date() {
     assert_eq!(store.days(Some(HOME), first.date, first.date).unwrap(), []);
 }
 
-fn incident(id: u128, state: IncidentState) -> Incident {
+pub(crate) fn incident(id: u128, state: IncidentState) -> Incident {
     Incident {
         id: IncidentId::from_u128(id),
         scope: Scope::Building(HOME),
@@ -124,7 +124,12 @@ fn incident(id: u128, state: IncidentState) -> Incident {
 }
 
 /// Writes one incident and tells an event of it.
-fn judge(store: &dyn Control, incident: &Incident, tell: &[IncidentEvent], now: UtcMicros) {
+pub(crate) fn judge(
+    store: &dyn Control,
+    incident: &Incident,
+    tell: &[IncidentEvent],
+    now: UtcMicros,
+) {
     let write = JudgeWrite {
         days: vec![],
         incidents: vec![incident.clone()],
@@ -134,7 +139,7 @@ fn judge(store: &dyn Control, incident: &Incident, tell: &[IncidentEvent], now: 
 }
 
 /// What is due on the channels, as "channel event".
-fn due(store: &dyn Control, channels: &[&str], now: UtcMicros) -> Vec<(i64, String)> {
+pub(crate) fn due(store: &dyn Control, channels: &[&str], now: UtcMicros) -> Vec<(i64, String)> {
     let channels: Vec<_> = channels.iter().map(|&channel| channel.to_owned()).collect();
     let due = store.due_deliveries(&channels, now, 100).unwrap();
     due.iter().map(|d| (d.id, format!("{} {:?}", d.channel, d.event))).collect()
@@ -254,6 +259,8 @@ fn what_failed_is_tried_again_when_its_time_has_come() {
     assert_eq!((again.len(), again[0].id, again[0].attempts), (1, first[0].0, 1));
     // What is finished stays finished.
     store.delivered(first[1].0, &retry, NOW).unwrap();
+    store.delivered(first[1].0, &DeliveryOutcome::Sent, NOW).unwrap();
+    store.delivered(first[2].0, &DeliveryOutcome::Sent, NOW).unwrap();
     totals(1, 1, 1);
 }
 
@@ -262,7 +269,7 @@ fn everything_is_there_after_opening_again() {
     let engine = Engine::new();
     let store = &engine.control;
     import(store, &[building("Hafen", &["10.1.0.0/24"])], NOW);
-    store.add_agent(&agent(1, "hh-1", enrolled("10.1.0.0/24", None))).unwrap();
+    add(store, &agent(1, "hh-1", enrolled("10.1.0.0/24", None))).unwrap();
     judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
     let contents = |store: &dyn Control| {
         (

@@ -1,0 +1,179 @@
+//! Both contracts: an agent is forgotten.
+
+use busyhour_model::{
+    AgentId, Incident, IncidentState, LinkKind, PathId, Scope, SlotStart, SubnetId, UtcMicros,
+};
+use busyhour_store::{
+    Act, Appended, Binding, BlockRows, Control, ControlRetention, ErrorKind, Forgotten,
+    ForgottenAgent, IncidentEvent, JudgeWrite, RecordKind, Telemetry, TelemetryTotals,
+};
+use jiff::civil::date;
+
+use crate::control::{add, agent, enrolled, import, sighting};
+use crate::fixtures::{AGENT, DAY, EPOCH, Engine, MINUTE, NOW, at, block_of, building, load};
+use crate::retention::KEPT;
+use crate::stores::Store;
+use crate::verdicts::{HOME, day, due, incident, judge};
+
+const ALWAYS: (UtcMicros, UtcMicros) = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
+const OTHER: AgentId = AgentId::from_u128(0xb2);
+
+/// A block of three windows in two slots and one load record.
+fn full_block(agent: AgentId, number: u64) -> BlockRows {
+    let moments = [NOW, at(NOW, MINUTE), at(NOW, 20 * MINUTE)];
+    BlockRows { agent, others: vec![load(NOW, 7)], ..block_of(number, &moments) }
+}
+
+/// All that telemetry holds of an agent.
+fn held(store: &dyn Telemetry, agent: AgentId) -> (usize, usize, usize, usize, usize) {
+    let paths: Vec<_> = store.paths(Some(agent)).unwrap().iter().map(|path| path.id).collect();
+    let every = (SlotStart::from_number(i64::MIN), SlotStart::from_number(i64::MAX));
+    let windows = |path: &PathId| store.windows(*path, ALWAYS.0, ALWAYS.1, 99).unwrap().len();
+    (
+        paths.len(),
+        paths.iter().map(windows).sum(),
+        store.slots(&paths, every.0, every.1).unwrap().len(),
+        store.others(agent, RecordKind::Load, ALWAYS.0, ALWAYS.1, 99).unwrap().len(),
+        store.received(agent, EPOCH).unwrap().len(),
+    )
+}
+
+on_every_store! {
+    all_that_a_forgotten_agent_delivered_is_gone_and_no_other_agents
+    blocks_of_a_forgotten_agent_are_refused_for_ever
+}
+
+fn all_that_a_forgotten_agent_delivered_is_gone_and_no_other_agents<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    for agent in [AGENT, OTHER] {
+        store.append(&[full_block(agent, 1), full_block(agent, 3)]).unwrap();
+    }
+    let path = store.paths(Some(AGENT)).unwrap()[0].id;
+    let full = held(store, OTHER);
+    assert_eq!(held(store, AGENT), full);
+    assert_eq!((full.0, full.2, full.4), (1, 2, 2));
+    let gone = store.forget(AGENT).unwrap();
+    let expected =
+        Forgotten { paths: 1, windows: full.1 as u64, slots: full.2 as u64, others: full.3 as u64 };
+    assert_eq!(gone, expected);
+    assert_eq!((held(store, AGENT), held(store, OTHER)), ((0, 0, 0, 0, 0), full));
+    assert_eq!(store.windows(path, ALWAYS.0, ALWAYS.1, 9).unwrap(), []);
+    assert!(store.dirty_days(99).unwrap().iter().all(|day| day.path != path));
+    assert_eq!(store.forget(AGENT).unwrap(), Forgotten::default(), "nothing is left to go");
+    let engine = engine.reopen();
+    assert_eq!(held(engine.telemetry(), AGENT), (0, 0, 0, 0, 0));
+    assert_eq!(held(engine.telemetry(), OTHER), full);
+}
+
+fn blocks_of_a_forgotten_agent_are_refused_for_ever<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    store.append(&[full_block(AGENT, 1)]).unwrap();
+    store.forget(AGENT).unwrap();
+    // Also one that was durable already, and beside another agent's in one group.
+    let group = [full_block(AGENT, 1), full_block(OTHER, 1), full_block(AGENT, 2)];
+    let answers = [Appended::Refused, Appended::Stored, Appended::Refused];
+    assert_eq!(store.append(&group).unwrap(), answers);
+    assert_eq!(held(store, AGENT), (0, 0, 0, 0, 0));
+    let TelemetryTotals { blocks, windows, .. } = store.totals().unwrap();
+    assert_eq!((blocks, windows), (2, 6), "refused blocks are not counted as received");
+    let engine = engine.reopen();
+    let store = engine.telemetry();
+    assert_eq!(store.append(&[full_block(AGENT, 3)]).unwrap(), [Appended::Refused]);
+    // One that never delivered anything can be forgotten, too.
+    let third = AgentId::from_u128(3);
+    assert_eq!(store.forget(third).unwrap(), Forgotten::default());
+    assert_eq!(store.append(&[full_block(third, 1)]).unwrap(), [Appended::Refused]);
+}
+
+#[test]
+fn identity_name_addresses_and_places_go_and_the_building_keeps_its_verdicts() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("A", &["10.1.0.0/24"])], NOW);
+    let (id, other) = (AgentId::from_u128(1), AgentId::from_u128(2));
+    for (number, name) in [(1, "hh-keller-pc"), (2, "hh-2")] {
+        add(store, &agent(number, name, enrolled("10.1.0.0/24", None))).unwrap();
+        let seen = sighting(NOW, "10.1.0.7/24", "192.0.2.1");
+        store.saw_agent(AgentId::from_u128(number), &seen).unwrap();
+    }
+    let (mine, others) = ([PathId(1), PathId(-2)], PathId(3));
+    let stays = [
+        Scope::Path(others),
+        Scope::Agent(other, LinkKind::Wifi),
+        Scope::Subnet(SubnetId::from_u128(1), LinkKind::Wifi),
+        Scope::Building(HOME),
+    ];
+    let goes = [
+        Scope::Path(mine[0]),
+        Scope::Path(mine[1]),
+        Scope::Agent(id, LinkKind::Wifi),
+        Scope::Agent(id, LinkKind::Wired),
+    ];
+    let dates = [date(2026, 9, 1), date(2026, 9, 20), date(2026, 9, 21)];
+    let days = dates.iter().flat_map(|&d| stays.iter().chain(&goes).map(move |&s| day(s, d)));
+    let write = JudgeWrite { days: days.collect(), ..JudgeWrite::default() };
+    store.write_judgement(&write, NOW).unwrap();
+    for (number, scope) in (1..).zip([goes[0], goes[2], stays[3]]) {
+        let about = Incident { scope, ..incident(number, IncidentState::Open) };
+        judge(store, &about, &[IncidentEvent::Opened], NOW);
+    }
+    let waiting = due(store, &["mail"], NOW);
+    assert_eq!(waiting.len(), 3);
+
+    let by = Act::by_operator(at(NOW, MINUTE));
+    let gone = store.forget_agent(id, &mine, &Forgotten::default(), &by).unwrap();
+    assert_eq!(gone, ForgottenAgent { placements: 1, verdicts: 12, incidents: 2 });
+    let agents = store.agents().unwrap();
+    assert_eq!(agents.iter().map(|agent| agent.id).collect::<Vec<_>>(), [other]);
+    assert_eq!(store.agent_secret(id).unwrap(), None);
+    assert!(store.placements().unwrap().iter().all(|placement| placement.agent == other));
+    assert_eq!(store.bindings(id).unwrap(), []);
+    let mut left: Vec<_> =
+        store.days(None, dates[0], dates[2]).unwrap().iter().map(|day| day.scope).collect();
+    left.dedup();
+    left.truncate(4);
+    assert_eq!(left, stays);
+    assert_eq!(store.days(None, dates[0], dates[2]).unwrap().len(), 12);
+    assert_eq!(store.incidents(true).unwrap().len(), 1);
+    assert_eq!(due(store, &["mail"], NOW), waiting[2..]);
+    let seen = sighting(by.at, "10.1.0.7/24", "");
+    assert_eq!(store.saw_agent(id, &seen).unwrap_err().kind(), ErrorKind::NotFound);
+    let again = store.forget_agent(id, &mine, &Forgotten::default(), &by).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::NotFound);
+    // Another may have its name, at once.
+    add(store, &agent(4, "hh-keller-pc", enrolled("10.1.0.0/24", None))).unwrap();
+}
+
+/// Of the embedded engine: no page of the file holds the names any more, used or free.
+#[test]
+fn names_and_addresses_that_went_are_overwritten_on_disk() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    for number in 1..=60 {
+        add(store, &agent(number, &format!("canary-{number:02}"), Binding::Address)).unwrap();
+        let seen = sighting(NOW, "10.1.0.7/24", "192.0.2.1");
+        store.saw_agent(AgentId::from_u128(number), &seen).unwrap();
+    }
+    let Engine { telemetry, control, directory } = engine.reopen();
+    let has = |text: &[u8]| {
+        let bytes = std::fs::read(directory.path().join("control.db")).unwrap();
+        bytes.windows(text.len()).any(|part| part == text)
+    };
+    assert!(has(b"canary-60") && has(b"192.0.2.1"));
+    let by = Act::by_operator(at(NOW, MINUTE));
+    for number in 1..=60 {
+        let id = AgentId::from_u128(number);
+        if number % 2 == 0 {
+            control.forget_agent(id, &[], &Forgotten::default(), &by).unwrap();
+        } else {
+            control.remove_agent(id, &by).unwrap();
+        }
+    }
+    let retention = ControlRetention { agents_days: 1, sightings_days: 900, ..KEPT };
+    assert_eq!(control.prune(at(NOW, 2 * DAY), &retention).unwrap().agents, 30);
+    drop((telemetry, control));
+    assert!(!directory.path().join("control.db-wal").exists(), "all is in the file");
+    assert!(!has(b"canary") && !has(b"192.0.2.1"));
+}
