@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use busyhour_model::UtcMicros;
 use busyhour_store::{Control, Telemetry};
 use tokio::net::TcpListener;
@@ -99,6 +99,7 @@ pub fn router(services: Services) -> Router {
     let api = Router::new()
         .route("/buildings", get(json::buildings::list))
         .route("/buildings/import", import)
+        .route("/buildings/files", get(json::history::files))
         .route("/buildings/export", get(json::inventory::export))
         .route("/buildings/export/companion", get(json::inventory::export_companion))
         .route("/buildings/{id}", get(json::buildings::one))
@@ -112,7 +113,12 @@ pub fn router(services: Services) -> Router {
         .route("/paths/{id}/streams", get(json::streams::list))
         .route("/paths/{id}/estimates", get(json::estimate::list))
         .route("/agents", get(json::agents::list).post(json::agents::add))
+        .route("/agents/{id}", delete(json::forget::forget))
+        .route("/agents/{id}/forget", get(json::forget::preview))
+        .route("/agents/{id}/remove", post(json::forget::remove))
+        .route("/agents/{id}/bind", post(json::agents::bind))
         .route("/agents/{id}/gaps", get(json::agents::gaps))
+        .route("/audit", get(json::audit::list))
         .route("/incidents", get(json::incidents::list))
         .route("/status", get(json::status::figures));
     Router::new()

@@ -13,6 +13,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use busyhour_model::UtcMicros;
+use busyhour_store::Act;
 use thiserror::Error;
 
 use crate::problem::Problem;
@@ -35,6 +37,15 @@ const HEADERS: [(HeaderName, &str); 5] = [
 pub enum Principal {
     /// A program on the collector's own machine; may do everything.
     LocalOperator,
+}
+
+impl Principal {
+    /// What it does at a moment, for the audit.
+    pub(crate) fn act(self, at: UtcMicros) -> Act {
+        match self {
+            Self::LocalOperator => Act::by_operator(at),
+        }
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Principal {

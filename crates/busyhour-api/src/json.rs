@@ -1,9 +1,12 @@
 //! The JSON API under `/api/v1`: arrays of flat objects in an envelope, units in the names.
 
 pub(crate) mod agents;
+pub(crate) mod audit;
 pub(crate) mod buildings;
 pub(crate) mod estimate;
 pub(crate) mod evidence;
+pub(crate) mod forget;
+pub(crate) mod history;
 pub(crate) mod hours;
 pub(crate) mod incidents;
 pub(crate) mod inventory;

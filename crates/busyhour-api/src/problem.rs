@@ -102,6 +102,9 @@ impl From<StoreError> for Problem {
             ErrorKind::Full => Self::unavailable("the collector's disk is full"),
             ErrorKind::Busy => Self::unavailable("the collector's database is busy; try again"),
             ErrorKind::Conflict => Self::conflict("something with this name exists already"),
+            ErrorKind::NotFound => {
+                Self::not_found("there is nothing with this identity (any more)")
+            }
             ErrorKind::Corrupt | ErrorKind::Io | ErrorKind::Other => Self::internal(),
         }
     }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use busyhour_chart::{CELLS, MapCell, Percentiles, Quarter};
 use busyhour_model::{
-    AgentId, Building, BuildingId, DailyAverage, Histogram, LimitTable, LinkKind, LocalDay, PathId,
-    RequirementProfile, SLOT_MICROS, Slot, SlotStart, SubnetId, UtcMicros, limits_in_force,
-    local_day_span,
+    AgentId, Building, BuildingId, DailyAverage, Figure, FigureTotals, LimitTable, LinkKind,
+    LocalDay, PathId, RequirementProfile, SLOT_MICROS, Slot, SlotStart, SubnetId, UtcMicros,
+    limits_in_force, local_day_span,
 };
-use busyhour_store::{PathRow, StoreError, Telemetry};
+use busyhour_store::{Grain, PathRow, SlotDetail, StoreError, Telemetry};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -19,10 +19,6 @@ use crate::state::add_days;
 pub(crate) const MAP_DAYS: i64 = 28;
 /// Paths that are folded for one building; the page says how many more there are.
 const MAX_PATHS: usize = 256;
-/// Paths read at once, so that no more than some 16 MiB of slots are in memory.
-const PATHS_AT_ONCE: usize = 16;
-/// Slots read at once of each path: a week.
-const SLOTS_AT_ONCE: i64 = 7 * 96;
 /// The longest local day: 25 hours, and one in reserve.
 const MAX_DAY_SLOTS: i64 = 26 * 4;
 
@@ -93,31 +89,24 @@ impl Members {
         self.stays.get(&agent).is_some_and(|stays| stays.iter().any(held))
     }
 
-    /// Gives every slot in `from..until` whose agent was there, in bounded portions.
+    /// Gives every slot in `from..until` whose agent was there, each path's in the order of time.
     fn each_slot(
         &self,
         telemetry: &dyn Telemetry,
-        from: SlotStart,
-        until: SlotStart,
+        span: (SlotStart, SlotStart),
+        detail: SlotDetail,
         mut take: impl FnMut(&PathRow, &Slot),
     ) -> Result<(), StoreError> {
-        for paths in self.paths.chunks(PATHS_AT_ONCE) {
-            let ids: Vec<PathId> = paths.iter().map(|path| path.id).collect();
-            let rows: HashMap<PathId, &PathRow> =
-                paths.iter().map(|path| (path.id, path)).collect();
-            let mut start = from;
-            while start < until {
-                let end = start.offset(SLOTS_AT_ONCE).min(until);
-                for (id, slot) in telemetry.slots(&ids, start, end)? {
-                    let Some(path) = rows.get(&id) else { continue };
-                    if self.stayed(path.agent, slot.start.start()) {
-                        take(path, &slot);
-                    }
-                }
-                start = end;
+        let ids: Vec<PathId> = self.paths.iter().map(|path| path.id).collect();
+        let rows: HashMap<PathId, &PathRow> =
+            self.paths.iter().map(|path| (path.id, path)).collect();
+        telemetry.visit_slots(&ids, span, Grain::Quarter, detail, &mut |id, slot| {
+            if let Some(path) =
+                rows.get(&id).filter(|row| self.stayed(row.agent, slot.start.start()))
+            {
+                take(path, slot);
             }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -131,6 +120,12 @@ fn hours_of_week(from: SlotStart, until: SlotStart, zone: &TimeZone) -> Vec<usiz
     (from.number()..until.number()).map(hour).collect()
 }
 
+/// The local hours of a week over four weeks: how many windows there were, and what they were like.
+pub(crate) struct WeekMap {
+    pub(crate) cells: [MapCell; CELLS],
+    pub(crate) figures: Vec<FigureTotals>,
+}
+
 /// Folds the four weeks that end with `last` into the local hours of the week. From its first slot
 /// on a path is expected in every quarter-hour, so that silence is missing and not good.
 pub(crate) fn week_map(
@@ -138,21 +133,24 @@ pub(crate) fn week_map(
     members: &Members,
     zone: &TimeZone,
     last: Date,
-) -> Result<[MapCell; CELLS], StoreError> {
+) -> Result<WeekMap, StoreError> {
     let mut cells = [MapCell::default(); CELLS];
+    let mut figures = vec![FigureTotals::new(); CELLS];
     let first = local_day_span(add_days(last, 1 - MAP_DAYS), zone);
     let Some(((begin, _), (_, end))) = first.zip(local_day_span(last, zone)) else {
-        return Ok(cells);
+        return Ok(WeekMap { cells, figures });
     };
     let from = SlotStart::containing(begin);
     let until = SlotStart::containing(end.min((services.clock)()));
     let hours = hours_of_week(from, until, zone);
     let index = |slot: SlotStart| usize::try_from(slot.number() - from.number()).ok();
     let mut first_seen: HashMap<PathId, (SlotStart, u32, AgentId)> = HashMap::new();
-    members.each_slot(services.telemetry.as_ref(), from, until, |path, slot| {
+    let telemetry = services.telemetry.as_ref();
+    members.each_slot(telemetry, (from, until), SlotDetail::Figures, |path, slot| {
         let Some(&hour) = index(slot.start).and_then(|at| hours.get(at)) else { return };
         cells[hour].valid = cells[hour].valid.saturating_add(slot.valid);
         cells[hour].bad = cells[hour].bad.saturating_add(slot.bad);
+        figures[hour].add(&slot.figures);
         let seen = (slot.start, path.windows_per_slot, path.agent);
         let earliest = first_seen.entry(path.id).or_insert(seen);
         earliest.0 = earliest.0.min(slot.start);
@@ -166,7 +164,7 @@ pub(crate) fn week_map(
             }
         }
     }
-    Ok(cells)
+    Ok(WeekMap { cells, figures })
 }
 
 /// One local day of a part of a building.
@@ -195,7 +193,8 @@ pub(crate) fn read_day(
     let mut agents: HashMap<(AgentId, LinkKind), Slot> = HashMap::new();
     let mut whole: Option<Slot> = None;
     let telemetry = services.telemetry.as_ref();
-    members.each_slot(telemetry, from, from.offset(count), |path, slot| {
+    let span = (from, from.offset(count));
+    members.each_slot(telemetry, span, SlotDetail::All, |path, slot| {
         if slot.valid == 0 {
             return;
         }
@@ -246,14 +245,6 @@ impl Measure {
         }
     }
 
-    const fn of(self, slot: &Slot) -> &Histogram {
-        match self {
-            Self::Loss => &slot.loss_ppm,
-            Self::RoundTrip => &slot.rtt_us,
-            Self::Jitter => &slot.jitter_us,
-        }
-    }
-
     pub(crate) fn limit(self, table: &LimitTable) -> f64 {
         let limit = match self {
             Self::Loss => table.loss_ppm,
@@ -277,15 +268,22 @@ impl Measure {
     pub(crate) fn average(self, slot: &Slot) -> Option<f64> {
         match self {
             Self::Loss => slot.loss_ratio().map(|ratio| ratio * 100.0),
-            Self::RoundTrip | Self::Jitter => {
-                self.of(slot).mean().map(|mean| mean / self.divisor())
-            }
+            Self::RoundTrip => slot.rtt_us.mean().map(|mean| mean / self.divisor()),
+            Self::Jitter => slot.figures.mean(Figure::Jitter).map(|mean| mean / self.divisor()),
         }
     }
 
+    /// Round trips of packets are at most 7 % or 72 µs off, figures of windows 1/14 (7 %) or 50.
     pub(crate) fn percentiles(self, slot: &Slot) -> Option<Percentiles> {
-        let histogram = self.of(slot);
-        let quantile = |q| histogram.quantile(q).map(|value| f64::from(value) / self.divisor());
+        let of = |figure, q| slot.figures.quantile(figure, q);
+        let quantile = |q| {
+            let value = match self {
+                Self::Loss => of(Figure::Loss, q),
+                Self::RoundTrip => slot.rtt_us.quantile(q),
+                Self::Jitter => of(Figure::Jitter, q),
+            };
+            value.map(|value| f64::from(value) / self.divisor())
+        };
         Some(Percentiles { p50: quantile(0.5)?, p90: quantile(0.9)?, p99: quantile(0.99)? })
     }
 }

@@ -83,12 +83,15 @@ Examples:
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Agents: list, and add one
+    /// Agents: list, add one, move it, remove it, forget it
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Incidents: list
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// The audit: who did what
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Explain a captured test packet or STUN message, field by field
     #[command(after_help = "\
 What a datagram is, and in which mode, is guessed and said, unless --as and --mode tell. With a key
@@ -157,14 +160,26 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+    /// List the versions of the building file: what was in force when, and who imported it
+    #[command(after_help = "\
+The digest is SHA-256 of both exports of that version, one after the other.
+
+Examples:
+  busyhour building history
+  { busyhour building export; busyhour building export --companion; } | sha256sum")]
+    History,
     /// Print the building file that the collector holds, always in its own 15-column format
     #[command(after_help = "\
 Together the two files tell all that the collector knows; import them together.
 
 Examples:
   busyhour building export > buildings.csv
-  busyhour building export --companion > zones.csv")]
+  busyhour building export --companion > zones.csv
+  busyhour building export --version 3 | diff - buildings.csv")]
     Export {
+        /// Print this version, as `building history` numbers them
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
         /// Print the companion table: time zones, business hours, IPv6 and egress prefixes
         #[arg(long)]
         companion: bool,
@@ -175,9 +190,14 @@ Examples:
 pub(crate) enum SubnetCommand {
     /// List the subnets
     #[command(after_help = "\
-Example:
-  busyhour subnet ls -o csv")]
-    Ls,
+Examples:
+  busyhour subnet ls -o csv
+  busyhour subnet ls --at 2026-03-02T09:00:00Z")]
+    Ls {
+        /// As they were at this moment; now unless told
+        #[arg(long, value_name = "TIME")]
+        at: Option<jiff::Timestamp>,
+    },
     /// List the prefixes that agents live in and no building file knows
     #[command(after_help = "\
 Exit code 3 when there are any, 0 when there are none.
@@ -280,9 +300,14 @@ Examples:
 pub(crate) enum AgentCommand {
     /// List the agents
     #[command(after_help = "\
-Example:
-  busyhour agent ls")]
-    Ls,
+Examples:
+  busyhour agent ls
+  busyhour agent ls --removed")]
+    Ls {
+        /// Those that were removed as well
+        #[arg(long)]
+        removed: bool,
+    },
     /// Register an agent and write its secret to a file
     #[command(after_help = "\
 The file is written with mode 0600 and must not exist yet; the collector keeps only a digest of the
@@ -306,6 +331,74 @@ Examples:
         /// Where the secret goes
         #[arg(long, value_name = "OUT")]
         secret_file: PathBuf,
+    },
+    /// Say where an agent is from now on
+    #[command(after_help = "\
+What it measured before stays where it was.
+
+Examples:
+  busyhour agent move berlin-7 --building \"Berlin Mitte\"
+  busyhour agent move lab-1 --by-address")]
+    Move {
+        /// The agent's name, or its id
+        name: String,
+        /// Bind the agent to this subnet of the building file
+        #[arg(long, value_name = "CIDR")]
+        subnet: Option<IpNet>,
+        /// Bind the agent to this building's only subnet; where it has several, say which with
+        /// --subnet
+        #[arg(long, value_name = "NAME")]
+        building: Option<String>,
+        /// Let the agent's address tell where it is
+        #[arg(long, conflicts_with_all = ["subnet", "building"])]
+        #[arg(required_unless_present_any = ["subnet", "building"])]
+        by_address: bool,
+    },
+    /// Let an agent deliver no more; what it measured stays
+    #[command(after_help = "\
+Its name is free for another agent at once. `agent ls --removed` shows it until its retention is over.
+
+Example:
+  busyhour agent remove berlin-7")]
+    Remove {
+        /// The agent's name, or its id
+        name: String,
+    },
+    /// Delete all that is known of an agent: its name, its addresses, all it measured
+    #[command(after_help = "\
+Without --yes it says what would go and changes nothing. With it, the agent is forgotten for good:
+blocks that it still sends are refused. What its building was judged to be stays; it names nobody.
+Backups are not touched.
+
+Examples:
+  busyhour agent forget berlin-7
+  busyhour agent forget berlin-7 --yes")]
+    Forget {
+        /// The agent's name, or its id
+        name: String,
+        /// Do it
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List what was done, newest first
+    #[command(after_help = "\
+Agents are named by their ids, and by name as long as they are not forgotten.
+
+Examples:
+  busyhour audit ls
+  busyhour audit ls --since 365d -o csv")]
+    Ls {
+        /// How far back, such as 3h or 30d
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_since)]
+        since: jiff::SignedDuration,
+        /// At most this many
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
     },
 }
 

@@ -126,6 +126,22 @@ impl Client {
         }
     }
 
+    /// Deletes; a refusal is an error.
+    pub(crate) fn delete(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        // Every write says that it is no page's form.
+        let mut request =
+            self.agent.delete(self.url(path)).header("content-type", "application/json");
+        for (name, value) in query {
+            request = request.query(*name, *value);
+        }
+        let response = request.call().map_err(|error| self.unreachable(error))?;
+        let (status, body) = self.read(response)?;
+        if status != 200 {
+            return Err(problem(status, &body));
+        }
+        serde_json::from_str(&body).with_context(|| self.not_a_collector())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

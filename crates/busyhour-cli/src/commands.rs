@@ -8,11 +8,10 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::args::{AgentCommand, BuildingCommand, IncidentCommand, PathCommand, SubnetCommand};
+use crate::args::{BuildingCommand, IncidentCommand, PathCommand, SubnetCommand};
 use crate::client::{Answer, Client, Envelope, Item};
 use crate::output::{Column, Printer, harmless};
 use crate::path_quality;
-use crate::secret_file::SecretFile;
 
 /// The largest building file that is sent; the collector takes 16 MiB with its companion.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -32,6 +31,16 @@ const BUILDINGS: &[Column] = &[
     ("simulated", "simulated"),
 ];
 
+const VERSIONS: &[Column] = &[
+    ("version", "version"),
+    ("from_utc", "in force from"),
+    ("until_utc", "until"),
+    ("actor", "imported by"),
+    ("buildings", "buildings"),
+    ("subnets", "subnets"),
+    ("sha256", "digest"),
+];
+
 pub(crate) fn building(
     client: &Client,
     printer: &Printer,
@@ -46,9 +55,13 @@ pub(crate) fn building(
         BuildingCommand::Import { file, companion, dry_run } => {
             return import(client, printer, &file, companion.as_deref(), dry_run);
         }
-        BuildingCommand::Export { companion } => {
+        BuildingCommand::History => {
+            printer.rows(&client.list("/api/v1/buildings/files", &[])?, VERSIONS)?;
+        }
+        BuildingCommand::Export { version, companion } => {
             let path = if companion { "/companion" } else { "" };
-            let text = client.get(&format!("/api/v1/buildings/export{path}"), &[])?;
+            let query: Vec<_> = version.map(|n| ("version", n.to_string())).into_iter().collect();
+            let text = client.get(&format!("/api/v1/buildings/export{path}"), &query)?;
             std::io::stdout().lock().write_all(text.as_bytes())?;
         }
     }
@@ -231,8 +244,9 @@ pub(crate) fn subnet(
     command: &SubnetCommand,
 ) -> anyhow::Result<Outcome> {
     match command {
-        SubnetCommand::Ls => {
-            printer.rows(&client.list("/api/v1/subnets", &[])?, SUBNETS)?;
+        SubnetCommand::Ls { at } => {
+            let query: Vec<_> = at.iter().map(|at| ("at", at.to_string())).collect();
+            printer.rows(&client.list("/api/v1/subnets", &query)?, SUBNETS)?;
             Ok(Outcome::Done)
         }
         SubnetCommand::Missing => {
@@ -365,50 +379,6 @@ const TOP: &[Column] = &[
 pub(crate) fn top(client: &Client, printer: &Printer, limit: u32) -> anyhow::Result<Outcome> {
     printer.rows(&client.list("/api/v1/top", &[("limit", limit.to_string())])?, TOP)?;
     Ok(Outcome::Done)
-}
-
-const AGENTS: &[Column] = &[
-    ("name", "name"),
-    ("building", "building"),
-    ("subnet", "subnet"),
-    ("last_seen_age_s", "last seen"),
-    ("gap_hours_7d", "gap hours (7 d)"),
-    ("gap_main_reason_7d", "mostly"),
-    ("version", "version"),
-    ("os", "system"),
-    ("simulated", "simulated"),
-    ("id", "id"),
-];
-
-pub(crate) fn agent(
-    client: &Client,
-    printer: &Printer,
-    command: AgentCommand,
-) -> anyhow::Result<Outcome> {
-    match command {
-        AgentCommand::Ls => printer.rows(&client.list("/api/v1/agents", &[])?, AGENTS)?,
-        AgentCommand::Add { name, subnet, building, secret_file } => {
-            let body = json!({
-                "name": name,
-                "subnet": subnet.map(|subnet| subnet.to_string()),
-                "building": building,
-            });
-            // First the file: a secret that cannot be written would be lost.
-            let file = SecretFile::create(&secret_file)?;
-            let answer = client.post("/api/v1/agents", &body)?;
-            let text = |key: &str| answer.get(key).and_then(Value::as_str);
-            let secret = text("secret_line").context("the collector gave no secret")?;
-            file.write(secret)?;
-            eprintln!("{name} may deliver; its secret is in {}", secret_file.display());
-            println!("{}", text("id").unwrap_or_default());
-        }
-    }
-    Ok(Outcome::Done)
-}
-
-/// Writes an agent's secret into a new file that only its owner may read.
-pub(crate) fn write_secret_file(path: &Path, line: &str) -> anyhow::Result<()> {
-    SecretFile::create(path)?.write(line)
 }
 
 const INCIDENTS: &[Column] = &[

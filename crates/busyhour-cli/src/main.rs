@@ -6,7 +6,9 @@
 //! collector: it explains packets. `demo` and the hidden `role` re-execute this same program as the
 //! daemons.
 
+mod agents;
 mod args;
+mod audit;
 mod client;
 mod commands;
 mod decode;
@@ -58,7 +60,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Subnet(command) => commands::subnet(&client?, &printer, &command),
         Command::Path(command) => commands::path(&client?, &printer, &command),
         Command::Top { limit } => commands::top(&client?, &printer, limit),
-        Command::Agent(command) => commands::agent(&client?, &printer, command),
+        Command::Agent(command) => agents::run(&client?, &printer, command),
+        Command::Audit(command) => audit::run(&client?, &printer, &command),
         Command::Incident(command) => commands::incident(&client?, &printer, &command),
         Command::Decode(args) => decode::run(&printer, &args),
         Command::Demo(args) => demo::run(&args).map(|()| Outcome::Done),

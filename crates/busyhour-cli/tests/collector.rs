@@ -91,6 +91,32 @@ fn every_command_works_against_a_real_collector() {
     let line = std::fs::read_to_string(&secret).unwrap();
     assert!(line.starts_with(&format!("{}.", id.trim())), "the agent's credentials");
     assert!(collector.text(&["agent", "ls", "-o", "csv"]).contains("lab-1"));
+    let moved = ["agent", "move", "lab-1", "--building", "Berlin HQ"];
+    collector.text(&moved);
+    assert!(collector.text(&["agent", "ls"]).contains("10.10.16.0/22"));
+    collector.text(&["agent", "forget", "lab-1"]);
+    collector.text(&["agent", "remove", id.trim()]);
+    assert!(!collector.text(&["agent", "ls"]).contains("lab-1"));
+    assert!(collector.text(&["agent", "forget", "lab-1"]).contains("lab-1"));
+    collector.text(&["agent", "forget", "lab-1", "--yes"]);
+    assert!(!collector.text(&["agent", "ls", "--removed"]).contains("lab-1"));
+    assert_eq!(collector.ask(&["agent", "forget", "lab-1"]).status.code(), Some(1));
+    let audit = collector.text(&["audit", "ls", "--no-headers"]);
+    let actions: Vec<_> = audit.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    let settings = "change-settings";
+    assert_eq!(
+        actions[..4],
+        ["forget-agent", "remove-agent", "bind-agent", "add-agent"],
+        "{audit}"
+    );
+    assert_eq!(actions[4], "import", "{audit}");
+    assert!(audit.contains(settings) && !audit.contains("lab-1"), "{audit}");
+    assert!(collector.text(&["building", "history"]).contains("local operator"));
+    assert_eq!(collector.text(&["building", "export", "--version", "1"]), BUILDINGS);
+    assert_eq!(
+        collector.text(&["subnet", "ls", "--at", "2020-01-01T00:00:00Z", "--no-headers"]),
+        ""
+    );
     assert_eq!(collector.text(&["subnet", "missing", "--no-headers"]), "");
     assert_eq!(collector.text(&["path", "ls", "--no-headers"]), "");
     assert_eq!(collector.text(&["incident", "ls", "--no-headers"]), "");

@@ -12,6 +12,9 @@ Examples:
   busyhour-collector run --set collector.data_dir=/var/lib/busyhour --set api.listen=127.0.0.1:0
   busyhour-collector check-config --config /etc/busyhour/collector.toml
   BUSYHOUR__LOG__LEVEL=debug busyhour-collector run --config collector.toml
+  busyhour-collector backup --config /etc/busyhour/collector.toml --to /srv/backups --keep 14
+  busyhour-collector restore --from /srv/backups --to /var/lib/busyhour-collector
+  busyhour-collector check --data-dir /var/lib/busyhour-collector
 
 Every setting has the layers default, file, environment BUSYHOUR__SECTION__FIELD, --set; the last
 one wins. The addresses in use are logged and written to addresses.json in the data directory. The
@@ -42,6 +45,67 @@ pub enum CollectorCommand {
     Run(ConfigArgs),
     /// Read the configuration, print what is in force, and say what is wrong with it
     CheckConfig(ConfigArgs),
+    /// Look through the store of a stopped collector, every row of it, and change nothing
+    #[command(after_help = CHECK_HELP)]
+    Check(DataDirArgs),
+    /// Copy the store, of a running collector too, into a new folder below --to
+    #[command(after_help = BACKUP_HELP)]
+    Backup(BackupArgs),
+    /// Bring a backup back into an empty directory
+    #[command(after_help = RESTORE_HELP)]
+    Restore(RestoreArgs),
+}
+
+const CHECK_HELP: &str = "\
+Each file is looked at by SQLite, its tables are counted again against their digests, and every record
+in it is decoded. One line for each finding; the exit code is 1 when there is any.";
+
+const BACKUP_HELP: &str = "\
+Each backup is a folder named by its moment and is whole by itself; files that did not change since the
+backup before are shared with it by hard links. Every copy is looked through before it counts, and
+`sha256sum --check manifest.txt` in the folder looks again. While a backup runs nothing is moved from the
+journal into partitions and nothing is deleted; agents deliver as ever. Run it as the collector's user
+or as root.";
+
+const RESTORE_HELP: &str = "\
+--from is one backup, or the folder that holds them, whose newest is taken. Every file is compared with
+what was backed up. Records that agents delivered after the backup are lost: they were acknowledged,
+and agents delete what was.";
+
+/// Which store.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DataDirArgs {
+    /// The data directory; otherwise that of the configuration
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// How to take a backup.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub data: DataDirArgs,
+    /// The folder that holds backups; better on another disk, or copied to one
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Delete the oldest backups beyond this many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+/// What to bring back, and where.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// A backup, or a folder of backups
+    #[arg(long, value_name = "FOLDER")]
+    pub from: PathBuf,
+    /// The data directory to be: empty, or not there
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
 }
 
 /// Where the configuration comes from.

@@ -5,13 +5,13 @@ mod show;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use busyhour_daemon::LogConfig;
 use busyhour_model::{InvalidPath, RequirementProfile, TargetName};
 use busyhour_notify::{BaseUrl, Channel, ChannelConfig, ChannelError, InvalidBaseUrl};
-use busyhour_store::Retention;
+use busyhour_store::{ControlRetention, Retention};
 use thiserror::Error;
 
 pub use raw::RawConfig;
@@ -47,9 +47,14 @@ pub enum InvalidConfig {
         /// What would have been accepted.
         expected: &'static str,
     },
-    /// Raw windows would outlive the slots they are in.
-    #[error("retention.windows must not be longer than retention.slots")]
-    Retention,
+    /// What is fine would outlive what it is summed up in, or what it needs to be understood.
+    #[error("retention.{finer} must not be longer than retention.{coarser}")]
+    Retention {
+        /// The field of what is fine.
+        finer: &'static str,
+        /// The field of what it is summed up in, or needs.
+        coarser: &'static str,
+    },
     /// A target's name or requirement is none.
     #[error("target {name:?} cannot be used")]
     Target {
@@ -112,6 +117,8 @@ pub struct Resolved {
     pub base_url: Option<BaseUrl>,
     /// How long data is kept.
     pub retention: Retention,
+    /// How long control data is kept.
+    pub control_retention: ControlRetention,
     /// How often is judged when nothing new wakes the judge.
     pub judge_interval: Duration,
     /// What paths are judged by.
@@ -125,6 +132,12 @@ pub struct Resolved {
 }
 
 impl RawConfig {
+    /// Where the databases lie, whatever the rest says.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.collector.data_dir
+    }
+
     /// Checks everything, and reads the secrets of the channels.
     ///
     /// # Errors
@@ -138,6 +151,7 @@ impl RawConfig {
         let judge_interval =
             parse_duration("judge.interval", &self.judge.interval, defaults::JUDGE_INTERVALS)?;
         let retention = self.resolve_retention()?;
+        let control_retention = self.resolve_control_retention(&retention)?;
         let requirements = self.resolve_requirements()?;
         let channels = build_channels(&self.channel)?;
         Ok(Resolved {
@@ -146,6 +160,7 @@ impl RawConfig {
             api_listen,
             base_url: base_url.map_err(InvalidConfig::BaseUrl)?,
             retention,
+            control_retention,
             judge_interval,
             requirements,
             channels,
@@ -155,15 +170,50 @@ impl RawConfig {
     }
 
     fn resolve_retention(&self) -> Result<Retention, InvalidConfig> {
+        let kept = &self.retention;
         let retention = Retention {
-            windows_days: parse_days("retention.windows", &self.retention.windows)?,
-            slots_days: parse_days("retention.slots", &self.retention.slots)?,
-            others_days: parse_days("retention.others", &self.retention.others)?,
+            windows_days: parse_days("retention.windows", &kept.windows)?,
+            slots_days: parse_days("retention.slots", &kept.slots)?,
+            hours_days: parse_days("retention.hours", &kept.hours)?,
+            checks_days: parse_days("retention.checks", &kept.checks)?,
+            facts_days: parse_days("retention.facts", &kept.facts)?,
+            loads_days: parse_days("retention.loads", &kept.loads)?,
+            gaps_days: parse_days("retention.gaps", &kept.gaps)?,
         };
         if retention.windows_days > retention.slots_days {
-            return Err(InvalidConfig::Retention);
+            return Err(InvalidConfig::Retention { finer: "windows", coarser: "slots" });
+        }
+        if retention.slots_days > retention.hours_days {
+            return Err(InvalidConfig::Retention { finer: "slots", coarser: "hours" });
         }
         Ok(retention)
+    }
+
+    fn resolve_control_retention(
+        &self,
+        telemetry: &Retention,
+    ) -> Result<ControlRetention, InvalidConfig> {
+        let kept = &self.retention;
+        let retention = ControlRetention {
+            audit_days: parse_days("retention.audit", &kept.audit)?,
+            sightings_days: parse_days("retention.sightings", &kept.sightings)?,
+            agents_days: parse_days("retention.agents", &kept.agents)?,
+            placements_days: parse_days("retention.placements", &kept.placements)?,
+            path_verdicts_days: parse_days("retention.path_verdicts", &kept.path_verdicts)?,
+            verdicts_days: parse_days("retention.verdicts", &kept.verdicts)?,
+            incidents_days: parse_days("retention.incidents", &kept.incidents)?,
+            deliveries_days: parse_days("retention.deliveries", &kept.deliveries)?,
+            inventory_days: parse_days("retention.inventory", &kept.inventory)?,
+        };
+        let shorter = [
+            ("hours", telemetry.hours_days, "placements", retention.placements_days),
+            ("agents", retention.agents_days, "placements", retention.placements_days),
+            ("path_verdicts", retention.path_verdicts_days, "verdicts", retention.verdicts_days),
+        ];
+        match shorter.into_iter().find(|(_, finer, _, coarser)| finer > coarser) {
+            Some((finer, _, coarser, _)) => Err(InvalidConfig::Retention { finer, coarser }),
+            None => Ok(retention),
+        }
     }
 
     fn resolve_requirements(&self) -> Result<Requirements, InvalidConfig> {

@@ -9,11 +9,15 @@
 mod addresses;
 mod args;
 mod config;
+mod damage;
+mod maintenance;
 mod prune;
 mod run;
 mod status;
 
 pub use addresses::Addresses;
-pub use args::{CollectorArgs, CollectorCli, CollectorCommand, ConfigArgs};
+pub use args::{
+    BackupArgs, CollectorArgs, CollectorCli, CollectorCommand, ConfigArgs, DataDirArgs, RestoreArgs,
+};
 pub use config::{InvalidConfig, RawConfig, Requirements, Resolved};
 pub use run::{execute, run};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use busyhour_daemon::chain;
-use busyhour_store::Telemetry;
+use busyhour_store::{Control, ControlRetention, StoreError, Telemetry};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,8 @@ pub(crate) type Pruned = Arc<AtomicU64>;
 
 /// Prunes at the start and then each hour, until `shutdown`.
 pub(crate) async fn run(
-    telemetry: Arc<dyn Telemetry>,
+    (telemetry, control): (Arc<dyn Telemetry>, Arc<dyn Control>),
+    retention: ControlRetention,
     pruned: Pruned,
     shutdown: CancellationToken,
 ) {
@@ -30,8 +31,10 @@ pub(crate) async fn run(
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let telemetry = Arc::clone(&telemetry);
-        let pass = tokio::task::spawn_blocking(move || telemetry.prune(crate::run::utc_now()));
+        let (telemetry, control) = (Arc::clone(&telemetry), Arc::clone(&control));
+        let pass = tokio::task::spawn_blocking(move || {
+            once(telemetry.as_ref(), control.as_ref(), &retention)
+        });
         match pass.await {
             Ok(Ok(rows)) => {
                 pruned.fetch_add(rows, Ordering::Relaxed);
@@ -43,4 +46,15 @@ pub(crate) async fn run(
             Err(error) => tracing::error!(error = %chain(&error), "pruning did not finish"),
         }
     }
+}
+
+/// One pass over both files; when one cannot be pruned, the other is.
+fn once(
+    telemetry: &dyn Telemetry,
+    control: &dyn Control,
+    retention: &ControlRetention,
+) -> Result<u64, StoreError> {
+    let now = crate::run::utc_now();
+    let of_control = control.prune(now, retention);
+    Ok(telemetry.prune(now)? + of_control?.total())
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, bail};
 use busyhour_api::Services;
 use busyhour_daemon::{
-    AddressFile, cancel_with_stdin, init_logging, load, parse_override, shutdown_signal,
+    AddressFile, cancel_with_stdin, chain, init_logging, load, parse_override, shutdown_signal,
 };
 use busyhour_ingest::{Ingest, IngestParts, SecretAuthenticator};
 use busyhour_judge::Judge;
 use busyhour_model::UtcMicros;
 use busyhour_notify::{BaseUrl, Notifier, Settings};
-use busyhour_store::{Control, Telemetry};
+use busyhour_store::{Act, Control, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::addresses::Addresses;
 use crate::args::{CollectorArgs, CollectorCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved};
+use crate::damage;
+use crate::maintenance;
 use crate::prune::{self, Pruned};
 use crate::status::{Status, WorkFigures};
 
@@ -49,6 +51,9 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
             print!("{}", resolve(&config)?);
             Ok(())
         }
+        CollectorCommand::Check(data) => maintenance::run_check(&data, &mut std::io::stdout()),
+        CollectorCommand::Backup(args) => maintenance::run_backup(&args, &mut std::io::stdout()),
+        CollectorCommand::Restore(args) => maintenance::run_restore(&args, &mut std::io::stdout()),
         CollectorCommand::Run(config) => {
             let resolved = resolve(&config)?;
             init_logging(&resolved.log).context("set up logging")?;
@@ -66,13 +71,17 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
     }
 }
 
-fn resolve(args: &ConfigArgs) -> anyhow::Result<Resolved> {
+/// The configuration as written, in all its layers.
+pub(crate) fn raw_config(args: &ConfigArgs) -> anyhow::Result<RawConfig> {
     let mut overrides = Vec::with_capacity(args.overrides.len());
     for text in &args.overrides {
         overrides.push(parse_override(text)?);
     }
-    let raw: RawConfig = load(args.config.as_deref(), &overrides)?;
-    raw.resolve().context("the configuration cannot be used")
+    Ok(load(args.config.as_deref(), &overrides)?)
+}
+
+fn resolve(args: &ConfigArgs) -> anyhow::Result<Resolved> {
+    raw_config(args)?.resolve().context("the configuration cannot be used")
 }
 
 /// Runs a collector until `shutdown`, or until a part of it fails.
@@ -94,7 +103,7 @@ pub async fn run(config: Resolved, shutdown: CancellationToken) -> anyhow::Resul
     let (mut doors, mut work) = (Group::default(), Group::default());
     let ingest = start_ingest(&mut doors, &config, &store, ingest_listener)?;
     let figures = start_work(&mut work, config, &store, &base_url);
-    let status = Status::new(ingest.counters(), figures);
+    let status = Status::new(ingest.counters(), figures, Arc::clone(&store.telemetry));
     start_api(&mut doors, store, status, api_listener);
 
     let addresses = Addresses { pid: std::process::id(), ingest: ingest_address, api: api_address };
@@ -129,12 +138,29 @@ impl Store {
     /// Opening may replay a log of some megabytes, so it is done off the runtime's threads.
     async fn open(config: &Resolved) -> anyhow::Result<Self> {
         let (directory, retention) = (config.data_dir.clone(), config.retention);
-        let opened =
-            tokio::task::spawn_blocking(move || busyhour_store::open(&directory, retention)).await;
+        let kept = config.kept_days();
+        let opened = tokio::task::spawn_blocking(move || {
+            let store = busyhour_store::open(&directory, retention)?;
+            note_retention(&store.1, &kept);
+            Ok::<_, busyhour_store::OpenError>(store)
+        });
         let (telemetry, control) = opened
+            .await
             .context("open the store")?
             .with_context(|| format!("open the store in {}", config.data_dir.display()))?;
         Ok(Self { telemetry: Arc::new(telemetry), control: Arc::new(control) })
+    }
+}
+
+/// A change of retention is audited. A disk that is full at the start is no reason not to answer
+/// questions; it is noted at the next start, then.
+fn note_retention(control: &dyn Control, kept: &[(&str, u32)]) {
+    let names: Vec<String> = kept.iter().map(|(field, _)| format!("retention.{field}")).collect();
+    let settings =
+        names.iter().zip(kept).map(|(name, (_, days))| (name.as_str(), format!("{days}d")));
+    let settings: Vec<(&str, String)> = settings.collect();
+    if let Err(error) = control.note_settings(&settings, &Act::by_collector(utc_now())) {
+        tracing::warn!(error = %chain(&error), "the retention in force cannot be noted");
     }
 }
 
@@ -201,10 +227,16 @@ fn start_work(
         notify: notifier.counters(),
         pruned: Pruned::default(),
     };
-    let prune = prune::run(Arc::clone(telemetry), Arc::clone(&figures.pruned), work.token.clone());
+    let prune = prune::run(
+        (Arc::clone(telemetry), Arc::clone(control)),
+        config.control_retention,
+        Arc::clone(&figures.pruned),
+        work.token.clone(),
+    );
     work.spawn("judge", infallible(judge.run(work.token.clone())));
     work.spawn("notify", infallible(notifier.run(work.token.clone())));
     work.spawn("prune", infallible(prune));
+    work.spawn("damage", infallible(damage::run(Arc::clone(telemetry), work.token.clone())));
     figures
 }
 

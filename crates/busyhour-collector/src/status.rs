@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use busyhour_api::{Figure, StatusSource};
 use busyhour_judge::JudgeStatus;
+use busyhour_store::Telemetry;
 
 use crate::prune::Pruned;
 
@@ -21,11 +22,16 @@ pub(crate) struct Status {
     started: Instant,
     ingest: Arc<busyhour_ingest::Counters>,
     work: WorkFigures,
+    telemetry: Arc<dyn Telemetry>,
 }
 
 impl Status {
-    pub(crate) fn new(ingest: Arc<busyhour_ingest::Counters>, work: WorkFigures) -> Self {
-        Self { started: Instant::now(), ingest, work }
+    pub(crate) fn new(
+        ingest: Arc<busyhour_ingest::Counters>,
+        work: WorkFigures,
+        telemetry: Arc<dyn Telemetry>,
+    ) -> Self {
+        Self { started: Instant::now(), ingest, work, telemetry }
     }
 }
 
@@ -34,6 +40,7 @@ impl StatusSource for Status {
         let ingest = self.ingest.snapshot();
         let (judge, notify) = (&self.work.judge, self.work.notify.snapshot());
         let pruned = self.work.pruned.load(Ordering::Relaxed);
+        let damaged = self.telemetry.damaged().len() as u64;
         let faults = judge.target_faults().len() as u64;
         let figure = |name: &str, value: u64, help: &'static str| Figure {
             name: name.to_owned(),
@@ -61,6 +68,7 @@ impl StatusSource for Status {
             figure("notify_failed_total", notify.failed, "attempts to send that failed"),
             figure("notify_withheld_total", notify.withheld, "alerts withheld or given up"),
             figure("notify_store_failures_total", notify.store_failures, "outbox not available"),
+            figure("store_damaged_files", damaged, "files found damaged and set aside"),
             figure("pruned_rows_total", pruned, "rows forgotten as too old"),
         ]
     }

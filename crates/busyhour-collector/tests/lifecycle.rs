@@ -7,6 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use busyhour_collector::{Addresses, RawConfig, Resolved, run};
+use busyhour_model::UtcMicros;
+use busyhour_store::{Act, AuditAction, AuditSubject, Control as _};
 use testkit::wait_until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -39,8 +41,12 @@ struct Running {
 
 impl Running {
     async fn start(directory: &Path) -> Self {
+        Self::start_with(directory, &[]).await
+    }
+
+    async fn start_with(directory: &Path, more: &[(&str, &str)]) -> Self {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(config(directory, &[]), shutdown.clone()));
+        let task = tokio::spawn(run(config(directory, more), shutdown.clone()));
         let addresses = tokio::task::block_in_place(|| {
             wait_until("the collector says where it is", BOUND, || {
                 assert!(!task.is_finished(), "the collector ended");
@@ -87,6 +93,30 @@ async fn a_collector_says_where_it_is_serves_and_stops() {
 
     let again = Running::start(directory.path()).await;
     again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_data_goes_after_its_time_and_a_change_of_that_time_is_audited() {
+    let directory = tempfile::tempdir().unwrap();
+    let resolved = config(directory.path(), &[]);
+    let (telemetry, control) = busyhour_store::open(directory.path(), resolved.retention).unwrap();
+    let in_1970 = Act::by_operator(UtcMicros(7));
+    control.note(&in_1970, AuditAction::JudgedAgain, AuditSubject::Store, "long-ago").unwrap();
+    drop((telemetry, control));
+    for (days, told) in [("400d", "retention.audit=400d "), ("30d", "retention.audit=400d->30d")] {
+        let running = Running::start_with(directory.path(), &[("retention.audit", days)]).await;
+        let ask = || {
+            tokio::runtime::Handle::current().block_on(get(running.addresses.api, "/api/v1/audit"))
+        };
+        let audit = tokio::task::block_in_place(|| {
+            wait_until("the old entry goes", BOUND, || {
+                let audit = ask();
+                (!audit.contains("long-ago")).then_some(audit)
+            })
+        });
+        assert!(audit.contains(told), "{audit}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,9 +18,9 @@ use crate::place::{Arrived, Placer};
 
 /// Blocks that wait for the committer, of all sessions together. A session whose block finds no
 /// place keeps it, within its credit.
-const MAX_QUEUE: usize = 64;
+const MAX_QUEUE: usize = 1_024;
 /// Blocks in one transaction.
-const MAX_GROUP: usize = 64;
+const MAX_GROUP: usize = 1_024;
 /// Bytes of payload in one transaction, the last block's not counted: what a commit holds in memory
 /// decoded is some ten times that.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
@@ -46,10 +46,11 @@ pub(crate) struct Job {
     pub(crate) reply: Sender<Committed>,
 }
 
-/// A block is durable.
+/// A block is durable, or refused.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Committed {
     pub(crate) block: BlockNo,
+    pub(crate) outcome: Appended,
     /// The newest window's time and the prefix it was measured from.
     pub(crate) seen: Option<(UtcMicros, IpNet)>,
 }
@@ -85,7 +86,8 @@ impl Committer {
             let Some(outcomes) = self.commit(&mut rows) else { return };
             for ((job, rows), outcome) in group.iter().zip(&rows).zip(outcomes) {
                 self.count(rows, outcome);
-                let committed = Committed { block: rows.block, seen: newest_prefix(rows) };
+                let seen = newest_prefix(rows);
+                let committed = Committed { block: rows.block, outcome, seen };
                 // A session that ended meanwhile hears of it in its next welcome.
                 let _ = job.reply.try_send(committed);
             }
@@ -143,6 +145,8 @@ impl Committer {
     fn count(&self, rows: &BlockRows, outcome: Appended) {
         match outcome {
             Appended::Duplicate => self.counters.duplicates(1),
+            // The session ends and is counted.
+            Appended::Refused => {}
             Appended::Stored => {
                 self.counters.blocks(1);
                 self.counters.windows(rows.windows.len());

@@ -9,7 +9,7 @@ use busyhour_delivery::{BlockRanges, MAX_CREDIT, Receiver, Verdict};
 use busyhour_model::UtcMicros;
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message;
-use busyhour_store::{Control, Sighting, Telemetry};
+use busyhour_store::{Appended, Control, ErrorKind, Sighting, Telemetry};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,9 @@ impl Session {
                 || status.code() == tonic::Code::DataLoss
             {
                 shared.counters.refused(1);
+            }
+            if status.code() == tonic::Code::Unauthenticated {
+                shared.counters.unauthenticated(1);
             }
             // An agent that left or does not read will not miss it.
             let _ = answers.try_send(Err(status.clone()));
@@ -164,7 +167,7 @@ impl Session {
             sighting,
             newest: UtcMicros(i64::MIN),
         };
-        greeted.note_sighting().await;
+        greeted.note_sighting().await?;
         Ok(greeted)
     }
 
@@ -236,6 +239,9 @@ impl Greeted {
     }
 
     async fn committed(&mut self, committed: &[Committed]) -> Result<(), Status> {
+        if committed.iter().any(|block| block.outcome == Appended::Refused) {
+            return Err(Status::unauthenticated("this agent was forgotten"));
+        }
         if let Some(ack) = self.receiver.committed(committed.iter().map(|c| c.block)) {
             self.session.answer(wire::acknowledgement(&ack)).await?;
         }
@@ -248,20 +254,25 @@ impl Greeted {
             moved = self.sighting.local_prefix.replace(prefix) != Some(prefix);
         }
         if moved || now().since(self.sighting.at) >= SIGHTING_EVERY_US {
-            self.note_sighting().await;
+            self.note_sighting().await?;
         }
         Ok(())
     }
 
-    /// Notes that the agent is there. It is for people to see: when it fails, delivery goes on.
-    async fn note_sighting(&mut self) {
+    /// Notes that the agent is there. It is for people to see: when it fails, delivery goes on;
+    /// unless the agent was removed meanwhile.
+    async fn note_sighting(&mut self) -> Result<(), Status> {
         self.sighting.at = now();
         let (control, sighting) = (Arc::clone(&self.session.shared.control), self.sighting.clone());
         let agent = self.session.principal.agent;
         let noted = tokio::task::spawn_blocking(move || control.saw_agent(agent, &sighting)).await;
         if let Ok(Err(error)) = noted {
+            if error.kind() == ErrorKind::NotFound {
+                return Err(Status::unauthenticated("this agent is not let in any more"));
+            }
             tracing::warn!(%agent, %error, "what was seen of the agent cannot be noted");
         }
+        Ok(())
     }
 }
 

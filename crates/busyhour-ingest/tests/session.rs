@@ -15,7 +15,7 @@ use busyhour_model::{BlockNo, Epoch, UtcMicros};
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message as Up;
 use busyhour_proto::v1::collector_message::Message as Down;
-use busyhour_store::{Control as _, ErrorKind, Telemetry as _};
+use busyhour_store::{Act, Control as _, ErrorKind, Forgotten, Telemetry as _};
 use support::{
     Agent, Collector, EPOCH, SECRET, agent, block, hello, now, sealed, session_report,
     unsettled_window, window,
@@ -241,6 +241,39 @@ async fn while_the_disk_is_full_sessions_stay_and_go_on_when_there_is_room() {
     assert!(end.message().contains("credit"), "{}", end.message());
     // A collector that is stopped now gives up what was never acknowledged.
     collector.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_forgotten_while_it_delivers_leaves_nothing_behind() {
+    let collector = Collector::start().await;
+    let (mut session, _) = collector.session(1, 3).await;
+    session.say(Up::Block(block(1, &[window(minutes_ago(3))]))).await;
+    session.hear_acknowledged(&[1]).await;
+    collector.telemetry.forget(agent(1)).unwrap();
+    session.say(Up::Block(block(2, &[window(minutes_ago(2))]))).await;
+    let end = session.hear_end().await;
+    assert_eq!((end.code(), end.message()), (Code::Unauthenticated, "this agent was forgotten"));
+    assert_eq!(collector.telemetry.paths(None).unwrap(), []);
+    // What is left of it goes, and it is nobody known.
+    let by = Act::by_operator(now());
+    collector.control.forget_agent(agent(1), &[], &Forgotten::default(), &by).unwrap();
+    let stranger = collector.call(Some(&format!("Bearer {}.{SECRET}", agent(1)))).await;
+    assert_eq!(stranger.map(drop).unwrap_err().code(), Code::Unauthenticated);
+    let counters = collector.counters();
+    assert_eq!((counters.blocks, counters.unauthenticated), (1, 2));
+}
+
+#[tokio::test]
+async fn an_agent_that_was_removed_is_told_so_when_it_is_next_seen() {
+    let collector = Collector::start().await;
+    let (mut session, _) = collector.session(1, 3).await;
+    collector.control.remove_agent(agent(1), &Act::by_operator(now())).unwrap();
+    // The first window that tells its network is noted at once.
+    session.say(Up::Block(block(1, &[window(minutes_ago(3))]))).await;
+    session.hear_acknowledged(&[1]).await;
+    let end = session.hear_end().await;
+    assert_eq!(end.code(), Code::Unauthenticated);
+    assert!(end.message().contains("not let in any more"), "{}", end.message());
 }
 
 #[tokio::test]

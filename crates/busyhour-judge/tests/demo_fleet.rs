@@ -14,7 +14,7 @@ use busyhour_model::{
 };
 use busyhour_sim::{Condition, Fleet, SimAgent, demo_fleet};
 use busyhour_store::{
-    Binding, BlockRows, Control, JudgedWindow, NewAgent, Retention, Sighting, SqliteControl,
+    Act, Binding, BlockRows, Control, JudgedWindow, NewAgent, Retention, Sighting, SqliteControl,
     SqliteTelemetry, Telemetry, open,
 };
 use tempfile::TempDir;
@@ -42,22 +42,29 @@ impl Bench {
     /// One whose first building file and whose agents' bindings are made by `file` and `binding`.
     fn with(file: fn(&Fleet) -> Vec<FileBuilding>, binding: fn(&SimAgent) -> Binding) -> Self {
         let directory = TempDir::new().unwrap();
-        let retention = Retention { windows_days: 0, slots_days: 400, others_days: 400 };
+        let retention = Retention {
+            windows_days: 0,
+            slots_days: 400,
+            hours_days: 400,
+            checks_days: 400,
+            facts_days: 400,
+            loads_days: 400,
+            gaps_days: 400,
+        };
         let (telemetry, control) = open(directory.path(), retention).unwrap();
         let (telemetry, control) = (Arc::new(telemetry), Arc::new(control));
         let fleet = demo_fleet(11, NOW);
-        control.import_buildings(&file(&fleet), NOW).unwrap();
+        control.import_buildings(&file(&fleet), &Act::by_operator(NOW)).unwrap();
         for (id, agent) in (1u128..).zip(&fleet.agents) {
-            control
-                .add_agent(&NewAgent {
-                    id: AgentId::from_u128(id),
-                    name: agent.name.clone(),
-                    secret_sha256: [0; 32],
-                    simulated: true,
-                    binding: binding(agent),
-                    added: NOW,
-                })
-                .unwrap();
+            let agent = NewAgent {
+                id: AgentId::from_u128(id),
+                name: agent.name.clone(),
+                secret_sha256: [0; 32],
+                simulated: true,
+                binding: binding(agent),
+                added: NOW,
+            };
+            control.add_agent(&agent, &Act::by_operator(NOW)).unwrap();
         }
         let judge = Judge::new(
             telemetry.clone(),
@@ -390,7 +397,7 @@ fn a_zone_that_becomes_known_judges_what_was_there_already() {
     });
     bench.load(Condition::OneSubnet);
     assert_eq!(bench.judge().days_written, 0, "without a zone nothing is judged");
-    bench.control.import_buildings(&file_of(&bench.fleet), NOW).unwrap();
+    bench.control.import_buildings(&file_of(&bench.fleet), &Act::by_operator(NOW)).unwrap();
     assert_eq!(bench.judge().told, 1);
     assert!(bench.incident(Condition::OneSubnet).is_some());
 }
@@ -442,7 +449,7 @@ fn a_subnet_that_moves_takes_its_later_days_with_it() {
     let to = (from + 1) % file.len();
     file[to].time_zone = file[from].time_zone.clone();
     file[to].subnets.push(subnet.clone());
-    bench.control.import_buildings(&file, moved).unwrap();
+    bench.control.import_buildings(&file, &Act::by_operator(moved)).unwrap();
     bench.load(Condition::OneSubnet);
     bench.judge();
     let (old, new) = (file[from].name.as_str(), file[to].name.as_str());
@@ -547,7 +554,7 @@ fn an_incident_whose_subnet_left_the_building_file_is_closed() {
     let mut file = file_of(&bench.fleet);
     file.iter_mut().for_each(|building| building.subnets.retain(|subnet| subnet.prefix != bad));
     let later = NOW.plus(Duration::from_secs(60));
-    bench.control.import_buildings(&file, later).unwrap();
+    bench.control.import_buildings(&file, &Act::by_operator(later)).unwrap();
     assert_eq!(bench.judge_at(later).told, 1);
     assert_eq!(bench.incident(Condition::OneSubnet).unwrap().state, IncidentState::Closed);
     assert_eq!(bench.judge_at(later), Summary::default());

@@ -104,7 +104,15 @@ fn judged(window: &Window, minute: usize) -> JudgedWindow {
 /// Appends `count` windows over `paths` paths; `order` tells the path and minute of the nth.
 fn run(name: &str, count: usize, paths: usize, order: impl Fn(usize) -> (usize, usize)) {
     let directory = tempfile::tempdir().unwrap();
-    let retention = Retention { windows_days: 10_000, slots_days: 10_000, others_days: 10_000 };
+    let retention = Retention {
+        windows_days: 10_000,
+        slots_days: 10_000,
+        hours_days: 10_000,
+        checks_days: 10_000,
+        facts_days: 10_000,
+        loads_days: 10_000,
+        gaps_days: 10_000,
+    };
     let (store, _control) = open(directory.path(), retention).unwrap();
     let mut random = fastrand::Rng::with_seed(1);
     // A few shapes for each of the first paths; more would only fill memory.

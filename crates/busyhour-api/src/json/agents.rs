@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use busyhour_model::{AgentId, Body, Building, Record, Subnet};
 use busyhour_store::{AgentRow, Binding, ErrorKind, NewAgent, RecordKind};
@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Items, Single, body, items, parsed, single};
+use super::{Items, Single, body, items, parsed, query, single};
 use crate::app::App;
 use crate::gaps::Gaps;
 use crate::guard::Principal;
@@ -35,6 +35,8 @@ pub(crate) struct AgentItem {
     bound_prefix: Option<String>,
     bound_egress: Option<String>,
     added_utc: String,
+    /// When it was removed.
+    removed_utc: Option<String>,
     last_seen_utc: Option<String>,
     last_seen_age_s: Option<i64>,
     version: Option<String>,
@@ -53,11 +55,25 @@ pub(crate) struct AgentItem {
     gaps_7d: String,
 }
 
+/// Which agents are asked for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AgentQuery {
+    /// Those that were removed as well.
+    #[serde(default)]
+    removed: bool,
+}
+
 /// All agents, by name.
-pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<AgentItem> {
-    let found = app.with_store(|services| {
+pub(crate) async fn list(
+    _: Principal,
+    State(app): State<App>,
+    parameters: Result<Query<AgentQuery>, QueryRejection>,
+) -> Items<AgentItem> {
+    let with_removed = query(parameters)?.removed;
+    let found = app.with_store(move |services| {
         let control = &services.control;
-        let (now, agents) = ((services.clock)(), control.agents()?);
+        let (now, mut agents) = ((services.clock)(), control.agents()?);
+        agents.retain(|agent| with_removed || agent.removed.is_none());
         let gaps = |agent: &AgentRow| Gaps::read(services.telemetry.as_ref(), agent.id, now);
         let gaps = agents.iter().map(gaps).collect::<Result<Vec<_>, _>>()?;
         Ok((agents, gaps, control.buildings()?, control.subnets()?))
@@ -80,6 +96,7 @@ pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<AgentIte
             bound_prefix: prefix.map(|prefix| prefix.to_string()),
             bound_egress: egress.map(|egress| egress.to_string()),
             added_utc: text::utc(agent.added),
+            removed_utc: agent.removed.map(text::utc),
             last_seen_utc: seen.map(|seen| text::utc(seen.at)),
             last_seen_age_s: seen.map(|seen| text::age_s(now, seen.at)),
             version: seen.map(|seen| seen.version.clone()),
@@ -165,7 +182,7 @@ pub(crate) struct Added {
 
 /// Lets an agent in.
 pub(crate) async fn add(
-    _: Principal,
+    principal: Principal,
     State(app): State<App>,
     request: Result<Json<AddAgent>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Single<Added>>), Problem> {
@@ -176,7 +193,7 @@ pub(crate) async fn add(
         return Err(Problem::unprocessable(detail, Vec::new()));
     }
     let (id, secret) = draw()?;
-    let place = Place::of(&request)?;
+    let place = Place::new(request.subnet, request.egress, request.building)?;
     let (now, added) = (app.now(), name.clone());
     let digest: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
     app.with_store(move |services| {
@@ -190,7 +207,7 @@ pub(crate) async fn add(
             binding,
             added: now,
         };
-        control.add_agent(&agent).map_err(|error| {
+        control.add_agent(&agent, &principal.act(now)).map_err(|error| {
             if error.kind() == ErrorKind::Conflict {
                 return Problem::conflict(format!("there is an agent named {added:?} already"));
             }
@@ -200,6 +217,58 @@ pub(crate) async fn add(
     .await?;
     let secret_line = format!("{id}.{secret}");
     Ok((StatusCode::CREATED, single(Added { id: id.to_string(), name, secret_line })))
+}
+
+/// Where an agent is to be from now on: a subnet, a building that has one subnet, or where its address
+/// tells.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BindAgent {
+    subnet: Option<String>,
+    egress: Option<String>,
+    building: Option<String>,
+    #[serde(default)]
+    by_address: bool,
+}
+
+/// How an agent is bound.
+#[derive(Debug, Serialize)]
+pub(crate) struct Bound {
+    id: String,
+    bound_prefix: Option<String>,
+    bound_egress: Option<String>,
+}
+
+/// Binds an agent differently.
+pub(crate) async fn bind(
+    principal: Principal,
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Result<Json<BindAgent>, JsonRejection>,
+) -> Result<Json<Single<Bound>>, Problem> {
+    let id: AgentId = parsed("the agent's id", &id)?;
+    let request = body(request)?;
+    let told = request.subnet.is_some() || request.building.is_some();
+    if told == request.by_address {
+        let detail = "say either subnet or building, or by_address";
+        return Err(Problem::unprocessable(detail, Vec::new()));
+    }
+    let place = Place::new(request.subnet, request.egress, request.building)?;
+    let bound = app.with_store(move |services| {
+        let control = &services.control;
+        let binding = place.binding(&control.buildings()?, &control.subnets()?)?;
+        control.bind_agent(id, binding, &principal.act((services.clock)()))?;
+        Ok(binding)
+    });
+    let (prefix, egress) = match bound.await? {
+        Binding::Subnet { prefix, egress } => (Some(prefix), egress),
+        Binding::Address => (None, None),
+    };
+    Ok(single(Bound {
+        id: id.to_string(),
+        bound_prefix: prefix.map(|prefix| prefix.to_string()),
+        bound_egress: egress.map(|egress| egress.to_string()),
+    }))
 }
 
 /// A random identity (version 4 of RFC 9562) and a random secret, as hexadecimal digits.
@@ -221,16 +290,16 @@ struct Place {
 }
 
 impl Place {
-    fn of(request: &AddAgent) -> Result<Self, Problem> {
-        let prefix = |name, text: &Option<String>| -> Result<Option<IpNet>, Problem> {
-            let prefix = text.as_deref().map(|text| parsed::<IpNet>(name, text)).transpose()?;
+    fn new(
+        subnet: Option<String>,
+        egress: Option<String>,
+        building: Option<String>,
+    ) -> Result<Self, Problem> {
+        let prefix = |name, text: Option<String>| -> Result<Option<IpNet>, Problem> {
+            let prefix = text.map(|text| parsed::<IpNet>(name, &text)).transpose()?;
             Ok(prefix.map(|prefix| prefix.trunc()))
         };
-        Ok(Self {
-            subnet: prefix("subnet", &request.subnet)?,
-            egress: prefix("egress", &request.egress)?,
-            building: request.building.clone(),
-        })
+        Ok(Self { subnet: prefix("subnet", subnet)?, egress: prefix("egress", egress)?, building })
     }
 
     fn binding(&self, buildings: &[Building], subnets: &[Subnet]) -> Result<Binding, Problem> {

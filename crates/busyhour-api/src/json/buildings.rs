@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use busyhour_chart::CELLS;
-use busyhour_model::{Building, BuildingId, LinkKind, SubnetId};
+use busyhour_model::{Building, BuildingId, Figure, FigureTotals, LinkKind, SubnetId};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -160,10 +160,32 @@ pub(crate) struct CellItem {
     valid_windows: u32,
     bad_windows: u32,
     bad_ratio: Option<f64>,
+    /// Loss of windows.
+    loss_ratio: Option<Percentiles<f64>>,
+    /// Median round-trip times of windows.
+    rtt_us: Option<Percentiles<u32>>,
+    /// Jitter of windows, the worse direction.
+    jitter_us: Option<Percentiles<u32>>,
     level: &'static str,
     business: bool,
     /// Simulated agents are among those it is made from.
     simulated: bool,
+}
+
+/// Percentiles over windows, at most 1/14 or 50 µs (50 parts per million) off.
+#[derive(Debug, Serialize)]
+pub(crate) struct Percentiles<T> {
+    p50: T,
+    p90: T,
+    p99: T,
+}
+
+impl<T> Percentiles<T> {
+    fn of(figures: &FigureTotals, figure: Figure, unit: impl Fn(u32) -> T) -> Option<Self> {
+        let marginal = figures.marginal(figure);
+        let quantile = |q| marginal.quantile(q).map(&unit);
+        Some(Self { p50: quantile(0.5)?, p90: quantile(0.9)?, p99: quantile(0.99)? })
+    }
 }
 
 const WEEKDAYS: [(&str, jiff::civil::Weekday); 7] = [
@@ -186,7 +208,7 @@ pub(crate) async fn map(
     let id: BuildingId = parsed("the building's id", &id)?;
     let parameters = query(parameters)?;
     let (part, date) = (parameters.part(id)?, parameters.date()?);
-    let (building, cells, simulated) = app
+    let (building, map, simulated) = app
         .with_store(move |services| {
             let buildings = services.control.buildings()?;
             let building = buildings.into_iter().find(|building| building.id == id);
@@ -194,20 +216,21 @@ pub(crate) async fn map(
             let zone = zone_of(&building);
             let last = date.unwrap_or_else(|| date_in((services.clock)(), &zone));
             let members = Members::find(services, part)?;
-            let cells = week_map(services, &members, &zone, last)?;
+            let map = week_map(services, &members, &zone, last)?;
             let agents = services.control.agents()?;
             let simulated = agents.iter().any(|agent| agent.simulated && members.has(agent.id));
-            Ok((building, cells, simulated))
+            Ok((building, map, simulated))
         })
         .await?;
-    let item = |hour| cell_item(&building, hour, &cells[hour], simulated);
+    let item =
+        |hour: usize| cell_item(&building, hour, (&map.cells[hour], &map.figures[hour]), simulated);
     Ok(items((0..CELLS).map(item).collect()))
 }
 
 fn cell_item(
     building: &Building,
     hour: usize,
-    cell: &busyhour_chart::MapCell,
+    (cell, figures): (&busyhour_chart::MapCell, &FigureTotals),
     simulated: bool,
 ) -> CellItem {
     let (name, weekday) = WEEKDAYS[hour / 24 % 7];
@@ -220,6 +243,9 @@ fn cell_item(
         valid_windows: cell.valid,
         bad_windows: cell.bad,
         bad_ratio: cell.bad_share(),
+        loss_ratio: Percentiles::of(figures, Figure::Loss, |ppm| f64::from(ppm) / 1e6),
+        rtt_us: Percentiles::of(figures, Figure::Delay, |us| us),
+        jitter_us: Percentiles::of(figures, Figure::Jitter, |us| us),
         level: cell.level().as_str(),
         business: hours.is_some_and(|hours| hours.contains(weekday, minute)),
         simulated,

@@ -1,20 +1,21 @@
 //! The building file: what is in force, what is missing, import and export.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
-use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use busyhour_model::building_file::{self, Finding, Severity, Source};
-use busyhour_model::{Building, FileBuilding, Subnet};
+use busyhour_model::{AgentId, Building, FileBuilding, Subnet};
 use busyhour_store::ImportPreview;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Items, Single, body, items, single};
+use super::history::{AsOf, AsOfQuery};
+use super::{Items, Single, body, items, query, single};
 use crate::app::App;
 use crate::guard::Principal;
 use crate::problem::Problem;
@@ -43,20 +44,27 @@ pub(crate) struct SubnetItem {
     simulated: bool,
 }
 
-/// Subnets in force, by building.
-pub(crate) async fn subnets(_: Principal, State(app): State<App>) -> Items<SubnetItem> {
-    let found = app.with_store(|services| {
-        let control = &services.control;
-        Ok((control.subnets()?, control.buildings()?, control.agents()?))
+/// Subnets in force now, or as of another time, by building.
+pub(crate) async fn subnets(
+    _: Principal,
+    State(app): State<App>,
+    parameters: Result<Query<AsOfQuery>, QueryRejection>,
+) -> Items<SubnetItem> {
+    let as_of = AsOf::of(&query(parameters)?)?;
+    let found = app.with_store(move |services| {
+        let control = services.control.as_ref();
+        Ok((as_of.inventory(control, (services.clock)())?, control.agents()?))
     });
-    let (subnets, buildings, agents) = found.await?;
-    let names: HashMap<_, _> = buildings.into_iter().map(|b| (b.id, b.name)).collect();
+    let (inventory, agents) = found.await?;
+    let subnets = inventory.subnets;
+    let names: HashMap<_, _> = inventory.buildings.into_iter().map(|b| (b.id, b.name)).collect();
+    let simulated: HashSet<AgentId> =
+        agents.iter().filter(|agent| agent.simulated).map(|agent| agent.id).collect();
     let mut counts: HashMap<_, (usize, bool)> = HashMap::new();
-    for agent in &agents {
-        let Some(placement) = agent.placement else { continue };
-        let (count, simulated) = counts.entry(placement.subnet).or_default();
+    for placement in &inventory.placements {
+        let (count, is_simulated) = counts.entry(placement.subnet).or_default();
         *count += 1;
-        *simulated |= agent.simulated;
+        *is_simulated |= simulated.contains(&placement.agent);
     }
     let item = |subnet: Subnet| SubnetItem {
         id: subnet.id.to_string(),
@@ -116,6 +124,8 @@ pub(crate) struct Import {
 #[derive(Debug, Serialize)]
 pub(crate) struct Imported {
     imported: bool,
+    /// The number of the version that is, or would be, in force.
+    version: u32,
     buildings: u32,
     subnets: u32,
     buildings_added: u32,
@@ -137,6 +147,7 @@ impl Imported {
         let subnets = preview.subnets_ended.iter().map(|subnet| subnet.prefix.to_string());
         Self {
             imported,
+            version: done.version,
             buildings: done.buildings,
             subnets: done.subnets,
             buildings_added: done.buildings_added,
@@ -153,7 +164,7 @@ impl Imported {
 
 /// Checks a building file and puts it in force, or says what is wrong and changes nothing.
 pub(crate) async fn import(
-    _: Principal,
+    principal: Principal,
     State(app): State<App>,
     request: Result<Json<Import>, JsonRejection>,
 ) -> Result<Json<Single<Imported>>, Problem> {
@@ -175,7 +186,7 @@ pub(crate) async fn import(
             return Err(refused(&parsed.findings));
         }
         if !request.dry_run {
-            control.import_buildings(&parsed.buildings, now)?;
+            control.import_buildings(&parsed.buildings, &principal.act(now))?;
         }
         Ok(Imported::new(&preview, !request.dry_run, told(&parsed.findings)))
     });
@@ -249,31 +260,38 @@ fn finding(finding: &Finding) -> Value {
     })
 }
 
-/// The building file in force, in the Call Quality Dashboard's 15 columns.
-pub(crate) async fn export(_: Principal, State(app): State<App>) -> Result<Response, Problem> {
+/// The building file in force, or an earlier one, in the Call Quality Dashboard's 15 columns.
+pub(crate) async fn export(
+    _: Principal,
+    State(app): State<App>,
+    parameters: Result<Query<AsOfQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
     let kind = "text/csv; charset=utf-8; header=absent";
-    written(&app, kind, "buildings.csv", building_file::export).await
+    let as_of = AsOf::of(&query(parameters)?)?;
+    written(&app, as_of, (kind, "buildings.csv"), building_file::export).await
 }
 
-/// The companion table in force: what the building file has no column for.
+/// The companion table in force, or an earlier one: what the building file has no column for.
 pub(crate) async fn export_companion(
     _: Principal,
     State(app): State<App>,
+    parameters: Result<Query<AsOfQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let kind = "text/csv; charset=utf-8; header=present";
-    written(&app, kind, "companion.csv", building_file::export_companion).await
+    let as_of = AsOf::of(&query(parameters)?)?;
+    written(&app, as_of, (kind, "companion.csv"), building_file::export_companion).await
 }
 
 async fn written(
     app: &App,
-    kind: &'static str,
-    name: &'static str,
+    as_of: AsOf,
+    (kind, name): (&'static str, &'static str),
     write: fn(&[FileBuilding]) -> String,
 ) -> Result<Response, Problem> {
-    let found =
-        app.with_store(|services| Ok((services.control.buildings()?, services.control.subnets()?)));
-    let (buildings, subnets) = found.await?;
-    let file = write(&building_file::from_inventory(&buildings, &subnets));
+    let found = app
+        .with_store(move |services| as_of.inventory(services.control.as_ref(), (services.clock)()));
+    let found = found.await?;
+    let file = write(&building_file::from_inventory(&found.buildings, &found.subnets));
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers =
         [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)];

@@ -35,7 +35,7 @@ pub(crate) async fn figures(_: Principal, State(app): State<App>) -> Items<Figur
     let figure = FigureItem::new;
     let mut figures = vec![
         figure("store_windows_total", totals.windows, "windows ever merged into slots"),
-        figure("store_slots", totals.slots, "slots now"),
+        figure("store_slots", totals.slots, "slots now, without those in the journal"),
         figure("store_blocks_total", totals.blocks, "blocks ever received"),
         figure("store_quarantined_total", totals.quarantined, "records ever quarantined"),
         figure("store_size_bytes", totals.size_bytes, "size of the database files"),

@@ -161,7 +161,7 @@ impl BuildingPage {
         let worst = (!whole).then(|| worst_part(&days, part)).flatten();
         let (part_is_worst, asked_part, part) = (worst.is_some(), part, worst.unwrap_or(part));
         let members = Members::find(services, part)?;
-        let cells = week_map(services, &members, &zone, map_until)?;
+        let cells = week_map(services, &members, &zone, map_until)?.cells;
         let day = read_day(services, &members, &zone, date)?;
         let limits = members.limits(day.begin);
         let summary = summary_of(&days, part);

@@ -31,6 +31,7 @@ fn snapshot(days: Vec<DaySummary>, incidents: Vec<Incident>) -> Snapshot {
         name: "quay-1".to_owned(),
         simulated: false,
         binding: Binding::Address,
+        removed: None,
         added: UtcMicros(0),
         sighting: None,
         placement: Some(placement),

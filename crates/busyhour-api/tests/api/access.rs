@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::Bed;
 
 /// Every route with its methods; a route without an entry fails the test.
-const ROUTES: [(&str, Method); 25] = [
+const ROUTES: [(&str, Method); 31] = [
     ("/", Method::GET),
     ("/buildings/ID", Method::GET),
     ("/assets/page.css", Method::GET),
@@ -22,6 +22,7 @@ const ROUTES: [(&str, Method); 25] = [
     ("/healthz", Method::GET),
     ("/api/v1/buildings", Method::GET),
     ("/api/v1/buildings/import", Method::POST),
+    ("/api/v1/buildings/files", Method::GET),
     ("/api/v1/buildings/export", Method::GET),
     ("/api/v1/buildings/export/companion", Method::GET),
     ("/api/v1/buildings/ID", Method::GET),
@@ -36,7 +37,12 @@ const ROUTES: [(&str, Method); 25] = [
     ("/api/v1/paths/1/estimates", Method::GET),
     ("/api/v1/agents", Method::GET),
     ("/api/v1/agents", Method::POST),
+    ("/api/v1/agents/00000000-0000-0000-0000-000000000001", Method::DELETE),
+    ("/api/v1/agents/00000000-0000-0000-0000-000000000001/forget", Method::GET),
+    ("/api/v1/agents/00000000-0000-0000-0000-000000000001/remove", Method::POST),
+    ("/api/v1/agents/00000000-0000-0000-0000-000000000001/bind", Method::POST),
     ("/api/v1/agents/00000000-0000-0000-0000-000000000001/gaps", Method::GET),
+    ("/api/v1/audit", Method::GET),
     ("/api/v1/incidents", Method::GET),
     ("/api/v1/status", Method::GET),
 ];

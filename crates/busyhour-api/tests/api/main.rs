@@ -2,6 +2,8 @@
 
 mod access;
 mod agents;
+mod forget;
+mod history;
 mod import;
 mod page;
 mod quality;

@@ -18,7 +18,7 @@ use busyhour_model::{
     UtcMicros, Window, WindowParts, WorstHour, limits_in_force,
 };
 use busyhour_store::{
-    Binding, BlockRows, Control, JudgeWrite, JudgedWindow, NewAgent, Retention, Telemetry,
+    Act, Binding, BlockRows, Control, JudgeWrite, JudgedWindow, NewAgent, Retention, Telemetry,
 };
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -33,6 +33,7 @@ pub(crate) const MASKED: &str = "Berlin HQ";
 
 pub(crate) struct Bed {
     pub(crate) control: Arc<dyn Control>,
+    pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) router: Router,
     /// Deleted with the bed.
     _directory: tempfile::TempDir,
@@ -68,11 +69,12 @@ impl Bed {
                 file_building(MASKED, "10.1.1.0/24", "Europe/Berlin", hours),
                 file_building(HOSTILE, "10.3.1.0/24", "America/New_York", hours),
             ];
-            control.import_buildings(&buildings, MONDAY).expect("import");
+            control.import_buildings(&buildings, &Act::by_operator(MONDAY)).expect("import");
             for (n, name, prefix, simulated) in
                 [(1, "berlin-1", "10.1.1.0/24", true), (2, "tokyo-1", "10.2.1.0/24", false)]
             {
-                control.add_agent(&new_agent(n, name, prefix, simulated)).expect("add agent");
+                let agent = new_agent(n, name, prefix, simulated);
+                control.add_agent(&agent, &Act::by_operator(MONDAY)).expect("add agent");
             }
             let of = |name: &str| building_id(control, name);
             let days = (2..=6).flat_map(|day| {
@@ -100,18 +102,27 @@ impl Bed {
 
     fn with(fill: impl FnOnce(&dyn Telemetry, &dyn Control)) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let retention = Retention { windows_days: 100, slots_days: 400, others_days: 100 };
+        let retention = Retention {
+            windows_days: 100,
+            slots_days: 400,
+            hours_days: 400,
+            checks_days: 100,
+            facts_days: 100,
+            loads_days: 100,
+            gaps_days: 100,
+        };
         let (telemetry, control) =
             busyhour_store::open(directory.path(), retention).expect("open the store");
         fill(&telemetry, &control);
         let control: Arc<dyn Control> = Arc::new(control);
+        let telemetry: Arc<dyn Telemetry> = Arc::new(telemetry);
         let services = Services {
-            telemetry: Arc::new(telemetry),
+            telemetry: Arc::clone(&telemetry),
             control: Arc::clone(&control),
             status: Arc::new(Quiet),
             clock: Arc::new(|| NOW),
         };
-        Self { control, router: router(services), _directory: directory }
+        Self { control, telemetry, router: router(services), _directory: directory }
     }
 
     pub(crate) fn building(&self, name: &str) -> BuildingId {
@@ -136,6 +147,13 @@ impl Bed {
             .header("host", "127.0.0.1:8080")
             .header("content-type", "application/json");
         self.send(request, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn delete(&self, address: &str) -> Answer {
+        let request = Request::delete(address)
+            .header("host", "127.0.0.1:8080")
+            .header("content-type", "application/json");
+        self.send(request, Body::empty()).await
     }
 
     /// Sends from a loopback peer.

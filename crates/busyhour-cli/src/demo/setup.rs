@@ -60,7 +60,7 @@ pub(super) async fn start(
     let folder = place.join("agent");
     fs::create_dir_all(&folder).context("create the agent's folder")?;
     let secret = folder.join("secret");
-    crate::commands::write_secret_file(&secret, &own_secret)?;
+    crate::agents::write_secret_file(&secret, &own_secret)?;
     let config = agent_config(&folder, &ingest, &secret, &targets);
     processes.push(Process::start("agent", "agent", folder, &config)?);
 

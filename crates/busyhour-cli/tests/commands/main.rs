@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+mod agents;
 mod canned;
 mod decode;
 mod quality;
@@ -56,6 +57,7 @@ fn help_has_examples() {
         ("help-building-ls", vec!["building", "ls"]),
         ("help-building-show", vec!["building", "show"]),
         ("help-building-import", vec!["building", "import"]),
+        ("help-building-history", vec!["building", "history"]),
         ("help-building-export", vec!["building", "export"]),
         ("help-subnet-ls", vec!["subnet", "ls"]),
         ("help-subnet-missing", vec!["subnet", "missing"]),
@@ -67,6 +69,10 @@ fn help_has_examples() {
         ("help-top", vec!["top"]),
         ("help-agent-ls", vec!["agent", "ls"]),
         ("help-agent-add", vec!["agent", "add"]),
+        ("help-agent-move", vec!["agent", "move"]),
+        ("help-agent-remove", vec!["agent", "remove"]),
+        ("help-agent-forget", vec!["agent", "forget"]),
+        ("help-audit-ls", vec!["audit", "ls"]),
         ("help-incident-ls", vec!["incident", "ls"]),
         ("help-decode", vec!["decode"]),
     ] {
@@ -392,6 +398,9 @@ fn wrong_usage_ends_with_2() {
         vec!["-o", "xml", "top"],
         vec!["path", "windows", "12", "--since", "yesterday"],
         vec!["agent", "add", "a"],
+        vec!["agent", "move", "a"],
+        vec!["agent", "move", "a", "--by-address", "--building", "b"],
+        vec!["audit", "ls", "--limit", "0"],
     ] {
         assert_eq!(busyhour(&arguments).output().unwrap().status.code(), Some(2), "{arguments:?}");
     }

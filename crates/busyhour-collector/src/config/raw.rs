@@ -17,8 +17,31 @@ pub(crate) mod defaults {
     pub(crate) const RETENTION_WINDOWS: &str = "14d";
     /// A year and the weeks to compare its beginning with.
     pub(crate) const RETENTION_SLOTS: &str = "400d";
-    /// A quarter of checks, facts, loads and gaps.
-    pub(crate) const RETENTION_OTHERS: &str = "90d";
+    /// Five years to see what a building was like.
+    pub(crate) const RETENTION_HOURS: &str = "1830d";
+    /// Two months in which an incident can be looked at with all that was known.
+    pub(crate) const RETENTION_CHECKS: &str = "60d";
+    pub(crate) const RETENTION_FACTS: &str = "60d";
+    /// Loads are many; a month of them says how a link is used.
+    pub(crate) const RETENTION_LOADS: &str = "30d";
+    pub(crate) const RETENTION_GAPS: &str = "60d";
+    /// A year and the weeks around it of who did what.
+    pub(crate) const RETENTION_AUDIT: &str = "400d";
+    /// A month after an agent was last seen nobody asks for its address any more.
+    pub(crate) const RETENTION_SIGHTINGS: &str = "30d";
+    /// A quarter in which a removed agent is still called by its name.
+    pub(crate) const RETENTION_AGENTS: &str = "90d";
+    /// As long as hours: without its place nothing that was measured can be shown.
+    pub(crate) const RETENTION_PLACEMENTS: &str = RETENTION_HOURS;
+    /// As long as slots, by which they can be understood.
+    pub(crate) const RETENTION_PATH_VERDICTS: &str = RETENTION_SLOTS;
+    /// Three years of what buildings were judged to be.
+    pub(crate) const RETENTION_VERDICTS: &str = "1100d";
+    pub(crate) const RETENTION_INCIDENTS: &str = "800d";
+    /// A quarter of messages that were sent or given up.
+    pub(crate) const RETENTION_DELIVERIES: &str = "90d";
+    /// As long as hours, which name its buildings.
+    pub(crate) const RETENTION_INVENTORY: &str = RETENTION_HOURS;
     pub(crate) const MAX_RETENTION_DAYS: u32 = 3_660;
     pub(crate) const JUDGE_INTERVAL: &str = "10s";
     pub(crate) const JUDGE_INTERVALS: (Duration, Duration) =
@@ -87,7 +110,20 @@ impl Default for RawApi {
 pub(super) struct RawRetention {
     pub(super) windows: String,
     pub(super) slots: String,
-    pub(super) others: String,
+    pub(super) hours: String,
+    pub(super) checks: String,
+    pub(super) facts: String,
+    pub(super) loads: String,
+    pub(super) gaps: String,
+    pub(super) audit: String,
+    pub(super) sightings: String,
+    pub(super) agents: String,
+    pub(super) placements: String,
+    pub(super) path_verdicts: String,
+    pub(super) verdicts: String,
+    pub(super) incidents: String,
+    pub(super) deliveries: String,
+    pub(super) inventory: String,
 }
 
 impl Default for RawRetention {
@@ -95,7 +131,20 @@ impl Default for RawRetention {
         Self {
             windows: defaults::RETENTION_WINDOWS.to_owned(),
             slots: defaults::RETENTION_SLOTS.to_owned(),
-            others: defaults::RETENTION_OTHERS.to_owned(),
+            hours: defaults::RETENTION_HOURS.to_owned(),
+            checks: defaults::RETENTION_CHECKS.to_owned(),
+            facts: defaults::RETENTION_FACTS.to_owned(),
+            loads: defaults::RETENTION_LOADS.to_owned(),
+            gaps: defaults::RETENTION_GAPS.to_owned(),
+            audit: defaults::RETENTION_AUDIT.to_owned(),
+            sightings: defaults::RETENTION_SIGHTINGS.to_owned(),
+            agents: defaults::RETENTION_AGENTS.to_owned(),
+            placements: defaults::RETENTION_PLACEMENTS.to_owned(),
+            path_verdicts: defaults::RETENTION_PATH_VERDICTS.to_owned(),
+            verdicts: defaults::RETENTION_VERDICTS.to_owned(),
+            incidents: defaults::RETENTION_INCIDENTS.to_owned(),
+            deliveries: defaults::RETENTION_DELIVERIES.to_owned(),
+            inventory: defaults::RETENTION_INVENTORY.to_owned(),
         }
     }
 }

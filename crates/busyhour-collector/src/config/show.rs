@@ -14,9 +14,10 @@ impl fmt::Display for Resolved {
         if let Some(base_url) = &self.base_url {
             writeln!(f, "base_url = \"{base_url}\"")?;
         }
-        let kept = self.retention;
-        writeln!(f, "\n[retention]\nwindows = \"{}d\"", kept.windows_days)?;
-        writeln!(f, "slots = \"{}d\"\nothers = \"{}d\"", kept.slots_days, kept.others_days)?;
+        writeln!(f, "\n[retention]")?;
+        for (field, days) in self.kept_days() {
+            writeln!(f, "{field} = \"{days}d\"")?;
+        }
         writeln!(f, "\n[judge]\ninterval = \"{}ms\"", self.judge_interval.as_millis())?;
         writeln!(f, "default_requirement = \"{}\"", self.requirements.default)?;
         for (name, requirement) in &self.requirements.by_target {
@@ -28,6 +29,31 @@ impl fmt::Display for Resolved {
         }
         let format = format!("{:?}", self.log.format).to_lowercase();
         writeln!(f, "\n[log]\nlevel = {:?}\nformat = {format:?}", self.log.level)
+    }
+}
+
+impl Resolved {
+    /// The fields of `[retention]` and the days that each kind is kept.
+    pub(crate) fn kept_days(&self) -> [(&'static str, u32); 16] {
+        let (telemetry, control) = (&self.retention, &self.control_retention);
+        [
+            ("windows", telemetry.windows_days),
+            ("slots", telemetry.slots_days),
+            ("hours", telemetry.hours_days),
+            ("checks", telemetry.checks_days),
+            ("facts", telemetry.facts_days),
+            ("loads", telemetry.loads_days),
+            ("gaps", telemetry.gaps_days),
+            ("audit", control.audit_days),
+            ("sightings", control.sightings_days),
+            ("agents", control.agents_days),
+            ("placements", control.placements_days),
+            ("path_verdicts", control.path_verdicts_days),
+            ("verdicts", control.verdicts_days),
+            ("incidents", control.incidents_days),
+            ("deliveries", control.deliveries_days),
+            ("inventory", control.inventory_days),
+        ]
     }
 }
 

@@ -35,7 +35,20 @@ base_url = "https://busyhour.example.org"
 [retention]
 windows = "7d"
 slots = "800d"
-others = "30d"
+hours = "3650d"
+checks = "31d"
+facts = "32d"
+loads = "33d"
+gaps = "34d"
+audit = "35d"
+sightings = "36d"
+agents = "37d"
+placements = "3651d"
+path_verdicts = "38d"
+verdicts = "39d"
+incidents = "40d"
+deliveries = "41d"
+inventory = "42d"
 [judge]
 interval = "1m"
 default_requirement = "none"
@@ -68,7 +81,15 @@ format = "json"
     assert_eq!(resolved.requirements.by_target.len(), 1);
     assert_eq!(resolved.channels.len(), 3);
     let printed = resolved.to_string();
-    for line in ["interval = \"60000ms\"", "windows = \"7d\"", "level = \"debug\"", "\"none\""] {
+    for line in [
+        "interval = \"60000ms\"",
+        "[retention]\nwindows = \"7d\"\nslots = \"800d\"\nhours = \"3650d\"\nchecks = \"31d\"\nfacts = \"32d\"\n\
+         loads = \"33d\"\ngaps = \"34d\"\naudit = \"35d\"\nsightings = \"36d\"\nagents = \"37d\"\n\
+         placements = \"3651d\"\npath_verdicts = \"38d\"\nverdicts = \"39d\"\n\
+         incidents = \"40d\"\ndeliveries = \"41d\"\ninventory = \"42d\"",
+        "level = \"debug\"",
+        "\"none\"",
+    ] {
         assert!(printed.contains(line), "{printed}");
     }
     assert!(!printed.contains("canary"));
@@ -83,7 +104,15 @@ fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
         ("[api]\nlisten = \"8080\"", "api.listen"),
         ("[api]\nbase_url = \"busyhour\"", "api.base_url"),
         ("[retention]\nwindows = \"2w\"", "retention.windows"),
-        ("[retention]\nwindows = \"500d\"", "must not be longer"),
+        ("[retention]\nwindows = \"500d\"", "retention.slots"),
+        ("[retention]\naudit = \"0d\"", "retention.audit"),
+        (
+            "[retention]\nplacements = \"1829d\"",
+            "retention.hours must not be longer than retention.placements",
+        ),
+        ("[retention]\nagents = \"1831d\"", "retention.agents must not be longer"),
+        ("[retention]\nverdicts = \"399d\"", "retention.path_verdicts must not be longer"),
+        ("[retention]\nhours = \"399d\"", "retention.slots must not be longer"),
         ("[judge]\ninterval = \"0s\"", "judge.interval"),
         ("[judge]\ndefault_requirement = \"perfect\"", "default_requirement"),
         ("[[target]]\nname = \"a\"\nrequirement = \"perfect\"", "target \"a\""),

@@ -11,7 +11,7 @@ use busyhour_ingest::{
 };
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, Body, BootId, BootMicros, Context, Dscp, DscpSeen, Epoch,
-    Histogram, Link, LinkKind, PacketCounts, PathId, PathKey, ProfileName, Record,
+    Histogram, LimitTable, Link, LinkKind, PacketCounts, PathId, PathKey, ProfileName, Record,
     RequirementProfile, Schedule, ScheduleRevision, SessionReport, SessionReportParts, Slot,
     SlotStart, Stamp, TargetName, TimestampMethod, TrafficClass, Transport, UtcMicros, Window,
     WindowParts,
@@ -21,9 +21,9 @@ use busyhour_proto::v1::collector_message::Message as Down;
 use busyhour_proto::v1::ingest_client::IngestClient;
 use busyhour_proto::{encode_payload, v1};
 use busyhour_store::{
-    Appended, Binding, BlockRows, Control, DirtyDay, ErrorKind, NewAgent, PathRow, RecordKind,
-    Retention, SqliteControl, SqliteTelemetry, StoreError, StoredWindow, Telemetry,
-    TelemetryTotals,
+    Act, Appended, Binding, BlockRows, Control, DamagedFile, DayTally, DirtyDay, ErrorKind,
+    Forgotten, Grain, NewAgent, PathRow, RecordKind, Retention, SlotDetail, SqliteControl,
+    SqliteTelemetry, StoreError, StoredWindow, Telemetry, TelemetryTotals,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -68,13 +68,15 @@ impl Telemetry for Picky {
         self.0.paths(agent)
     }
 
-    fn slots(
+    fn visit_slots(
         &self,
         paths: &[PathId],
-        from: SlotStart,
-        until: SlotStart,
-    ) -> Result<Vec<(PathId, Slot)>, StoreError> {
-        self.0.slots(paths, from, until)
+        span: (SlotStart, SlotStart),
+        grain: Grain,
+        detail: SlotDetail,
+        visit: &mut dyn FnMut(PathId, &Slot),
+    ) -> Result<(), StoreError> {
+        self.0.visit_slots(paths, span, grain, detail, visit)
     }
 
     fn windows(
@@ -110,6 +112,31 @@ impl Telemetry for Picky {
         self.0.prune(now)
     }
 
+    fn visit_tallies(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(&DayTally<'_>),
+    ) -> Result<(), StoreError> {
+        self.0.visit_tallies(paths, span, visit)
+    }
+
+    fn rejudge(
+        &self,
+        span: (SlotStart, SlotStart),
+        table: &dyn Fn(RequirementProfile) -> Option<&'static LimitTable>,
+    ) -> Result<u64, StoreError> {
+        self.0.rejudge(span, table)
+    }
+
+    fn damaged(&self) -> Vec<DamagedFile> {
+        self.0.damaged()
+    }
+
+    fn forget(&self, agent: AgentId) -> Result<Forgotten, StoreError> {
+        self.0.forget(agent)
+    }
+
     fn totals(&self) -> Result<TelemetryTotals, StoreError> {
         self.0.totals()
     }
@@ -128,7 +155,15 @@ impl Collector {
 
     async fn start_with(wrap: impl FnOnce(Arc<SqliteTelemetry>) -> Arc<dyn Telemetry>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let retention = Retention { windows_days: 14, slots_days: 400, others_days: 400 };
+        let retention = Retention {
+            windows_days: 14,
+            slots_days: 400,
+            hours_days: 400,
+            checks_days: 400,
+            facts_days: 400,
+            loads_days: 400,
+            gaps_days: 400,
+        };
         let (telemetry, control) = busyhour_store::open(directory.path(), retention).unwrap();
         let (telemetry, control) = (Arc::new(telemetry), Arc::new(control));
         let agent = NewAgent {
@@ -139,7 +174,7 @@ impl Collector {
             binding: Binding::Address,
             added: now(),
         };
-        control.add_agent(&agent).unwrap();
+        control.add_agent(&agent, &Act::by_operator(now())).unwrap();
         let shutdown = CancellationToken::new();
         let parts = IngestParts {
             telemetry: wrap(telemetry.clone()),

@@ -415,8 +415,12 @@ async fn secrets_are_neither_printed_nor_stored() {
     let mut notifier = notifier(&control, &configs);
     assert_eq!(deliver(&mut notifier, NOW).await, put_off(2));
     drop((notifier, control));
-    for entry in std::fs::read_dir(&store).unwrap() {
-        let path = entry.unwrap().path();
+    let mut paths = vec![store];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
         let bytes = std::fs::read(&path).unwrap();
         let found = bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes());
         assert!(!found, "{path:?}");

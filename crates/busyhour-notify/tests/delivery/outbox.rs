@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use busyhour_model::{
     AgentId, Breach, Building, BuildingId, DailyAverage, DaySummary, FileBuilding, FileSubnet,
-    Incident, IncidentId, IncidentState, NetworkColumns, Placement, Scope, Subnet, UtcMicros,
-    WorstHour,
+    Incident, IncidentId, IncidentState, NetworkColumns, PathId, Placement, Scope, Subnet,
+    UtcMicros, WorstHour,
 };
 use busyhour_store::{
-    AgentRow, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, ImportPreview,
-    ImportSummary, IncidentEvent, JudgeWrite, MissingPrefix, NewAgent, Retention, Sighting,
-    StoreError,
+    Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
+    ControlRetention, DatedBinding, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind,
+    FileVersion, Forgotten, ForgottenAgent, ImportPreview, ImportSummary, IncidentEvent,
+    InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Retention, Sighting, StoreError,
 };
 use jiff::civil::{Date, date};
 
@@ -20,7 +21,15 @@ use jiff::civil::{Date, date};
 pub(crate) const NOW: UtcMicros = UtcMicros(1_772_700_000_000_000);
 
 pub(crate) fn open(directory: &Path) -> Arc<dyn Control> {
-    let retention = Retention { windows_days: 14, slots_days: 400, others_days: 90 };
+    let retention = Retention {
+        windows_days: 14,
+        slots_days: 400,
+        hours_days: 400,
+        checks_days: 90,
+        facts_days: 90,
+        loads_days: 90,
+        gaps_days: 90,
+    };
     let (_, control) = busyhour_store::open(directory, retention).unwrap();
     Arc::new(control)
 }
@@ -51,7 +60,7 @@ pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) 
         business_hours: Some("Mo-Fr 08:00-18:00".parse().unwrap()),
         subnets: vec![FileSubnet { prefix: "10.1.3.0/24".parse().unwrap(), egress: None, columns }],
     };
-    control.import_buildings(&[file], NOW).unwrap();
+    control.import_buildings(&[file], &Act::by_operator(NOW)).unwrap();
     let building = control.buildings().unwrap()[0].id;
     (control, building)
 }
@@ -122,11 +131,19 @@ macro_rules! delegate {
 
 impl Control for ForgetfulControl {
     delegate! {
-        import_buildings(file: &[FileBuilding], now: UtcMicros) -> ImportSummary;
+        import_buildings(file: &[FileBuilding], by: &Act) -> ImportSummary;
         preview_import(file: &[FileBuilding], now: UtcMicros) -> ImportPreview;
         buildings() -> Vec<Building>;
         subnets() -> Vec<Subnet>;
-        add_agent(agent: &NewAgent) -> ();
+        building_files(limit: usize) -> Vec<FileVersion>;
+        inventory_at(at: UtcMicros) -> InventoryAt;
+        add_agent(agent: &NewAgent, by: &Act) -> ();
+        bind_agent(agent: AgentId, binding: Binding, by: &Act) -> ();
+        remove_agent(agent: AgentId, by: &Act) -> ();
+        forget_agent(
+            agent: AgentId, paths: &[PathId], telemetry: &Forgotten, by: &Act
+        ) -> ForgottenAgent;
+        bindings(agent: AgentId) -> Vec<DatedBinding>;
         agents() -> Vec<AgentRow>;
         agent_secret(agent: AgentId) -> Option<([u8; 32], bool)>;
         saw_agent(agent: AgentId, sighting: &Sighting) -> ();
@@ -137,6 +154,10 @@ impl Control for ForgetfulControl {
         write_judgement(write: &JudgeWrite, now: UtcMicros) -> ();
         due_deliveries(channels: &[String], now: UtcMicros, limit: usize) -> Vec<Delivery>;
         delivery_totals() -> DeliveryTotals;
+        note(by: &Act, action: AuditAction, subject: AuditSubject, detail: &str) -> ();
+        note_settings(settings: &[(&str, String)], by: &Act) -> usize;
+        audit(from: UtcMicros, until: UtcMicros, limit: usize) -> Vec<AuditEntry>;
+        prune(now: UtcMicros, retention: &ControlRetention) -> ControlPruned;
     }
 
     fn delivered(
