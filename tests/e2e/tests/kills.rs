@@ -121,7 +121,15 @@ fn one(database: &Connection, query: &str) -> u64 {
 
 /// How many windows the slots of all paths count.
 fn windows_in_slots(data: &Path) -> u64 {
-    let retention = Retention { windows_days: 14, slots_days: 400, others_days: 90 };
+    let retention = Retention {
+        windows_days: 14,
+        slots_days: 400,
+        hours_days: 400,
+        checks_days: 90,
+        facts_days: 90,
+        loads_days: 90,
+        gaps_days: 90,
+    };
     let (telemetry, _control) = busyhour_store::open(data, retention).unwrap();
     let paths: Vec<PathId> = telemetry.paths(None).unwrap().iter().map(|path| path.id).collect();
     let (first, last) = (SlotStart::from_number(0), SlotStart::from_number(i64::from(i32::MAX)));

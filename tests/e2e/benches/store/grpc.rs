@@ -1,0 +1,235 @@
+//! End to end: a collector as a process, and a fleet of agents in another that delivers sealed blocks
+//! over gRPC, a connection and a stream for each agent.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use busyhour_delivery::Block;
+use busyhour_model::{BlockNo, Record, UtcMicros};
+use busyhour_proto::v1::ingest_client::IngestClient;
+use busyhour_proto::v1::{self, agent_message, collector_message};
+use busyhour_store::{Act, Binding, Control as _, NewAgent};
+use e2e::{Process, program, wait_for};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
+use tonic::transport::Channel;
+
+use crate::cost::{Watch, cpu_of, grouped, own_cpu, peak_mb};
+use crate::fleet::{Fleet, MIX, SCHEDULE, agent_id};
+use crate::ingest::RUN;
+use crate::series::{self, Keep};
+use crate::{Effort, store};
+
+/// Paths of each agent.
+const PER_AGENT: usize = 20;
+/// The history begins so many days ago, and never reaches the present.
+const HISTORY_DAYS: i64 = 10;
+/// Messages between an agent's blocks and its stream.
+const STREAM_QUEUE: usize = 4;
+
+/// Measures both shapes and prints what it found.
+pub(crate) fn measure(effort: &Effort) {
+    for (name, run) in [
+        ("live: blocks of one window of each of 20 paths", 1),
+        ("backlog: blocks of 500 windows of one path", RUN),
+    ] {
+        let agents = effort.paths.div_ceil(PER_AGENT);
+        println!("\nThrough gRPC, {name}; {agents} agents, {} paths", agents * PER_AGENT);
+        one(effort, agents, run);
+    }
+}
+
+fn one(effort: &Effort, agents: usize, run: i64) {
+    let folder = store::folder();
+    let data = folder.path().join("data");
+    let letting_in = Watch::start();
+    let_in(&data, agents);
+    println!("  agents let in         {:>12.1} s", letting_in.wall());
+    let (collector, ingest) = start(folder.path(), &data);
+    let before = cpu_of(collector.id());
+    let mut load = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--load", &ingest, &agents.to_string(), &run.to_string()])
+        .args([effort.series.to_string(), effort.grpc.as_millis().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program starts");
+    let mut line = String::new();
+    let stdout = load.stdout.take().expect("it was asked for");
+    BufReader::new(stdout).read_line(&mut line).expect("what it found");
+    assert!(load.wait().expect("it ends").success(), "the fleet delivered:\n{}", collector.log());
+    let cpu = cpu_of(collector.id()) - before;
+    let found: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let &[windows, seconds, generator] = &found[..] else { panic!("it said {line:?}") };
+    println!("  acknowledged          {:>12} windows in {seconds:.1} s", grouped(windows));
+    println!("  end to end            {:>12} windows/s", grouped(windows / seconds));
+    println!(
+        "  processor             {:>12.2} cores for the collector, {:.2} for the fleet",
+        cpu / seconds,
+        generator / seconds
+    );
+    println!(
+        "                        {:>12} windows per processor second of the collector",
+        grouped(windows / cpu)
+    );
+    println!("  memory                {:>12.0} MB at most", peak_mb(collector.id()));
+    assert!(collector.stop(), "the collector stops in order");
+}
+
+/// Lets agents in before the collector starts: through its own store.
+fn let_in(data: &Path, agents: usize) {
+    let (_telemetry, control) =
+        busyhour_store::open(data, store::RETENTION).expect("the store opens");
+    for agent in 0..agents {
+        let new = NewAgent {
+            id: agent_id(agent),
+            name: format!("agent-{agent}"),
+            secret_sha256: Sha256::digest(secret(agent).as_bytes()).into(),
+            simulated: false,
+            binding: Binding::Address,
+            added: now(),
+        };
+        control.add_agent(&new, &Act::by_operator(now())).expect("a new agent");
+    }
+}
+
+fn secret(agent: usize) -> String {
+    format!("secret-of-agent-{agent:08}-of-the-benchmark")
+}
+
+fn now() -> UtcMicros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    UtcMicros(since.as_micros() as i64)
+}
+
+fn start(folder: &Path, data: &Path) -> (Process, String) {
+    let config = folder.join("collector.toml");
+    let text = format!(
+        "[collector]\ndata_dir = {:?}\n[ingest]\nlisten = \"127.0.0.1:0\"\n\
+         [api]\nlisten = \"127.0.0.1:0\"\n",
+        data.to_str().expect("printable")
+    );
+    fs::write(&config, text).expect("a configuration");
+    let mut command = Command::new(program("busyhour-collector"));
+    command.args(["run", "--config"]).arg(config);
+    let mut process = Process::start(&mut command, folder.join("collector.log"));
+    let found = wait_for("the collector's addresses", || {
+        assert!(process.runs(), "the collector ended:\n{}", process.log());
+        let text = fs::read_to_string(data.join("addresses.json")).ok()?;
+        serde_json::from_str::<Value>(&text).ok()
+    });
+    let ingest = found["ingest"].as_str().expect("an address");
+    (process, format!("http://{ingest}"))
+}
+
+/// The fleet, in its own process: prints windows acknowledged, seconds, and its processor seconds.
+pub(crate) fn load(arguments: &[&str]) {
+    let &[ingest, agents, run, series, millis] = arguments else { panic!("{arguments:?}") };
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let pool = series::make(&MIX, number(series) as usize, 1, Keep::Windows);
+    let from = UtcMicros(now().0 - HISTORY_DAYS * 86_400_000_000);
+    let fleet = Arc::new(Fleet::new(pool, number(agents) as usize, PER_AGENT, from));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let prepared = own_cpu();
+    let started = Instant::now();
+    let until = started + Duration::from_millis(number(millis));
+    let windows = runtime.block_on(async {
+        let mut sessions = JoinSet::new();
+        for agent in 0..fleet.agents() {
+            let (fleet, ingest) = (Arc::clone(&fleet), ingest.to_owned());
+            let run = number(run) as i64;
+            sessions
+                .spawn(async move { Session { fleet, agent, run }.deliver(ingest, until).await });
+        }
+        sessions.join_all().await.iter().sum::<u64>()
+    });
+    println!("{windows} {} {}", started.elapsed().as_secs_f64(), own_cpu() - prepared);
+}
+
+/// One agent's session.
+struct Session {
+    fleet: Arc<Fleet>,
+    agent: usize,
+    /// Windows of one path in a block; 1 is one of each path.
+    run: i64,
+}
+
+impl Session {
+    /// Delivers until it is time, and waits for the last acknowledgement; windows acknowledged.
+    async fn deliver(self, ingest: String, until: Instant) -> u64 {
+        let channel = Channel::from_shared(ingest).expect("an address").connect().await;
+        let channel = channel.expect("the collector listens");
+        let (send, receive) = mpsc::channel(STREAM_QUEUE);
+        let boot = (self.agent as u128).to_be_bytes().to_vec();
+        let (oldest_block, newest_block) = (1, u64::MAX >> 1);
+        let os = "linux".to_owned();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let hello = v1::Hello { version, epoch: 1, boot, os, oldest_block, newest_block };
+        send.send(message(agent_message::Message::Hello(hello))).await.expect("a stream");
+        let mut request = Request::new(ReceiverStream::new(receive));
+        let bearer = format!("Bearer {}.{}", agent_id(self.agent), secret(self.agent));
+        request.metadata_mut().insert("authorization", bearer.parse().expect("a header"));
+        let answers = IngestClient::new(channel).session(request).await.expect("a session");
+        let mut answers = answers.into_inner();
+        let (mut next, mut credit, mut acknowledged) = (0_u64, 0, 0);
+        let mut in_flight: HashMap<u64, u64> = HashMap::new();
+        loop {
+            while in_flight.len() < credit && Instant::now() < until {
+                let (block, windows) = self.block(next);
+                next += 1;
+                in_flight.insert(block.block, windows);
+                send.send(message(agent_message::Message::Block(block))).await.expect("a stream");
+            }
+            if credit > 0 && in_flight.is_empty() {
+                return acknowledged;
+            }
+            let answer = answers.message().await.expect("an answer").expect("it goes on");
+            match answer.message {
+                Some(collector_message::Message::Welcome(welcome)) => {
+                    credit = welcome.credit as usize;
+                }
+                Some(collector_message::Message::Credit(granted)) => {
+                    credit = granted.blocks as usize;
+                }
+                Some(collector_message::Message::Acknowledgement(ack)) => {
+                    for block in ack.blocks.iter().flat_map(|range| range.first..=range.last) {
+                        acknowledged += in_flight.remove(&block).unwrap_or(0);
+                    }
+                }
+                Some(collector_message::Message::Clock(_)) | None => {}
+            }
+        }
+    }
+
+    /// The block of this number from 0, and how many windows it has.
+    fn block(&self, number: u64) -> (v1::Block, u64) {
+        let paths = self.fleet.paths_of(self.agent);
+        let records: Vec<Record> = if self.run == 1 {
+            paths.map(|path| self.fleet.record(path, number as i64)).collect()
+        } else {
+            let path = paths.start + number as usize % PER_AGENT;
+            let first = (number as i64 / PER_AGENT as i64) * self.run;
+            (first..first + self.run).map(|minute| self.fleet.record(path, minute)).collect()
+        };
+        let payload = busyhour_proto::encode_payload(&records, &[SCHEDULE]);
+        let Block { number, crc32c, payload } = Block::seal(BlockNo(number + 1), payload);
+        (v1::Block { block: number.0, crc32c, payload }, records.len() as u64)
+    }
+}
+
+fn message(message: agent_message::Message) -> v1::AgentMessage {
+    v1::AgentMessage { message: Some(message) }
+}
