@@ -54,6 +54,9 @@ pub enum CollectorCommand {
     /// Bring a backup back into an empty directory
     #[command(after_help = RESTORE_HELP)]
     Restore(RestoreArgs),
+    /// Count the bad windows of stored slots again, by the limits in force at another time
+    #[command(after_help = REJUDGE_HELP)]
+    Rejudge(RejudgeArgs),
 }
 
 const CHECK_HELP: &str = "\
@@ -71,6 +74,14 @@ const RESTORE_HELP: &str = "\
 --from is one backup, or the folder that holds them, whose newest is taken. Every file is compared with
 what was backed up. Records that agents delivered after the backup are lost: they were acknowledged,
 and agents delete what was.";
+
+const REJUDGE_HELP: &str = "\
+Run it while the collector is stopped. Each path is judged by the table of its requirement profile that was in
+force at --limits-of; the figures in slots make that exact. Days that change are judged anew when the
+collector runs; raw windows keep the verdict they were given.
+
+Example:
+  busyhour-collector rejudge --data-dir /var/lib/busyhour --from 2026-10-01 --until 2026-10-31 --limits-of 2026-11-01";
 
 /// Which store.
 #[derive(Debug, Clone, Default, Args)]
@@ -106,6 +117,23 @@ pub struct RestoreArgs {
     /// The data directory to be: empty, or not there
     #[arg(long, value_name = "FOLDER")]
     pub to: PathBuf,
+}
+
+/// What to judge again, and by which limits.
+#[derive(Debug, Clone, Args)]
+pub struct RejudgeArgs {
+    /// Which store.
+    #[command(flatten)]
+    pub data: DataDirArgs,
+    /// The first day, of UTC
+    #[arg(long, value_name = "DATE")]
+    pub from: jiff::civil::Date,
+    /// The last day, of UTC
+    #[arg(long, value_name = "DATE")]
+    pub until: jiff::civil::Date,
+    /// The limits in force at the beginning of this day of UTC
+    #[arg(long, value_name = "DATE")]
+    pub limits_of: jiff::civil::Date,
 }
 
 /// Where the configuration comes from.

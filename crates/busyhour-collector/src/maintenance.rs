@@ -4,10 +4,15 @@ use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use busyhour_store::{Act, Progress, backup, check, restore, thin_backups};
+use busyhour_model::{SlotStart, limits_in_force, local_day_span};
+use busyhour_store::{
+    Act, AuditAction, AuditSubject, Control as _, Progress, Telemetry as _, backup, check, open,
+    restore, thin_backups,
+};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use jiff::tz::TimeZone;
 
-use crate::args::{BackupArgs, DataDirArgs, RestoreArgs};
+use crate::args::{BackupArgs, DataDirArgs, RejudgeArgs, RestoreArgs};
 use crate::run::{raw_config, utc_now};
 
 /// Looks through the store of a collector that does not run.
@@ -83,6 +88,36 @@ pub(crate) fn run_restore(args: &RestoreArgs, out: &mut dyn Write) -> anyhow::Re
     let (backup, to) = (restored.backup.display(), args.to.display());
     let (files, size) = (restored.files, HumanBytes(restored.bytes));
     writeln!(out, "{backup}: {files} files ({size}) restored into {to}")?;
+    Ok(())
+}
+
+/// Counts the bad windows of slots again.
+pub(crate) fn run_rejudge(args: &RejudgeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.until < args.from {
+        bail!("--until {} is before --from {}", args.until, args.from);
+    }
+    let beyond = "is beyond the calendar";
+    let begin = |date| local_day_span(date, &TimeZone::UTC);
+    let (from, _) = begin(args.from).with_context(|| format!("--from {} {beyond}", args.from))?;
+    let (_, until) =
+        begin(args.until).with_context(|| format!("--until {} {beyond}", args.until))?;
+    let (at, _) = begin(args.limits_of)
+        .with_context(|| format!("--limits-of {} {beyond}", args.limits_of))?;
+    let resolved =
+        raw_config(&args.data.config)?.resolve().context("the configuration cannot be used")?;
+    let directory = data_dir(&args.data)?;
+    if !directory.is_dir() {
+        bail!("there is no store in {}", directory.display());
+    }
+    let (telemetry, control) = open(&directory, resolved.retention)
+        .with_context(|| format!("open the store in {}", directory.display()))?;
+    let by = Act::by_operator(utc_now());
+    let detail = format!("{} to {}, limits of {}", args.from, args.until, args.limits_of);
+    // Before it is done: what is cut short is in the audit, too.
+    control.note(&by, AuditAction::JudgedAgain, AuditSubject::Store, &detail)?;
+    let span = (SlotStart::containing(from), SlotStart::containing(until));
+    let changed = telemetry.rejudge(span, &|requirement| limits_in_force(requirement, at))?;
+    writeln!(out, "{changed} quarter-hours changed")?;
     Ok(())
 }
 

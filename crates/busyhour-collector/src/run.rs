@@ -54,6 +54,7 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
         CollectorCommand::Check(data) => maintenance::run_check(&data, &mut std::io::stdout()),
         CollectorCommand::Backup(args) => maintenance::run_backup(&args, &mut std::io::stdout()),
         CollectorCommand::Restore(args) => maintenance::run_restore(&args, &mut std::io::stdout()),
+        CollectorCommand::Rejudge(args) => maintenance::run_rejudge(&args, &mut std::io::stdout()),
         CollectorCommand::Run(config) => {
             let resolved = resolve(&config)?;
             init_logging(&resolved.log).context("set up logging")?;

@@ -128,3 +128,20 @@ fn the_configuration_names_the_data_directory() {
     assert!(taken.status.success(), "{taken:?}");
     assert_eq!(fs::read_dir(&to).unwrap().count(), 2, "a backup and the lock");
 }
+
+#[test]
+fn judging_again_says_what_changed_and_is_audited() {
+    let data = TempDir::new().unwrap();
+    drop(store(data.path(), "berlin-7"));
+    let days = ["--from", "2026-10-01", "--until", "2026-10-31", "--limits-of", "2026-11-01"];
+    let judged = collector(&[&["rejudge", "--data-dir", text(data.path())], &days[..]].concat());
+    assert!(judged.status.success(), "{judged:?}");
+    assert_eq!(printed(&judged), "0 quarter-hours changed\n");
+    let (_, control) = open(data.path(), RETENTION).unwrap();
+    let entries = control.audit(UtcMicros(0), UtcMicros(i64::MAX), 9).unwrap();
+    let told = entries.iter().find(|entry| entry.action == AuditAction::JudgedAgain).unwrap();
+    assert!(told.detail.contains("2026-10-01 to 2026-10-31"), "{}", told.detail);
+    let turned = ["--from", "2026-10-31", "--until", "2026-10-01", "--limits-of", "2026-11-01"];
+    let refused = collector(&[&["rejudge", "--data-dir", text(data.path())], &turned[..]].concat());
+    assert!(complained(&refused).contains("is before"), "{refused:?}");
+}

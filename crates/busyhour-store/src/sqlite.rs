@@ -106,7 +106,10 @@ pub enum OpenError {
         file: PathBuf,
     },
     /// SQLite could not open or upgrade the file.
-    #[error("{file:?} cannot be opened")]
+    #[error(
+        "{file:?} cannot be opened; \"busyhour-collector check\" says more, \"restore\" brings back a \
+         backup"
+    )]
     Database {
         /// The file.
         file: PathBuf,

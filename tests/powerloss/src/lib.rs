@@ -37,6 +37,7 @@ mod past;
 mod vfs;
 
 use std::path::Path;
+use std::str::FromStr;
 
 use busyhour_store::{CheckedFile, OpenError, SqliteControl, SqliteTelemetry};
 
@@ -80,4 +81,10 @@ pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() };
     made.expect("a folder")
+}
+
+/// A number that a longer run sets in its environment, or the one of an ordinary run.
+#[must_use]
+pub fn setting<T: FromStr>(name: &str, ordinary: T) -> T {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(ordinary)
 }

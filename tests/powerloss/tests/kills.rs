@@ -13,7 +13,7 @@ use busyhour_store::Telemetry as _;
 use fastrand::Rng;
 use powerloss::expected::Expected;
 use powerloss::load::{EPOCH, SMALL, small_block};
-use powerloss::{open, scratch};
+use powerloss::{open, scratch, setting};
 
 /// Kills in an ordinary run; `.ci/long` asks for 10 000.
 const KILLS: u32 = 200;
@@ -25,10 +25,6 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The last block of each agent.
 type Last = [u64; SMALL.len()];
-
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// From when on the time to a kill counts.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use fastrand::Rng;
 use powerloss::disk::Honesty;
 use powerloss::law::{Tally, survives};
-use powerloss::{scratch, watch};
+use powerloss::{scratch, setting, watch};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -14,10 +14,6 @@ use tempfile::TempDir;
 const LOSSES: u32 = 200;
 /// Steps of one run, over which power is lost some ten times.
 const STEPS: usize = 40;
-
-fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 #[test]
 fn what_was_acknowledged_outlives_any_loss_of_power() {

@@ -2,9 +2,10 @@
 //! an agent that is to be forgotten, and judging again.
 
 use busyhour_model::{AgentId, LimitTable, PathId, RequirementProfile, SlotStart, UtcMicros};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::fold::Folded;
+use super::slots::Rejudging;
 use super::{Engine, Trouble, slots};
 use crate::sqlite::{Family, PartitionId, days_before, utc_day};
 use crate::{ErrorKind, Forgotten, RecordKind, StoreError};
@@ -73,8 +74,8 @@ fn prune_head(engine: &Engine, now: UtcMicros) -> Result<u64, StoreError> {
     let paths_from = SlotStart::containing(days_before(now, kept_days)).start();
     // Marks are kept as long as the quarter-hours that they ask to be judged.
     let slots_from = utc_day(days_before(now, retention.slots_days));
-    let slots_from = PartitionId::holding(Family::Slots, slots_from)
-        .map_or(slots_from, PartitionId::first_day);
+    let slots_from =
+        PartitionId::holding(Family::Slots, slots_from).map_or(slots_from, PartitionId::first_day);
     let mut writer = engine.head.writer();
     // The registry knows newer windows than the head does, and nothing is appended meanwhile.
     let old = engine.look_registry(|registry| registry.older(paths_from));
@@ -248,13 +249,21 @@ pub(super) fn rejudge(
         if first >= span.1 || until <= span.0 {
             continue;
         }
-        let (days, slots) =
-            engine.partitions.write(id, REJUDGE, |sql| slots::rejudge(sql, id, span, &of_path))?;
-        count += slots;
-        if !days.is_empty() {
-            engine.marks(|marks| marks.mark(days));
-            store_marks(engine, REJUDGE)?;
+        // Marked before and after: cut short in between, or judged in between, the days are judged
+        // again once they have changed.
+        let look = |sql: &Transaction<'_>| slots::rejudge(sql, id, span, &of_path, Rejudging::Look);
+        let Some((days, _)) = engine.partitions.read(id, REJUDGE, look)? else { continue };
+        if days.is_empty() {
+            continue;
         }
+        engine.marks(|marks| marks.mark(days));
+        store_marks(engine, REJUDGE)?;
+        let (days, slots) = engine
+            .partitions
+            .write(id, REJUDGE, |sql| slots::rejudge(sql, id, span, &of_path, Rejudging::Change))?;
+        count += slots;
+        engine.marks(|marks| marks.mark(days));
+        store_marks(engine, REJUDGE)?;
     }
     Ok(count)
 }

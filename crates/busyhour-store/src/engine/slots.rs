@@ -223,12 +223,20 @@ pub(super) fn put_hours(
     Ok(())
 }
 
-/// Counts the bad windows of a partition's slots again. Gives the days that changed, and how many slots.
+/// Whether to change slots, or only to say which would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rejudging {
+    Look,
+    Change,
+}
+
+/// Counts the bad windows of a partition's slots again. Gives the days that change, and how many slots.
 pub(super) fn rejudge(
     sql: &Transaction<'_>,
     partition: PartitionId,
     (from, until): (SlotStart, SlotStart),
     table: &dyn Fn(PathId) -> Option<&'static LimitTable>,
+    rejudging: Rejudging,
 ) -> rusqlite::Result<(BTreeSet<(i64, PathId)>, u64)> {
     let (mut at, mut changed, mut count) = (RowId(i64::MIN), BTreeSet::new(), 0);
     while let Some(next) = next_row(sql, at)? {
@@ -247,7 +255,9 @@ pub(super) fn rejudge(
             }
         }
         if count > before {
-            write_day(sql, next, (path, day), Parts::ALL, &slots)?;
+            if rejudging == Rejudging::Change {
+                write_day(sql, next, (path, day), Parts::ALL, &slots)?;
+            }
             changed.insert((day, path));
         }
     }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
-use busyhour_model::{PathId, SlotStart, UtcMicros};
+use busyhour_model::UtcMicros;
 use busyhour_store::{Act, Appended, Control, ErrorKind, OpenError, StoreError, Telemetry, open};
 use tempfile::TempDir;
 
@@ -50,6 +50,21 @@ fn files_that_are_not_the_collectors_are_left_alone() {
     drop((telemetry, control));
     fs::copy(files.join("control.db"), files.join("telemetry.db")).unwrap();
     assert!(matches!(refusal(&files), OpenError::Foreign { .. }));
+}
+
+/// No version with another layout was ever released; its mark is another one.
+#[test]
+fn a_file_of_an_older_kind_is_refused_as_foreign() {
+    let engine = Engine::new();
+    let Engine { telemetry, control, directory } = engine;
+    drop((telemetry, control));
+    let file = rusqlite::Connection::open(directory.path().join("telemetry.db")).unwrap();
+    let known: i32 = file.pragma_query_value(None, "application_id", |row| row.get(0)).unwrap();
+    assert_eq!(known.to_be_bytes(), *b"BHt2");
+    file.pragma_update(None, "application_id", i32::from_be_bytes(*b"BHtl")).unwrap();
+    drop(file);
+    let refused = refusal(directory.path());
+    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused}");
 }
 
 #[test]

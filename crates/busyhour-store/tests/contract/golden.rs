@@ -1,6 +1,8 @@
 //! Databases that earlier versions wrote, and one of this version, are opened and read.
 //! `tests/golden/README.md` says how they are made.
 
+mod telemetry;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +23,28 @@ use crate::verdicts::{HOME, day, due, incident, judge};
 
 /// The folder of the layout to be released next.
 const UNRELEASED: &str = "unreleased";
-/// The files of a store that are kept.
-const FILES: &[&str] = &["control.db"];
+/// The files of a store that are kept, within its directory.
+fn files() -> impl Iterator<Item = &'static str> {
+    ["control.db", "telemetry.db"].into_iter().chain(telemetry::PARTITIONS.iter().copied())
+}
+
+/// A store of this version with everything in it.
+fn filled() -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let (telemetry, control) = open(directory.path(), RETENTION).unwrap();
+    fill(&control);
+    telemetry::fill(&telemetry);
+    directory
+}
+
+/// Copies the files that are kept.
+fn copy(from: &Path, to: &Path) {
+    for file in files() {
+        assert!(!from.join(format!("{file}-wal")).exists(), "all is in the file");
+        fs::create_dir_all(to.join(file).parent().unwrap()).unwrap();
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -117,16 +139,7 @@ fn update_when_asked() {
 }
 
 fn update() {
-    let directory = TempDir::new().unwrap();
-    let (telemetry, control) = open(directory.path(), RETENTION).unwrap();
-    fill(&control);
-    drop((telemetry, control));
-    let to = golden().join(UNRELEASED);
-    fs::create_dir_all(&to).unwrap();
-    for file in FILES {
-        assert!(!directory.path().join(format!("{file}-wal")).exists(), "all is in the file");
-        fs::copy(directory.path().join(file), to.join(file)).unwrap();
-    }
+    copy(filled().path(), &golden().join(UNRELEASED));
 }
 
 /// The statements that made a file's tables, indexes and triggers, and its layout's number.
@@ -150,17 +163,15 @@ fn what_every_version_wrote_is_upgraded_and_read() {
     update_when_asked();
     let versions = versions();
     assert!(versions.contains(&golden().join(UNRELEASED)), "{versions:?}");
-    let fresh = TempDir::new().unwrap();
-    drop(open(fresh.path(), RETENTION).unwrap());
+    let fresh = filled();
     for version in versions {
         let copy = TempDir::new().unwrap();
-        for file in FILES {
-            fs::copy(version.join(file), copy.path().join(file)).unwrap();
-        }
+        self::copy(&version, copy.path());
         let (telemetry, control) = open(copy.path(), RETENTION).unwrap();
         check(&control);
+        telemetry::check(&telemetry);
         drop((telemetry, control));
-        for file in FILES {
+        for file in files() {
             let (upgraded, new) = (copy.path().join(file), fresh.path().join(file));
             assert_eq!(layout(&upgraded), layout(&new), "{}: {file}", version.display());
         }
@@ -171,9 +182,8 @@ fn what_every_version_wrote_is_upgraded_and_read() {
 #[test]
 fn the_unreleased_database_has_the_layout_of_this_program() {
     update_when_asked();
-    let fresh = TempDir::new().unwrap();
-    drop(open(fresh.path(), RETENTION).unwrap());
-    for file in FILES {
+    let fresh = filled();
+    for file in files() {
         let kept = layout(&golden().join(UNRELEASED).join(file));
         let message = "run with UPDATE_GOLDEN=1 when this is meant; see tests/golden/README.md";
         assert_eq!(kept, layout(&fresh.path().join(file)), "{file}: {message}");

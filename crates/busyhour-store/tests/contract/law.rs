@@ -21,7 +21,7 @@ const EPOCHS: [Epoch; 2] = [EPOCH, Epoch(1)];
 const STEPS: usize = 24;
 
 fn a_store_tells_what_the_contract_says_of_all_that_it_was_given<S: Store>() {
-    proptest!(cases(16), |(seed: u64)| {
+    proptest!(cases(10), |(seed: u64)| {
         check::<S>(seed);
     });
 }

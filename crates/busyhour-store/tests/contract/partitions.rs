@@ -146,11 +146,11 @@ fn many_small_folds_leave_few_packs() {
 #[test]
 fn memory_is_bounded_by_folding_and_nothing_is_lost_by_it() {
     let (directory, straight) = (TempDir::new().unwrap(), InTheJournal::new());
-    for after_bytes in [0, 10_000, 60_000] {
+    for (after_bytes, blocks) in [(0, 5), (10_000, 25), (60_000, 50)] {
         let options = FoldOptions { after_bytes, after: Duration::MAX };
         let (store, _control) = open_with(directory.path(), RETENTION, options).unwrap();
         let first = straight.telemetry().totals().unwrap().blocks;
-        for number in first + 1..first + 40 {
+        for number in first + 1..first + blocks {
             assert_eq!(store.append(&[full(number)]).unwrap(), [Appended::Stored]);
             straight.telemetry().append(&[full(number)]).unwrap();
         }
@@ -192,7 +192,7 @@ fn a_fold_cut_short_anywhere_loses_nothing_and_takes_nothing_twice() {
     let expected = told(&store);
     drop((store, control));
     let mut random = fastrand::Rng::with_seed(3);
-    for try_number in 0..40 {
+    for try_number in 0..24 {
         let directory = copied(before.path());
         // None, each alone, any, and all of them were folded when it was cut short.
         for (at, file) in files.iter().enumerate() {
@@ -509,7 +509,7 @@ fn readers_see_whole_blocks_while_they_are_appended_and_folded() {
         for reader in 0..4 {
             scope.spawn(move || {
                 let mut before = (0, 0);
-                for _ in 0..60 {
+                for _ in 0..40 {
                     let windows = store.windows(path, ALWAYS.0, at(NOW, DAY), 9_999).unwrap();
                     let slots = store.slots(&[path], EVER.0, EVER.1).unwrap();
                     let in_slots: u32 = slots.iter().map(|(_, slot)| slot.valid).sum();
@@ -520,10 +520,10 @@ fn readers_see_whole_blocks_while_they_are_appended_and_folded() {
             });
         }
         scope.spawn(|| {
-            for number in 2..80 {
+            for number in 2..40 {
                 store.append(&[full(number)]).unwrap();
             }
         });
     });
-    assert_eq!(all_windows(store).len(), 79 * 3);
+    assert_eq!(all_windows(store).len(), 39 * 3);
 }

@@ -20,6 +20,7 @@ on_every_store! {
     hours_are_the_sums_of_their_quarters
     an_hour_that_a_span_cuts_is_in_it_when_it_begins_in_it
     slots_are_handed_out_once_and_each_paths_in_the_order_of_time
+    tallies_are_the_counts_of_slots
     judging_again_counts_what_the_other_table_says_of_each_window
     judging_again_is_for_the_paths_and_times_that_were_asked_for
     what_was_judged_again_is_marked_and_the_second_time_nothing_changes
@@ -195,6 +196,53 @@ fn slots_are_handed_out_once_and_each_paths_in_the_order_of_time<S: Store>() {
     store.visit_slots(&[], EVER, Grain::Hour, SlotDetail::All, &mut nothing).unwrap();
     let backwards = (EVER.1, EVER.0);
     store.visit_slots(&ids, backwards, Grain::Quarter, SlotDetail::All, &mut nothing).unwrap();
+}
+
+/// Of each slot valid and bad windows, where there are any, as tallies tell it.
+fn tallied(
+    store: &dyn Telemetry,
+    paths: &[PathId],
+    span: (SlotStart, SlotStart),
+) -> BTreeMap<(PathId, SlotStart), (u32, u32)> {
+    let mut found = BTreeMap::new();
+    store
+        .visit_tallies(paths, span, &mut |day| {
+            assert!(!day.slots.is_empty() && day.slots.len() <= 96);
+            for (at, &counts) in (0..).zip(day.slots) {
+                let start = day.first.offset(at);
+                assert!(span.0 <= start && start < span.1, "{start:?}");
+                let before = found.insert((day.path, start), counts);
+                assert_eq!(before, None, "each slot once");
+            }
+        })
+        .unwrap();
+    found.retain(|_, counts| *counts != (0, 0));
+    found
+}
+
+fn tallies_are_the_counts_of_slots<S: Store>() {
+    let mut engine = filled::<S>();
+    for (round, table) in [LIMITS[0], STRICT].into_iter().enumerate() {
+        let store = engine.telemetry();
+        let ids = paths(store);
+        let asked = [ids[1], PathId(9_999), ids[0], ids[1]];
+        for (from, until) in [(-9_999, 9_999), (0, 96), (1, 2), (30, 500), (671, 673), (40, 40)] {
+            let span = (slot_of(NOW).offset(from), slot_of(NOW).offset(until));
+            let slots = store.slots(&ids, span.0, span.1).unwrap().into_iter();
+            let slots = slots.map(|(path, slot)| ((path, slot.start), (slot.valid, slot.bad)));
+            let slots: BTreeMap<_, _> = slots.filter(|(_, counts)| *counts != (0, 0)).collect();
+            assert_eq!(tallied(store, &asked, span), slots, "{from}..{until}");
+        }
+        let whole = tallied(store, &ids, EVER);
+        assert!(whole.len() > 50 && whole.values().any(|counts| counts.1 > 0));
+        // Windows that come later, and those that are judged again, are in them.
+        if round == 0 {
+            store.rejudge(EVER, &strict).unwrap();
+            assert_ne!(tallied(store, &ids, EVER), whole, "by {:?}", table.version);
+            store.append(&[block_of(30, &[NOW, at(NOW, 9 * DAY)])]).unwrap();
+        }
+        engine = engine.reopen();
+    }
 }
 
 /// Slots as they would be had each window been judged by the table to which `table` points.

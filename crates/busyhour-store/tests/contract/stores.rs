@@ -3,7 +3,6 @@
 //! The embedded engine is there three times: what it answers must not depend on how much of its journal
 //! was folded.
 
-use std::path::Path;
 use std::sync::Mutex;
 
 use busyhour_model::{
@@ -72,10 +71,6 @@ impl<const PERCENT: u8> Embedded<PERCENT> {
         let telemetry =
             Folding { engine: telemetry, random: Mutex::new(fastrand::Rng::with_seed(5)) };
         Self { telemetry, _control: control, directory }
-    }
-
-    pub(crate) fn directory(&self) -> &Path {
-        self.directory.path()
     }
 }
 

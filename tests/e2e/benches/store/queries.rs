@@ -9,7 +9,7 @@ use busyhour_model::PathId;
 use busyhour_store::{SqliteTelemetry, Telemetry as _};
 use fastrand::Rng;
 
-use crate::cost::{Watch, folder_bytes, grouped, quantile};
+use crate::cost::{Watch, folder_bytes, grouped, quantile, thread_cpu};
 use crate::fleet::{Fleet, MIX};
 use crate::import::BUILDING_PATHS;
 use crate::ingest::{Feed, Shape, Until, run};
@@ -150,19 +150,20 @@ fn ask(effort: &Effort, telemetry: &SqliteTelemetry, loaded: &Loaded) {
     });
 }
 
-/// Prints how long something takes that is done so often.
+/// Prints how long something takes that is done so often, and what the asking thread works for it.
 pub(crate) fn time(what: &str, requests: usize, mut request: impl FnMut()) {
-    let times: Vec<f64> = (0..requests)
-        .map(|_| {
-            let started = Instant::now();
-            request();
-            started.elapsed().as_secs_f64() * 1e3
-        })
-        .collect();
+    let (mut times, mut worked) = (Vec::new(), Vec::new());
+    for _ in 0..requests {
+        let (started, before) = (Instant::now(), thread_cpu());
+        request();
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+        worked.push((thread_cpu() - before) * 1e3);
+    }
     println!(
-        "    {what:<32} {:>8.1} ms median, {:>8.1} ms p99 of {requests}",
+        "    {what:<34} {:>8.1} ms median, {:>8.1} ms p99 of {requests} ({:.1} ms of a processor)",
         quantile(&times, 0.5),
-        quantile(&times, 0.99)
+        quantile(&times, 0.99),
+        quantile(&worked, 0.5)
     );
 }
 
