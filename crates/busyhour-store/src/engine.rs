@@ -29,7 +29,7 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -40,7 +40,7 @@ use std::time::Duration;
 use busyhour_model::AgentId;
 
 use crate::sqlite::{
-    Database, Family, FoldGuard, FoldLock, Migration, OpenError, Partitions, during,
+    Database, Family, FoldGuard, FoldLock, Migration, OpenError, PartitionId, Partitions, during,
 };
 use crate::{ErrorKind, RecordKind, Retention, StoreError};
 pub(crate) use check::{check_head, check_partition};
@@ -74,7 +74,7 @@ pub struct FoldOptions {
 
 impl Default for FoldOptions {
     fn default() -> Self {
-        Self { after_bytes: 64 << 20, after: Duration::from_secs(3600) }
+        Self { after_bytes: 128 << 20, after: Duration::from_secs(3600) }
     }
 }
 
@@ -120,6 +120,8 @@ pub(crate) struct Engine {
     /// Agents whose blocks are refused.
     forgotten: Mutex<HashSet<AgentId>>,
     counts: Mutex<Counts>,
+    /// Slots of partitions, as far as they were counted since something was folded into them.
+    slot_counts: Mutex<HashMap<PartitionId, u64>>,
     /// The last entry that all partitions have.
     folded_entry: AtomicI64,
     /// What a fold that did not come to its end had frozen.
@@ -187,6 +189,7 @@ impl Engine {
             receipts: Mutex::default(),
             forgotten: Mutex::default(),
             counts: Mutex::default(),
+            slot_counts: Mutex::default(),
             folded_entry: AtomicI64::new(0),
             frozen: Mutex::default(),
             folding: Mutex::default(),
@@ -195,6 +198,12 @@ impl Engine {
             options,
         };
         let unusable = |source: StoreError| OpenError::Journal { file: file.clone(), source };
+        // A row that went missing would be missing for ever once the journal is folded.
+        let findings = engine.head.verify().map_err(unusable)?;
+        if !findings.is_empty() {
+            let what = format!("count the digests again: {}", findings.join("; "));
+            return Err(unusable(StoreError::new(what, ErrorKind::Corrupt)));
+        }
         replay::replay(engine).map(Arc::new).map_err(unusable)
     }
 
@@ -373,6 +382,10 @@ impl Engine {
 
     fn forgotten<T>(&self, change: impl FnOnce(&mut HashSet<AgentId>) -> T) -> T {
         change(&mut self.forgotten.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn slot_counts<T>(&self, change: impl FnOnce(&mut HashMap<PartitionId, u64>) -> T) -> T {
+        change(&mut self.slot_counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn counts<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {

@@ -216,7 +216,7 @@ impl Disk {
         if self.tick(&mut state) != Tick::Alive {
             return None;
         }
-        if self.honesty == Honesty::Honest {
+        if self.honesty != Honesty::Lies {
             state.sync_folder(path);
             if let Some(&file) = state.names.get(path) {
                 state.files[file].sync();
@@ -240,7 +240,7 @@ impl Disk {
             }
         };
         let deleted = self.change(gone, delete);
-        if deleted.is_some() && self.honesty == Honesty::Honest {
+        if deleted.is_some() && self.honesty != Honesty::Lies {
             folder.inspect(|folder| self.state().sync_folder(folder));
         }
         deleted

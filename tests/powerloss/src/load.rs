@@ -411,7 +411,7 @@ const LATE: u64 = 7;
 pub const SMALL: [AgentId; 4] = MEASURING;
 
 /// A block of two windows on each of two paths, and something else: what many small appends are made
-/// of. Every [`LATE`]th is late by some days.
+/// of. Every seventh is late by some days.
 #[must_use]
 pub fn small_block(agent: AgentId, number: u64) -> BlockRows {
     let mut random = Rng::with_seed(number ^ u64::from(agent.to_bytes()[15]) << 48);

@@ -94,5 +94,5 @@ extern "C" fn fsync(file: c_int) -> c_int {
         return or_dead(disk.sync_at(&path).map(|()| 0));
     }
     // SAFETY: the system checks the number; its answer is 0 or -1.
-    unsafe { c_int::from(libc::syscall(libc::SYS_fsync, file) as i8) }
+    unsafe { c_int::try_from(libc::syscall(libc::SYS_fsync, file)).unwrap_or(-1) }
 }

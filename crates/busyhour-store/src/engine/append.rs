@@ -25,6 +25,8 @@ const MAX_PATHS: usize = 256;
 const MAX_SCHEDULES: i64 = 64;
 /// Schedules and circumstances remembered; beyond that all are forgotten and told again.
 const MAX_REMEMBERED: usize = 200_000;
+/// From so many windows on a transaction is prepared on two threads: some milliseconds of work.
+const MANY_WINDOWS: usize = 512;
 const OPERATION: &str = "append blocks";
 
 /// What the writer remembers between transactions.
@@ -61,6 +63,7 @@ impl WriterMemory {
 /// Appends in one transaction, and shows readers what it brought when that is durable.
 pub(super) fn append(engine: &Engine, blocks: &[BlockRows]) -> Result<Vec<Appended>, StoreError> {
     engine.wait_for_room()?;
+    let prepared = prepare(blocks);
     let mut writer = engine.head.writer();
     let known = std::mem::take(&mut writer.memory.known);
     let number = writer.memory.last_entry + 1;
@@ -68,7 +71,8 @@ pub(super) fn append(engine: &Engine, blocks: &[BlockRows]) -> Result<Vec<Append
     let written = writer.write_or(|sql| {
         let mut batch = Batch::new(engine, sql, known, &mut next_circumstance);
         let appended =
-            blocks.iter().map(|block| batch.block(block)).collect::<Result<Vec<_>, Trouble>>()?;
+            blocks.iter().zip(prepared).map(|(block, prepared)| batch.block(block, prepared));
+        let appended = appended.collect::<Result<Vec<_>, Trouble>>()?;
         batch.finish(number)?;
         Ok((appended, batch.into_outcome()))
     });
@@ -87,6 +91,46 @@ pub(super) fn append(engine: &Engine, blocks: &[BlockRows]) -> Result<Vec<Append
     drop(writer);
     engine.fold_if_due();
     Ok(appended)
+}
+
+/// A window as it is stored, whatever there is already.
+struct Prepared {
+    /// With histograms as coarse as they are stored.
+    window: Window,
+    body: Vec<u8>,
+    circumstance: Vec<u8>,
+}
+
+/// Prepares the windows of blocks; many of them on two threads, as that is most of the work of a large
+/// transaction and needs nothing but the windows.
+fn prepare(blocks: &[BlockRows]) -> Vec<Vec<Prepared>> {
+    let all: usize = blocks.iter().map(|block| block.windows.len()).sum();
+    if all < MANY_WINDOWS {
+        return blocks.iter().map(prepare_block).collect();
+    }
+    let mut seen = 0;
+    let first = blocks.iter().take_while(|block| {
+        let before = seen;
+        seen += block.windows.len();
+        before < all / 2
+    });
+    let (first, second) = blocks.split_at(first.count());
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| second.iter().map(prepare_block).collect::<Vec<_>>());
+        let mut prepared: Vec<_> = first.iter().map(prepare_block).collect();
+        prepared.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        prepared
+    })
+}
+
+fn prepare_block(block: &BlockRows) -> Vec<Prepared> {
+    let received = to_the_millisecond(block.received);
+    let prepare = |judged: &JudgedWindow| {
+        let window = judged.window.coarsened();
+        let body = encode_as(judged, &window, received);
+        Prepared { window, body, circumstance: encode_circumstance(judged) }
+    };
+    block.windows.iter().map(prepare).collect()
 }
 
 /// A window that was accepted.
@@ -194,7 +238,11 @@ impl<'t, 'b> Batch<'t, 'b> {
         self.outcome
     }
 
-    fn block(&mut self, block: &'b BlockRows) -> Result<Appended, Trouble> {
+    fn block(
+        &mut self,
+        block: &'b BlockRows,
+        prepared: Vec<Prepared>,
+    ) -> Result<Appended, Trouble> {
         if self.engine.forgotten(|forgotten| forgotten.contains(&block.agent)) {
             return Ok(Appended::Refused);
         }
@@ -210,8 +258,8 @@ impl<'t, 'b> Batch<'t, 'b> {
         let retention = self.engine.retention;
         let raw_from = days_before(block.received, retention.windows_days);
         let mut excess = Vec::new();
-        for judged in &block.windows {
-            if let Some(reason) = self.window(block, judged, raw_from)? {
+        for (judged, prepared) in block.windows.iter().zip(prepared) {
+            if let Some(reason) = self.window(block.agent, (judged, prepared), raw_from)? {
                 excess.push(Quarantined { started: Some(judged.placed), reason });
             }
         }
@@ -263,21 +311,20 @@ impl<'t, 'b> Batch<'t, 'b> {
     /// Why the window cannot be kept, when it cannot.
     fn window(
         &mut self,
-        block: &BlockRows,
-        judged: &'b JudgedWindow,
+        agent: AgentId,
+        (judged, prepared): (&'b JudgedWindow, Prepared),
         raw_from: UtcMicros,
     ) -> Result<Option<String>, Trouble> {
         if PartitionId::holding(Family::Windows, utc_day(judged.placed)).is_none() {
             return Ok(Some("lies outside the calendar".to_owned()));
         }
-        let windows_per_slot = self.windows_per_slot(block.agent, judged.schedule)?;
-        let Some(path) = self.path(block.agent, judged, windows_per_slot)? else {
+        let windows_per_slot = self.windows_per_slot(agent, judged.schedule)?;
+        let Some(path) = self.path(agent, judged, windows_per_slot)? else {
             return Ok(Some(format!("is of a path beyond the {MAX_PATHS} of an agent")));
         };
         let raw = judged.placed >= raw_from;
-        let window = judged.window.coarsened();
-        let body = encode_as(judged, &window, to_the_millisecond(block.received));
-        let (circumstance, shared) = self.circumstance(judged);
+        let Prepared { window, body, circumstance } = prepared;
+        let (circumstance, shared) = self.circumstance(circumstance);
         let nth = if raw {
             self.place_for(path, judged.placed, (circumstance, &shared), &body)?
         } else {
@@ -356,8 +403,7 @@ impl<'t, 'b> Batch<'t, 'b> {
         Ok(Some(id))
     }
 
-    fn circumstance(&mut self, judged: &JudgedWindow) -> (u64, Arc<[u8]>) {
-        let encoded = encode_circumstance(judged);
+    fn circumstance(&mut self, encoded: Vec<u8>) -> (u64, Arc<[u8]>) {
         let known = &mut self.outcome.known.circumstances;
         if let Some((shared, &number)) = known.get_key_value(encoded.as_slice()) {
             return (number, Arc::clone(shared));

@@ -111,8 +111,13 @@ impl Engine {
         let counts = self.counts(|counts| *counts);
         let mut slots = 0;
         for id in self.partitions.list(Family::Slots) {
-            let found = self.partitions.read(id, "read totals", |sql| slots::count(sql))?;
-            slots += found.unwrap_or(0);
+            let known = self.slot_counts(|counts| counts.get(&id).copied());
+            let found = match known {
+                Some(found) => found,
+                None => self.partitions.read(id, "read totals", slots::count)?.unwrap_or(0),
+            };
+            self.slot_counts(|counts| counts.insert(id, found));
+            slots += found;
         }
         Ok(TelemetryTotals {
             windows: counts.windows,
@@ -145,6 +150,7 @@ impl Engine {
                 }
                 Ok(())
             })?;
+            self.slot_counts(|counts| counts.remove(&id));
         }
         Ok(())
     }

@@ -21,12 +21,15 @@ struct Work<'p> {
     others: BTreeMap<AgentId, &'p [OtherRow]>,
 }
 
+/// Records of one kind of an agent, by day.
+type OthersByDay = BTreeMap<i64, Vec<OtherRow>>;
+
 /// What was frozen, sorted by path and day.
 #[derive(Default)]
 struct Sorted<'p> {
     windows: Vec<(PathId, BTreeMap<i64, windows::PathDay<'p>>)>,
     slots: Vec<(PathId, BTreeMap<i64, slots::PathDay<'p>>)>,
-    others: Vec<((AgentId, RecordKind), BTreeMap<i64, Vec<OtherRow>>)>,
+    others: Vec<((AgentId, RecordKind), OthersByDay)>,
 }
 
 /// What a fold did.
@@ -48,8 +51,29 @@ pub(super) fn fold(engine: &Engine) -> Result<Folded, StoreError> {
         return Ok(Folded::Done);
     }
     let sorted = sort(engine, &frozen.pieces);
-    for (id, work) in &sorted.by_partition() {
-        engine.partitions.write(*id, OPERATION, |sql| {
+    let work = sorted.by_partition();
+    let (slots, others): (Vec<_>, Vec<_>) =
+        work.iter().partition(|(id, _)| id.family() == Family::Slots);
+    // Files of their own, so that neither waits for the other.
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| fold_partitions(engine, entry, &slots));
+        fold_partitions(engine, entry, &others)?;
+        beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    forget_entries(engine, &frozen)?;
+    engine.folded_to(entry);
+    engine.thaw();
+    drop(guard);
+    Ok(Folded::Done)
+}
+
+fn fold_partitions(
+    engine: &Engine,
+    entry: i64,
+    work: &[(&PartitionId, &Work<'_>)],
+) -> Result<(), StoreError> {
+    for (id, work) in work {
+        engine.partitions.write(**id, OPERATION, |sql| {
             if folded_through(sql)? >= entry {
                 // Before a crash it came as far as this.
                 return Ok(());
@@ -58,19 +82,16 @@ pub(super) fn fold(engine: &Engine) -> Result<Folded, StoreError> {
                 windows::fold(sql, path, day)?;
             }
             for (&(path, day), what) in &work.slots {
-                slots::fold(sql, *id, (path, day), what)?;
+                slots::fold(sql, **id, (path, day), what)?;
             }
             for (&agent, records) in &work.others {
                 others::fold(sql, agent, records)?;
             }
             set_folded_through(sql, entry)
         })?;
+        engine.slot_counts(|counts| counts.remove(id));
     }
-    forget_entries(engine, &frozen)?;
-    engine.folded_to(entry);
-    engine.thaw();
-    drop(guard);
-    Ok(Folded::Done)
+    Ok(())
 }
 
 /// Deletes folded entries; the head's own rows become what they were at the last of them, or later:
@@ -114,6 +135,9 @@ fn sort<'p>(engine: &Engine, pieces: &'p [Arc<Piece>]) -> Sorted<'p> {
             sorted.slots.push((path, slots::by_day(memory)));
         }
         for (&key, records) in &piece.others {
+            if engine.forgotten(|forgotten| forgotten.contains(&key.0)) {
+                continue;
+            }
             sorted.others.push((key, others::by_day(records)));
         }
     }

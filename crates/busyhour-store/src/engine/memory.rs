@@ -368,9 +368,9 @@ impl Memory {
     }
 }
 
-fn each_piece<T>(shard: &Shard, mut view: impl FnMut(&Piece) -> Option<T>) -> Vec<T> {
+fn each_piece<T>(shard: &Shard, view: impl FnMut(&Piece) -> Option<T>) -> Vec<T> {
     let frozen = shard.frozen.as_deref();
-    frozen.into_iter().chain([&shard.active]).filter_map(|piece| view(piece)).collect()
+    frozen.into_iter().chain([&shard.active]).filter_map(view).collect()
 }
 
 fn shard_of(path: PathId) -> usize {

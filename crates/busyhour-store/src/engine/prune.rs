@@ -175,8 +175,8 @@ fn finish_forgetting(engine: &Engine) -> Result<Forgotten, StoreError> {
     if noted.is_empty() {
         return Ok(forgotten);
     }
-    let (paths, agents): (Vec<(PathId, [u8; 16])>, Vec<(PathId, [u8; 16])>) =
-        noted.iter().copied().partition(|(path, _)| path.0 > 0);
+    type Noted = Vec<(PathId, [u8; 16])>;
+    let (paths, agents): (Noted, Noted) = noted.iter().copied().partition(|(path, _)| path.0 > 0);
     forgotten.paths = paths.len() as u64;
     for family in Family::ALL {
         for id in engine.partitions.list(family) {
@@ -201,6 +201,7 @@ fn finish_forgetting(engine: &Engine) -> Result<Forgotten, StoreError> {
                 }
                 Ok(gone)
             })?;
+            engine.slot_counts(|counts| counts.remove(&id));
             match family {
                 Family::Slots => forgotten.slots += gone,
                 Family::Windows => forgotten.windows += gone,

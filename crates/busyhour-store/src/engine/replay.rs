@@ -66,7 +66,7 @@ fn unfinished(engine: &Engine, folded: i64) -> Result<i64, StoreError> {
     })?;
     let mut farthest = folded;
     for id in Family::ALL.into_iter().flat_map(|family| engine.partitions.list(family)) {
-        let come = engine.partitions.read(id, OPERATION, |sql| folded_through(sql))?;
+        let come = engine.partitions.read(id, OPERATION, folded_through)?;
         farthest = farthest.max(come.unwrap_or(folded));
         if farthest > newest {
             let what = format!(

@@ -282,7 +282,7 @@ pub(super) fn forget(sql: &Transaction<'_>, path: PathId) -> rusqlite::Result<u6
 }
 
 /// Slots of a partition.
-pub(super) fn count(sql: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn count(sql: &Transaction<'_>) -> rusqlite::Result<u64> {
     sql.prepare_cached("SELECT coalesce(sum(slots), 0) FROM counts")?
         .query_row([], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
 }

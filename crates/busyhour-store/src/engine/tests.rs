@@ -100,8 +100,7 @@ fn statements() -> Vec<String> {
     let mut statements: Vec<String> = sources
         .flat_map(|file| literals(&fs::read_to_string(file).unwrap()))
         .filter(|text| {
-            let starts = |word: &&str| text.starts_with(*word);
-            let asks = ["SELECT ", "DELETE ", "UPDATE "].iter().any(|word| starts(&word));
+            let asks = ["SELECT ", "DELETE ", "UPDATE "].iter().any(|word| text.starts_with(word));
             asks || (text.starts_with("INSERT ") && text.contains("SELECT "))
         })
         .collect();

@@ -134,6 +134,11 @@ impl<M> Database<M> {
         attempt().map_err(during(operation))
     }
 
+    /// What the file has that was not written so, a sentence each.
+    pub(crate) fn verify(&self) -> Result<Vec<String>, StoreError> {
+        self.read("count the digests again", |sql| digest::verify(sql))
+    }
+
     /// Forbids the file to grow beyond `bytes` (rounded down to pages, never below what it has).
     pub(crate) fn limit_size(&self, bytes: u64) -> Result<(), StoreError> {
         let writer = self.writer();

@@ -21,9 +21,9 @@ const EPOCHS: [Epoch; 2] = [EPOCH, Epoch(1)];
 const STEPS: usize = 24;
 
 fn a_store_tells_what_the_contract_says_of_all_that_it_was_given<S: Store>() {
-    proptest!(cases(10), |(seed: u64)| {
-        check::<S>(seed);
-    });
+    // What it found once.
+    check::<S>(5_278_738_309_589_948_565);
+    proptest!(cases(10), |(seed: u64)| check::<S>(seed));
 }
 
 fn check<S: Store>(seed: u64) {
@@ -57,7 +57,7 @@ fn check<S: Store>(seed: u64) {
 }
 
 fn compare(store: &dyn Telemetry, reference: &Reference) {
-    assert_eq!(told(store, &AGENTS, &EPOCHS), reference.told(&AGENTS, &EPOCHS));
+    told(store, &AGENTS, &EPOCHS).assert_is(&reference.told(&AGENTS, &EPOCHS));
 }
 
 /// The days are judged of one agent, or but for one.
@@ -103,7 +103,7 @@ impl World {
         sealed.epoch = EPOCHS[self.random.usize(..2)];
         // Blocks come out of order, too.
         self.next += 1;
-        sealed.block = BlockNo(self.next ^ self.random.u64(..2) * 64);
+        sealed.block = BlockNo(self.next ^ (self.random.u64(..2) * 64));
         sealed.received = at(NOW, self.next as i64 * 1_234_567);
         self.sealed.push(sealed.clone());
         sealed

@@ -403,7 +403,7 @@ fn hours_that_are_damaged_are_set_aside_and_quarters_serve() {
         let (grain, detail) = (busyhour_store::Grain::Hour, busyhour_store::SlotDetail::All);
         store
             .visit_slots(&[path], EVER, grain, detail, &mut |_, slot| {
-                starts.push(slot.start.start())
+                starts.push(slot.start.start());
             })
             .unwrap();
         starts

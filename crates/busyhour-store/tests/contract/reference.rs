@@ -43,6 +43,31 @@ pub(crate) struct Told {
     quarantined: u64,
 }
 
+impl Told {
+    /// Panics at the first thing that differs from what was expected, and names it.
+    pub(crate) fn assert_is(&self, expected: &Self) {
+        assert_eq!(
+            self.paths.keys().collect::<Vec<_>>(),
+            expected.paths.keys().collect::<Vec<_>>()
+        );
+        for (name, path) in &self.paths {
+            let wanted = &expected.paths[name];
+            let count = (path.windows.len(), path.slots.len());
+            assert_eq!(count, (wanted.windows.len(), wanted.slots.len()), "{name:?}");
+            for (found, wanted) in path.windows.iter().zip(&wanted.windows) {
+                assert_eq!(found, wanted, "a window");
+            }
+            for (found, wanted) in path.slots.iter().zip(&wanted.slots) {
+                assert_eq!(found, wanted, "a slot of {name:?}");
+            }
+        }
+        for (found, wanted) in self.others.iter().zip(&expected.others) {
+            assert_eq!(found, wanted, "records of an agent and a kind");
+        }
+        assert_eq!(self, expected);
+    }
+}
+
 /// Asks a store for everything.
 pub(crate) fn told(store: &dyn Telemetry, agents: &[AgentId], epochs: &[Epoch]) -> Told {
     let rows = store.paths(None).unwrap();
@@ -225,7 +250,14 @@ impl Reference {
         let (kind, days) = match &record.body {
             Body::SessionReport(report) => {
                 let oldest = at(block.received, -i64::from(RETENTION.windows_days) * DAY);
-                if record.stamp.started >= oldest {
+                // A reflector reports once of a session and a time: its first word counts.
+                let told = |(of, known): &(AgentId, SessionReport)| {
+                    let key = |report: &SessionReport| {
+                        (report.listen, report.ssid, report.first_sent_ns, report.last_sent_ns)
+                    };
+                    *of == block.agent && key(known) == key(report)
+                };
+                if record.stamp.started >= oldest && !self.reports.iter().any(told) {
                     self.reports.push((block.agent, (**report).clone()));
                 }
                 return;

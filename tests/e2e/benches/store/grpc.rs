@@ -17,7 +17,7 @@ use busyhour_store::{Act, Binding, Control as _, NewAgent};
 use e2e::{Process, program, wait_for};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
@@ -33,6 +33,8 @@ use crate::{Effort, store};
 const PER_AGENT: usize = 20;
 /// The history begins so many days ago, and never reaches the present.
 const HISTORY_DAYS: i64 = 10;
+/// Blocks that are encoded at the same time: one on each processor.
+const ENCODERS: usize = 2;
 /// Messages between an agent's blocks and its stream.
 const STREAM_QUEUE: usize = 4;
 
@@ -143,33 +145,38 @@ pub(crate) fn load(arguments: &[&str]) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let prepared = own_cpu();
-    let started = Instant::now();
-    let until = started + Duration::from_millis(number(millis));
-    let windows = runtime.block_on(async {
+    let time = Duration::from_millis(number(millis));
+    let (windows, started, before) = runtime.block_on(async {
+        let together = Arc::new(Barrier::new(fleet.agents() + 1));
+        let turns = Arc::new(Semaphore::new(ENCODERS));
         let mut sessions = JoinSet::new();
         for agent in 0..fleet.agents() {
-            let (fleet, ingest) = (Arc::clone(&fleet), ingest.to_owned());
-            let run = number(run) as i64;
-            sessions
-                .spawn(async move { Session { fleet, agent, run }.deliver(ingest, until).await });
+            let (fleet, turns) = (Arc::clone(&fleet), Arc::clone(&turns));
+            let session = Session { fleet, turns, agent, run: number(run) as i64 };
+            let (ingest, together) = (ingest.to_owned(), Arc::clone(&together));
+            sessions.spawn(async move { session.deliver(ingest, &together, time).await });
         }
-        sessions.join_all().await.iter().sum::<u64>()
+        together.wait().await;
+        let (started, before) = (Instant::now(), own_cpu());
+        (sessions.join_all().await.iter().sum::<u64>(), started, before)
     });
-    println!("{windows} {} {}", started.elapsed().as_secs_f64(), own_cpu() - prepared);
+    println!("{windows} {} {}", started.elapsed().as_secs_f64(), own_cpu() - before);
 }
 
 /// One agent's session.
+#[derive(Clone)]
 struct Session {
     fleet: Arc<Fleet>,
+    turns: Arc<Semaphore>,
     agent: usize,
     /// Windows of one path in a block; 1 is one of each path.
     run: i64,
 }
 
 impl Session {
-    /// Delivers until it is time, and waits for the last acknowledgement; windows acknowledged.
-    async fn deliver(self, ingest: String, until: Instant) -> u64 {
+    /// Connects, waits for all others, delivers for so long, and waits for the last acknowledgement;
+    /// windows acknowledged.
+    async fn deliver(self, ingest: String, together: &Barrier, time: Duration) -> u64 {
         let channel = Channel::from_shared(ingest).expect("an address").connect().await;
         let channel = channel.expect("the collector listens");
         let (send, receive) = mpsc::channel(STREAM_QUEUE);
@@ -184,23 +191,26 @@ impl Session {
         request.metadata_mut().insert("authorization", bearer.parse().expect("a header"));
         let answers = IngestClient::new(channel).session(request).await.expect("a session");
         let mut answers = answers.into_inner();
-        let (mut next, mut credit, mut acknowledged) = (0_u64, 0, 0);
+        let welcome = answers.message().await.expect("an answer").expect("it goes on");
+        let Some(collector_message::Message::Welcome(welcome)) = welcome.message else {
+            panic!("the collector does not greet: {welcome:?}");
+        };
+        together.wait().await;
+        let until = Instant::now() + time;
+        let (mut next, mut credit, mut acknowledged) = (0_u64, welcome.credit as usize, 0);
         let mut in_flight: HashMap<u64, u64> = HashMap::new();
         loop {
             while in_flight.len() < credit && Instant::now() < until {
-                let (block, windows) = self.block(next);
+                let (block, windows) = self.clone().encoded(next).await;
                 next += 1;
                 in_flight.insert(block.block, windows);
                 send.send(message(agent_message::Message::Block(block))).await.expect("a stream");
             }
-            if credit > 0 && in_flight.is_empty() {
+            if in_flight.is_empty() {
                 return acknowledged;
             }
             let answer = answers.message().await.expect("an answer").expect("it goes on");
             match answer.message {
-                Some(collector_message::Message::Welcome(welcome)) => {
-                    credit = welcome.credit as usize;
-                }
                 Some(collector_message::Message::Credit(granted)) => {
                     credit = granted.blocks as usize;
                 }
@@ -209,9 +219,20 @@ impl Session {
                         acknowledged += in_flight.remove(&block).unwrap_or(0);
                     }
                 }
-                Some(collector_message::Message::Clock(_)) | None => {}
+                Some(
+                    collector_message::Message::Clock(_) | collector_message::Message::Welcome(_),
+                )
+                | None => {}
             }
         }
+    }
+
+    /// A block, made beside the threads that serve connections, so that none of them starves.
+    async fn encoded(self, number: u64) -> (v1::Block, u64) {
+        let turns = Arc::clone(&self.turns);
+        let _turn = turns.acquire().await.expect("it stays open");
+        let made = tokio::task::spawn_blocking(move || self.block(number)).await;
+        made.expect("a block is made")
     }
 
     /// The block of this number from 0, and how many windows it has.

@@ -35,8 +35,8 @@ const MOST: usize = 100;
 const MINUTES: i64 = 1_440;
 /// Windows of a slot.
 const WINDOWS: i64 = 15;
-/// Paths whose slots are handed over at once.
-const LOADED_AT_ONCE: usize = 100;
+/// Paths whose slots are handed over at once: some 10 MB each in memory.
+const LOADED_AT_ONCE: usize = 50;
 
 /// What was loaded, and what is asked of it.
 struct Loaded {

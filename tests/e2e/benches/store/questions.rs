@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use busyhour_model::{Histogram, LocalDay, PathId, SlotStart, UtcMicros};
+use busyhour_model::{Figure, FigureTotals, LocalDay, PathId, SlotStart, UtcMicros};
 use busyhour_store::{Grain, SlotDetail, SqliteTelemetry, Telemetry as _};
 use jiff::tz::TimeZone;
 
@@ -53,49 +53,26 @@ impl Calendar {
     }
 }
 
-/// Packets by group of delay.
-#[derive(Clone)]
-struct Tally([u64; Histogram::GROUPS]);
-
-impl Tally {
-    fn add(&mut self, histogram: &Histogram) {
-        for &(bucket, count) in histogram.buckets() {
-            if let Some(group) = Histogram::group_of_bucket(bucket) {
-                self.0[usize::from(group)] += count;
-            }
-        }
-    }
-
-    /// The middle of the group that the share `q` ends in, in microseconds.
-    fn quantile(&self, q: f64) -> Option<u32> {
-        let all: u64 = self.0.iter().sum();
-        let rank = ((q * all as f64).ceil() as u64).clamp(1, all.max(1));
-        let mut seen = 0;
-        let group = self.0.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        })?;
-        let (lowest, width) = Histogram::span_of_group(group as u8)?;
-        Some(lowest.saturating_add(width / 2))
-    }
-}
-
-/// The round trips of a building's packets by hour and weekday: p50, p90 and p99 of each.
+/// The median round trips of a building's windows by hour and weekday: p50, p90 and p99 of each. Loss,
+/// jitter and the call estimate are folded beside them, as the collector's map does.
 pub(crate) fn map(
     telemetry: &SqliteTelemetry,
     paths: &[PathId],
     calendar: &Calendar,
 ) -> Vec<[Option<u32>; 3]> {
-    let mut cells = vec![Tally([0; Histogram::GROUPS]); CELLS];
-    let (grain, detail) = (Grain::Quarter, SlotDetail::Sketches);
+    let mut cells = vec![FigureTotals::new(); CELLS];
+    let (grain, detail) = (Grain::Quarter, SlotDetail::Figures);
     telemetry
         .visit_slots(paths, calendar.span(), grain, detail, &mut |_, slot| {
             if let Some(&cell) = calendar.cells_from(slot.start).first() {
-                cells[usize::from(cell)].add(&slot.rtt_us);
+                cells[usize::from(cell)].add(&slot.figures);
             }
         })
         .expect("slots");
-    cells.iter().map(|cell| SHARES.map(|share| cell.quantile(share))).collect()
+    let quantiles = |cell: &FigureTotals| {
+        SHARES.map(|share| cell.marginal(Figure::Delay).quantile(share))
+    };
+    cells.iter().map(quantiles).collect()
 }
 
 /// Every building's worst hour of the local week, the worst `most` first: the share of bad windows,

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{Process, wait_for};
 
@@ -14,7 +14,9 @@ const PROGRAM: &str = "victoria-metrics";
 /// What it may use for caches; it shares the machine.
 const MEMORY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Nothing takes longer.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(900);
+/// How often it is looked whether it still merges.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A running VictoriaMetrics, ended when it is let go of.
 pub(crate) struct Victoria {
@@ -101,19 +103,26 @@ impl Victoria {
         self.get("/internal/force_flush", &[]);
         self.get("/internal/force_merge", &[]);
         // The merge goes on in the background, and says in its metrics how far it is.
-        wait_for("the merge", || {
-            let metrics = self.get("/metrics", &[]);
-            let metrics = String::from_utf8_lossy(&metrics);
-            let active = |line: &&str| line.starts_with("vm_active_merges{");
-            let still = metrics.lines().filter(active).any(|line| !line.ends_with(" 0"));
-            let forced = metrics.lines().any(|line| line == "vm_active_force_merges 0");
-            (!still && forced).then_some(())
-        });
+        let begun = Instant::now();
+        while self.merges() {
+            assert!(begun.elapsed() < PATIENCE, "it merges for {PATIENCE:?}");
+            std::thread::sleep(LOOK);
+        }
         let metrics = self.get("/metrics", &[]);
         let metrics = String::from_utf8_lossy(&metrics);
         let rows = metrics.lines().filter(|line| line.starts_with("vm_rows{type=\"storage/"));
         let rows = rows.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         rows.sum::<f64>() as u64
+    }
+
+    /// Whether it still puts parts together.
+    fn merges(&self) -> bool {
+        let metrics = self.get("/metrics", &[]);
+        let metrics = String::from_utf8_lossy(&metrics);
+        let active = |line: &&str| line.starts_with("vm_active_merges{");
+        let active = metrics.lines().filter(active).any(|line| !line.ends_with(" 0"));
+        let forced = |line: &&str| line.starts_with("vm_active_force_merges ");
+        active || metrics.lines().filter(forced).any(|line| !line.ends_with(" 0"))
     }
 
     /// Ends it in order; how many bytes it leaves.

@@ -368,3 +368,28 @@ fn two_partitions_are_written_at_the_same_time_and_one_partition_in_turn() {
         assert_eq!(second.join().unwrap(), Some(b"one".to_vec()));
     });
 }
+
+#[test]
+fn a_partition_is_not_dropped_under_its_writer() {
+    let directory = TempDir::new().unwrap();
+    let partitions = open(&directory);
+    put(&partitions, day(MONDAY), 1, b"one").unwrap();
+    let file = directory.path().join(day(MONDAY).file());
+    std::thread::scope(|scope| {
+        let written = partitions.write(day(MONDAY), OP, |sql| {
+            let (began, beginning) = mpsc::channel();
+            let dropping = &partitions;
+            scope.spawn(move || {
+                began.send(()).unwrap();
+                dropping.drop_partition(day(MONDAY)).unwrap();
+            });
+            beginning.recv().unwrap();
+            // Gives a drop that does not wait every chance.
+            (0..1_000).for_each(|_| std::thread::yield_now());
+            assert!(file.exists());
+            insert(sql, 2, b"two")
+        });
+        written.unwrap();
+    });
+    assert_eq!(get(&partitions, day(MONDAY), 2), None);
+}

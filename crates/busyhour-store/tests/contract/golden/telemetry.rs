@@ -75,7 +75,7 @@ pub(super) fn check(store: &SqliteTelemetry) {
     sent.retain(|window| window.judged.window != lossy(100, 10).window);
     assert_eq!(observed, sent);
     let counts = settled[0].judged.window.counts;
-    assert_eq!((settled.len(), counts.lost_up(), counts.lost_down()), (1, 9, 6));
+    assert_eq!((settled.len(), counts.lost_up(), counts.lost_down()), (1, 7, 8));
 
     let valid = |slots: &[u32]| slots.iter().sum::<u32>();
     let slots: Vec<_> = all_slots(store).iter().map(|(_, slot)| slot.valid).collect();
