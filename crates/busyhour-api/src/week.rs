@@ -82,6 +82,14 @@ impl Members {
         self.paths.iter().any(|path| path.agent == agent)
     }
 
+    fn ids(&self) -> Vec<PathId> {
+        self.paths.iter().map(|path| path.id).collect()
+    }
+
+    fn rows(&self) -> HashMap<PathId, &PathRow> {
+        self.paths.iter().map(|path| (path.id, path)).collect()
+    }
+
     fn stayed(&self, agent: AgentId, at: UtcMicros) -> bool {
         let held = |&(from, until): &(UtcMicros, Option<UtcMicros>)| {
             from <= at && until.is_none_or(|until| at < until)
@@ -97,9 +105,7 @@ impl Members {
         detail: SlotDetail,
         mut take: impl FnMut(&PathRow, &Slot),
     ) -> Result<(), StoreError> {
-        let ids: Vec<PathId> = self.paths.iter().map(|path| path.id).collect();
-        let rows: HashMap<PathId, &PathRow> =
-            self.paths.iter().map(|path| (path.id, path)).collect();
+        let (ids, rows) = (self.ids(), self.rows());
         telemetry.visit_slots(&ids, span, Grain::Quarter, detail, &mut |id, slot| {
             if let Some(path) =
                 rows.get(&id).filter(|row| self.stayed(row.agent, slot.start.start()))
@@ -146,14 +152,26 @@ pub(crate) fn week_map(
     let index = |slot: SlotStart| usize::try_from(slot.number() - from.number()).ok();
     let mut first_seen: HashMap<PathId, (SlotStart, u32, AgentId)> = HashMap::new();
     let telemetry = services.telemetry.as_ref();
-    members.each_slot(telemetry, (from, until), SlotDetail::Figures, |path, slot| {
-        let Some(&hour) = index(slot.start).and_then(|at| hours.get(at)) else { return };
-        cells[hour].valid = cells[hour].valid.saturating_add(slot.valid);
-        cells[hour].bad = cells[hour].bad.saturating_add(slot.bad);
-        figures[hour].add(&slot.figures);
-        let seen = (slot.start, path.windows_per_slot, path.agent);
-        let earliest = first_seen.entry(path.id).or_insert(seen);
-        earliest.0 = earliest.0.min(slot.start);
+    let (ids, rows) = (members.ids(), members.rows());
+    telemetry.visit_tallies(&ids, (from, until), &mut |day| {
+        let Some(path) = rows.get(&day.path) else { return };
+        for (start, &(valid, bad)) in (0..).map(|n| day.first.offset(n)).zip(day.slots) {
+            let Some(&hour) = index(start).and_then(|at| hours.get(at)) else { continue };
+            if valid == 0 || !members.stayed(path.agent, start.start()) {
+                continue;
+            }
+            cells[hour].valid = cells[hour].valid.saturating_add(valid);
+            cells[hour].bad = cells[hour].bad.saturating_add(bad);
+            let seen = (start, path.windows_per_slot, path.agent);
+            let earliest = first_seen.entry(path.id).or_insert(seen);
+            earliest.0 = earliest.0.min(start);
+        }
+    })?;
+    telemetry.visit_figures(&ids, (from, until), &mut |id, start, combination, n| {
+        let Some(&hour) = index(start).and_then(|at| hours.get(at)) else { return };
+        if rows.get(&id).is_some_and(|path| members.stayed(path.agent, start.start())) {
+            figures[hour].add_combination(combination, n);
+        }
     })?;
     for (start, windows_per_slot, agent) in first_seen.into_values() {
         for number in start.number()..until.number() {

@@ -8,9 +8,9 @@ pub(crate) mod control;
 use std::path::PathBuf;
 
 use busyhour_model::{
-    AgentId, BlockNo, Context, Epoch, LimitTable, LimitsVersion, PathId, PathKey, Record,
-    RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros, Window,
-    WindowVerdict,
+    AgentId, BlockNo, Combination, Context, Epoch, LimitTable, LimitsVersion, PathId, PathKey,
+    Record, RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros,
+    Window, WindowVerdict,
 };
 
 use crate::StoreError;
@@ -286,6 +286,26 @@ pub trait Telemetry: Send + Sync {
         span: (SlotStart, SlotStart),
         visit: &mut dyn FnMut(&DayTally<'_>),
     ) -> Result<(), StoreError>;
+
+    /// Hands out the figures of the quarter-hours of `paths` with `from <= start < until`, one
+    /// combination with how many windows had it at a time, in whatever order: for percentiles over
+    /// many slots.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn visit_figures(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(PathId, SlotStart, Combination, u32),
+    ) -> Result<(), StoreError> {
+        let (grain, detail) = (Grain::Quarter, SlotDetail::Figures);
+        self.visit_slots(paths, span, grain, detail, &mut |path, slot| {
+            for &(combination, n) in slot.figures.combinations() {
+                visit(path, slot.start, combination, n);
+            }
+        })
+    }
 
     /// The quarter-hours of `paths` with `from <= start < until`, whole, ordered by path and time.
     ///

@@ -9,6 +9,7 @@
 mod append;
 mod ask;
 mod check;
+mod figures;
 mod fold;
 mod journal;
 mod marks;

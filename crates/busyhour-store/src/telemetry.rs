@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use busyhour_model::{
-    AgentId, BlockNo, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot, SlotStart,
-    UtcMicros,
+    AgentId, BlockNo, Combination, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot,
+    SlotStart, UtcMicros,
 };
 
 use crate::engine::{Engine, FoldOptions};
@@ -111,6 +111,15 @@ impl Telemetry for SqliteTelemetry {
         visit: &mut dyn FnMut(&DayTally<'_>),
     ) -> Result<(), StoreError> {
         self.engine.visit_tallies(paths, span, visit)
+    }
+
+    fn visit_figures(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(PathId, SlotStart, Combination, u32),
+    ) -> Result<(), StoreError> {
+        self.engine.visit_figures(paths, span, visit)
     }
 
     fn windows(

@@ -16,7 +16,7 @@ const PLAYOUT_US: u32 = 40_000;
 
 /// What a path is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub(crate) enum Weather {
     /// A wired path with nothing on it: 18 ms, noise of 50 to 400 µs, a spike now and then.
     Quiet,
     /// A queue up that fills to a quarter of a second and drops what does not fit.
@@ -27,7 +27,7 @@ pub enum Weather {
 
 /// A path and its clocks as they go on.
 #[derive(Debug)]
-pub struct Path {
+pub(crate) struct Path {
     random: fastrand::Rng,
     weather: Weather,
     pub key: PathKey,
@@ -50,7 +50,7 @@ struct Way {
 }
 
 impl Path {
-    pub fn new(weather: Weather, seed: u64) -> Self {
+    pub(crate) fn new(weather: Weather, seed: u64) -> Self {
         let kind = if weather == Weather::Wifi { LinkKind::Wifi } else { LinkKind::Wired };
         let key = PathKey {
             link: Link::new(kind, "link0").unwrap(),
@@ -75,7 +75,7 @@ impl Path {
     }
 
     /// The next window, `period_us` after the last.
-    pub fn next(&mut self, period_us: i64) -> StoredWindow {
+    pub(crate) fn next(&mut self, period_us: i64) -> StoredWindow {
         let grid = START + 7_300_211 + self.nth * period_us;
         self.nth += 1;
         self.offset += self.normal() * 8.0;

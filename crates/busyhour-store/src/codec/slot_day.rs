@@ -139,6 +139,24 @@ pub(crate) fn decode_figures(
     from.finish(())
 }
 
+/// Hands out each combination of figures with how many windows of the slot had it: for totals of very
+/// many slots, without making any.
+pub(crate) fn visit_figures(
+    bytes: &[u8],
+    path: PathId,
+    utc_day: i64,
+    mut visit: impl FnMut(SlotStart, Combination, u32),
+) -> Decoded<()> {
+    let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
+    let mut entries = Entries::read(from, starts.len())?;
+    for (at, &start) in starts.iter().enumerate() {
+        for (combination, n) in entries.next(from, at)? {
+            visit(start, combination, n);
+        }
+    }
+    Ok(())
+}
+
 /// Adds their sketches to the slots that [`decode_counts`] gave.
 pub(crate) fn decode_sketches(
     bytes: &[u8],

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, append, others, prune, slots, tallies, windows};
+use super::{Engine, append, figures, others, prune, slots, tallies, windows};
 use crate::sqlite::{Family, PartitionId};
 use crate::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathRow, RecordKind,
     SlotDetail, StoreError, StoredWindow, TelemetryTotals,
 };
 use busyhour_model::{
-    AgentId, BlockNo, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot, SlotStart,
-    UtcMicros,
+    AgentId, BlockNo, Combination, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot,
+    SlotStart, UtcMicros,
 };
 
 impl Engine {
@@ -43,6 +43,15 @@ impl Engine {
         visit: &mut dyn FnMut(&DayTally<'_>),
     ) -> Result<(), StoreError> {
         tallies::visit(self, paths, span, visit)
+    }
+
+    pub(crate) fn visit_figures(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(PathId, SlotStart, Combination, u32),
+    ) -> Result<(), StoreError> {
+        figures::visit(self, paths, span, visit)
     }
 
     pub(crate) fn windows(

@@ -22,6 +22,8 @@ pub(super) const TALLIES: &str =
     "SELECT id, body FROM tallies WHERE id >= ?1 AND id < ?2 ORDER BY id";
 pub(super) const DETAILS: &str = "SELECT figures, sketches FROM details WHERE id = ?1";
 pub(super) const FIGURES: &str = "SELECT figures FROM details WHERE id = ?1";
+pub(super) const FIGURES_OF_DAYS: &str =
+    "SELECT id, figures FROM details WHERE id >= ?1 AND id < ?2 ORDER BY id";
 pub(super) const COUNTS_OF_DAY: &str = "SELECT body FROM counts WHERE id = ?1";
 pub(super) const TALLIES_OF_DAY: &str = "SELECT body FROM tallies WHERE id = ?1";
 pub(super) const NEXT: &str = "SELECT id FROM counts WHERE id > ?1 ORDER BY id LIMIT 1";
@@ -52,6 +54,11 @@ impl RowId {
     /// The row of a part's details.
     pub(super) const fn details(self, part: i64) -> i64 {
         self.0.saturating_mul(PARTS).saturating_add(part)
+    }
+
+    /// The day that a row of details belongs to.
+    pub(super) const fn of_details(id: i64) -> Self {
+        Self(id.div_euclid(PARTS))
     }
 }
 

@@ -21,6 +21,7 @@ on_every_store! {
     an_hour_that_a_span_cuts_is_in_it_when_it_begins_in_it
     slots_are_handed_out_once_and_each_paths_in_the_order_of_time
     tallies_are_the_counts_of_slots
+    figures_handed_out_by_themselves_are_those_of_slots
     judging_again_counts_what_the_other_table_says_of_each_window
     judging_again_is_for_the_paths_and_times_that_were_asked_for
     what_was_judged_again_is_marked_and_the_second_time_nothing_changes
@@ -218,6 +219,30 @@ fn tallied(
         .unwrap();
     found.retain(|_, counts| *counts != (0, 0));
     found
+}
+
+fn figures_handed_out_by_themselves_are_those_of_slots<S: Store>() {
+    let engine = filled::<S>();
+    let store = engine.telemetry();
+    let ids = paths(store);
+    let asked = [ids[1], PathId(9_999), ids[0], ids[1]];
+    for (from, until) in [(-9_999, 9_999), (0, 96), (1, 2), (30, 500), (671, 673), (40, 40)] {
+        let span = (slot_of(NOW).offset(from), slot_of(NOW).offset(until));
+        let mut alone = BTreeMap::new();
+        store
+            .visit_figures(&asked, span, &mut |path, start, combination, n| {
+                *alone.entry((path, start, combination)).or_insert(0) += n;
+            })
+            .unwrap();
+        let mut whole = BTreeMap::new();
+        for (path, slot) in store.slots(&ids, span.0, span.1).unwrap() {
+            for &(combination, n) in slot.figures.combinations() {
+                *whole.entry((path, slot.start, combination)).or_insert(0) += n;
+            }
+        }
+        assert_eq!(alone, whole, "{from}..{until}");
+        assert!(!alone.is_empty() || until - from < 2 || from > 500, "{from}..{until}");
+    }
 }
 
 fn tallies_are_the_counts_of_slots<S: Store>() {

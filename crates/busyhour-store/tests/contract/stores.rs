@@ -6,8 +6,8 @@
 use std::sync::Mutex;
 
 use busyhour_model::{
-    AgentId, BlockNo, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot, SlotStart,
-    UtcMicros,
+    AgentId, BlockNo, Combination, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot,
+    SlotStart, UtcMicros,
 };
 use busyhour_store::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathRow, RecordKind,
@@ -134,6 +134,15 @@ impl<const PERCENT: u8> Telemetry for Folding<PERCENT> {
         visit: &mut dyn FnMut(&DayTally<'_>),
     ) -> Result<(), StoreError> {
         self.engine.visit_tallies(paths, span, visit)
+    }
+
+    fn visit_figures(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(PathId, SlotStart, Combination, u32),
+    ) -> Result<(), StoreError> {
+        self.engine.visit_figures(paths, span, visit)
     }
 
     fn windows(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use busyhour_model::{Figure, FigureTotals, LocalDay, PathId, SlotStart, UtcMicros};
-use busyhour_store::{Grain, SlotDetail, SqliteTelemetry, Telemetry as _};
+use busyhour_store::{SqliteTelemetry, Telemetry as _};
 use jiff::tz::TimeZone;
 
 use crate::fleet::{Fleet, agent_id};
@@ -61,17 +61,15 @@ pub(crate) fn map(
     calendar: &Calendar,
 ) -> Vec<[Option<u32>; 3]> {
     let mut cells = vec![FigureTotals::new(); CELLS];
-    let (grain, detail) = (Grain::Quarter, SlotDetail::Figures);
     telemetry
-        .visit_slots(paths, calendar.span(), grain, detail, &mut |_, slot| {
-            if let Some(&cell) = calendar.cells_from(slot.start).first() {
-                cells[usize::from(cell)].add(&slot.figures);
+        .visit_figures(paths, calendar.span(), &mut |_, start, combination, n| {
+            if let Some(&cell) = calendar.cells_from(start).first() {
+                cells[usize::from(cell)].add_combination(combination, n);
             }
         })
-        .expect("slots");
-    let quantiles = |cell: &FigureTotals| {
-        SHARES.map(|share| cell.marginal(Figure::Delay).quantile(share))
-    };
+        .expect("figures");
+    let quantiles =
+        |cell: &FigureTotals| SHARES.map(|share| cell.marginal(Figure::Delay).quantile(share));
     cells.iter().map(quantiles).collect()
 }
 

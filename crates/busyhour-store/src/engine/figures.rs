@@ -1,0 +1,128 @@
+//! Figures of many slots, without making slots of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_model::{Combination, PathId, SlotStart};
+use rusqlite::{Transaction, params};
+
+use super::Engine;
+use super::memory::SlotsView;
+use super::slot_rows::{FIGURES_OF_DAYS, RowId, day_of};
+use crate::codec::visit_figures;
+use crate::sqlite::{Family, PartitionId, folded_through, unreadable};
+use crate::{Grain, SlotDetail, StoreError};
+
+const OPERATION: &str = "read figures";
+
+type Span = (SlotStart, SlotStart);
+type Visit<'v> = dyn FnMut(PathId, SlotStart, Combination, u32) + 'v;
+
+/// Hands out combinations, a partition after the other.
+pub(super) fn visit(
+    engine: &Engine,
+    paths: &[PathId],
+    span: Span,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    if span.0 >= span.1 {
+        return Ok(());
+    }
+    let mut plain: BTreeSet<PathId> = BTreeSet::new();
+    let mut settled: BTreeSet<PathId> = BTreeSet::new();
+    // Pieces before partitions: what is folded in between is then in both, and told apart.
+    let mut views: BTreeMap<PathId, Vec<SlotsView>> = BTreeMap::new();
+    for &path in paths {
+        let of_path = engine.memory.slots(path, span, SlotDetail::Figures);
+        // A settlement puts one combination in the place of another: that takes the whole slot.
+        if of_path.iter().any(|view| !view.settlements.is_empty()) {
+            settled.insert(path);
+        } else if plain.insert(path) && !of_path.is_empty() {
+            views.insert(path, of_path);
+        }
+    }
+    let (first, last) = (day_of(span.0), day_of(span.1.offset(-1)));
+    let stored = engine.partitions.list(Family::Slots).into_iter();
+    let mut weeks: BTreeSet<PartitionId> =
+        stored.filter(|id| id.first_day() <= last && id.until_day() > first).collect();
+    let in_memory = views.values().flatten().flat_map(|view| &view.slots);
+    weeks.extend(
+        in_memory.filter_map(|slot| PartitionId::holding(Family::Slots, day_of(slot.start))),
+    );
+    let plain: Vec<PathId> = plain.into_iter().collect();
+    for week in weeks {
+        visit_week(engine, week, (&plain, &views), span, visit)?;
+    }
+    let settled: Vec<PathId> = settled.into_iter().collect();
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let what = (Grain::Quarter, SlotDetail::Figures);
+    super::slots::visit(engine, &settled, span, what, &mut |path, slot| {
+        for &(combination, n) in slot.figures.combinations() {
+            visit(path, slot.start, combination, n);
+        }
+    })
+}
+
+fn visit_week(
+    engine: &Engine,
+    id: PartitionId,
+    (paths, views): (&[PathId], &BTreeMap<PathId, Vec<SlotsView>>),
+    span: Span,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    // A partition that turns out to be damaged is read twice: nothing may be handed out twice.
+    let mut done = 0;
+    let mut folded = i64::MIN;
+    engine.partitions.read(id, OPERATION, |sql| {
+        folded = folded_through(sql)?;
+        for &path in &paths[done..] {
+            for (start, combination, n) in figures_of(sql, id, path, span)? {
+                visit(path, start, combination, n);
+            }
+            done += 1;
+        }
+        Ok(())
+    })?;
+    let none = Vec::new();
+    for (at, &path) in paths.iter().enumerate() {
+        // What was read of a partition that was then set aside is handed out already; memory has the
+        // rest either way.
+        let known = if at < done { folded } else { i64::MIN };
+        let pending = views.get(&path).unwrap_or(&none).iter().filter(|view| known <= view.after);
+        for slot in pending.flat_map(|view| &view.slots) {
+            let day = day_of(slot.start);
+            if day < id.first_day() || day >= id.until_day() {
+                continue;
+            }
+            for &(combination, n) in slot.figures.combinations() {
+                visit(path, slot.start, combination, n);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A path's figures in a partition, all of them before any is handed out.
+fn figures_of(
+    sql: &Transaction<'_>,
+    id: PartitionId,
+    path: PathId,
+    (from, until): Span,
+) -> rusqlite::Result<Vec<(SlotStart, Combination, u32)>> {
+    let first = RowId::of(path, id, day_of(from).max(id.first_day()));
+    let last = RowId::of(path, id, day_of(until.offset(-1)).min(id.until_day() - 1));
+    let mut statement = sql.prepare_cached(FIGURES_OF_DAYS)?;
+    let mut rows = statement.query(params![first.details(0), RowId(last.0 + 1).details(0)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let day = RowId::of_details(row.get(0)?).day(id);
+        visit_figures(row.get_ref(1)?.as_blob()?, path, day, |start, combination, n| {
+            if from <= start && start < until {
+                found.push((start, combination, n));
+            }
+        })
+        .map_err(unreadable)?;
+    }
+    Ok(found)
+}
