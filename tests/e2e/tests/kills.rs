@@ -3,12 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use busyhour_model::{PathId, SlotStart};
-use busyhour_store::{Retention, Telemetry as _};
+use busyhour_model::{Epoch, PathId, SlotStart, UtcMicros};
+use busyhour_store::{Control as _, Retention, SqliteControl, SqliteTelemetry, Telemetry as _};
 use e2e::{Collector, Place, Process, program, wait_for};
 use fastrand::Rng;
 use rusqlite::{Connection, OpenFlags};
@@ -98,15 +99,18 @@ impl Fleet {
         kills
     }
 
-    /// Blocks that the agent has sealed, and those that it still holds; only while it does not run.
-    fn spool(&self) -> (u64, u64) {
+    /// The spool's epoch, the blocks that the agent has sealed, and those that it still holds; only while
+    /// it does not run.
+    fn spool(&self) -> (Epoch, u64, u64) {
         let spool = open(&self.at("near").join("spool.db"));
+        let epoch: i64 = spool.query_row("SELECT epoch FROM spool", [], |row| row.get(0)).unwrap();
         let newest = one(&spool, "SELECT newest_block FROM spool");
-        (newest, one(&spool, "SELECT count(*) FROM block"))
+        (Epoch(epoch.cast_unsigned()), newest, one(&spool, "SELECT count(*) FROM block"))
     }
 
-    fn telemetry(&self) -> Connection {
-        open(&self.at("collector").join("data/telemetry.db"))
+    /// Blocks that the collector has.
+    fn blocks(&self) -> u64 {
+        self.collector.figure("store_blocks_total")
     }
 }
 
@@ -119,8 +123,8 @@ fn one(database: &Connection, query: &str) -> u64 {
     u64::try_from(value).unwrap()
 }
 
-/// How many windows the slots of all paths count.
-fn windows_in_slots(data: &Path) -> u64 {
+/// The store of a collector that does not run.
+fn store(data: &Path) -> (SqliteTelemetry, SqliteControl) {
     let retention = Retention {
         windows_days: 14,
         slots_days: 400,
@@ -130,11 +134,30 @@ fn windows_in_slots(data: &Path) -> u64 {
         loads_days: 90,
         gaps_days: 90,
     };
-    let (telemetry, _control) = busyhour_store::open(data, retention).unwrap();
-    let paths: Vec<PathId> = telemetry.paths(None).unwrap().iter().map(|path| path.id).collect();
+    busyhour_store::open(data, retention).unwrap()
+}
+
+/// How many windows the slots of all paths count.
+fn windows_in_slots(telemetry: &SqliteTelemetry, paths: &[PathId]) -> u64 {
     let (first, last) = (SlotStart::from_number(0), SlotStart::from_number(i64::from(i32::MAX)));
-    let slots = telemetry.slots(&paths, first, last).unwrap();
+    let slots = telemetry.slots(paths, first, last).unwrap();
     slots.iter().map(|(_, slot)| u64::from(slot.valid) + u64::from(slot.invalid)).sum()
+}
+
+/// How many raw windows there are; each once.
+fn raw_windows(telemetry: &SqliteTelemetry, paths: &[PathId]) -> u64 {
+    let mut found = 0;
+    for &path in paths {
+        let (from, until) = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
+        let windows = telemetry.windows(path, from, until, usize::MAX).unwrap();
+        let begins: HashSet<_> = windows
+            .iter()
+            .map(|window| (window.judged.stamp.boot, window.judged.stamp.started_boot))
+            .collect();
+        assert_eq!(begins.len(), windows.len(), "no window lies there twice");
+        found += windows.len() as u64;
+    }
+    found
 }
 
 fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
@@ -149,7 +172,7 @@ fn what_was_acknowledged_is_stored_exactly_once_whoever_is_killed() {
     wait_for("blocks at the collector", || {
         let agent = fleet.agent.as_mut().expect("the agent runs");
         assert!(agent.runs(), "the agent ended:\n{}", agent.log());
-        (one(&fleet.telemetry(), "SELECT blocks FROM totals") > 2).then_some(())
+        (fleet.blocks() > 2).then_some(())
     });
     let (mut done, mut told) = (0, 0);
     while done < kills {
@@ -161,27 +184,23 @@ fn what_was_acknowledged_is_stored_exactly_once_whoever_is_killed() {
     }
 
     // A last quiet time, until new blocks have come: the agent is connected and delivers.
-    let blocks = |fleet: &Fleet| one(&fleet.telemetry(), "SELECT blocks FROM totals");
-    let target = blocks(&fleet) + 3;
-    wait_for("blocks after the last kill", || (blocks(&fleet) >= target).then_some(()));
+    let target = fleet.blocks() + 3;
+    wait_for("blocks after the last kill", || (fleet.blocks() >= target).then_some(()));
     assert!(fleet.agent.take().expect("the agent runs").stop(), "the agent stops in order");
-    let (newest, held) = fleet.spool();
+    let (epoch, newest, held) = fleet.spool();
     assert_eq!(held, 0, "the agent delivered what it held before it stopped");
-
-    let telemetry = fleet.telemetry();
-    let received = one(&telemetry, "SELECT coalesce(sum(last - first + 1), 0) FROM receipts");
-    let ranges = one(&telemetry, "SELECT count(*) FROM receipts");
-    assert_eq!((ranges, received), (1, newest), "every sealed block has a receipt");
-    assert_eq!(one(&telemetry, "SELECT blocks FROM totals"), newest, "and only one");
-    let rows = one(&telemetry, "SELECT count(*) FROM windows");
-    assert_eq!(one(&telemetry, "SELECT windows FROM totals"), rows);
-    let twice = one(&telemetry, "SELECT count(*) FROM windows WHERE nth > 0");
-    assert_eq!(twice, 0, "no window lies there twice");
-    let reasons: Option<String> = telemetry
-        .query_row("SELECT group_concat(DISTINCT reason) FROM quarantine", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(reasons, None, "nothing is quarantined");
     assert!(fleet.collector.stop(), "the collector stops in order");
-    assert_eq!(windows_in_slots(&fleet.at("collector").join("data")), rows, "slots and windows");
-    println!("{newest} blocks with {rows} windows, each stored once");
+
+    let (telemetry, control) = store(&fleet.at("collector").join("data"));
+    let agent = control.agents().unwrap()[0].id;
+    let received = telemetry.received(agent, epoch).unwrap();
+    let [(first, last)] = received[..] else { panic!("gaps among receipts: {received:?}") };
+    assert_eq!(last.0 - first.0 + 1, newest, "every sealed block has a receipt");
+    let totals = telemetry.totals().unwrap();
+    assert_eq!(totals.blocks, newest, "and only one");
+    assert_eq!(totals.quarantined, 0, "nothing is quarantined");
+    let paths: Vec<PathId> = telemetry.paths(None).unwrap().iter().map(|path| path.id).collect();
+    let windows = raw_windows(&telemetry, &paths);
+    assert_eq!((totals.windows, windows_in_slots(&telemetry, &paths)), (windows, windows));
+    println!("{newest} blocks with {windows} windows, each stored once");
 }
