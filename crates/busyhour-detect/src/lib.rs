@@ -16,17 +16,27 @@
 mod building;
 mod day;
 mod explain;
+mod finding;
+mod fleet;
 mod frame;
 mod incident;
 mod place;
 mod quarters;
+mod series;
 mod target;
 
 pub use building::judge_day;
 pub use day::PathDay;
+pub use finding::{Cause, Evidence, Finding, FindingKind, Mechanism, Place, Segment};
+pub use fleet::{
+    AgentNo, Bin, BuildingNo, Fleet, Reach, SeriesInfo, SeriesNo, Site, SubnetNo, TargetNo,
+    UpstreamNo,
+};
 pub use frame::DayFrame;
 pub use incident::{
     BuildingHistory, INCIDENT_HISTORY_DAYS, IncidentChange, Member, SubnetName, Told,
     judge_incidents, retire_incident,
 };
+pub use quarters::Quarters;
+pub use series::{Cell, FULL, Part, SeriesDay, UNSEEN, Worst};
 pub use target::{TargetFaults, target_faults};

@@ -8,15 +8,17 @@ const DILATION: u32 = 3;
 /// A set of the 96 quarter-hours that a clock on the wall shows in a day. A doubled hour (clocks
 /// set back) is one hour here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Quarters(u128);
+pub struct Quarters(u128);
 
 impl Quarters {
-    pub(crate) fn from_minutes(minutes: &[u16]) -> Self {
+    /// Those that begin at these minutes of the day.
+    #[must_use]
+    pub fn from_minutes(minutes: &[u16]) -> Self {
         Self(minutes.iter().fold(0, |bits, &minute| bits | Self::bit(minute)))
     }
 
     /// Those from `from` to `until`, in minutes of the day, half open.
-    pub(crate) fn between(from: u16, until: u16) -> Self {
+    pub fn between(from: u16, until: u16) -> Self {
         let mut set = Self::default();
         for quarter in from / 15..until.div_ceil(15).min(A_DAY as u16) {
             set.insert(quarter * 15);
@@ -25,7 +27,7 @@ impl Quarters {
     }
 
     /// Those that hold for at least `needed` of `sets`.
-    pub(crate) fn in_at_least(sets: &[Self], needed: usize) -> Self {
+    pub fn in_at_least(sets: &[Self], needed: usize) -> Self {
         let held = |quarter: &u32| sets.iter().filter(|s| s.0 >> quarter & 1 == 1).count();
         let bits = (0..A_DAY)
             .filter(|quarter| needed > 0 && held(quarter) >= needed)
@@ -33,53 +35,60 @@ impl Quarters {
         Self(bits)
     }
 
-    pub(crate) fn insert(&mut self, minute: u16) {
+    /// Adds the one that holds a minute of the day.
+    pub fn insert(&mut self, minute: u16) {
         self.0 |= Self::bit(minute);
     }
 
     /// With 45 minutes more at either side of each.
-    pub(crate) fn dilated(self) -> Self {
+    pub fn dilated(self) -> Self {
         let grown = (1..=DILATION).fold(self.0, |bits, by| bits | self.0 << by | self.0 >> by);
         Self(grown & ((1 << A_DAY) - 1))
     }
 
     /// True when both come within 45 minutes of each other.
-    pub(crate) fn overlaps(self, other: Self) -> bool {
+    pub fn overlaps(self, other: Self) -> bool {
         self.dilated().0 & other.0 != 0
     }
 
-    pub(crate) fn is_empty(self) -> bool {
+    /// True when there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    pub(crate) fn and(self, other: Self) -> Self {
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    pub(crate) fn or(self, other: Self) -> Self {
+    /// Those of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Without the stretches that come near any of `other`.
-    pub(crate) fn away_from(self, other: Self) -> Self {
+    pub fn away_from(self, other: Self) -> Self {
         let away = self.stretches().into_iter().filter(|stretch| !stretch.overlaps(other));
         away.fold(Self::default(), Self::or)
     }
 
     /// The beginnings, in minutes of the day, ascending.
-    pub(crate) fn minutes(self) -> Vec<u16> {
+    pub fn minutes(self) -> Vec<u16> {
         (0..A_DAY as u16).filter(|q| self.0 >> q & 1 == 1).map(|q| q * 15).collect()
     }
 
     /// The stretch with the most quarter-hours (the earliest of equals), as minutes of the day, half
     /// open.
-    pub(crate) fn longest_stretch(self) -> Option<(u16, u16)> {
+    pub fn longest_stretch(self) -> Option<(u16, u16)> {
         // Of equals `max_by_key` takes the last.
         self.stretches().into_iter().rev().max_by_key(|stretch| stretch.0.count_ones())?.span()
     }
 
     /// The stretches in order, as minutes of the day, half open.
-    pub(crate) fn spans(self) -> Vec<(u16, u16)> {
+    pub fn spans(self) -> Vec<(u16, u16)> {
         self.stretches().into_iter().filter_map(Self::span).collect()
     }
 
@@ -90,7 +99,7 @@ impl Quarters {
     }
 
     /// Its parts in order; what comes within 45 minutes of each other is one part.
-    pub(crate) fn stretches(self) -> Vec<Self> {
+    pub fn stretches(self) -> Vec<Self> {
         let mut stretches: Vec<Self> = Vec::new();
         for minute in self.minutes() {
             let quarter = Self(Self::bit(minute));
