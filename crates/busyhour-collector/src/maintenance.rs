@@ -40,9 +40,12 @@ pub(crate) fn run_check(args: &DataDirArgs, out: &mut dyn Write) -> anyhow::Resu
     if report.is_sound() {
         return Ok(());
     }
+    if let Some(unfinished) = report.unfinished {
+        bail!("{}: {unfinished}", directory.display());
+    }
     let damaged = report.files.iter().filter(|file| !file.findings.is_empty()).count();
     bail!(
-        "{damaged} of {} files are damaged; a damaged partition is set aside when the collector \
+        "{damaged} of {} files are damaged or missing; a damaged partition is set aside when the collector \
          reads it, for anything else restore a backup",
         report.files.len()
     )

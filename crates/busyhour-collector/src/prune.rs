@@ -56,5 +56,13 @@ fn once(
 ) -> Result<u64, StoreError> {
     let now = crate::run::utc_now();
     let of_control = control.prune(now, retention);
-    Ok(telemetry.prune(now)? + of_control?.total())
+    let of_telemetry = telemetry.prune(now)?;
+    let of_control = of_control?;
+    if of_control.lingers {
+        tracing::warn!(
+            "what was forgotten may still be in control.db-wal, because somebody reads the database; it is \
+             tried again in an hour"
+        );
+    }
+    Ok(of_telemetry + of_control.total())
 }

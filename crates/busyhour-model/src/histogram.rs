@@ -15,6 +15,8 @@ const NARROWEST: u32 = 128;
 const DIVIDED: u32 = NARROWEST << GROUP_BITS;
 /// The bucket that stands for each group: the one that ends at the group's middle.
 const STANDS_FOR: [u16; Histogram::GROUPS] = stands_for();
+/// The bucket that stands for the group of each bucket.
+const COARSE: [u16; MAX_BUCKET as usize + 1] = coarse_buckets();
 /// The group of each bucket.
 const GROUP_OF: [u8; MAX_BUCKET as usize + 1] = groups_of_buckets();
 
@@ -134,6 +136,14 @@ impl Histogram {
         if !self.merge_in_place(&other.buckets) {
             self.merge_anew(other);
         }
+        self.add_totals(other);
+    }
+
+    /// Adds what is known of all values of `other` together.
+    fn add_totals(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
         self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
         self.max = self.max.max(other.max);
         self.count = self.count.saturating_add(other.count);
@@ -197,17 +207,52 @@ impl Histogram {
     /// and it makes no difference whether histograms are coarsened before or after they are merged.
     #[must_use]
     pub fn coarsened(&self) -> Self {
-        let mut buckets: Vec<(u16, u64)> = Vec::with_capacity(self.buckets.len().min(24));
-        for &(bucket, n) in &self.buckets {
-            // Constructors let no other bucket in.
-            let Some(group) = Self::group_of_bucket(bucket) else { continue };
-            let bucket = STANDS_FOR[usize::from(group)];
-            match buckets.last_mut() {
-                Some((last, count)) if *last == bucket => *count = count.saturating_add(n),
-                _ => buckets.push((bucket, n)),
+        let mut buckets = Vec::with_capacity(self.buckets.len().min(24));
+        self.each_coarse_bucket(|bucket, n| buckets.push((bucket, n)));
+        Self { buckets, ..*self }
+    }
+
+    /// Hands out the occupied buckets of [`Self::coarsened`] in ascending order, each with its count,
+    /// without making it.
+    pub fn each_coarse_bucket(&self, mut take: impl FnMut(u16, u64)) {
+        let mut buckets = self.buckets.iter();
+        let Some(&(first, mut count)) = buckets.next() else { return };
+        let mut bucket = coarse_bucket(first);
+        for &(fine, n) in buckets {
+            let next = coarse_bucket(fine);
+            if next == bucket {
+                count = count.saturating_add(n);
+            } else {
+                take(bucket, count);
+                (bucket, count) = (next, n);
             }
         }
-        Self { buckets, ..*self }
+        take(bucket, count);
+    }
+
+    /// How many buckets [`Self::each_coarse_bucket`] hands out.
+    #[must_use]
+    pub fn coarse_buckets(&self) -> usize {
+        let ends = |pair: &&[(u16, u64)]| match pair {
+            [(a, _), (b, _)] => coarse_bucket(*a) != coarse_bucket(*b),
+            _ => false,
+        };
+        self.buckets.windows(2).filter(ends).count() + usize::from(!self.buckets.is_empty())
+    }
+
+    /// Adds all values of `other` as [`Self::coarsened`] gives them, without making that.
+    pub fn merge_coarsened(&mut self, other: &Self) {
+        let mut at = 0;
+        other.each_coarse_bucket(|bucket, n| {
+            while self.buckets.get(at).is_some_and(|&(known, _)| known < bucket) {
+                at += 1;
+            }
+            match self.buckets.get_mut(at) {
+                Some((known, count)) if *known == bucket => *count = count.saturating_add(n),
+                _ => self.buckets.insert(at, (bucket, n)),
+            }
+        });
+        self.add_totals(other);
     }
 
     /// The group of a value in a coarse histogram: below [`Self::GROUPS`].
@@ -343,6 +388,21 @@ const fn groups_of_buckets() -> [u8; MAX_BUCKET as usize + 1] {
     groups
 }
 
+/// The bucket that stands for the group of a bucket. Constructors let no others in than there are.
+fn coarse_bucket(bucket: u16) -> u16 {
+    COARSE.get(usize::from(bucket)).copied().unwrap_or(bucket)
+}
+
+const fn coarse_buckets() -> [u16; MAX_BUCKET as usize + 1] {
+    let mut buckets = [0; MAX_BUCKET as usize + 1];
+    let mut bucket = 0;
+    while bucket <= MAX_BUCKET {
+        buckets[bucket as usize] = STANDS_FOR[GROUP_OF[bucket as usize] as usize];
+        bucket += 1;
+    }
+    buckets
+}
+
 /// The bucket of a value: itself below 32, then 32 buckets an octave.
 const fn bucket_of(value: u32) -> u16 {
     let value = value as u64;
@@ -437,13 +497,18 @@ mod tests {
         ) {
             let (fine, other) = (of(&a), of(&b));
             let coarse = fine.coarsened();
+            prop_assert_eq!(fine.coarse_buckets(), coarse.buckets().len());
             let totals = |h: &Histogram| (h.count(), h.sum(), h.min(), h.max());
             prop_assert_eq!(totals(&coarse), totals(&fine));
             prop_assert_eq!(&coarse.coarsened(), &coarse);
             let (mut before, mut after) = (coarse.clone(), fine);
             before.merge(&other.coarsened());
             after.merge(&other);
-            prop_assert_eq!(before, after.coarsened());
+            prop_assert_eq!(&before, &after.coarsened());
+
+            let mut at_once = coarse.clone();
+            at_once.merge_coarsened(&other);
+            prop_assert_eq!(&at_once, &before);
             let again = Histogram::from_parts(
                 coarse.buckets().to_vec(), coarse.sum(), coarse.min(), coarse.max(),
             );

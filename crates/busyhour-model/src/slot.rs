@@ -75,6 +75,25 @@ impl Slot {
         self.down_variation_us.merge(&window.down_variation);
     }
 
+    /// What [`Self::add`] does with [`Window::coarsened`] of a window, without making that. `figures`
+    /// are the window's; those of one that is not valid do not matter.
+    pub fn add_coarsened(
+        &mut self,
+        started: UtcMicros,
+        window: &Window,
+        figures: &WindowFigures,
+        verdict: &WindowVerdict,
+    ) {
+        self.counts.add(started, window, verdict);
+        if !verdict.valid {
+            return;
+        }
+        self.figures.record_n(figures, 1);
+        self.rtt_us.merge_coarsened(&window.rtt);
+        self.up_variation_us.merge_coarsened(&window.up_variation);
+        self.down_variation_us.merge_coarsened(&window.down_variation);
+    }
+
     /// Adds all of `other` (another path, or another quarter-hour).
     pub fn merge(&mut self, other: &Self) {
         self.start = self.start.min(other.start);

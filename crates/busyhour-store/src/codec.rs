@@ -35,9 +35,11 @@ pub(crate) use slot_day::{
 };
 pub(crate) use tally::{SLOTS as SLOTS_A_DAY, Tallies, decode_tallies, encode_tallies};
 pub(crate) use window::{
-    Circumstance, decode_circumstance, decode_window, encode_as, encode_circumstance,
-    encode_settled, encode_window, same_window,
+    Circumstance, decode_circumstance, decode_window, encode_settled, put_circumstance,
+    put_coarsened, same_window,
 };
+#[cfg(test)]
+use window::{encode_circumstance, encode_window};
 
 /// A blob that cannot be read back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -130,26 +132,43 @@ impl Encoder {
         }
     }
 
+    /// How many bytes there are.
+    pub(crate) const fn written(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Number of buckets, then lowest, spread, sum and, per bucket, its distance from the one
     /// before with a small count in one byte. An empty histogram is one byte.
+    #[cfg(test)]
     pub(crate) fn histogram(&mut self, histogram: &Histogram) {
-        let buckets = histogram.buckets();
-        self.uint(buckets.len() as u64);
-        if buckets.is_empty() {
-            return;
+        self.totals(histogram, histogram.buckets().len());
+        let mut previous = 0;
+        histogram.buckets().iter().for_each(|&bucket| self.bucket(bucket, &mut previous));
+    }
+
+    /// The same of the histogram as coarse as it is stored.
+    pub(crate) fn coarse_histogram(&mut self, histogram: &Histogram) {
+        self.totals(histogram, histogram.coarse_buckets());
+        let mut previous = 0;
+        histogram.each_coarse_bucket(|bucket, n| self.bucket((bucket, n), &mut previous));
+    }
+
+    fn totals(&mut self, histogram: &Histogram, buckets: usize) {
+        self.uint(buckets as u64);
+        if buckets > 0 {
+            self.uint(histogram.min());
+            self.uint(histogram.max() - histogram.min());
+            self.uint(histogram.sum());
         }
-        self.uint(histogram.min());
-        self.uint(histogram.max() - histogram.min());
-        self.uint(histogram.sum());
-        let mut previous = 0u16;
-        for &(bucket, count) in buckets {
-            let small = count.min(SMALL_COUNT);
-            self.uint((u64::from(bucket - previous) << SMALL_BITS) | small);
-            if small == SMALL_COUNT {
-                self.uint(count - SMALL_COUNT);
-            }
-            previous = bucket;
+    }
+
+    fn bucket(&mut self, (bucket, count): (u16, u64), previous: &mut u16) {
+        let small = count.min(SMALL_COUNT);
+        self.uint((u64::from(bucket - *previous) << SMALL_BITS) | small);
+        if small == SMALL_COUNT {
+            self.uint(count - SMALL_COUNT);
         }
+        *previous = bucket;
     }
 }
 

@@ -197,6 +197,9 @@ pub struct Forgotten {
     pub slots: u64,
     /// Checks, facts, loads, gaps and session reports.
     pub others: u64,
+    /// Bytes of it may still be in a log or in free space of a file, because a reader or another process
+    /// was in the way or the disk was full. [`Telemetry::prune`] overwrites them.
+    pub lingers: bool,
 }
 
 /// A file that was found damaged and set aside.
@@ -235,7 +238,8 @@ pub trait Telemetry: Send + Sync {
     /// marks together. The answers are in the order of `blocks`. A raw window older than
     /// `retention.windows_days` before `BlockRows::received` is merged into its slot only. A raw
     /// window that is there already, from whatever block, changes nothing. What is quarantined also
-    /// leaves a gap of the whole agent; so does a window of a path beyond the 256 of an agent.
+    /// leaves a gap of the whole agent; so does a window that is older than quarter-hours are kept, one
+    /// of a path beyond the 256 of an agent, and one beyond the 900 of a path in a quarter-hour.
     ///
     /// Raw windows with losses of unknown direction are settled by session reports
     /// ([`busyhour_model::settle`]), whichever comes first, with their slots and in the same

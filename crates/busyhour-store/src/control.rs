@@ -48,6 +48,7 @@ pub struct SqliteControl {
 impl SqliteControl {
     pub(crate) fn open(directory: &Path, lock: Arc<File>) -> Result<Self, OpenError> {
         let database = Database::open(directory.join(FILE), lock, APPLICATION_ID, MIGRATIONS)?;
+        database.refuse_unlike()?;
         Ok(Self { database: database.overwriting()? })
     }
 
@@ -126,7 +127,9 @@ impl Control for SqliteControl {
         by: &Act,
     ) -> Result<ForgottenAgent, StoreError> {
         let forget = |sql: &Transaction<'_>| forget::forget(sql, agent, paths, telemetry, by);
-        self.database.write("forget an agent", forget)?.ok_or_else(|| unknown("forget", agent))
+        let forgotten = self.database.write("forget an agent", forget)?;
+        let forgotten = forgotten.ok_or_else(|| unknown("forget", agent))?;
+        Ok(ForgottenAgent { lingers: self.database.empty_log(), ..forgotten })
     }
 
     fn agents(&self) -> Result<Vec<AgentRow>, StoreError> {
@@ -226,7 +229,9 @@ impl Control for SqliteControl {
         now: UtcMicros,
         retention: &ControlRetention,
     ) -> Result<ControlPruned, StoreError> {
-        self.database.write("delete what is too old", |sql| prune::prune(sql, now, retention))
+        let prune = |sql: &Transaction<'_>| prune::prune(sql, now, retention);
+        let pruned = self.database.write("delete what is too old", prune)?;
+        Ok(ControlPruned { lingers: self.database.empty_log(), ..pruned })
     }
 }
 

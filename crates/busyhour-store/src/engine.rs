@@ -7,13 +7,14 @@
 //! order: fold lock, writer, then one of registry, marks, counts or a shard of memory.
 
 mod append;
-mod ask;
 mod check;
 mod figures;
 mod fold;
 mod journal;
+mod listed;
 mod marks;
 mod memory;
+mod numbers;
 mod others;
 mod packs;
 mod prune;
@@ -21,10 +22,12 @@ mod quarantine;
 mod receipts;
 mod registry;
 mod replay;
+mod room;
 mod settle;
 mod slot_rows;
 mod slots;
 mod tallies;
+mod telemetry;
 mod windows;
 
 #[cfg(test)]
@@ -33,7 +36,7 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -45,6 +48,8 @@ use crate::sqlite::{
 };
 use crate::{ErrorKind, RecordKind, Retention, StoreError};
 pub(crate) use check::{check_head, check_partition};
+pub(crate) use listed::listed;
+pub use telemetry::SqliteTelemetry;
 
 use append::WriterMemory;
 use fold::Folded;
@@ -67,7 +72,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// When the journal is folded into partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FoldOptions {
-    /// Bytes of the journal in memory. At twice as much appending waits for folding.
+    /// Bytes of the journal in memory. At twice as much appending waits for folding, and at three times as
+    /// much together with what is being folded.
     pub after_bytes: usize,
     /// Time since the last fold.
     pub after: Duration,
@@ -75,7 +81,7 @@ pub struct FoldOptions {
 
 impl Default for FoldOptions {
     fn default() -> Self {
-        Self { after_bytes: 128 << 20, after: Duration::from_secs(3600) }
+        Self { after_bytes: 256 << 20, after: Duration::from_secs(3600) }
     }
 }
 
@@ -127,6 +133,8 @@ pub(crate) struct Engine {
     folded_entry: AtomicI64,
     /// What a fold that did not come to its end had frozen.
     frozen: Mutex<Option<Frozen>>,
+    /// Bytes of what was forgotten may still be in the head's file or log.
+    lingers: AtomicBool,
     folding: Mutex<Folding>,
     folded: Condvar,
     retention: Retention,
@@ -193,6 +201,7 @@ impl Engine {
             slot_counts: Mutex::default(),
             folded_entry: AtomicI64::new(0),
             frozen: Mutex::default(),
+            lingers: AtomicBool::new(false),
             folding: Mutex::default(),
             folded: Condvar::new(),
             retention,
@@ -200,11 +209,8 @@ impl Engine {
         };
         let unusable = |source: StoreError| OpenError::Journal { file: file.clone(), source };
         // A row that went missing would be missing for ever once the journal is folded.
-        let findings = engine.head.verify().map_err(unusable)?;
-        if !findings.is_empty() {
-            let what = format!("count the digests again: {}", findings.join("; "));
-            return Err(unusable(StoreError::new(what, ErrorKind::Corrupt)));
-        }
+        engine.head.refuse_unlike()?;
+        listed::miss(&engine).map_err(unusable)?;
         replay::replay(engine).map(Arc::new).map_err(unusable)
     }
 
@@ -264,10 +270,14 @@ impl Engine {
 
     /// Waits while so much is not folded that more would need too much memory.
     fn wait_for_room(&self) -> Result<(), StoreError> {
-        let most = self.options.after_bytes.max(1).saturating_mul(2);
+        let after = self.options.after_bytes.max(1);
+        let full = || {
+            self.memory.active_bytes() >= after.saturating_mul(2)
+                || self.memory.held_bytes() >= after.saturating_mul(3)
+        };
         let mut folding = self.folding.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tried = false;
-        while self.memory.active_bytes() >= most {
+        while full() {
             let why = match (folding.failed, folding.held) {
                 (Some(kind), _) if tried => Some(kind),
                 (_, true) if tried => Some(ErrorKind::Busy),

@@ -14,7 +14,6 @@ mod control;
 mod engine;
 mod error;
 mod sqlite;
-mod telemetry;
 
 pub use audit::{Act, Actor, AuditAction, AuditEntry, AuditSubject, InvalidAuditWord};
 #[doc(hidden)]
@@ -29,10 +28,9 @@ pub use contract::{
     Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry, TelemetryTotals,
 };
 pub use control::SqliteControl;
-pub use engine::FoldOptions;
+pub use engine::{FoldOptions, SqliteTelemetry};
 pub use error::{ErrorKind, StoreError};
 pub use sqlite::{
-    BackupError, BackupReport, CheckReport, CheckedFile, OpenError, Progress, Restored, backup,
-    check, open, open_with, restore, thin_backups,
+    BackupError, BackupReport, CheckReport, CheckedFile, OpenError, Progress, Restored, Unfinished,
+    backup, check, open, open_with, restore, thin_backups,
 };
-pub use telemetry::SqliteTelemetry;

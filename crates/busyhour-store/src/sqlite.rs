@@ -18,7 +18,7 @@ use rusqlite::types::Type;
 use thiserror::Error;
 
 pub use backup::{BackupError, BackupReport, Restored, backup, restore, thin_backups};
-pub use check::{CheckReport, CheckedFile, Progress, check};
+pub use check::{CheckReport, CheckedFile, Progress, Unfinished, check};
 pub(crate) use database::Database;
 pub(crate) use fold_lock::{FoldGuard, FoldLock};
 use lock::Made;

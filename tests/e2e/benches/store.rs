@@ -10,6 +10,8 @@
 //! installed is named and left out. The smoke run measures for a second or so: it shows that the
 //! benchmark works, not what is true. `--brief` takes minutes and tells what to expect.
 //!
+//! `--seconds 60` feeds the store for so long in `live` and `backlog`.
+//!
 //! `BUSYHOUR_BENCH_DIR` names a folder for the data, if the system's own for temporary files is no
 //! disk.
 
@@ -153,17 +155,24 @@ fn main() {
         return grpc::load(of);
     }
     let smoke = words.contains(&"--smoke");
-    let named: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with("--")).collect();
+    let seconds = words.iter().position(|word| *word == "--seconds").map(|at| at + 1);
+    let named = words.iter().enumerate();
+    let named = named.filter(|(at, word)| !word.starts_with("--") && Some(*at) != seconds);
+    let named: Vec<&str> = named.map(|(_, word)| *word).collect();
     let wanted = |name: &str| named.is_empty() || named.contains(&name);
     if smoke {
         println!("A smoke run: the figures mean nothing.");
     }
     let brief = words.contains(&"--brief");
-    let effort = match (smoke, brief) {
+    let mut effort = match (smoke, brief) {
         (true, _) => SMOKE,
         (false, true) => BRIEF,
         (false, false) => FULL,
     };
+    if let Some(at) = seconds {
+        let number = words.get(at).and_then(|word| word.parse().ok());
+        effort.ingest = Duration::from_secs(number.expect("a number behind --seconds"));
+    }
     if wanted("live") {
         ingest::measure(&effort, ingest::Shape::Live);
     }

@@ -18,6 +18,8 @@ use super::{Decoded, Decoder, Encoder};
 const MAX_STEPS: u32 = 20;
 /// How many values tell where the middle of all is.
 const ASKED: usize = 17;
+/// How many tell roughly.
+const FEW: usize = 9;
 
 /// How a column is written, and what that costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,11 +172,11 @@ fn residuals(values: &[i64], order: Order) -> Cow<'_, [i64]> {
     }
 }
 
-fn differences(values: &[i64]) -> impl Iterator<Item = i64> {
+fn differences(values: &[i64]) -> impl ExactSizeIterator<Item = i64> + Clone {
     values.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]))
 }
 
-fn second_differences(values: &[i64]) -> impl Iterator<Item = i64> {
+fn second_differences(values: &[i64]) -> impl ExactSizeIterator<Item = i64> + Clone {
     values.windows(3).map(|three| {
         let before = three[1].wrapping_sub(three[0]);
         three[2].wrapping_sub(three[1]).wrapping_sub(before)
@@ -192,17 +194,33 @@ fn seeds(values: &[i64], order: Order) -> [i64; 2] {
 
 /// Which order is likely to cost the least.
 fn likely_order(values: &[i64]) -> Order {
-    let orders = [Order::Numbers, Order::Differences, Order::SecondDifferences];
-    let costs = orders.map(|order| {
-        let residuals = residuals(values, order);
-        let centre = middle(&residuals);
-        // Roughly the bits of the distances from the middle.
-        let distances = residuals.iter().map(|&value| zigzag(value.wrapping_sub(centre)));
-        distances.map(|distance| u64::from(length(distance))).sum::<u64>()
-    });
-    let least = costs.iter().copied().min().unwrap_or(0);
-    let at = costs.iter().position(|&cost| cost == least);
-    at.and_then(|at| orders.get(at)).copied().unwrap_or(Order::Numbers)
+    let numbers = values.iter().copied();
+    let costs = [
+        (Order::Numbers, rough_bits(numbers)),
+        (Order::Differences, rough_bits(differences(values))),
+        (Order::SecondDifferences, rough_bits(second_differences(values))),
+    ];
+    // The first of equals.
+    costs.into_iter().min_by_key(|&(_, cost)| cost).map_or(Order::Numbers, |(order, _)| order)
+}
+
+/// Roughly the bits of the distances from what is roughly the middle.
+fn rough_bits(residuals: impl ExactSizeIterator<Item = i64> + Clone) -> u64 {
+    let step = (residuals.len() / FEW).max(1);
+    // Fewer count more than once.
+    let mut few = [0; FEW];
+    for (few, value) in few.iter_mut().zip(residuals.clone().step_by(step).cycle()) {
+        *few = value;
+    }
+    let centre = median_of_few(few);
+    let bits = residuals.map(|value| u64::from(length(zigzag(value.wrapping_sub(centre)))));
+    bits.sum()
+}
+
+/// One of the middle three of nine numbers: the median of the medians of threes.
+fn median_of_few([a, b, c, d, e, f, g, h, i]: [i64; FEW]) -> i64 {
+    let median = |a: i64, b: i64, c: i64| a.min(b).max(a.max(b).min(c));
+    median(median(a, b, c), median(d, e, f), median(g, h, i))
 }
 
 impl Coding {

@@ -46,12 +46,20 @@ pub(crate) struct Circumstance {
     playout_delay_us: Option<u32>,
 }
 
-pub(crate) fn encode_circumstance(judged: &JudgedWindow) -> Vec<u8> {
+#[cfg(test)]
+pub(super) fn encode_circumstance(judged: &JudgedWindow) -> Vec<u8> {
+    let mut out = Encoder::default();
+    put_circumstance(&mut out, judged);
+    out.into_bytes()
+}
+
+/// Appends what the window has in common with many.
+pub(crate) fn put_circumstance(out: &mut Encoder, judged: &JudgedWindow) {
     let window = &judged.window;
-    let mut out = Encoder::with_version(VERSION);
+    out.byte(VERSION);
     out.fixed(&judged.stamp.boot.to_bytes());
     out.uint(judged.schedule.0);
-    put_context(&mut out, &judged.context);
+    put_context(out, &judged.context);
     out.text(judged.requirement.as_str());
     out.uint(judged.limits.0);
     out.uint(window.rate_pps);
@@ -75,7 +83,6 @@ pub(crate) fn encode_circumstance(judged: &JudgedWindow) -> Vec<u8> {
     out.uint(window.ssid);
     out.option(window.peer_tlvs, Encoder::flag);
     out.option(window.playout, |out, playout| out.uint(playout.delay_us));
-    out.into_bytes()
 }
 
 pub(crate) fn decode_circumstance(bytes: &[u8]) -> Decoded<Circumstance> {
@@ -196,27 +203,37 @@ fn whole(counts: &PacketCounts) -> Option<BurstLoss> {
     BurstLoss::new(counts.lost(), counts.sent()).ok()
 }
 
-/// Encodes what is not in the path's row, the circumstance or the key: as it came, so that lost
-/// packets of unknown direction are of unknown direction.
-pub(crate) fn encode_window(judged: &JudgedWindow, received: UtcMicros) -> Vec<u8> {
-    encode_as(judged, &judged.window, received)
+#[cfg(test)]
+pub(super) fn encode_window(judged: &JudgedWindow, received: UtcMicros) -> Vec<u8> {
+    let mut out = Encoder::default();
+    put_window(&mut out, judged, received, Encoder::histogram);
+    out.into_bytes()
 }
 
-/// Encodes another form of the window (a coarser one) with everything else that was told of it.
-pub(crate) fn encode_as(judged: &JudgedWindow, window: &Window, received: UtcMicros) -> Vec<u8> {
-    let stamp = &judged.stamp;
-    let mut out = Encoder::with_version(VERSION);
+/// Appends what is not in the path's row, the circumstance or the key, with histograms as coarse as they
+/// are stored; all else as it came, so that lost packets of unknown direction are of unknown direction.
+pub(crate) fn put_coarsened(out: &mut Encoder, judged: &JudgedWindow, received: UtcMicros) {
+    put_window(out, judged, received, Encoder::coarse_histogram);
+}
+
+fn put_window(
+    out: &mut Encoder,
+    judged: &JudgedWindow,
+    received: UtcMicros,
+    histogram: fn(&mut Encoder, &Histogram),
+) {
+    let (stamp, window) = (&judged.stamp, &judged.window);
+    out.byte(VERSION);
     out.delta(received.0, judged.placed.0);
     out.delta(stamp.started.0, judged.placed.0);
     out.uint(stamp.started_boot.0);
     out.uint(stamp.duration_us());
-    put_verdict(&mut out, &judged.verdict);
+    put_verdict(out, &judged.verdict);
     let shape = Shape::of(window);
     out.uint(shape.0);
-    put_counts(&mut out, window, &shape);
-    put_delays(&mut out, window, &shape);
-    put_evidence(&mut out, window, &shape);
-    out.into_bytes()
+    put_counts(out, window, &shape);
+    put_delays(out, window, &shape, histogram);
+    put_evidence(out, window, &shape);
 }
 
 fn put_counts(out: &mut Encoder, window: &Window, shape: &Shape) {
@@ -245,8 +262,13 @@ fn put_counts(out: &mut Encoder, window: &Window, shape: &Shape) {
     }
 }
 
-fn put_delays(out: &mut Encoder, window: &Window, shape: &Shape) {
-    out.histogram(&window.rtt);
+fn put_delays(
+    out: &mut Encoder,
+    window: &Window,
+    shape: &Shape,
+    histogram: fn(&mut Encoder, &Histogram),
+) {
+    histogram(out, &window.rtt);
     if let Some(median) = window.rtt_median_us {
         out.uint(median.saturating_sub(window.rtt.min()));
     }
@@ -255,8 +277,8 @@ fn put_delays(out: &mut Encoder, window: &Window, shape: &Shape) {
         out.int(one_way.down_median_us.into());
         out.uint(one_way.error_us);
     }
-    out.histogram(&window.up_variation);
-    out.histogram(&window.down_variation);
+    histogram(out, &window.up_variation);
+    histogram(out, &window.down_variation);
     for Jitter { mean_us, max_us } in [window.up_jitter, window.down_jitter].into_iter().flatten() {
         out.all([mean_us, max_us]);
     }

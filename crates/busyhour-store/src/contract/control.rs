@@ -252,6 +252,9 @@ pub struct ForgottenAgent {
     pub verdicts: u64,
     /// Incidents of the agent and of its paths.
     pub incidents: u64,
+    /// Bytes of it may still be in the log, because a reader or another process was in the way.
+    /// [`Control::prune`] empties it.
+    pub lingers: bool,
 }
 
 /// How long control data is kept, by kind, in days. What is in force, open or waiting stays whatever
@@ -300,6 +303,9 @@ pub struct ControlPruned {
     pub deliveries: u64,
     /// Buildings, subnets and versions of the building file.
     pub inventory: u64,
+    /// Bytes of what went, now or earlier, may still be in the log, because a reader or another process
+    /// was in the way. The next time empties it.
+    pub lingers: bool,
 }
 
 impl ControlPruned {

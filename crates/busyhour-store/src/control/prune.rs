@@ -54,6 +54,7 @@ pub(super) fn prune(
                 "DELETE FROM building_files WHERE valid_until_us < ?1",
                 retention.inventory_days,
             )?,
+        lingers: false,
     })
 }
 

@@ -1,20 +1,24 @@
 //! Blocks into the journal: each exactly once, in one transaction with its receipt.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use busyhour_model::{
-    AgentId, BlockNo, Body, Epoch, PathId, Record, Schedule, ScheduleRevision, UtcMicros, Window,
+    AgentId, BlockNo, Body, Epoch, PathId, Record, Schedule, ScheduleRevision, SlotStart,
+    UtcMicros, WindowFigures,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::journal::{Entry, EntryOther, EntryWindow};
 use super::memory::NewWindow;
+use super::numbers::{NumberMap, NumberSet};
 use super::registry::{PathNews, insert_path};
+use super::room::{LateSlots, MAX_WINDOWS_A_SLOT, NewestSlots};
 use super::settle::Candidates;
-use super::{Engine, Trouble, quarantine, windows};
+use super::{Engine, Trouble, quarantine, room, windows};
 use crate::codec::{
-    bad, encode_as, encode_circumstance, encode_other, same_window, to_the_millisecond,
+    Encoder, bad, encode_other, put_circumstance, put_coarsened, same_window, to_the_millisecond,
 };
 use crate::sqlite::{Family, PartitionId, days_before, unreadable, utc_day};
 use crate::{Appended, BlockRows, JudgedWindow, PathRow, Quarantined, RecordKind, StoreError};
@@ -23,7 +27,7 @@ use crate::{Appended, BlockRows, JudgedWindow, PathRow, Quarantined, RecordKind,
 const MAX_PATHS: usize = 256;
 /// Schedules kept of one agent. Each block tells those that it names, so the oldest may go.
 const MAX_SCHEDULES: i64 = 64;
-/// Schedules and circumstances remembered; beyond that all are forgotten and told again.
+/// Schedules, circumstances and newest slots remembered; beyond that all are forgotten and told again.
 const MAX_REMEMBERED: usize = 200_000;
 /// From so many windows on a transaction is prepared on two threads: some milliseconds of work.
 const MANY_WINDOWS: usize = 512;
@@ -46,6 +50,7 @@ struct Known {
     schedules: HashMap<(AgentId, ScheduleRevision), Option<Schedule>>,
     /// Circumstances that entries since the last freeze told.
     circumstances: HashMap<Arc<[u8]>, u64>,
+    newest_slots: NewestSlots,
 }
 
 impl WriterMemory {
@@ -63,29 +68,36 @@ impl WriterMemory {
 /// Appends in one transaction, and shows readers what it brought when that is durable.
 pub(super) fn append(engine: &Engine, blocks: &[BlockRows]) -> Result<Vec<Appended>, StoreError> {
     engine.wait_for_room()?;
-    let prepared = prepare(blocks);
+    let shares = prepare(blocks);
+    let prepared: Vec<Prepared<'_>> = shares.iter().flat_map(Share::prepared).collect();
     let mut writer = engine.head.writer();
     let known = std::mem::take(&mut writer.memory.known);
     let number = writer.memory.last_entry + 1;
     let mut next_circumstance = writer.memory.next_circumstance;
     let written = writer.write_or(|sql| {
         let mut batch = Batch::new(engine, sql, known, &mut next_circumstance);
-        let appended =
-            blocks.iter().zip(prepared).map(|(block, prepared)| batch.block(block, prepared));
+        batch.outcome.make_room(&prepared);
+        let mut rest = prepared.as_slice();
+        let appended = blocks.iter().map(|block| {
+            let (of_block, behind) = rest.split_at(block.windows.len().min(rest.len()));
+            rest = behind;
+            batch.block(block, of_block)
+        });
         let appended = appended.collect::<Result<Vec<_>, Trouble>>()?;
         batch.finish(number)?;
         Ok((appended, batch.into_outcome()))
     });
     // Not used again, whatever became of it.
     writer.memory.next_circumstance = next_circumstance;
-    let (appended, outcome) = written.map_err(|trouble: Trouble| trouble.during(OPERATION))?;
+    let (appended, mut outcome) = written.map_err(|trouble: Trouble| trouble.during(OPERATION))?;
     if !outcome.entry.is_empty() {
         writer.memory.last_entry = number;
     }
     // The writer is still held, so that no fold begins between the commit and this.
-    publish(engine, &outcome);
-    let Known { schedules, circumstances } = &outcome.known;
-    if schedules.len().max(circumstances.len()) <= MAX_REMEMBERED {
+    publish(engine, &mut outcome);
+    let Known { schedules, circumstances, newest_slots } = &outcome.known;
+    let remembered = schedules.len().max(circumstances.len()).max(newest_slots.paths());
+    if remembered <= MAX_REMEMBERED {
         writer.memory.known = outcome.known;
     }
     drop(writer);
@@ -94,19 +106,58 @@ pub(super) fn append(engine: &Engine, blocks: &[BlockRows]) -> Result<Vec<Append
 }
 
 /// A window as it is stored, whatever there is already.
-struct Prepared {
-    /// With histograms as coarse as they are stored.
-    window: Window,
-    body: Vec<u8>,
-    circumstance: Vec<u8>,
+#[derive(Clone, Copy)]
+struct Prepared<'p> {
+    body: &'p [u8],
+    circumstance: &'p [u8],
+    /// Of a valid window.
+    figures: WindowFigures,
+}
+
+/// Windows of some blocks, prepared in a row.
+#[derive(Default)]
+struct Share {
+    /// All encodings, one after the other.
+    bytes: Vec<u8>,
+    /// Where in the bytes the window and its circumstance lie.
+    windows: Vec<(Range<usize>, Range<usize>, WindowFigures)>,
+}
+
+impl Share {
+    fn of(blocks: &[BlockRows]) -> Self {
+        let mut out = Encoder::default();
+        let mut windows = Vec::with_capacity(blocks.iter().map(|block| block.windows.len()).sum());
+        for block in blocks {
+            let received = to_the_millisecond(block.received);
+            for judged in &block.windows {
+                let from = out.written();
+                put_coarsened(&mut out, judged, received);
+                let between = out.written();
+                put_circumstance(&mut out, judged);
+                let valid = judged.verdict.valid.then(|| WindowFigures::of(&judged.window));
+                let ranges = (from..between, between..out.written());
+                windows.push((ranges.0, ranges.1, valid.unwrap_or_default()));
+            }
+        }
+        Self { bytes: out.into_bytes(), windows }
+    }
+
+    fn prepared(&self) -> impl Iterator<Item = Prepared<'_>> {
+        let bytes = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        self.windows.iter().map(move |(body, circumstance, figures)| Prepared {
+            body: bytes(body),
+            circumstance: bytes(circumstance),
+            figures: *figures,
+        })
+    }
 }
 
 /// Prepares the windows of blocks; many of them on two threads, as that is most of the work of a large
 /// transaction and needs nothing but the windows.
-fn prepare(blocks: &[BlockRows]) -> Vec<Vec<Prepared>> {
+fn prepare(blocks: &[BlockRows]) -> Vec<Share> {
     let all: usize = blocks.iter().map(|block| block.windows.len()).sum();
     if all < MANY_WINDOWS {
-        return blocks.iter().map(prepare_block).collect();
+        return vec![Share::of(blocks)];
     }
     let mut seen = 0;
     let first = blocks.iter().take_while(|block| {
@@ -116,28 +167,16 @@ fn prepare(blocks: &[BlockRows]) -> Vec<Vec<Prepared>> {
     });
     let (first, second) = blocks.split_at(first.count());
     std::thread::scope(|scope| {
-        let beside = scope.spawn(|| second.iter().map(prepare_block).collect::<Vec<_>>());
-        let mut prepared: Vec<_> = first.iter().map(prepare_block).collect();
-        prepared.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        prepared
+        let beside = scope.spawn(|| Share::of(second));
+        let first = Share::of(first);
+        vec![first, beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))]
     })
-}
-
-fn prepare_block(block: &BlockRows) -> Vec<Prepared> {
-    let received = to_the_millisecond(block.received);
-    let prepare = |judged: &JudgedWindow| {
-        let window = judged.window.coarsened();
-        let body = encode_as(judged, &window, received);
-        Prepared { window, body, circumstance: encode_circumstance(judged) }
-    };
-    block.windows.iter().map(prepare).collect()
 }
 
 /// A window that was accepted.
 struct Accepted<'b> {
     judged: &'b JudgedWindow,
-    /// With histograms as coarse as they are stored.
-    window: Window,
+    figures: WindowFigures,
     circumstance: Arc<[u8]>,
 }
 
@@ -150,7 +189,17 @@ struct Outcome<'b> {
     known: Known,
 }
 
-fn publish(engine: &Engine, outcome: &Outcome<'_>) {
+impl Outcome<'_> {
+    /// Makes room for all windows at once.
+    fn make_room(&mut self, prepared: &[Prepared<'_>]) {
+        self.entry.bodies.reserve_exact(prepared.iter().map(|window| window.body.len()).sum());
+        self.entry.windows.reserve_exact(prepared.len());
+        self.accepted.reserve_exact(prepared.len());
+    }
+}
+
+fn publish(engine: &Engine, outcome: &mut Outcome<'_>) {
+    let bodies = Arc::new(std::mem::take(&mut outcome.entry.bodies));
     let entry = &outcome.entry;
     engine.registry(|registry| {
         for row in &outcome.new_paths {
@@ -179,18 +228,21 @@ fn publish(engine: &Engine, outcome: &Outcome<'_>) {
             nth: window.nth,
             raw: window.raw,
             windows_per_slot: window.windows_per_slot,
-            circumstance: &accepted.circumstance,
-            body: entry.body(window),
+            circumstance: (window.circumstance, &accepted.circumstance),
+            body: window.body.clone(),
             limits: accepted.judged.limits,
-            window: &accepted.window,
+            window: &accepted.judged.window,
+            figures: &accepted.figures,
             verdict: &accepted.judged.verdict,
         })
         .collect();
-    engine.memory.add_windows(&windows);
+    engine.memory.add_windows(&bodies, &windows);
     engine.take_entry(entry);
 }
 
 /// The beginnings of a path's windows on a day, each with how many there are.
+///
+/// Agents choose them: no [`NumberMap`].
 type Moments = HashMap<UtcMicros, u32>;
 
 /// One transaction's work.
@@ -202,10 +254,11 @@ struct Batch<'t, 'b> {
     /// Paths that are new, by name; their rows are durable with this transaction.
     new_paths: HashMap<(AgentId, &'b busyhour_model::PathKey), PathId>,
     /// Each path's newest window, those of this transaction included.
-    newest: HashMap<PathId, UtcMicros>,
+    newest: NumberMap<PathId, UtcMicros>,
     /// The raw windows of this transaction, by path, as numbers among the accepted.
-    staged: HashMap<PathId, Vec<usize>>,
-    moments: HashMap<(PathId, i64), Moments>,
+    staged: NumberMap<PathId, Vec<usize>>,
+    moments: NumberMap<(PathId, i64), Moments>,
+    late_slots: LateSlots,
     candidates: Candidates,
     /// The blocks of this transaction.
     receipts: HashSet<(AgentId, Epoch, BlockNo)>,
@@ -226,9 +279,10 @@ impl<'t, 'b> Batch<'t, 'b> {
             outcome,
             next_circumstance,
             new_paths: HashMap::new(),
-            newest: HashMap::new(),
-            staged: HashMap::new(),
-            moments: HashMap::new(),
+            newest: NumberMap::default(),
+            staged: NumberMap::default(),
+            moments: NumberMap::default(),
+            late_slots: LateSlots::default(),
             candidates: Candidates::default(),
             receipts: HashSet::new(),
         }
@@ -241,7 +295,7 @@ impl<'t, 'b> Batch<'t, 'b> {
     fn block(
         &mut self,
         block: &'b BlockRows,
-        prepared: Vec<Prepared>,
+        prepared: &[Prepared<'_>],
     ) -> Result<Appended, Trouble> {
         if self.engine.forgotten(|forgotten| forgotten.contains(&block.agent)) {
             return Ok(Appended::Refused);
@@ -257,9 +311,16 @@ impl<'t, 'b> Batch<'t, 'b> {
         self.schedules(block)?;
         let retention = self.engine.retention;
         let raw_from = days_before(block.received, retention.windows_days);
+        let kept_days = retention.slots_days.max(retention.windows_days);
+        let kept_from = days_before(block.received, kept_days);
         let mut excess = Vec::new();
-        for (judged, prepared) in block.windows.iter().zip(prepared) {
-            if let Some(reason) = self.window(block.agent, (judged, prepared), raw_from)? {
+        for (judged, &prepared) in block.windows.iter().zip(prepared) {
+            let reason = if judged.placed < kept_from {
+                Some("is older than what is kept".to_owned())
+            } else {
+                self.window(block.agent, (judged, prepared), raw_from)?
+            };
+            if let Some(reason) = reason {
                 excess.push(Quarantined { started: Some(judged.placed), reason });
             }
         }
@@ -312,7 +373,7 @@ impl<'t, 'b> Batch<'t, 'b> {
     fn window(
         &mut self,
         agent: AgentId,
-        (judged, prepared): (&'b JudgedWindow, Prepared),
+        (judged, prepared): (&'b JudgedWindow, Prepared<'_>),
         raw_from: UtcMicros,
     ) -> Result<Option<String>, Trouble> {
         if PartitionId::holding(Family::Windows, utc_day(judged.placed)).is_none() {
@@ -323,18 +384,23 @@ impl<'t, 'b> Batch<'t, 'b> {
             return Ok(Some(format!("is of a path beyond the {MAX_PATHS} of an agent")));
         };
         let raw = judged.placed >= raw_from;
-        let Prepared { window, body, circumstance } = prepared;
+        if *self.in_slot(path, judged.placed, raw)? >= MAX_WINDOWS_A_SLOT {
+            let most = MAX_WINDOWS_A_SLOT;
+            return Ok(Some(format!("is beyond the {most} windows of a path in a quarter-hour")));
+        }
+        let Prepared { body, circumstance, figures } = prepared;
         let (circumstance, shared) = self.circumstance(circumstance);
         let nth = if raw {
-            self.place_for(path, judged.placed, (circumstance, &shared), &body)?
+            self.place_for(path, judged.placed, (circumstance, &shared), body)?
         } else {
             Some(0)
         };
         // A spool that was rolled back seals the same records into other blocks.
         let Some(nth) = nth else { return Ok(None) };
+        *self.in_slot(path, judged.placed, raw)? += 1;
         let entry = &mut self.outcome.entry;
         let start = entry.bodies.len();
-        entry.bodies.extend_from_slice(&body);
+        entry.bodies.extend_from_slice(body);
         entry.windows.push(EntryWindow {
             path,
             placed: judged.placed,
@@ -346,10 +412,10 @@ impl<'t, 'b> Batch<'t, 'b> {
         });
         if raw {
             let key = (path, judged.placed, nth);
-            self.candidates.window(self.sql, key, judged, (&shared, &body))?;
+            self.candidates.window(self.sql, key, judged, (&shared, body))?;
             self.staged.entry(path).or_default().push(self.outcome.accepted.len());
         }
-        self.outcome.accepted.push(Accepted { judged, window, circumstance: shared });
+        self.outcome.accepted.push(Accepted { judged, figures, circumstance: shared });
         Ok(None)
     }
 
@@ -403,9 +469,9 @@ impl<'t, 'b> Batch<'t, 'b> {
         Ok(Some(id))
     }
 
-    fn circumstance(&mut self, encoded: Vec<u8>) -> (u64, Arc<[u8]>) {
+    fn circumstance(&mut self, encoded: &[u8]) -> (u64, Arc<[u8]>) {
         let known = &mut self.outcome.known.circumstances;
-        if let Some((shared, &number)) = known.get_key_value(encoded.as_slice()) {
+        if let Some((shared, &number)) = known.get_key_value(encoded) {
             return (number, Arc::clone(shared));
         }
         let (number, shared) = (*self.next_circumstance, Arc::<[u8]>::from(encoded));
@@ -423,10 +489,7 @@ impl<'t, 'b> Batch<'t, 'b> {
         circumstance: (u64, &[u8]),
         body: &[u8],
     ) -> Result<Option<u32>, Trouble> {
-        let newest = self.newest.entry(path).or_insert_with(|| {
-            self.engine
-                .look_registry(|all| all.get(path).map_or(UtcMicros(i64::MIN), |row| row.newest))
-        });
+        let newest = self.newest(path);
         if placed > *newest {
             *newest = placed;
             if let Some(moments) = self.moments.get_mut(&(path, utc_day(placed))) {
@@ -435,11 +498,7 @@ impl<'t, 'b> Batch<'t, 'b> {
             return Ok(Some(0));
         }
         let key = (path, utc_day(placed));
-        if !self.moments.contains_key(&key) {
-            let moments = self.read_moments(path, key.1)?;
-            self.moments.insert(key, moments);
-        }
-        let moments = self.moments.entry(key).or_default();
+        let moments = self.moments(path, key.1)?;
         let there = moments.get(&placed).copied().unwrap_or(0);
         if there > 0 && self.is_there(path, placed, circumstance, body)? {
             return Ok(None);
@@ -448,8 +507,46 @@ impl<'t, 'b> Batch<'t, 'b> {
         Ok(Some(there))
     }
 
+    /// A path's newest window.
+    fn newest(&mut self, path: PathId) -> &mut UtcMicros {
+        self.newest.entry(path).or_insert_with(|| {
+            self.engine
+                .look_registry(|all| all.get(path).map_or(UtcMicros(i64::MIN), |row| row.newest))
+        })
+    }
+
+    /// How many windows there are in the slot of a window that comes: exactly in earlier slots than a
+    /// path's newest, and in that since the store was opened; without raw windows the valid ones.
+    fn in_slot(&mut self, path: PathId, placed: UtcMicros, raw: bool) -> Result<&mut u32, Trouble> {
+        let slot = SlotStart::containing(placed);
+        if slot >= SlotStart::containing(*self.newest(path)) {
+            return Ok(self.outcome.known.newest_slots.count(path, slot));
+        }
+        let key = (path, slot);
+        if !self.late_slots.contains_key(&key) {
+            let count = if raw {
+                let moments = self.moments(path, utc_day(placed))?.iter();
+                let within = moments.filter(|(moment, _)| SlotStart::containing(**moment) == slot);
+                within.map(|(_, count)| count).sum()
+            } else {
+                room::valid_windows(self.engine, path, slot)?
+            };
+            self.late_slots.insert(key, count);
+        }
+        Ok(self.late_slots.entry(key).or_default())
+    }
+
+    fn moments(&mut self, path: PathId, day: i64) -> Result<&mut Moments, Trouble> {
+        let key = (path, day);
+        if !self.moments.contains_key(&key) {
+            let moments = self.read_moments(path, day)?;
+            self.moments.insert(key, moments);
+        }
+        Ok(self.moments.entry(key).or_default())
+    }
+
     fn read_moments(&self, path: PathId, day: i64) -> Result<Moments, Trouble> {
-        let mut moments = Moments::new();
+        let mut moments = Moments::default();
         let stored = windows::moments(self.engine, path, day)?;
         let staged = self.staged.get(&path).into_iter().flatten();
         let staged = staged.filter_map(|&at| self.outcome.entry.windows.get(at));
@@ -531,7 +628,7 @@ impl<'t, 'b> Batch<'t, 'b> {
 }
 
 /// The days of paths that an entry changes.
-pub(super) fn days_of(entry: &Entry) -> HashSet<(i64, PathId)> {
+pub(super) fn days_of(entry: &Entry) -> NumberSet<(i64, PathId)> {
     let windows = entry.windows.iter().map(|window| (utc_day(window.placed), window.path));
     let settled = entry.settlements.iter().map(|one| (utc_day(one.placed), one.path));
     windows.chain(settled).collect()

@@ -7,7 +7,7 @@ use busyhour_model::{AgentId, PathId};
 use rusqlite::params;
 
 use super::memory::{OtherRow, Piece};
-use super::{Engine, Frozen, marks, others, receipts, slots, windows};
+use super::{Engine, Frozen, listed, marks, others, receipts, slots, windows};
 use crate::sqlite::{Family, PartitionId, folded_through, set_folded_through};
 use crate::{RecordKind, StoreError};
 
@@ -60,7 +60,7 @@ pub(super) fn fold(engine: &Engine) -> Result<Folded, StoreError> {
         fold_partitions(engine, entry, &others)?;
         beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    forget_entries(engine, &frozen)?;
+    forget_entries(engine, &frozen, work.keys().copied())?;
     engine.folded_to(entry);
     engine.thaw();
     drop(guard);
@@ -94,9 +94,13 @@ fn fold_partitions(
     Ok(())
 }
 
-/// Deletes folded entries; the head's own rows become what they were at the last of them, or later:
+/// Deletes folded entries and lists the partitions that have them; the head's own rows become what they were at the last of them, or later:
 /// doing later entries again after a crash changes nothing in paths and marks, which take the newest.
-fn forget_entries(engine: &Engine, frozen: &Frozen) -> Result<(), StoreError> {
+fn forget_entries(
+    engine: &Engine,
+    frozen: &Frozen,
+    folded_into: impl Iterator<Item = PartitionId>,
+) -> Result<(), StoreError> {
     let touched: Vec<PathId> =
         frozen.pieces.iter().flat_map(|piece| piece.paths.keys().copied()).collect();
     let changed = engine.marks(|marks| marks.changed());
@@ -106,6 +110,7 @@ fn forget_entries(engine: &Engine, frozen: &Frozen) -> Result<(), StoreError> {
         engine.look_registry(|registry| registry.store(sql, &touched))?;
         marks::store(sql, &changed)?;
         receipts::store(sql, &received)?;
+        listed::add(sql, folded_into)?;
         sql.prepare_cached("DELETE FROM journal WHERE entry <= ?1")?.execute([entry])?;
         sql.prepare_cached(
             "UPDATE totals SET folded = ?1, windows = ?2, blocks = ?3, quarantined = ?4",

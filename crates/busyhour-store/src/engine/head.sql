@@ -111,3 +111,11 @@ CREATE TABLE totals (
     quarantined INTEGER NOT NULL
 ) STRICT;
 INSERT INTO totals VALUES (1, 0, 0, 0, 0);
+
+-- Partitions that have a file, by their folder and first day of UTC since 1970: one that is here and has
+-- none is missed.
+CREATE TABLE partitions (
+    family TEXT NOT NULL,
+    first_day INTEGER NOT NULL,
+    PRIMARY KEY (family, first_day)
+) STRICT, WITHOUT ROWID;

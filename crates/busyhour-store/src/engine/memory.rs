@@ -5,13 +5,16 @@
 //! partitions afterwards: a partition that was folded beyond a piece's beginning has all of it.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use busyhour_model::{
-    AgentId, LimitsVersion, PathId, Slot, SlotStart, UtcMicros, Window, WindowVerdict,
+    AgentId, LimitsVersion, PathId, Slot, SlotStart, UtcMicros, Window, WindowFigures,
+    WindowVerdict,
 };
 
 use super::journal::EntrySettlement;
+use super::numbers::NumberMap;
 use crate::codec::Row;
 use crate::sqlite::utc_day;
 use crate::{RecordKind, SlotDetail};
@@ -22,22 +25,24 @@ const SHARDS: usize = 64;
 const SLOT_BYTES: usize = 1_024;
 const ROW_BYTES: usize = size_of::<MemoryRow>();
 
-/// A window in memory: where its encoding lies in the path's bytes.
+/// A window in memory: where its encoding lies in the piece's bodies.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemoryRow {
     pub(super) placed: UtcMicros,
     pub(super) nth: u32,
-    /// Which of the shard's circumstances.
+    /// Which of the piece's circumstances.
     circumstance: u32,
-    at: usize,
-    length: usize,
+    /// Which of the piece's bodies, and where in them: those of an entry are below 1 GB, as it is one
+    /// value to SQLite.
+    bodies: u32,
+    at: u32,
+    length: u32,
 }
 
 /// One path's part of a piece.
 #[derive(Debug, Default, Clone)]
 pub(super) struct PathMemory {
     rows: Vec<MemoryRow>,
-    bytes: Vec<u8>,
     /// What the piece adds to the path's slots, in the order of time.
     pub(super) slots: Vec<Slot>,
     pub(super) settlements: Vec<EntrySettlement>,
@@ -64,10 +69,13 @@ pub(super) struct OtherRow {
 pub(super) struct Piece {
     /// The last entry that is not in it.
     pub(super) after: i64,
-    pub(super) paths: HashMap<PathId, PathMemory>,
+    pub(super) paths: NumberMap<PathId, PathMemory>,
     pub(super) others: HashMap<(AgentId, RecordKind), Vec<OtherRow>>,
+    /// Windows' encodings as the entries had them, which pieces of all shards share.
+    bodies: Vec<Arc<Vec<u8>>>,
     circumstances: Vec<Arc<[u8]>>,
-    by_circumstance: HashMap<Arc<[u8]>, u32>,
+    /// By the number that entries name it by.
+    by_circumstance: NumberMap<u64, u32>,
     size_bytes: usize,
 }
 
@@ -90,11 +98,14 @@ pub(super) struct NewWindow<'a> {
     pub(super) nth: u32,
     pub(super) raw: bool,
     pub(super) windows_per_slot: u32,
-    pub(super) circumstance: &'a Arc<[u8]>,
-    pub(super) body: &'a [u8],
+    /// With the number that the entry names it by.
+    pub(super) circumstance: (u64, &'a Arc<[u8]>),
+    /// Where it lies in the entry's bodies.
+    pub(super) body: Range<usize>,
     pub(super) limits: LimitsVersion,
-    /// With histograms as coarse as they are stored.
     pub(super) window: &'a Window,
+    /// Of a valid window.
+    pub(super) figures: &'a WindowFigures,
     pub(super) verdict: &'a WindowVerdict,
 }
 
@@ -129,15 +140,30 @@ impl Piece {
         Self { after, ..Self::default() }
     }
 
+    /// Adds windows whose encodings lie in `bodies`.
+    fn add_all(&mut self, bodies: &Arc<Vec<u8>>, windows: &[&NewWindow<'_>]) {
+        if windows.iter().any(|window| window.raw) {
+            self.bodies.push(Arc::clone(bodies));
+            self.size_bytes += size_of_val(bodies);
+        }
+        for window in windows {
+            self.add(window);
+        }
+    }
+
     fn add(&mut self, new: &NewWindow<'_>) {
         let circumstance = self.intern(new.circumstance);
         let path = self.paths.entry(new.path).or_default();
         if new.raw {
-            let at = path.bytes.len();
-            path.bytes.extend_from_slice(new.body);
-            let (placed, nth, length) = (new.placed, new.nth, new.body.len());
-            path.rows.push(MemoryRow { placed, nth, circumstance, at, length });
-            self.size_bytes += ROW_BYTES + length;
+            path.rows.push(MemoryRow {
+                placed: new.placed,
+                nth: new.nth,
+                circumstance,
+                bodies: number(self.bodies.len().saturating_sub(1)),
+                at: number(new.body.start),
+                length: number(new.body.len()),
+            });
+            self.size_bytes += ROW_BYTES + new.body.len();
         }
         let (slot, is_new) = path.slot(SlotStart::containing(new.placed), new.limits);
         if is_new {
@@ -145,18 +171,23 @@ impl Piece {
         }
         slot.counts.limits = slot.limits.max(new.limits);
         slot.counts.expected = slot.expected.max(new.windows_per_slot);
-        slot.add(new.placed, new.window, new.verdict);
+        slot.add_coarsened(new.placed, new.window, new.figures, new.verdict);
     }
 
-    fn intern(&mut self, circumstance: &Arc<[u8]>) -> u32 {
-        if let Some(&known) = self.by_circumstance.get(circumstance) {
+    fn intern(&mut self, (known_as, circumstance): (u64, &Arc<[u8]>)) -> u32 {
+        if let Some(&known) = self.by_circumstance.get(&known_as) {
             return known;
         }
-        let number = u32::try_from(self.circumstances.len()).unwrap_or(u32::MAX);
+        let number = number(self.circumstances.len());
         self.circumstances.push(Arc::clone(circumstance));
-        self.by_circumstance.insert(Arc::clone(circumstance), number);
+        self.by_circumstance.insert(known_as, number);
         self.size_bytes += 2 * circumstance.len();
         number
+    }
+
+    fn body(&self, row: &MemoryRow) -> Option<&[u8]> {
+        let at = row.at as usize;
+        self.bodies.get(row.bodies as usize)?.get(at..at + row.length as usize)
     }
 
     /// The path's windows in the order in which they came.
@@ -166,7 +197,7 @@ impl Piece {
                 placed: row.placed,
                 nth: row.nth,
                 circumstance: self.circumstances.get(row.circumstance as usize)?,
-                body: path.bytes.get(row.at..row.at + row.length)?,
+                body: self.body(row)?,
             })
         })
     }
@@ -180,7 +211,7 @@ impl Piece {
                     placed: row.placed,
                     nth: row.nth,
                     circumstance: Arc::clone(self.circumstances.get(row.circumstance as usize)?),
-                    body: path.bytes.get(row.at..row.at + row.length)?.to_vec(),
+                    body: self.body(row)?.to_vec(),
                 })
             })
             .collect();
@@ -213,8 +244,9 @@ impl Memory {
         Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
     }
 
-    /// Adds windows. Only the writer calls it, one append at a time.
-    pub(super) fn add_windows(&self, windows: &[NewWindow<'_>]) {
+    /// Adds the windows of an entry, whose encodings lie in `bodies`. Only the writer calls it, one append
+    /// at a time.
+    pub(super) fn add_windows(&self, bodies: &Arc<Vec<u8>>, windows: &[NewWindow<'_>]) {
         let mut by_shard: Vec<Vec<&NewWindow<'_>>> = vec![Vec::new(); SHARDS];
         for window in windows {
             by_shard[shard_of(window.path)].push(window);
@@ -223,11 +255,7 @@ impl Memory {
             if of_shard.is_empty() {
                 continue;
             }
-            self.with(number, |shard| {
-                for window in of_shard {
-                    shard.active.add(window);
-                }
-            });
+            self.with(number, |shard| shard.active.add_all(bodies, &of_shard));
         }
     }
 
@@ -256,6 +284,14 @@ impl Memory {
     /// Bytes of the active pieces, about.
     pub(super) fn active_bytes(&self) -> usize {
         (0..SHARDS).map(|number| self.look(number, |shard| shard.active.size_bytes)).sum()
+    }
+
+    /// Bytes of all pieces, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let held = |shard: &Shard| {
+            shard.active.size_bytes + shard.frozen.as_ref().map_or(0, |piece| piece.size_bytes)
+        };
+        (0..SHARDS).map(|number| self.look(number, held)).sum()
     }
 
     /// Freezes the active pieces, which end with `entry`. Gives them all.
@@ -373,6 +409,11 @@ fn each_piece<T>(shard: &Shard, view: impl FnMut(&Piece) -> Option<T>) -> Vec<T>
     frozen.into_iter().chain([&shard.active]).filter_map(view).collect()
 }
 
+/// A place that is known to be below 2^32.
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
 fn shard_of(path: PathId) -> usize {
     (path.0.cast_unsigned() % SHARDS as u64) as usize
 }
@@ -415,5 +456,25 @@ pub(super) fn absorb_slots<'s>(known: &mut Vec<Slot>, more: impl Iterator<Item =
             Ok(at) => known[at].absorb(slot),
             Err(at) => known.insert(at, slot.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_frozen_takes_memory_until_partitions_have_it() {
+        let memory = Memory::new(0);
+        let agent = AgentId::from_u128(5);
+        memory.add_other(agent, RecordKind::Load, UtcMicros(1), vec![7; 1_000]);
+        let bytes = memory.active_bytes();
+        assert!(bytes >= 1_000, "{bytes}");
+        assert_eq!(memory.held_bytes(), bytes);
+        memory.freeze(1);
+        memory.add_other(agent, RecordKind::Load, UtcMicros(2), vec![7; 1_000]);
+        assert_eq!((memory.active_bytes(), memory.held_bytes()), (bytes, 2 * bytes));
+        memory.thaw();
+        assert_eq!(memory.held_bytes(), bytes);
     }
 }

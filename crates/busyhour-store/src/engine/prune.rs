@@ -1,12 +1,14 @@
 //! What goes: files beyond their retention, whole; quarter-hours become hours first. And everything of
 //! an agent that is to be forgotten, and judging again.
 
+use std::sync::atomic::Ordering;
+
 use busyhour_model::{AgentId, LimitTable, PathId, RequirementProfile, SlotStart, UtcMicros};
 use rusqlite::{Connection, Transaction, params};
 
 use super::fold::Folded;
 use super::slots::Rejudging;
-use super::{Engine, Trouble, slots};
+use super::{Engine, Trouble, listed, slots};
 use crate::sqlite::{Family, PartitionId, days_before, utc_day};
 use crate::{ErrorKind, Forgotten, RecordKind, StoreError};
 
@@ -27,11 +29,16 @@ pub(super) fn prune(engine: &Engine, now: UtcMicros) -> Result<u64, StoreError> 
                 if family == Family::Slots {
                     roll_up(engine, id)?;
                 }
+                // What is listed without a file is missed.
+                engine.head.write(OPERATION, |sql| listed::remove(sql, id))?;
                 engine.partitions.drop_partition(id)?;
                 gone += 1;
             }
         }
         gone += finish_forgetting(engine)?.paths;
+        if engine.lingers.load(Ordering::Relaxed) {
+            wipe_head(engine);
+        }
     }
     Ok(gone + prune_head(engine, now)?)
 }
@@ -62,7 +69,7 @@ fn roll_up(engine: &Engine, quarters: PartitionId) -> Result<(), StoreError> {
         engine.partitions.write(hours, OPERATION, |sql| slots::put_hours(sql, hours, &days))?;
         after = next;
     }
-    Ok(())
+    engine.head.write(OPERATION, |sql| listed::add(sql, [hours]))
 }
 
 fn prune_head(engine: &Engine, now: UtcMicros) -> Result<u64, StoreError> {
@@ -136,7 +143,15 @@ pub(super) fn forget(engine: &Engine, agent: AgentId) -> Result<Forgotten, Store
     }
     let mut forgotten = finish_forgetting(engine)?;
     forgotten.others += others;
+    forgotten.lingers = wipe_head(engine);
     Ok(forgotten)
+}
+
+/// Overwrites what was deleted in the head; true when that is still to be done, as pruning tries again.
+fn wipe_head(engine: &Engine) -> bool {
+    let lingers = engine.head.wipe();
+    engine.lingers.store(lingers, Ordering::Relaxed);
+    lingers
 }
 
 fn forget_in_head(sql: &Connection, agent: AgentId) -> Result<u64, Trouble> {
@@ -181,6 +196,7 @@ fn finish_forgetting(engine: &Engine) -> Result<Forgotten, StoreError> {
     for family in Family::ALL {
         for id in engine.partitions.list(family) {
             let gone = engine.partitions.write(id, FORGET, |sql| {
+                overwrite_deleted(sql)?;
                 let mut gone = 0;
                 match family {
                     Family::Slots | Family::Hours => {
@@ -220,6 +236,11 @@ fn finish_forgetting(engine: &Engine) -> Result<Forgotten, StoreError> {
         Ok(())
     })?;
     Ok(forgotten)
+}
+
+/// What is deleted through this connection is overwritten: freed bytes would keep it.
+fn overwrite_deleted(sql: &Connection) -> rusqlite::Result<()> {
+    sql.pragma_update_and_check(None, "secure_delete", true, |_| Ok(()))
 }
 
 /// Gives how many records went.

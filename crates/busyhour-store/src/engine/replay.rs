@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use busyhour_model::{AgentId, UtcMicros};
+use busyhour_model::{AgentId, UtcMicros, WindowFigures};
 
 use super::journal::Entry;
 use super::memory::{Memory, NewWindow};
@@ -11,7 +11,7 @@ use super::receipts::Receipts;
 use super::registry::{PathNews, Registry};
 use super::{Counts, Engine, Frozen, marks::Marks};
 use crate::codec::{Circumstance, bad, decode_circumstance, decode_window};
-use crate::sqlite::{Family, folded_through, unreadable};
+use crate::sqlite::{Family, unreadable};
 use crate::{ErrorKind, StoreError, StoredWindow};
 
 const OPERATION: &str = "replay the journal";
@@ -45,7 +45,7 @@ pub(super) fn replay(mut engine: Engine) -> Result<Engine, StoreError> {
     let mut again = |number: i64, mut entry: Entry| {
         entry.others.retain(|other| !forgotten.contains(&other.agent));
         entry.receipts.retain(|(agent, ..)| !forgotten.contains(agent));
-        take(&engine, number, &entry, &mut circumstances)
+        take(&engine, number, entry, &mut circumstances)
     };
     each_entry(&engine, (folded, unfinished), &mut again)?;
     if unfinished > folded {
@@ -66,7 +66,7 @@ fn unfinished(engine: &Engine, folded: i64) -> Result<i64, StoreError> {
     })?;
     let mut farthest = folded;
     for id in Family::ALL.into_iter().flat_map(|family| engine.partitions.list(family)) {
-        let come = engine.partitions.read(id, OPERATION, folded_through)?;
+        let come = engine.partitions.folded_through(id, OPERATION)?;
         farthest = farthest.max(come.unwrap_or(folded));
         if farthest > newest {
             let what = format!(
@@ -118,10 +118,11 @@ fn each_entry(
 fn take(
     engine: &Engine,
     number: i64,
-    entry: &Entry,
+    mut entry: Entry,
     circumstances: &mut Circumstances,
 ) -> Result<(), StoreError> {
-    let mut windows: Vec<(usize, StoredWindow)> = Vec::with_capacity(entry.windows.len());
+    let mut windows: Vec<(usize, StoredWindow, WindowFigures)> =
+        Vec::with_capacity(entry.windows.len());
     for (number, encoded) in &entry.circumstances {
         let decoded = decode_circumstance(encoded).map_err(damaged)?;
         circumstances.insert(*number, (Arc::clone(encoded), decoded));
@@ -135,17 +136,20 @@ fn take(
         let shared = circumstances.get(&window.circumstance);
         let (_, shared) = shared.ok_or_else(|| damaged(bad("journal entry")))?;
         let stored = decode_window(entry.body(window), window.placed, &key, shared);
-        windows.push((at, stored.map_err(damaged)?));
+        let stored = stored.map_err(damaged)?;
+        let valid = stored.judged.verdict.valid.then(|| WindowFigures::of(&stored.judged.window));
+        windows.push((at, stored, valid.unwrap_or_default()));
     }
     engine.registry(|registry| {
-        for (at, stored) in &windows {
+        for (at, stored, _) in &windows {
             let window = &entry.windows[*at];
             registry.tell(window.path, &news(stored, window.placed, window.windows_per_slot));
         }
     });
+    let bodies = Arc::new(std::mem::take(&mut entry.bodies));
     let new: Vec<NewWindow<'_>> = windows
         .iter()
-        .filter_map(|(at, stored)| {
+        .filter_map(|(at, stored, figures)| {
             let window = &entry.windows[*at];
             let (circumstance, _) = circumstances.get(&window.circumstance)?;
             Some(NewWindow {
@@ -154,16 +158,17 @@ fn take(
                 nth: window.nth,
                 raw: window.raw,
                 windows_per_slot: window.windows_per_slot,
-                circumstance,
-                body: entry.body(window),
+                circumstance: (window.circumstance, circumstance),
+                body: window.body.clone(),
                 limits: stored.judged.limits,
                 window: &stored.judged.window,
+                figures,
                 verdict: &stored.judged.verdict,
             })
         })
         .collect();
-    engine.memory.add_windows(&new);
-    engine.take_entry(entry);
+    engine.memory.add_windows(&bodies, &new);
+    engine.take_entry(&entry);
     engine.head.writer().memory.last_entry = number;
     Ok(())
 }

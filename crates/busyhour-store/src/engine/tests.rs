@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{MIGRATIONS, PACKS, SLOTS, packs, settle, slot_rows};
+use super::{MIGRATIONS, PACKS, SLOTS, listed, packs, settle, slot_rows};
 use crate::sqlite::plan_of;
 
 /// Statements that are made for several tables.
@@ -58,6 +58,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT subject, records, body FROM packs", "packs"),
     // How many slots there are, for the status page.
     ("SELECT coalesce(sum(slots), 0) FROM counts", "counts"),
+    // One row for each file.
+    (listed::LISTED, "partitions"),
 ];
 
 /// The text literals of a source, as the compiler reads them.

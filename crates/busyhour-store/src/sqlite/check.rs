@@ -1,12 +1,14 @@
 //! Looking through a store that nobody uses, without changing anything.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::database::{BUSY_TIMEOUT, sibling};
+use super::database::{BUSY_TIMEOUT, look_at_cells, sibling};
 use super::digest;
-use super::lock::lock_existing;
+use super::lock::{self, Made, lock_existing};
 use super::partition::files::{self, Scanned};
 use super::partition::{self, PartitionId, open_alone};
 use super::{OpenError, log};
@@ -35,13 +37,38 @@ pub struct CheckReport {
     pub set_aside: Vec<(PathBuf, String)>,
     /// Files that are none of the collector's.
     pub unknown: Vec<PathBuf>,
+    /// What was begun in the directory and never ended.
+    pub unfinished: Option<Unfinished>,
 }
 
 impl CheckReport {
-    /// Whether all files in use are as they were written.
+    /// Whether the store is whole and all files in use are as they were written.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.files.iter().all(|file| file.findings.is_empty())
+        self.unfinished.is_none() && self.files.iter().all(|file| file.findings.is_empty())
+    }
+}
+
+/// Why there is no whole store, whatever its files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// None was made to the end.
+    Making,
+    /// A backup was not restored to the end.
+    Restoring,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Making => {
+                "no store was made here to the end: a collector that starts makes what is missing, and \
+                 where one was made before, say its directory or restore a backup"
+            }
+            Self::Restoring => {
+                "a backup was not restored to the end: restore it into an empty directory"
+            }
+        })
     }
 }
 
@@ -65,8 +92,8 @@ impl CheckedFile {
     }
 }
 
-/// Looks through the store in `directory`: SQLite's own check, the digest of each table, and every
-/// stored record decoded. Needs the collector stopped; changes nothing.
+/// Looks through the store in `directory`: SQLite's own check, the digest of each table, every stored
+/// record decoded, and whether a file is missing. Needs the collector stopped; changes nothing.
 ///
 /// # Errors
 /// When a collector uses the directory, or it cannot be read.
@@ -74,10 +101,12 @@ pub fn check(
     directory: &Path,
     progress: &mut dyn FnMut(&Progress<'_>),
 ) -> Result<CheckReport, OpenError> {
-    let _lock = lock_existing(directory)?;
+    let lock = lock_existing(directory)?;
     let unusable = |source| OpenError::Directory { directory: directory.to_owned(), source };
     std::fs::read_dir(directory).map_err(unusable)?;
     let Scanned { partitions, damaged, unknown, .. } = files::scan(directory).map_err(unusable)?;
+    let found: BTreeSet<PartitionId> =
+        partitions.iter().copied().chain(damaged.iter().map(|damage| damage.id)).collect();
     let wholes = Whole::all(partitions);
     let size = |whole: &Whole| files::size_bytes(&directory.join(whole.file()));
     let total_bytes = wholes.iter().map(size).fold(0, u64::saturating_add);
@@ -91,8 +120,32 @@ pub fn check(
         done_bytes = done_bytes.saturating_add(found.size_bytes);
         checked.push(found);
     }
+    checked.extend(missing(directory, &found));
     let set_aside = damaged.into_iter().map(|damage| (damage.file, damage.reason)).collect();
-    Ok(CheckReport { files: checked, set_aside, unknown })
+    let unfinished = unfinished(lock.as_ref(), directory)?;
+    Ok(CheckReport { files: checked, set_aside, unknown, unfinished })
+}
+
+/// The partitions that the head lists and that are not among those `found`. A head that cannot be read is
+/// told of by itself.
+fn missing(directory: &Path, found: &BTreeSet<PartitionId>) -> Vec<CheckedFile> {
+    let listed = opened(&directory.join(engine::FILE), engine::listed).unwrap_or_default();
+    let of = |id: &PartitionId| {
+        let finding = "is missing: somebody deleted it; a backup may have it".to_owned();
+        CheckedFile { findings: vec![finding], ..CheckedFile::new(Whole::Partition(*id)) }
+    };
+    listed.difference(found).map(of).collect()
+}
+
+fn unfinished(
+    lock: Option<&std::fs::File>,
+    directory: &Path,
+) -> Result<Option<Unfinished>, OpenError> {
+    if directory.join(lock::UNFINISHED_FILE).exists() {
+        return Ok(Some(Unfinished::Restoring));
+    }
+    let made = lock.map_or(Ok(Made::Not), |lock| lock::made(lock, directory))?;
+    Ok((made == Made::Not).then_some(Unfinished::Making))
 }
 
 /// A file that is looked at by itself.
@@ -152,18 +205,11 @@ impl Whole {
         match std::fs::metadata(&file) {
             Ok(metadata) if metadata.len() == 0 => found.findings.push("is empty".to_owned()),
             Ok(_) => {
-                let index = sibling(&file, "-shm");
-                let (alone, indexed) = (files::is_log_empty(&file), index.exists());
-                let opened = if alone { open_alone(&file) } else { open_with_log(&file) };
-                let looked = opened.and_then(|sql| self.look(&sql, found));
+                let looked = opened(&file, |sql| self.look(sql, found));
                 found.findings.extend(looked.err().map(|error| sentence(&error)));
                 match log::damage(&sibling(&file, "-wal")) {
                     Ok(finding) => found.findings.extend(finding),
                     Err(error) => found.findings.push(format!("its log cannot be read: {error}")),
-                }
-                if !alone && !indexed {
-                    // Made for reading the log; nobody else is here.
-                    let _ = std::fs::remove_file(index);
                 }
             }
             Err(error) => found.findings.push(format!("cannot be read: {error}")),
@@ -193,6 +239,22 @@ impl Whole {
     }
 }
 
+/// Looks at a file that nobody else has open, and leaves what lies beside it as it was.
+fn opened<T>(
+    file: &Path,
+    look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let index = sibling(file, "-shm");
+    let (alone, indexed) = (files::is_log_empty(file), index.exists());
+    let opened = if alone { open_alone(file) } else { open_with_log(file) };
+    let looked = opened.and_then(|sql| look(&sql));
+    if !alone && !indexed {
+        // Made for reading the log.
+        let _ = std::fs::remove_file(index);
+    }
+    looked
+}
+
 /// What is wrong, with its causes.
 fn sentence(error: &rusqlite::Error) -> String {
     use std::error::Error as _;
@@ -213,5 +275,6 @@ pub(super) fn open_with_log(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    look_at_cells(&connection)?;
     Ok(connection)
 }

@@ -10,12 +10,13 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::digest;
 use super::migrate::{Migration, migrate};
 use super::{OpenError, during};
-use crate::StoreError;
+use crate::{ErrorKind, StoreError};
 
 /// Queries at the same time; more wait. Each reader costs a page cache and two file handles.
 const MAX_READERS: usize = 4;
 /// Distinct statements per connection, above what this crate has.
 const STATEMENTS: usize = 64;
+const COUNT_AGAIN: &str = "count the digests again";
 /// How long to wait for a foreign process (a backup, a shell) that holds the file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -134,9 +135,32 @@ impl<M> Database<M> {
         attempt().map_err(during(operation))
     }
 
-    /// What the file has that was not written so, a sentence each.
-    pub(crate) fn verify(&self) -> Result<Vec<String>, StoreError> {
-        self.read("count the digests again", |sql| digest::verify(sql))
+    /// Refuses a file that has something that was not written so.
+    pub(crate) fn refuse_unlike(&self) -> Result<(), OpenError> {
+        let findings = self.read(COUNT_AGAIN, |sql| digest::verify(sql));
+        let unlike = |findings: Vec<String>| match findings.as_slice() {
+            [] => Ok(()),
+            some => {
+                let what = format!("{COUNT_AGAIN}: {}", some.join("; "));
+                Err(StoreError::new(what, ErrorKind::Corrupt))
+            }
+        };
+        let refused = |source| OpenError::Journal { file: self.file.clone(), source };
+        findings.and_then(unlike).map_err(refused)
+    }
+
+    /// Empties the write-ahead log, so that what was deleted is in neither file. Waits for readers as long
+    /// as for another process; true when something is left in the log.
+    pub(crate) fn empty_log(&self) -> bool {
+        is_log_left(&self.writer().connection)
+    }
+
+    /// Makes the file anew without what is free in it, and empties the log: what was deleted or replaced
+    /// is in neither any more. True when it may be.
+    pub(crate) fn wipe(&self) -> bool {
+        let writer = self.writer();
+        let anew = writer.connection.execute_batch("VACUUM");
+        is_log_left(&writer.connection) || anew.is_err()
     }
 
     /// Forbids the file to grow beyond `bytes` (rounded down to pages, never below what it has).
@@ -166,6 +190,13 @@ impl<M> Database<M> {
             readers = self.returned.wait(readers).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// Moves all of the log into the file; whether something is left in it.
+fn is_log_left(connection: &Connection) -> bool {
+    let busy =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    busy.unwrap_or(true)
 }
 
 /// Begins a transaction that may write, at once: it cannot find another writer half-way.
@@ -207,6 +238,7 @@ fn open_reader(file: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "query_only", true)?;
+    look_at_cells(&connection)?;
     Ok(connection)
 }
 
@@ -221,7 +253,13 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -65_536)?;
     // A log that once grew is cut back after the next checkpoint.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
-    Ok(())
+    look_at_cells(connection)
+}
+
+/// Makes SQLite look at every cell of a page when it reads the page, so that damage is told there and
+/// not taken for rows.
+pub(super) fn look_at_cells(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cell_size_check", true)
 }
 
 /// A file whose name begins with that of `file`.

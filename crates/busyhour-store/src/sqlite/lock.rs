@@ -54,14 +54,11 @@ pub(super) fn refuse_missing(
     directory: &Path,
     files: &[&str],
 ) -> Result<Made, OpenError> {
-    let mut mark = Vec::with_capacity(MARK.len());
     let unfinished = directory.join(UNFINISHED_FILE);
     if unfinished.exists() {
         return Err(OpenError::Unfinished { file: unfinished });
     }
-    let read = lock.take(MARK.len() as u64).read_to_end(&mut mark);
-    read.map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
-    if mark != MARK {
+    if made(lock, directory)? == Made::Not {
         return Ok(Made::Not);
     }
     for file in files.iter().map(|name| directory.join(name)) {
@@ -70,6 +67,14 @@ pub(super) fn refuse_missing(
         }
     }
     Ok(Made::Before)
+}
+
+/// What the mark says.
+pub(super) fn made(lock: &File, directory: &Path) -> Result<Made, OpenError> {
+    let mut mark = Vec::with_capacity(MARK.len());
+    let read = lock.take(MARK.len() as u64).read_to_end(&mut mark);
+    read.map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
+    Ok(if mark == MARK { Made::Before } else { Made::Not })
 }
 
 /// Whether a store was made in the directory.

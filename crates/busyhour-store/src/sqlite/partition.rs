@@ -21,10 +21,10 @@ use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 pub(crate) use family::{Family, PartitionId};
 
-use super::database::{BUSY_TIMEOUT, begin, limit_pages};
+use super::database::{BUSY_TIMEOUT, begin, limit_pages, look_at_cells};
 use super::digest;
 use super::migrate::{Migration, migrate};
-use super::{OpenError, kind_of};
+use super::{OpenError, kind_of, unreadable};
 use crate::{ErrorKind, StoreError};
 use files::Scanned;
 use pool::Pool;
@@ -33,6 +33,9 @@ use pool::Pool;
 const WRITER_CACHE_KIB: i64 = 16_384;
 /// Pages that one reader may have in memory: inner nodes, and what a question touches twice.
 const READER_CACHE_KIB: i64 = 1_024;
+/// Files up to this size are looked through before they are read first: some hundredths of a second. Of
+/// larger ones it takes too long for somebody who asks.
+const LOOKED_THROUGH_BYTES: u64 = 16 << 20;
 /// Distinct statements per connection, above what one family needs.
 const STATEMENTS: usize = 16;
 
@@ -62,6 +65,20 @@ pub(crate) fn folded_through(partition: &Transaction<'_>) -> rusqlite::Result<i6
 pub(crate) fn set_folded_through(partition: &Transaction<'_>, entry: i64) -> rusqlite::Result<()> {
     partition.prepare_cached("UPDATE meta SET folded_through = ?1")?.execute(params![entry])?;
     Ok(())
+}
+
+/// Whether a partition is looked through before it is read first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    Not,
+}
+
+/// A file that is small enough to be looked through does not have what was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", findings.join("; "))]
+struct Unlike {
+    findings: Vec<String>,
 }
 
 /// A partition that was found damaged and set aside.
@@ -163,13 +180,40 @@ impl Partitions {
     /// connection while it waits for another.
     ///
     /// When what it finds there is damaged, `read` runs once more on a new connection. When that
-    /// finds damage too, the partition is set aside, and the answer is that there is none.
+    /// finds damage too, the partition is set aside, and the answer is that there is none. Before the
+    /// first time a partition that is not large is looked through.
     pub(crate) fn read<T>(
         &self,
         id: PartitionId,
         operation: &str,
+        read: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.read_twice(id, operation, Look::First, read)
+    }
+
+    /// The number of the last journal entry folded into the partition, without looking through it;
+    /// `None` when there is no such partition.
+    pub(crate) fn folded_through(
+        &self,
+        id: PartitionId,
+        operation: &str,
+    ) -> Result<Option<i64>, StoreError> {
+        self.read_twice(id, operation, Look::Not, folded_through)
+    }
+
+    fn read_twice<T>(
+        &self,
+        id: PartitionId,
+        operation: &str,
+        look: Look,
         mut read: impl FnMut(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, StoreError> {
+        let mut read = |sql: &Transaction<'_>| {
+            if look == Look::First {
+                self.look_through(id, sql)?;
+            }
+            read(sql)
+        };
         let first = self.try_read(id, operation, &mut read);
         if !is_damage(&first) {
             return first;
@@ -182,6 +226,22 @@ impl Partitions {
         }
         self.set_aside(id, operation, &error)?;
         Ok(None)
+    }
+
+    /// Has SQLite check a partition and counts its digests again, unless that was done or would take long.
+    fn look_through(&self, id: PartitionId, sql: &Transaction<'_>) -> rusqlite::Result<()> {
+        if self.pool.is_sound(id) || files::size_bytes(&self.file(id)) > LOOKED_THROUGH_BYTES {
+            return Ok(());
+        }
+        // The digests know rows, not whether an index leads to them.
+        let checked: String = sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let mut findings = digest::verify(sql)?;
+        findings.extend(Some(checked).filter(|line| line != "ok"));
+        if !findings.is_empty() {
+            return Err(unreadable(Unlike { findings }));
+        }
+        self.pool.note_sound(id);
+        Ok(())
     }
 
     /// Deletes the partition. Who reads it at the moment finishes.
@@ -222,6 +282,24 @@ impl Partitions {
             self.pool.add(id);
             io(id, operation)(error)
         })
+    }
+
+    /// Notes that the file of a partition is gone, in a file beside its place that tells it at every later
+    /// start until it is deleted. False when that cannot be written; then it is told in this run.
+    pub(crate) fn note_missing(&self, id: PartitionId) -> bool {
+        let _turn = self.pool.turn(id);
+        let file = self.file(id);
+        let reason = format!(
+            "{} is missing: somebody deleted it. Stop the collector, copy it from a backup to where it was \
+             and delete this note, or delete the note to do without",
+            id.file().display()
+        );
+        let noted = files::note_missing(&file, &reason);
+        let is_noted = noted.is_ok();
+        let file = noted.unwrap_or(file);
+        let file = file.strip_prefix(&self.directory).map(Path::to_owned).unwrap_or(file);
+        self.pool.note_damage(Damage { id, file, reason });
+        is_noted
     }
 
     fn note_damage(&self, id: PartitionId, aside: PathBuf, error: &StoreError) {
@@ -353,6 +431,7 @@ impl Partitions {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        look_at_cells(connection)?;
         // The log is emptied after each transaction, at once.
         connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
         limit_pages(connection, self.max_bytes.load(Ordering::Relaxed))
@@ -448,7 +527,7 @@ fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
-    Ok(())
+    look_at_cells(connection)
 }
 
 /// Moves the write-ahead log into the file, without waiting for readers, who may keep some of it

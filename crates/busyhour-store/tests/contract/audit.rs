@@ -33,7 +33,7 @@ fn what_people_do_is_in_the_audit() {
     let bound = crate::control::enrolled("10.1.0.0/24", None);
     store.bind_agent(id, bound, &by("max", at(NOW, 3))).unwrap();
     store.remove_agent(id, &by("max", at(NOW, 4))).unwrap();
-    let gone = Forgotten { paths: 3, windows: 40, slots: 5, others: 6 };
+    let gone = Forgotten { paths: 3, windows: 40, slots: 5, others: 6, lingers: false };
     store.forget_agent(id, &[], &gone, &by("eva", at(NOW, 5))).unwrap();
     store
         .note(&Act::by_operator(at(NOW, 6)), AuditAction::Restored, AuditSubject::Store, "files=9")

@@ -1,16 +1,20 @@
 //! Both contracts: an agent is forgotten.
 
+use std::path::{Path, PathBuf};
+
 use busyhour_model::{
-    AgentId, Incident, IncidentState, LinkKind, PathId, Scope, SlotStart, SubnetId, UtcMicros,
+    AgentId, Body, Incident, IncidentState, LinkKind, PathId, Scope, SlotStart, SubnetId, UtcMicros,
 };
 use busyhour_store::{
     Act, Appended, Binding, BlockRows, Control, ControlRetention, ErrorKind, Forgotten,
-    ForgottenAgent, IncidentEvent, JudgeWrite, RecordKind, Telemetry, TelemetryTotals,
+    ForgottenAgent, IncidentEvent, JudgeWrite, NewAgent, RecordKind, Telemetry, TelemetryTotals,
 };
 use jiff::civil::date;
 
 use crate::control::{add, agent, enrolled, import, sighting};
-use crate::fixtures::{AGENT, DAY, EPOCH, Engine, MINUTE, NOW, at, block_of, building, load};
+use crate::fixtures::{
+    AGENT, DAY, EPOCH, Engine, MINUTE, NOW, at, block_of, building, judged, load, window,
+};
 use crate::retention::KEPT;
 use crate::stores::Store;
 use crate::verdicts::{HOME, day, due, incident, judge};
@@ -54,8 +58,13 @@ fn all_that_a_forgotten_agent_delivered_is_gone_and_no_other_agents<S: Store>() 
     assert_eq!(held(store, AGENT), full);
     assert_eq!((full.0, full.2, full.4), (1, 2, 2));
     let gone = store.forget(AGENT).unwrap();
-    let expected =
-        Forgotten { paths: 1, windows: full.1 as u64, slots: full.2 as u64, others: full.3 as u64 };
+    let expected = Forgotten {
+        paths: 1,
+        windows: full.1 as u64,
+        slots: full.2 as u64,
+        others: full.3 as u64,
+        lingers: false,
+    };
     assert_eq!(gone, expected);
     assert_eq!((held(store, AGENT), held(store, OTHER)), ((0, 0, 0, 0, 0), full));
     assert_eq!(store.windows(path, ALWAYS.0, ALWAYS.1, 9).unwrap(), []);
@@ -124,7 +133,7 @@ fn identity_name_addresses_and_places_go_and_the_building_keeps_its_verdicts() {
 
     let by = Act::by_operator(at(NOW, MINUTE));
     let gone = store.forget_agent(id, &mine, &Forgotten::default(), &by).unwrap();
-    assert_eq!(gone, ForgottenAgent { placements: 1, verdicts: 12, incidents: 2 });
+    assert_eq!(gone, ForgottenAgent { placements: 1, verdicts: 12, incidents: 2, lingers: false });
     let agents = store.agents().unwrap();
     assert_eq!(agents.iter().map(|agent| agent.id).collect::<Vec<_>>(), [other]);
     assert_eq!(store.agent_secret(id).unwrap(), None);
@@ -176,4 +185,76 @@ fn names_and_addresses_that_went_are_overwritten_on_disk() {
     drop((telemetry, control));
     assert!(!directory.path().join("control.db-wal").exists(), "all is in the file");
     assert!(!has(b"canary") && !has(b"192.0.2.1"));
+}
+
+/// The files below a directory that hold some text.
+fn holding(directory: &Path, text: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(&path, text));
+        } else if std::fs::read(&path).unwrap().windows(text.len()).any(|part| part == text) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Of the embedded engine: while it runs, in no file and no log.
+#[test]
+fn what_a_forgotten_agent_was_called_and_told_is_in_no_file() {
+    let Engine { telemetry, control, directory } = Engine::new();
+    let canaries: [&[u8]; 3] = [b"canary-host", b"canary-target", b"canary-wifi"];
+    let id = AgentId::from_u128(0xca0a);
+    for (agent, name) in [(id, "canary-host"), (OTHER, "neighbour")] {
+        add(&control, &NewAgent { id: agent, ..crate::control::agent(1, name, Binding::Address) })
+            .unwrap();
+    }
+    let block = |number: u64, agent: AgentId, target: &str, interface: &str| {
+        let started = at(NOW, number as i64 * MINUTE);
+        let mut record = load(started, number);
+        if let Body::Load(load) = &mut record.body {
+            interface.clone_into(&mut load.interface);
+        }
+        let windows = vec![judged(window(target, number, 0), started)];
+        BlockRows { agent, windows, others: vec![record], ..crate::fixtures::block(number) }
+    };
+    for number in 1..=40 {
+        let canary = block(number, id, "canary-target:862", "canary-wifi0");
+        telemetry.append(&[canary, block(number, OTHER, "edge:862", "eth0")]).unwrap();
+        if number % 8 == 0 {
+            telemetry.fold().unwrap();
+        }
+    }
+    for canary in canaries {
+        assert_ne!(holding(directory.path(), canary), Vec::<PathBuf>::new());
+    }
+    let paths: Vec<_> = telemetry.paths(Some(id)).unwrap().iter().map(|path| path.id).collect();
+    let gone = telemetry.forget(id).unwrap();
+    let by = Act::by_operator(at(NOW, DAY));
+    let rest = control.forget_agent(id, &paths, &gone, &by).unwrap();
+    assert!(!gone.lingers && !rest.lingers, "{gone:?}, {rest:?}");
+    for canary in canaries {
+        let text = String::from_utf8_lossy(canary);
+        assert_eq!(holding(directory.path(), canary), Vec::<PathBuf>::new(), "{text}");
+    }
+    assert_eq!(held(&telemetry, OTHER).1, 40);
+}
+
+/// Of the embedded engine.
+#[test]
+fn what_a_reader_keeps_in_the_log_is_told_and_overwritten_by_pruning() {
+    let Engine { telemetry: _telemetry, control, directory } = Engine::new();
+    let id = AgentId::from_u128(0xca0a);
+    add(&control, &NewAgent { id, ..agent(1, "canary-host", Binding::Address) }).unwrap();
+    let reader = rusqlite::Connection::open(directory.path().join("control.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM agents").unwrap();
+    let by = Act::by_operator(at(NOW, DAY));
+    assert!(control.forget_agent(id, &[], &Forgotten::default(), &by).unwrap().lingers);
+    assert_ne!(holding(directory.path(), b"canary-host"), Vec::<PathBuf>::new());
+    assert!(control.prune(NOW, &KEPT).unwrap().lingers);
+    drop(reader);
+    assert!(!control.prune(NOW, &KEPT).unwrap().lingers);
+    assert_eq!(holding(directory.path(), b"canary-host"), Vec::<PathBuf>::new());
 }

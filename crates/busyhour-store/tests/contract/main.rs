@@ -21,4 +21,5 @@ mod retention;
 mod settlement;
 mod slots;
 mod telemetry;
+mod together;
 mod verdicts;

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use busyhour_model::UtcMicros;
 use busyhour_store::{
-    Act, BackupError, BackupReport, BlockRows, CheckReport, Control, OpenError, Telemetry, backup,
-    check, open, restore, thin_backups,
+    Act, BackupError, BackupReport, BlockRows, CheckReport, Control, OpenError, Telemetry,
+    Unfinished, backup, check, open, restore, thin_backups,
 };
 use tempfile::TempDir;
 
@@ -207,6 +207,43 @@ fn a_row_that_changed_unnoticed_by_sqlite_is_told() {
     let findings: Vec<_> = report.files.iter().flat_map(|file| &file.findings).collect();
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert!(finding.contains("\"paths\" does not have the content"), "{finding}");
+}
+
+#[test]
+fn a_control_database_that_changed_behind_the_collectors_back_is_refused() {
+    let directory = close(filled());
+    let sql = rusqlite::Connection::open(directory.path().join("control.db")).unwrap();
+    sql.execute("UPDATE buildings SET city = 'Bremen'", []).unwrap();
+    drop(sql);
+    let Err(refused) = open(directory.path(), RETENTION) else { panic!("opened") };
+    assert!(matches!(refused, OpenError::Journal { .. }), "{refused}");
+    assert!(refused.to_string().contains("control.db"), "{refused}");
+    let why = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(why.contains("\"buildings\" does not have the content"), "{why}");
+}
+
+#[test]
+fn a_store_that_was_never_made_or_restored_to_the_end_is_said_to_be_none() {
+    let empty = TempDir::new().unwrap();
+    let report = look(empty.path());
+    assert_eq!((report.unfinished, report.is_sound()), (Some(Unfinished::Making), false));
+    let directory = close(filled());
+    assert_eq!(look(directory.path()).unfinished, None);
+    let lock = directory.path().join("collector.lock");
+    let mark = fs::read(&lock).unwrap();
+    for cut in [0, mark.len() - 1] {
+        fs::write(&lock, &mark[..cut]).unwrap();
+        let report = look(directory.path());
+        assert!(report.files.iter().all(|file| file.findings.is_empty()), "{report:?}");
+        assert_eq!((report.unfinished, report.is_sound()), (Some(Unfinished::Making), false));
+    }
+    let said = Unfinished::Making.to_string();
+    assert!(said.contains("a collector that starts") && said.contains("backup"), "{said}");
+    fs::write(directory.path().join("restore.unfinished"), "").unwrap();
+    let report = look(directory.path());
+    assert_eq!((report.unfinished, report.is_sound()), (Some(Unfinished::Restoring), false));
+    let said = Unfinished::Restoring.to_string();
+    assert!(said.contains("restore it into an empty directory"), "{said}");
 }
 
 #[test]

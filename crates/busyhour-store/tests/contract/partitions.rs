@@ -9,7 +9,7 @@ use std::time::Duration;
 use busyhour_model::{Body, Record};
 use busyhour_store::{
     Appended, BlockRows, ErrorKind, FoldOptions, OpenError, SqliteControl, SqliteTelemetry,
-    Telemetry, open, open_with,
+    Telemetry, check, open, open_with,
 };
 use tempfile::TempDir;
 
@@ -385,6 +385,146 @@ fn a_partition_that_folding_finds_damaged_is_set_aside() {
         damaged.check_rest(&store, 1);
         damaged.check_told(&store);
     }
+}
+
+/// A store that has files of every kind, those of hours too, closed.
+fn with_hours() -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let (store, control) = opened(directory.path());
+    store.append(&[full(1)]).unwrap();
+    let later = at(NOW, (i64::from(RETENTION.slots_days) + 7) * DAY);
+    store.prune(later).unwrap();
+    let others = every_kind(later).into_iter().map(|(_, record)| record).collect();
+    let block = BlockRows { received: later, others, ..block_of(2, &[later]) };
+    store.append(&[block]).unwrap();
+    store.fold().unwrap();
+    drop((store, control));
+    directory
+}
+
+#[test]
+fn a_partition_that_somebody_deleted_is_missed_until_its_note_is_deleted() {
+    let whole = with_hours();
+    let files = partitions(whole.path());
+    let folders: BTreeSet<_> = files.iter().map(|file| file.parent().unwrap()).collect();
+    assert_eq!(folders.len(), 7, "{folders:?}");
+    for file in files {
+        let directory = copied(whole.path());
+        fs::remove_file(directory.path().join(&file)).unwrap();
+        let report = check(directory.path(), &mut |_| {}).unwrap();
+        let missing: Vec<_> =
+            report.files.iter().filter(|found| !found.findings.is_empty()).collect();
+        assert_eq!(missing.len(), 1, "{report:?}");
+        assert_eq!(missing[0].file, file);
+        assert!(missing[0].findings[0].contains("missing"), "{missing:?}");
+        let told = |more: u64| {
+            let (store, _control) = opened(directory.path());
+            if more > 0 {
+                let later = at(NOW, (i64::from(RETENTION.slots_days) + 7) * DAY);
+                let block = BlockRows { received: later, ..block_of(2 + more, &[later]) };
+                assert_eq!(store.append(&[block]).unwrap(), [Appended::Stored]);
+                store.fold().unwrap();
+            }
+            store.damaged()
+        };
+        let first = told(1);
+        let [one] = first.as_slice() else { panic!("{first:?}") };
+        assert!(one.reason.contains(&*file.to_string_lossy()), "{one:?}");
+        assert!(one.reason.contains("is missing") && one.reason.contains("backup"), "{one:?}");
+        let folder = file.parent().unwrap().to_string_lossy();
+        assert_eq!(one.holds, folder);
+        // Also when its place was taken, and when the store is opened again.
+        assert_eq!(told(2), first);
+        let report = check(directory.path(), &mut |_| {}).unwrap();
+        assert!(report.is_sound() && report.set_aside.len() == 1, "{report:?}");
+        let note = directory.path().join(&one.file);
+        fs::remove_file(&note).unwrap();
+        assert_eq!(told(0), []);
+        assert!(check(directory.path(), &mut |_| {}).unwrap().is_sound());
+    }
+}
+
+#[test]
+fn what_retention_deletes_is_not_missed() {
+    let directory = with_hours();
+    for days in [70, 100, 2_000] {
+        let (store, control) = opened(directory.path());
+        store.prune(at(NOW, days * DAY)).unwrap();
+        drop((store, control));
+        assert!(check(directory.path(), &mut |_| {}).unwrap().is_sound());
+        let (store, _control) = opened(directory.path());
+        assert_eq!(store.damaged(), []);
+    }
+    assert_eq!(partitions(directory.path()), BTreeSet::new());
+}
+
+#[test]
+fn a_partition_that_was_put_back_is_read_again() {
+    let directory = with_hours();
+    let (store, control) = opened(directory.path());
+    let before = contents(&store);
+    drop((store, control));
+    let place = directory.path().join(partitions(directory.path()).pop_first().unwrap());
+    let kept = directory.path().join("kept");
+    fs::rename(&place, &kept).unwrap();
+    let (store, control) = opened(directory.path());
+    let note = directory.path().join(&store.damaged()[0].file);
+    drop((store, control));
+    fs::rename(&kept, &place).unwrap();
+    fs::remove_file(note).unwrap();
+    let (store, _control) = opened(directory.path());
+    assert_eq!((contents(&store), store.damaged()), (before, Vec::new()));
+    assert!(partitions(directory.path()).len() > 6);
+}
+
+/// The statement takes rows that SQLite does not miss.
+#[test]
+fn rows_that_vanished_from_a_partition_are_told_when_it_is_read() {
+    for (folder, statement) in [
+        ("windows", "DELETE FROM packs"),
+        ("checks", "UPDATE packs SET first_us = first_us + 1"),
+        ("slots", "DELETE FROM counts WHERE id = (SELECT max(id) FROM counts)"),
+        ("slots", "DELETE FROM tallies"),
+    ] {
+        let directory = with_hours();
+        let file = partitions(directory.path()).into_iter().rfind(|file| file.starts_with(folder));
+        let file = file.unwrap();
+        let sql = rusqlite::Connection::open(directory.path().join(&file)).unwrap();
+        assert!(sql.execute(statement, []).unwrap() > 0);
+        drop(sql);
+        let (store, _control) = opened(directory.path());
+        drop((all_windows(&store), all_others(&store, &[AGENT]), all_slots(&store)));
+        let told = store.damaged();
+        assert_eq!(told.len(), 1, "{statement}: {told:?}");
+        assert_eq!(told[0].file.with_extension(""), file);
+        assert!(
+            told[0].reason.contains("digest") || told[0].reason.contains("content"),
+            "{told:?}"
+        );
+    }
+}
+
+/// One window's pack is in the table still, and the index does not lead to it any more.
+#[test]
+fn rows_that_an_index_lost_are_told_when_they_are_read() {
+    let directory = with_hours();
+    let file = directory.path().join("windows/2026-11-27.db");
+    let mut bytes = fs::read(&file).unwrap();
+    let sql = rusqlite::Connection::open(&file).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'packs_of_subject'";
+    let root: u32 = sql.query_row(root, [], |row| row.get(0)).unwrap();
+    drop(sql);
+    // A page begins with its kind, the first free block and, in two octets, how many cells it has
+    // (https://sqlite.org/fileformat2.html#b_tree_pages).
+    let cells = (root as usize - 1) * 4_096 + 3;
+    assert_eq!(bytes[cells..cells + 2], [0, 1]);
+    bytes[cells + 1] = 0;
+    fs::write(&file, bytes).unwrap();
+    let (store, _control) = opened(directory.path());
+    assert_eq!(all_windows(&store), []);
+    let told = store.damaged();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].holds, "windows");
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use busyhour_model::{
     AgentId, BlockNo, Body, BootId, Epoch, Gap, GapReason, PathId, Schedule, ScheduleRevision,
-    Slot, SlotStart,
+    Slot, SlotStart, UtcMicros,
 };
-use busyhour_store::{Appended, BlockRows, Quarantined, RecordKind};
+use busyhour_store::{Appended, BlockRows, JudgedWindow, Quarantined, RecordKind, Telemetry};
 use proptest::prelude::*;
 
 use crate::fixtures::{
-    AGENT, ALWAYS, DAY, EPOCH, HOUR, MINUTE, NOW, RETENTION, all_slots, as_stored, at, block,
-    block_of, cases, contents, every_kind, judged, load, path_key, slot_of, window,
+    AGENT, ALWAYS, DAY, EPOCH, HOUR, MINUTE, NOW, RETENTION, all_slots, all_windows, as_stored, at,
+    block, block_of, cases, contents, every_kind, judged, load, path_key, slot_of, window,
 };
 use crate::stores::Store;
 
@@ -29,6 +29,9 @@ on_every_store! {
     a_path_knows_its_oldest_window
     a_window_that_comes_again_in_another_block_is_the_same_window
     paths_beyond_the_bound_of_an_agent_are_quarantined
+    windows_beyond_one_a_second_of_a_path_are_quarantined
+    old_windows_without_number_are_quarantined
+    windows_older_than_quarter_hours_are_kept_are_quarantined
     of_many_schedules_the_newest_are_known
     expected_windows_follow_the_schedule_that_was_told_before
     records_of_every_kind_are_read_back_exactly
@@ -255,6 +258,69 @@ fn paths_beyond_the_bound_of_an_agent_are_quarantined<S: Store>() {
     assert_eq!((totals.windows, totals.quarantined), (256 + 1, 4));
     let gaps = store.others(AGENT, RecordKind::Gap, ALWAYS.0, ALWAYS.1, 10).unwrap();
     assert_eq!((gaps.len(), gaps[0].stamp.started), (1, NOW));
+}
+
+/// A block with windows of one path that differ in when they were placed alone.
+fn crowd(number: u64, moments: impl Iterator<Item = UtcMicros>) -> BlockRows {
+    let like = judged(window("edge:862", 1, 0), NOW);
+    let windows = moments.map(|placed| JudgedWindow { placed, ..like.clone() }).collect();
+    BlockRows { windows, ..block(number) }
+}
+
+/// How many windows slots hold, and how many windows were quarantined.
+fn crowded(store: &dyn Telemetry) -> (u32, u64) {
+    let in_slots = all_slots(store).iter().map(|(_, slot)| slot.valid).sum();
+    (in_slots, store.totals().unwrap().quarantined)
+}
+
+fn windows_beyond_one_a_second_of_a_path_are_quarantined<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    let second = |nth: i64| at(NOW, nth * 1_000_000);
+    for (number, from) in (1..).zip([0, 300, 600]) {
+        store.append(&[crowd(number, (from..from + 300).map(second))]).unwrap();
+    }
+    assert_eq!(crowded(store), (900, 0), "one a second is what fits");
+    // A newer one, one among them, and one of the next quarter-hour.
+    let more = [at(second(899), 1), at(NOW, 500), second(900)];
+    assert_eq!(store.append(&[crowd(4, more.into_iter())]).unwrap(), [Appended::Stored]);
+    assert_eq!(crowded(store), (901, 2));
+    let gaps = store.others(AGENT, RecordKind::Gap, ALWAYS.0, ALWAYS.1, 9).unwrap();
+    let [Body::Gap(gap)] = gaps.iter().map(|record| &record.body).collect::<Vec<_>>()[..] else {
+        panic!("{gaps:?}")
+    };
+    assert_eq!((gap.reason, gap.records), (GapReason::Quarantined, Some(2)));
+    // When that quarter-hour is over and the store was opened again, and beside one that has room.
+    let engine = engine.reopen();
+    let store = engine.telemetry();
+    let late = [at(NOW, 700), at(NOW, -1), second(901)];
+    store.append(&[crowd(5, late.into_iter())]).unwrap();
+    assert_eq!(crowded(store), (903, 3));
+    assert_eq!(all_windows(store).len(), 903);
+}
+
+fn old_windows_without_number_are_quarantined<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    store.append(&[crowd(1, [NOW].into_iter())]).unwrap();
+    // Beyond the raw windows' retention, where nothing tells one from another.
+    let old = at(NOW, -(i64::from(RETENTION.windows_days) + 5) * DAY);
+    for number in 2..6 {
+        store.append(&[crowd(number, std::iter::repeat_n(old, 300))]).unwrap();
+    }
+    assert_eq!(crowded(store), (901, 300));
+    assert_eq!(all_windows(store).len(), 1);
+}
+
+fn windows_older_than_quarter_hours_are_kept_are_quarantined<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    let oldest = at(NOW, -i64::from(RETENTION.slots_days) * DAY);
+    let moments = [oldest, at(oldest, -1), UtcMicros(0)];
+    assert_eq!(store.append(&[crowd(1, moments.into_iter())]).unwrap(), [Appended::Stored]);
+    assert_eq!(crowded(store), (1, 2));
+    assert_eq!(all_slots(store)[0].1.start, slot_of(oldest));
+    assert_eq!(store.paths(None).unwrap()[0].oldest, oldest);
 }
 
 fn of_many_schedules_the_newest_are_known<S: Store>() {

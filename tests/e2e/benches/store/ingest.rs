@@ -161,6 +161,8 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// Of the store: of the threads that write and of those that it started itself.
     pub(crate) cpu: f64,
+    /// Of that, the thread that appends.
+    pub(crate) appending_cpu: f64,
     pub(crate) generator_cpu: f64,
 }
 
@@ -208,6 +210,7 @@ fn write(
     watch: &Watch,
 ) -> Run {
     let mut run = Run::default();
+    let before = thread_cpu();
     for group in &groups {
         let answers = telemetry.append(&group).expect("the store takes it");
         assert!(answers.iter().all(|answer| *answer == Appended::Stored), "each is new");
@@ -222,6 +225,7 @@ fn write(
             break;
         }
     }
+    run.appending_cpu = thread_cpu() - before;
     drop(groups);
     run
 }
@@ -242,6 +246,11 @@ pub(crate) fn measure(effort: &Effort, shape: Shape) {
     let written = written_bytes();
     let found = run(&telemetry, &mut feed, Until::Seconds(effort.ingest.as_secs_f64()));
     let peak = peak_mb(std::process::id());
+    // As after a crash: what is not folded yet comes back from the journal.
+    drop(telemetry);
+    let opening = Watch::start();
+    let telemetry = store::open(folder.path());
+    let opened = opening.wall();
     let settling = Watch::start();
     store::settle(&telemetry);
     let settled = settling.wall();
@@ -251,6 +260,7 @@ pub(crate) fn measure(effort: &Effort, shape: Shape) {
         "  memory                {:>12.0} MB at most, {before:.0} MB of it the generator's before",
         peak
     );
+    println!("  opened again in       {opened:>12.1} s");
     println!("  the rest folded in    {settled:>12.1} s");
     drop(telemetry);
     println!("  written               {written:>12.0} bytes to disk for a window, all files");
@@ -274,6 +284,12 @@ fn print(found: &Run, telemetry: &SqliteTelemetry) {
     println!(
         "                        {:>12} windows per processor second of the store",
         grouped(windows / found.cpu)
+    );
+    let of_window = |seconds: f64| seconds * 1e6 / windows;
+    println!(
+        "                        {:>12.1} µs for a window, {:.1} of them of the thread that appends",
+        of_window(found.cpu),
+        of_window(found.appending_cpu)
     );
     let totals = telemetry.totals().expect("totals");
     assert_eq!(totals.windows, found.windows, "every window is in a slot");

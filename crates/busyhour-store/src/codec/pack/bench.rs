@@ -2,7 +2,7 @@
 
 use busyhour_model::{PathId, PathKey, UtcMicros};
 
-use super::super::{encode_circumstance, encode_window};
+use super::super::{Encoder, put_circumstance, put_coarsened};
 use super::{Row, decode_pack, encode_pack, sizes, unpack_rows};
 use crate::StoredWindow;
 
@@ -20,13 +20,12 @@ impl JournalRow {
     /// The row of a window, coarsened.
     #[must_use]
     pub fn of(window: &StoredWindow) -> Self {
-        let mut judged = window.judged.clone();
-        judged.window = judged.window.coarsened();
-        Self {
-            placed: judged.placed,
-            circumstance: encode_circumstance(&judged),
-            body: encode_window(&judged, super::to_the_millisecond(window.received)),
-        }
+        let judged = &window.judged;
+        let (mut circumstance, mut body) = (Encoder::default(), Encoder::default());
+        put_circumstance(&mut circumstance, judged);
+        put_coarsened(&mut body, judged, super::to_the_millisecond(window.received));
+        let (circumstance, body) = (circumstance.into_bytes(), body.into_bytes());
+        Self { placed: judged.placed, circumstance, body }
     }
 
     /// The bytes that are the window's own.

@@ -3,7 +3,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 
 use super::super::tests::{path, stored};
-use super::super::{encode_circumstance, encode_settled, encode_window, same_window};
+use super::super::{
+    encode_circumstance, encode_settled, encode_window, put_coarsened, same_window,
+};
 use super::*;
 use crate::JudgedWindow;
 
@@ -22,9 +24,12 @@ struct Kept {
 impl Kept {
     /// Coarsens the window, settles it when `up` is told, and encodes it.
     fn of(mut window: StoredWindow, nth: u32, up: Option<u32>) -> Self {
+        let mut coarse = Encoder::default();
+        put_coarsened(&mut coarse, &window.judged, window.received);
         window.judged.window = window.judged.window.coarsened();
         let circumstance = encode_circumstance(&window.judged);
         let mut body = encode_window(&window.judged, window.received);
+        assert_eq!(coarse.into_bytes(), body, "coarsened at once or before");
         if let Some(up) = up {
             let unknown = window.judged.window.counts.lost_unknown();
             let up = up % (unknown + 1);

@@ -166,18 +166,29 @@ fn refuse_newer(file: &Path, known: usize) -> Result<(), OpenError> {
 
 /// Renames a damaged file with its log and writes `reason` beside it. Returns its new name.
 pub(super) fn move_aside(file: &Path, reason: &str) -> io::Result<PathBuf> {
-    let names = (1..=MAX_ASIDE).map(|number| sibling(file, &format!("{DAMAGED}{number}")));
-    let mut free = names.filter(|name| {
-        ["", LOG, INDEX, REASON].iter().all(|suffix| !sibling(name, suffix).exists())
-    });
-    let Some(aside) = free.next() else {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many damaged files"));
-    };
+    let aside = free_aside(file)?;
     rename(file, &aside)?;
     // For people; losing it loses no data.
     let _ = std::fs::write(sibling(&aside, REASON), format!("{reason}\n"));
     sync_folder_of(file)?;
     Ok(aside)
+}
+
+/// Writes `reason` beside an empty file that stands for one that is gone. Returns its name.
+pub(super) fn note_missing(file: &Path, reason: &str) -> io::Result<PathBuf> {
+    let aside = free_aside(file)?;
+    std::fs::write(sibling(&aside, REASON), format!("{reason}\n"))?;
+    File::create_new(&aside)?;
+    sync_folder_of(file)?;
+    Ok(aside)
+}
+
+/// A name for a damaged file.
+fn free_aside(file: &Path) -> io::Result<PathBuf> {
+    let mut names = (1..=MAX_ASIDE).map(|number| sibling(file, &format!("{DAMAGED}{number}")));
+    let free = names
+        .find(|name| ["", LOG, INDEX, REASON].iter().all(|suffix| !sibling(name, suffix).exists()));
+    free.ok_or_else(|| io::Error::new(io::ErrorKind::AlreadyExists, "too many damaged files"))
 }
 
 /// Undoes [`move_aside`], over what took the file's place.

@@ -29,6 +29,8 @@ struct State {
     files: BTreeMap<PartitionId, Incarnation>,
     incarnations: Incarnation,
     writing: BTreeSet<PartitionId>,
+    /// Files that were found to be as they were written.
+    sound: BTreeSet<PartitionId>,
     /// The longest idle first.
     idle: VecDeque<Idle>,
     /// At work and idle.
@@ -75,9 +77,21 @@ impl Pool {
 
     /// Notes that the file is about to go, and closes who waits to read it. Readers at work finish.
     pub(super) fn remove(&self, id: PartitionId) -> bool {
-        let known = self.state().files.remove(&id).is_some();
+        let mut state = self.state();
+        state.sound.remove(&id);
+        let known = state.files.remove(&id).is_some();
+        drop(state);
         self.close_idle(id);
         known
+    }
+
+    pub(super) fn is_sound(&self, id: PartitionId) -> bool {
+        self.state().sound.contains(&id)
+    }
+
+    /// Notes that the file was found to be as it was written.
+    pub(super) fn note_sound(&self, id: PartitionId) {
+        self.state().sound.insert(id);
     }
 
     /// Closes who waits to read the partition.

@@ -34,8 +34,9 @@ fn blocks() -> (Vec<BlockRows>, Vec<BlockRows>) {
     let unreadable = Quarantined { started: Some(NOW), reason: "unreadable".to_owned() };
     let rich =
         BlockRows { windows: windows.collect(), others, quarantined: vec![unreadable], ..block(2) };
+    let long_ago = at(NOW, -70 * DAY);
     let folded = vec![
-        block_of(1, &[at(NOW, -70 * DAY)]),
+        BlockRows { received: long_ago, ..block_of(1, &[long_ago]) },
         rich,
         of_windows(3, &[lossy(100, 10), lossy(101, 10)]),
         BlockRows { agent: GONE, ..block_of(1, &[NOW]) },

@@ -1,5 +1,6 @@
 //! The telemetry contract on the embedded engine.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use busyhour_model::{
     SlotStart, UtcMicros,
 };
 
-use crate::engine::{Engine, FoldOptions};
-use crate::sqlite::OpenError;
+use super::{Engine, FoldOptions, append, figures, listed, others, prune, slots, tallies, windows};
+use crate::sqlite::{Family, OpenError, PartitionId};
 use crate::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathRow, RecordKind,
     Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
@@ -43,7 +44,8 @@ impl SqliteTelemetry {
     /// # Errors
     /// When SQLite refuses.
     pub fn limit_size(&self, bytes: u64) -> Result<(), StoreError> {
-        self.engine.limit_size(bytes)
+        self.engine.partitions.limit_size(bytes);
+        self.engine.head.limit_size(bytes)
     }
 
     /// Puts what the journal holds into the files of its days. It happens by itself in time; those who
@@ -52,7 +54,7 @@ impl SqliteTelemetry {
     /// # Errors
     /// When files cannot be written, or a backup runs ([`crate::ErrorKind::Busy`]).
     pub fn fold(&self) -> Result<(), StoreError> {
-        self.engine.fold_all("fold the journal")
+        prune::fold_all(&self.engine, "fold the journal")
     }
 
     /// Puts slots beside those that are there, as if windows had made them. For loading what was
@@ -62,7 +64,26 @@ impl SqliteTelemetry {
     /// When files cannot be written.
     #[doc(hidden)]
     pub fn load_slots(&self, slots: &[(PathId, Vec<Slot>)]) -> Result<(), StoreError> {
-        self.engine.load_slots(slots)
+        const OPERATION: &str = "load slots";
+        let mut weeks: BTreeMap<PartitionId, Vec<(PathId, i64, slots::PathDay<'_>)>> =
+            BTreeMap::new();
+        for (path, of_path) in slots {
+            for (day, what) in slots::slots_by_day(of_path) {
+                if let Some(id) = PartitionId::holding(Family::Slots, day) {
+                    weeks.entry(id).or_default().push((*path, day, what));
+                }
+            }
+        }
+        for (id, days) in &weeks {
+            self.engine.partitions.write(*id, OPERATION, |sql| {
+                for (path, day, what) in days {
+                    slots::fold(sql, *id, (*path, *day), what)?;
+                }
+                Ok(())
+            })?;
+            self.engine.slot_counts(|counts| counts.remove(id));
+        }
+        self.engine.head.write(OPERATION, |sql| listed::add(sql, weeks.keys().copied()))
     }
 }
 
@@ -78,7 +99,7 @@ impl Drop for SqliteTelemetry {
 
 impl Telemetry for SqliteTelemetry {
     fn append(&self, blocks: &[BlockRows]) -> Result<Vec<Appended>, StoreError> {
-        self.engine.append(blocks)
+        append::append(&self.engine, blocks)
     }
 
     fn received(
@@ -86,11 +107,11 @@ impl Telemetry for SqliteTelemetry {
         agent: AgentId,
         epoch: Epoch,
     ) -> Result<Vec<(BlockNo, BlockNo)>, StoreError> {
-        Ok(self.engine.received(agent, epoch))
+        Ok(self.engine.receipts(|receipts| receipts.of((agent, epoch))))
     }
 
     fn paths(&self, agent: Option<AgentId>) -> Result<Vec<PathRow>, StoreError> {
-        Ok(self.engine.paths(agent))
+        Ok(self.engine.look_registry(|registry| registry.rows(agent)))
     }
 
     fn visit_slots(
@@ -101,7 +122,7 @@ impl Telemetry for SqliteTelemetry {
         detail: SlotDetail,
         visit: &mut dyn FnMut(PathId, &Slot),
     ) -> Result<(), StoreError> {
-        self.engine.visit_slots(paths, span, (grain, detail), visit)
+        slots::visit(&self.engine, paths, span, (grain, detail), visit)
     }
 
     fn visit_tallies(
@@ -110,7 +131,7 @@ impl Telemetry for SqliteTelemetry {
         span: (SlotStart, SlotStart),
         visit: &mut dyn FnMut(&DayTally<'_>),
     ) -> Result<(), StoreError> {
-        self.engine.visit_tallies(paths, span, visit)
+        tallies::visit(&self.engine, paths, span, visit)
     }
 
     fn visit_figures(
@@ -119,7 +140,7 @@ impl Telemetry for SqliteTelemetry {
         span: (SlotStart, SlotStart),
         visit: &mut dyn FnMut(PathId, SlotStart, Combination, u32),
     ) -> Result<(), StoreError> {
-        self.engine.visit_figures(paths, span, visit)
+        figures::visit(&self.engine, paths, span, visit)
     }
 
     fn windows(
@@ -129,7 +150,12 @@ impl Telemetry for SqliteTelemetry {
         until: UtcMicros,
         limit: usize,
     ) -> Result<Vec<StoredWindow>, StoreError> {
-        self.engine.windows(path, (from, until), limit)
+        let engine = &self.engine;
+        let key = engine.look_registry(|registry| registry.get(path).map(|row| row.key.clone()));
+        match key {
+            Some(key) => windows::read(engine, path, &key, (from, until), limit),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn others(
@@ -140,20 +166,20 @@ impl Telemetry for SqliteTelemetry {
         until: UtcMicros,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        self.engine.others((agent, kind), (from, until), limit)
+        others::read(&self.engine, (agent, kind), (from, until), limit)
     }
 
     fn dirty_days(&self, limit: usize) -> Result<Vec<DirtyDay>, StoreError> {
-        Ok(self.engine.dirty_days(limit))
+        Ok(self.engine.marks(|marks| marks.newest(limit)))
     }
 
     fn clear_dirty(&self, days: &[DirtyDay]) -> Result<(), StoreError> {
-        self.engine.clear_dirty(days);
+        self.engine.marks(|marks| marks.clear(days));
         Ok(())
     }
 
     fn prune(&self, now: UtcMicros) -> Result<u64, StoreError> {
-        self.engine.prune(now)
+        prune::prune(&self.engine, now)
     }
 
     fn rejudge(
@@ -161,18 +187,44 @@ impl Telemetry for SqliteTelemetry {
         span: (SlotStart, SlotStart),
         table: &dyn Fn(RequirementProfile) -> Option<&'static LimitTable>,
     ) -> Result<u64, StoreError> {
-        self.engine.rejudge(span, table)
+        prune::rejudge(&self.engine, span, table)
     }
 
     fn forget(&self, agent: AgentId) -> Result<Forgotten, StoreError> {
-        self.engine.forget(agent)
+        prune::forget(&self.engine, agent)
     }
 
     fn damaged(&self) -> Vec<DamagedFile> {
-        self.engine.damaged()
+        let damaged = self.engine.partitions.damaged().into_iter();
+        let file = damaged.map(|damage| DamagedFile {
+            file: damage.file,
+            first_day: damage.id.first_day(),
+            until_day: damage.id.until_day(),
+            holds: damage.id.family().folder(),
+            reason: damage.reason,
+        });
+        file.collect()
     }
 
     fn totals(&self) -> Result<TelemetryTotals, StoreError> {
-        self.engine.totals()
+        let Engine { head, partitions, .. } = self.engine.as_ref();
+        let counts = self.engine.counts(|counts| *counts);
+        let mut slots = 0;
+        for id in partitions.list(Family::Slots) {
+            let known = self.engine.slot_counts(|counts| counts.get(&id).copied());
+            let found = match known {
+                Some(found) => found,
+                None => partitions.read(id, "read totals", slots::count)?.unwrap_or(0),
+            };
+            self.engine.slot_counts(|counts| counts.insert(id, found));
+            slots += found;
+        }
+        Ok(TelemetryTotals {
+            windows: counts.windows,
+            slots,
+            blocks: counts.blocks,
+            quarantined: counts.quarantined,
+            size_bytes: head.size_bytes() + partitions.size_bytes(),
+        })
     }
 }
