@@ -1,7 +1,9 @@
-//! The one thread that writes. It takes whatever waits, places and judges it, and commits it as a
-//! group; so a slow commit makes the next group larger, and no block waits for a timer.
+//! The one thread that writes, and one that reads ahead for it: whatever waits is placed and judged as
+//! a group while the one before is committed; so a slow commit makes the next group larger, and no
+//! block waits for a timer.
 
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ const MAX_QUEUE: usize = 1_024;
 /// Blocks in one transaction.
 const MAX_GROUP: usize = 1_024;
 /// Bytes of payload in one transaction, the last block's not counted: what a commit holds in memory
-/// decoded is some ten times that.
+/// decoded is some ten times that, and as much is read ahead.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// The first pause after the store could not write; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -55,6 +57,9 @@ pub(crate) struct Committed {
     pub(crate) seen: Option<(UtcMicros, IpNet)>,
 }
 
+/// Blocks that are stored together, and what they bring.
+type Group = (Vec<Job>, Vec<BlockRows>);
+
 pub(crate) struct Committer {
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) placer: Placer,
@@ -72,17 +77,36 @@ impl Committer {
         let (sender, receiver) = mpsc::channel(MAX_QUEUE);
         let thread =
             thread::Builder::new().name("ingest-committer".to_owned()).spawn(move || {
-                let _ended = ended.drop_guard();
-                self.run(receiver);
+                self.run(receiver, ended);
             })?;
         Ok((sender, thread))
     }
 
-    fn run(self, mut jobs: Receiver<Job>) {
+    /// Reads blocks on one thread while the one before them is stored on this.
+    fn run(self, jobs: Receiver<Job>, ended: CancellationToken) {
+        // Nothing lies between the threads: a group is stored, and the next one is read meanwhile.
+        let (give, take) = sync_channel(0);
+        let committer = &self;
+        thread::scope(|scope| {
+            scope.spawn(move || committer.read(jobs, &give));
+            // Before the other thread is waited for: it ends when the sessions do.
+            let _ended = ended.drop_guard();
+            committer.store(take);
+        });
+    }
+
+    fn read(&self, mut jobs: Receiver<Job>, give: &SyncSender<Group>) {
         while let Some(first) = jobs.blocking_recv() {
             let group = gather(first, &mut jobs);
-            let mut rows: Vec<BlockRows> =
-                group.iter().map(|job| self.placer.rows(&job.arrived)).collect();
+            let rows = group.iter().map(|job| self.placer.rows(&job.arrived)).collect();
+            if give.send((group, rows)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn store(&self, groups: std::sync::mpsc::Receiver<Group>) {
+        for (group, mut rows) in groups {
             let Some(outcomes) = self.commit(&mut rows) else { return };
             for ((job, rows), outcome) in group.iter().zip(&rows).zip(outcomes) {
                 self.count(rows, outcome);

@@ -77,8 +77,6 @@ pub struct Ingest {
     counters: Arc<Counters>,
     tracker: TaskTracker,
     committer: JoinHandle<()>,
-    /// Cancelled when the thread that writes has ended.
-    committer_ended: CancellationToken,
 }
 
 impl Ingest {
@@ -104,13 +102,14 @@ impl Ingest {
                 counters: Arc::clone(&counters),
                 room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
                 shutdown,
+                committer_ended,
             }),
             authenticator: parts.authenticator,
             jobs,
             live: Arc::default(),
             tracker: tracker.clone(),
         };
-        Ok(Self { service, counters, tracker, committer, committer_ended })
+        Ok(Self { service, counters, tracker, committer })
     }
 
     /// The service, for a tonic server.
@@ -148,7 +147,7 @@ impl Ingest {
     /// without one then. Nothing is stored after that: whoever runs the service should end.
     pub fn failed(&self) -> impl Future<Output = Result<(), CommitterEnded>> + Send + use<> {
         let shutdown = self.service.shared.shutdown.clone();
-        let ended = self.committer_ended.clone();
+        let ended = self.service.shared.committer_ended.clone();
         async move {
             // Both branches are cancel-safe.
             tokio::select! {

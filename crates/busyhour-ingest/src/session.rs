@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// Bytes of payload that may wait for the committer.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) shutdown: CancellationToken,
+    /// Cancelled when the thread that writes has ended.
+    pub(crate) committer_ended: CancellationToken,
 }
 
 pub(crate) struct Session {
@@ -71,6 +73,9 @@ impl Session {
             }
             () = replaced.cancelled() => {
                 Err(Status::aborted("a newer session of this agent took over"))
+            }
+            () = shared.committer_ended.cancelled() => {
+                Err(Status::internal("nothing is stored any more"))
             }
             end = self.serve(inbound, credit) => end,
         };

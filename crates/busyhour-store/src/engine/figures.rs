@@ -1,6 +1,9 @@
 //! Figures of many slots, without making slots of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use busyhour_model::{Combination, PathId, SlotStart};
 use rusqlite::{Transaction, params};
@@ -13,11 +16,20 @@ use crate::sqlite::{Family, PartitionId, folded_through, unreadable};
 use crate::{Grain, SlotDetail, StoreError};
 
 const OPERATION: &str = "read figures";
+/// What is read ahead of whoever looks: so many paths' weeks, some hundred kB each.
+const AHEAD: usize = 8;
 
 type Span = (SlotStart, SlotStart);
 type Visit<'v> = dyn FnMut(PathId, SlotStart, Combination, u32) + 'v;
 
-/// Hands out combinations, a partition after the other.
+/// What one path has in one partition or in memory.
+struct Batch {
+    path: PathId,
+    found: Vec<(SlotStart, Combination, u32)>,
+}
+
+/// Hands out combinations, a partition after the other. They are read on a thread of their own, as
+/// reading takes about as long as looking at them does.
 pub(super) fn visit(
     engine: &Engine,
     paths: &[PathId],
@@ -49,9 +61,20 @@ pub(super) fn visit(
         in_memory.filter_map(|slot| PartitionId::holding(Family::Slots, day_of(slot.start))),
     );
     let plain: Vec<PathId> = plain.into_iter().collect();
-    for week in weeks {
-        visit_week(engine, week, (&plain, &views), span, visit)?;
-    }
+    thread::scope(|scope| {
+        let (give, take) = sync_channel(AHEAD);
+        let (plain, views) = (&plain, &views);
+        let reader = scope.spawn(move || {
+            let mut weeks = weeks.into_iter();
+            weeks.try_for_each(|week| read_week(engine, week, (plain, views), span, &give))
+        });
+        for Batch { path, found } in take {
+            for (start, combination, n) in found {
+                visit(path, start, combination, n);
+            }
+        }
+        reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })?;
     let settled: Vec<PathId> = settled.into_iter().collect();
     if settled.is_empty() {
         return Ok(());
@@ -64,22 +87,22 @@ pub(super) fn visit(
     })
 }
 
-fn visit_week(
+fn read_week(
     engine: &Engine,
     id: PartitionId,
     (paths, views): (&[PathId], &BTreeMap<PathId, Vec<SlotsView>>),
     span: Span,
-    visit: &mut Visit<'_>,
+    give: &SyncSender<Batch>,
 ) -> Result<(), StoreError> {
+    // Who does not take any more is about to panic: what was read is nobody's.
+    let hand_over = |path, found| drop(give.send(Batch { path, found }));
     // A partition that turns out to be damaged is read twice: nothing may be handed out twice.
     let mut done = 0;
     let mut folded = i64::MIN;
     engine.partitions.read(id, OPERATION, |sql| {
         folded = folded_through(sql)?;
         for &path in &paths[done..] {
-            for (start, combination, n) in figures_of(sql, id, path, span)? {
-                visit(path, start, combination, n);
-            }
+            hand_over(path, figures_of(sql, id, path, span)?);
             done += 1;
         }
         Ok(())
@@ -90,14 +113,17 @@ fn visit_week(
         // rest either way.
         let known = if at < done { folded } else { i64::MIN };
         let pending = views.get(&path).unwrap_or(&none).iter().filter(|view| known <= view.after);
-        for slot in pending.flat_map(|view| &view.slots) {
+        let of_week = pending.flat_map(|view| &view.slots).filter(|slot| {
             let day = day_of(slot.start);
-            if day < id.first_day() || day >= id.until_day() {
-                continue;
-            }
-            for &(combination, n) in slot.figures.combinations() {
-                visit(path, slot.start, combination, n);
-            }
+            id.first_day() <= day && day < id.until_day()
+        });
+        let found: Vec<_> = of_week
+            .flat_map(|slot| {
+                slot.figures.combinations().iter().map(|&(one, n)| (slot.start, one, n))
+            })
+            .collect();
+        if !found.is_empty() {
+            hand_over(path, found);
         }
     }
     Ok(())
