@@ -118,6 +118,7 @@ pub fn router(services: Services) -> Router {
         .route("/agents/{id}/remove", post(json::forget::remove))
         .route("/agents/{id}/bind", post(json::agents::bind))
         .route("/agents/{id}/gaps", get(json::agents::gaps))
+        .route("/agents/{id}/history", get(json::places::list))
         .route("/audit", get(json::audit::list))
         .route("/incidents", get(json::incidents::list))
         .route("/status", get(json::status::figures));

@@ -11,6 +11,7 @@ pub(crate) mod hours;
 pub(crate) mod incidents;
 pub(crate) mod inventory;
 pub(crate) mod paths;
+pub(crate) mod places;
 mod span;
 pub(crate) mod status;
 pub(crate) mod streams;

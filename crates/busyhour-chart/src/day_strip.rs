@@ -65,30 +65,48 @@ fn draw_day(canvas: &mut Canvas, left: f64, day: &DayMark) {
     if !day.note.is_empty() {
         name = format!("{name}, {}", day.note);
     }
-    let middle = Num(left + STEP / 2.0);
-    match day.shape {
+    canvas.named_path(&outline(day.shape, left, 0.0), class(day.shape), &name);
+    if day.shape == DayShape::Unknown {
+        canvas.path(&hatch(unknown_box(left, 0.0), 5.0), "hatch");
+    }
+}
+
+/// Draws the mark of a day into a box of 14 × 20, without a name.
+pub(crate) fn draw_shape(canvas: &mut Canvas, left: f64, top: f64, shape: DayShape) {
+    canvas.path(&outline(shape, left, top), class(shape));
+    if shape == DayShape::Unknown {
+        canvas.path(&hatch(unknown_box(left, top), 5.0), "hatch");
+    }
+}
+
+fn outline(shape: DayShape, left: f64, top: f64) -> String {
+    let (x, y) = (|x: f64| Num(left + x), |y: f64| Num(top + y));
+    match shape {
         DayShape::Good => {
-            let from = Num(left + STEP / 2.0 - 3.0);
-            let circle = format!("M{from} 14a3 3 0 1 0 6 0a3 3 0 1 0 -6 0Z");
-            canvas.named_path(&circle, "mark good", &name);
+            format!("M{} {}a3 3 0 1 0 6 0a3 3 0 1 0 -6 0Z", x(STEP / 2.0 - 3.0), y(14.0))
         }
         DayShape::PeakBad => {
-            let (from, until) = (Num(left + 1.0), Num(left + STEP - 1.0));
-            let triangle = format!("M{from} 18L{middle} 2L{until} 18Z");
-            canvas.named_path(&triangle, "mark bad", &name);
+            let (tip, foot) = (y(2.0), y(18.0));
+            format!("M{} {foot}L{} {tip}L{} {foot}Z", x(1.0), x(STEP / 2.0), x(STEP - 1.0))
         }
-        DayShape::AllDayBad => {
-            let area = Area { x: left + 1.0, y: 2.0, width: STEP - 2.0, height: 16.0 };
-            canvas.named_rect(area, "mark bad", &name);
-        }
+        DayShape::AllDayBad => format!("M{} {}h{}v16h-{}Z", x(1.0), y(2.0), STEP - 2.0, STEP - 2.0),
         DayShape::Unknown => {
-            let area = Area { x: left + 2.0, y: 9.0, width: STEP - 4.0, height: 9.0 };
-            canvas.named_rect(area, "mark unknown", &name);
-            canvas.path(&hatch(area, 5.0), "hatch");
+            let Area { x, y, width, height } = unknown_box(left, top);
+            format!("M{} {}h{width}v{height}h-{width}Z", Num(x), Num(y))
         }
-        DayShape::Closed => {
-            let (from, until) = (Num(left + 4.0), Num(left + STEP - 4.0));
-            canvas.named_path(&format!("M{from} 17.5H{until}"), "axis", &name);
-        }
+        DayShape::Closed => format!("M{} {}H{}", x(4.0), y(17.5), x(STEP - 4.0)),
     }
+}
+
+const fn class(shape: DayShape) -> &'static str {
+    match shape {
+        DayShape::Good => "mark good",
+        DayShape::PeakBad | DayShape::AllDayBad => "mark bad",
+        DayShape::Unknown => "mark unknown",
+        DayShape::Closed => "axis",
+    }
+}
+
+const fn unknown_box(left: f64, top: f64) -> Area {
+    Area { x: left + 2.0, y: top + 9.0, width: STEP - 4.0, height: 9.0 }
 }

@@ -8,12 +8,17 @@
 
 mod day_curve;
 mod day_strip;
+mod finding_map;
 mod hour_map;
 mod palette;
 mod svg;
 
 pub use day_curve::{DayCurve, Percentiles, Quarter, Unit};
 pub use day_strip::{DayMark, DayShape, day_strip};
+pub use finding_map::{
+    AverageOf, AverageSaid, BusySource, FindingCell, FindingDay, FindingMap, FindingVerdict,
+    MAX_DAYS, Share, WorstBusyHour,
+};
 pub use hour_map::{CELLS, HourMap, Level, MapCell, cell_name, map_words};
-pub use palette::stylesheet;
+pub use palette::{Look, stylesheet};
 pub use svg::Svg;

@@ -17,6 +17,20 @@ pub(crate) struct Theme {
     pub(crate) severity: [&'static str; 3],
     /// Text on good, middling, bad.
     pub(crate) on_severity: [&'static str; 3],
+    /// Shares of bad windows from little to much: each step further from the ground in lightness,
+    /// so that their order needs no colour vision.
+    pub(crate) heat: [&'static str; 5],
+}
+
+/// The theme of a picture that stands alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+    /// As the reader's system prefers.
+    AsTheReader,
 }
 
 pub(crate) const LIGHT: Theme = Theme {
@@ -26,6 +40,7 @@ pub(crate) const LIGHT: Theme = Theme {
     unknown: "#E3E6EB",
     severity: ["#0072B2", "#F0E442", "#8B1A1A"],
     on_severity: ["#FFFFFF", "#16202E", "#FFFFFF"],
+    heat: ["#C3DCF3", "#EFA94F", "#DB6328", "#A1243A", "#450B33"],
 };
 
 pub(crate) const DARK: Theme = Theme {
@@ -35,6 +50,7 @@ pub(crate) const DARK: Theme = Theme {
     unknown: "#2B3649",
     severity: ["#2A6FDB", "#FFF3A0", "#E8603C"],
     on_severity: ["#FFFFFF", "#0F172A", "#0F172A"],
+    heat: ["#21446F", "#8E5A94", "#E2766A", "#F9B24C", "#FFF8C8"],
 };
 
 const NAMES: [&str; 3] = ["good", "some", "bad"];
@@ -67,6 +83,31 @@ const RULES: &str = "\
 .bh .hit{fill:transparent}
 .bh .hit:hover{fill:var(--bh-quiet);fill-opacity:.2}
 .bh [role=img]:focus{outline:none;stroke:var(--bh-ink);stroke-width:3}
+.bh text.head{font-size:14px;font-weight:600}
+.bh .faded path[class]{opacity:.4}
+.bh .days{stroke-width:2}
+.bh .configured{stroke-dasharray:5 3}
+.bh .days-halo{fill:none;stroke:var(--bh-ground);stroke-width:4}
+.bh .hours{fill:none;stroke:var(--bh-ink);stroke-width:1;stroke-dasharray:2 3}
+.bh .bracket{fill:none;stroke:var(--bh-ink);stroke-width:2.5}
+.bh .tick{fill:none;stroke:var(--bh-ink);stroke-width:2}
+.bh .tick-halo{fill:none;stroke:var(--bh-ground);stroke-width:4}
+.bh-finding>rect,.bh-finding>path,.bh-finding>text{pointer-events:none}
+.bh .row path{stroke-width:16}
+.bh .row .half{stroke-width:8}
+.bh .row .hatch{stroke-width:1}
+.bh .row [role=img]{fill:transparent;stroke-width:3}
+.bh .row [role=img]:hover{fill:var(--bh-quiet);fill-opacity:.3}
+.bh path.heat-0{fill:none;stroke:var(--bh-heat-0)}
+.bh path.heat-1{fill:none;stroke:var(--bh-heat-1)}
+.bh path.heat-2{fill:none;stroke:var(--bh-heat-2)}
+.bh path.heat-3{fill:none;stroke:var(--bh-heat-3)}
+.bh path.heat-4{fill:none;stroke:var(--bh-heat-4)}
+.bh rect.heat-0{fill:var(--bh-heat-0)}
+.bh rect.heat-1{fill:var(--bh-heat-1)}
+.bh rect.heat-2{fill:var(--bh-heat-2)}
+.bh rect.heat-3{fill:var(--bh-heat-3)}
+.bh rect.heat-4{fill:var(--bh-heat-4)}
 .bh-strip{width:auto;height:1.25rem}
 ";
 
@@ -80,6 +121,23 @@ pub fn stylesheet() -> String {
     css
 }
 
+/// The style sheet of a picture that stands alone. In one theme it has no variables and no media
+/// query, for whoever knows neither: mail programs, and what makes bitmaps.
+pub(crate) fn alone(look: Look) -> String {
+    let theme = match look {
+        Look::Light => LIGHT,
+        Look::Dark => DARK,
+        Look::AsTheReader => return stylesheet(),
+    };
+    let mut css = RULES.to_owned();
+    for variable in variables(&theme).split_terminator(';') {
+        if let Some((name, colour)) = variable.split_once(':') {
+            css = css.replace(&format!("var({name})"), colour);
+        }
+    }
+    css
+}
+
 fn variables(theme: &Theme) -> String {
     let mut css = format!(
         "--bh-ground:{};--bh-ink:{};--bh-quiet:{};--bh-unknown:{};",
@@ -88,6 +146,9 @@ fn variables(theme: &Theme) -> String {
     for ((name, colour), on) in NAMES.iter().zip(theme.severity).zip(theme.on_severity) {
         write!(css, "--bh-{name}:{colour};--bh-on-{name}:{on};")
             .expect("writing to a String cannot fail");
+    }
+    for (step, colour) in theme.heat.iter().enumerate() {
+        write!(css, "--bh-heat-{step}:{colour};").expect("writing to a String cannot fail");
     }
     css
 }

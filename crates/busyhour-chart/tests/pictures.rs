@@ -6,6 +6,9 @@ use busyhour_chart::{
 };
 use jiff::civil::date;
 
+#[path = "pictures/finding_map.rs"]
+mod finding_map;
+
 const HOSTILE: &str = "<script>alert('x')</script> & \"Sons\" \u{1}";
 
 /// Checks that tags nest and close, attributes are quoted and nothing is left unescaped.

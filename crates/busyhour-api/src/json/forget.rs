@@ -93,6 +93,9 @@ pub(crate) struct Gone {
     placements: u64,
     verdicts: u64,
     incidents: u64,
+    /// Bytes of it may still be in the files, because a reader or another process was in the way;
+    /// pruning or another `forget` overwrites them.
+    lingers: bool,
 }
 
 /// Forgets an agent with all that it delivered. What its building was judged to be stays.
@@ -124,6 +127,7 @@ pub(crate) async fn forget(
             placements: rest.placements,
             verdicts: rest.verdicts,
             incidents: rest.incidents,
+            lingers: telemetry.lingers || rest.lingers,
         })
     });
     Ok(single(gone.await?))

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::Bed;
 
 /// Every route with its methods; a route without an entry fails the test.
-const ROUTES: [(&str, Method); 31] = [
+const ROUTES: [(&str, Method); 32] = [
     ("/", Method::GET),
     ("/buildings/ID", Method::GET),
     ("/assets/page.css", Method::GET),
@@ -42,6 +42,7 @@ const ROUTES: [(&str, Method); 31] = [
     ("/api/v1/agents/00000000-0000-0000-0000-000000000001/remove", Method::POST),
     ("/api/v1/agents/00000000-0000-0000-0000-000000000001/bind", Method::POST),
     ("/api/v1/agents/00000000-0000-0000-0000-000000000001/gaps", Method::GET),
+    ("/api/v1/agents/00000000-0000-0000-0000-000000000001/history", Method::GET),
     ("/api/v1/audit", Method::GET),
     ("/api/v1/incidents", Method::GET),
     ("/api/v1/status", Method::GET),

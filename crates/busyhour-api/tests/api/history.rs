@@ -1,9 +1,11 @@
 //! The inventory of another time, and the audit.
 
 use axum::http::StatusCode;
+use busyhour_model::{AgentId, UtcMicros};
+use busyhour_store::{Act, Actor, Binding, Sighting};
 use serde_json::{Value, json};
 
-use crate::support::Bed;
+use crate::support::{Bed, MONDAY};
 
 const FILE: &str = "\
 10.10.0.0,Floor 1,24,Munich,Contoso,Office,Regional,Munich,80331,DE,BY,EMEA,1,0,0\n";
@@ -73,4 +75,75 @@ async fn the_audit_tells_what_was_done_newest_first() {
     bed.post("/api/v1/agents", &json!({ "name": "berlin-2" })).await;
     bed.post("/api/v1/buildings/import", &json!({ "file": FILE, "dry_run": true })).await;
     assert_eq!(bed.items("/api/v1/audit").await, audit);
+}
+
+#[tokio::test]
+async fn an_agents_history_tells_its_places_and_who_bound_it() {
+    let bed = Bed::full();
+    let agent = AgentId::from_u128(1);
+    let address = format!("/api/v1/agents/{agent}/history");
+    let rows = async || -> Vec<[Value; 7]> {
+        let columns = [
+            "from_utc",
+            "until_utc",
+            "building",
+            "subnet",
+            "bound_prefix",
+            "bound_egress",
+            "actor",
+        ];
+        let items = bed.items(&address).await;
+        items.iter().map(|row| columns.map(|column| row[column].clone())).collect()
+    };
+    let monday = json!("2026-03-01T23:00:00Z");
+    let operator = json!("local operator");
+    let first = |until: Value| {
+        let berlin = [json!("Berlin HQ"), json!("10.1.1.0/24"), json!("10.1.1.0/24")];
+        let [building, subnet, bound] = berlin;
+        [monday.clone(), until, building, subnet, bound, Value::Null, operator.clone()]
+    };
+    assert_eq!(rows().await, [first(Value::Null)]);
+
+    // By its address from Tuesday on; a place that it tells on Wednesday.
+    let hour = |hours: i64| UtcMicros(MONDAY.0 + hours * 3_600_000_000);
+    let eva = |at| Act { at, actor: Actor::new("eva").expect("a name") };
+    bed.control.bind_agent(agent, Binding::Address, &eva(hour(24))).expect("bind");
+    let seen = Sighting {
+        at: hour(48),
+        version: "1".to_owned(),
+        os: "linux".to_owned(),
+        local_prefix: Some("10.2.1.0/24".parse().expect("a prefix")),
+        peer: None,
+    };
+    bed.control.saw_agent(agent, &seen).expect("a sighting");
+    let (tuesday, wednesday) = (json!("2026-03-02T23:00:00Z"), json!("2026-03-03T23:00:00Z"));
+    let null = || Value::Null;
+    let by_eva = json!("eva");
+    let placed = [
+        wednesday.clone(),
+        null(),
+        json!("Always Bad"),
+        json!("10.2.1.0/24"),
+        null(),
+        null(),
+        by_eva.clone(),
+    ];
+    let nowhere = [tuesday.clone(), wednesday, null(), null(), null(), null(), by_eva];
+    assert_eq!(rows().await, [placed, nowhere, first(tuesday.clone())]);
+
+    // A building that ended is called as it was, and an agent that was removed is nowhere.
+    let thursday = eva(hour(72));
+    bed.control.import_buildings(&[], &thursday).expect("import");
+    bed.control.remove_agent(agent, &thursday).expect("remove");
+    let after = rows().await;
+    assert_eq!(after.len(), 3, "{after:?}");
+    assert_eq!(
+        (&after[0][1], &after[0][2]),
+        (&json!("2026-03-04T23:00:00Z"), &json!("Always Bad"))
+    );
+    assert_eq!(after[2], first(tuesday));
+
+    let stranger = format!("/api/v1/agents/{}/history", AgentId::from_u128(9));
+    bed.get(&stranger).await.problem(StatusCode::NOT_FOUND);
+    bed.get("/api/v1/agents/x/history").await.problem(StatusCode::BAD_REQUEST);
 }

@@ -74,19 +74,57 @@ fn contrast(a: &str, b: &str) -> f64 {
     (a.max(b) + 0.05) / (a.min(b) + 0.05)
 }
 
+fn distance(a: Rgb, b: Rgb) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+}
+
+fn seen_by(matrix: &Matrix, hex: &str) -> Rgb {
+    oklab(times(matrix, linear(hex)).map(|c| c.clamp(0.0, 1.0)))
+}
+
 #[test]
 fn severities_are_told_apart_by_every_kind_of_colour_vision() {
     for (theme, name) in [(LIGHT, "light"), (DARK, "dark")] {
         for (vision, matrix) in &VISIONS {
-            let seen = theme
-                .severity
-                .map(|hex| oklab(times(matrix, linear(hex)).map(|c| c.clamp(0.0, 1.0))));
+            let seen = theme.severity.map(|hex| seen_by(matrix, hex));
             for (i, j) in [(0, 1), (0, 2), (1, 2)] {
-                let distance =
-                    seen[i].iter().zip(seen[j]).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                let distance = distance(seen[i], seen[j]);
                 assert!(distance >= 20.0, "{name} {vision} {i}-{j}: {distance:.1}");
             }
         }
+    }
+}
+
+#[test]
+fn shares_are_told_apart_and_ordered_by_lightness_for_every_kind_of_colour_vision() {
+    for (theme, name) in [(LIGHT, "light"), (DARK, "dark")] {
+        for (vision, matrix) in &VISIONS {
+            let ground = seen_by(matrix, theme.ground);
+            let seen = theme.heat.map(|hex| seen_by(matrix, hex));
+            for (i, a) in seen.iter().enumerate() {
+                for (j, b) in seen.iter().enumerate().skip(i + 1) {
+                    let distance = distance(*a, *b);
+                    assert!(distance >= 12.0, "{name} {vision} {i}-{j}: {distance:.1}");
+                }
+            }
+            let contrasts = seen.map(|lab| (lab[0] - ground[0]).abs());
+            assert!(contrasts.is_sorted_by(|a, b| b - a >= 6.0), "{name} {vision} {contrasts:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_is_not_taken_for_what_is_good() {
+    for (theme, name) in [(LIGHT, "light"), (DARK, "dark")] {
+        for (vision, matrix) in &VISIONS {
+            let good = seen_by(matrix, theme.heat[0]);
+            // Missing is the bare ground and the hatching on it.
+            for hex in [theme.ground, theme.quiet] {
+                let distance = distance(good, seen_by(matrix, hex));
+                assert!(distance >= 10.0, "{name} {vision} {hex}: {distance:.1}");
+            }
+        }
+        assert!(contrast(theme.quiet, theme.ground) >= 4.5, "the hatching is seen");
     }
 }
 
@@ -115,4 +153,17 @@ fn the_style_sheet_holds_both_themes_and_balances() {
         assert!(css.contains(colour));
     }
     assert_eq!(css.matches('{').count(), css.matches('}').count());
+}
+
+#[test]
+fn a_picture_that_stands_alone_in_one_theme_needs_no_variables() {
+    for (look, theme) in [(Look::Light, LIGHT), (Look::Dark, DARK)] {
+        let css = alone(look);
+        assert!(!css.contains("var("), "{css}");
+        assert!(!css.contains('@'), "{css}");
+        for colour in theme.severity.iter().chain(&theme.heat) {
+            assert!(css.contains(colour), "{colour}");
+        }
+    }
+    assert_eq!(alone(Look::AsTheReader), stylesheet());
 }
