@@ -98,6 +98,20 @@ pub struct Fleet {
     pub bin: Bin,
 }
 
+impl Fleet {
+    /// A building; `None` for a number that is none of the fleet's.
+    #[must_use]
+    pub fn site(&self, building: BuildingNo) -> Option<&Site> {
+        self.buildings.get(building.0 as usize)
+    }
+
+    /// A series; `None` for a number that is none of the fleet's.
+    #[must_use]
+    pub fn info(&self, series: SeriesNo) -> Option<&SeriesInfo> {
+        self.series.get(series.0 as usize)
+    }
+}
+
 /// How long a bin is. Slots of other lengths are merged into the next longer bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bin {

@@ -40,6 +40,16 @@ impl Quarters {
         self.0 |= Self::bit(minute);
     }
 
+    /// Adds those of a bin of so many quarter-hours that begins at a minute of the day.
+    pub fn insert_bin(&mut self, minute: u16, quarters: u8) {
+        for quarter in 0..u16::from(quarters) {
+            let at = minute + quarter * 15;
+            if at < 24 * 60 {
+                self.insert(at);
+            }
+        }
+    }
+
     /// With 45 minutes more at either side of each.
     pub fn dilated(self) -> Self {
         let grown = (1..=DILATION).fold(self.0, |bits, by| bits | self.0 << by | self.0 >> by);
@@ -49,6 +59,26 @@ impl Quarters {
     /// True when both come within 45 minutes of each other.
     pub fn overlaps(self, other: Self) -> bool {
         self.dilated().0 & other.0 != 0
+    }
+
+    /// True when it holds the one that a minute of the day lies in.
+    #[must_use]
+    pub fn contains(self, minute: u16) -> bool {
+        self.0 & Self::bit(minute) != 0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// How alike two sets are: what they share, in hundredths of what either has; 100 of two empty
+    /// ones.
+    #[must_use]
+    pub fn likeness_percent(self, other: Self) -> u32 {
+        let either = self.or(other).count();
+        (self.and(other).count() * 100).checked_div(either).unwrap_or(100)
     }
 
     /// True when there is none.
@@ -82,6 +112,7 @@ impl Quarters {
 
     /// The stretch with the most quarter-hours (the earliest of equals), as minutes of the day, half
     /// open.
+    #[must_use]
     pub fn longest_stretch(self) -> Option<(u16, u16)> {
         // Of equals `max_by_key` takes the last.
         self.stretches().into_iter().rev().max_by_key(|stretch| stretch.0.count_ones())?.span()

@@ -152,6 +152,8 @@ mod tests {
         let local =
             LocalDay::of(span.slot(nine / SLOT_MINUTES), &TimeZone::get("Asia/Kolkata").unwrap());
         assert_eq!((local.date, local.minute), (date(2025, 2, 12), 9 * 60));
+        let ends = [clock.day(0).start, clock.day(0).end, clock.day(83).end - 1];
+        assert_eq!(ends.map(|minute| clock.day_of(minute)), [Some(0), Some(1), Some(83)]);
         assert_eq!(clock.day_of(0), None);
         assert_eq!(clock.day_of(span.minutes() - 1), None);
         assert_eq!(clock.day(3).len(), DAY_MINUTES);

@@ -352,6 +352,39 @@ mod tests {
         worst
     }
 
+    /// The quarter-hours, and the windows of each, that an agent delivers of two hours in the middle of
+    /// which its clock begins to be wrong.
+    fn delivered(ahead: i32) -> Vec<(i64, u16)> {
+        let span = Span::new(jiff::civil::date(2025, 2, 9), 28);
+        let clock = LocalClock::new(span, &jiff::tz::TimeZone::UTC);
+        let noon = clock.at(5, 12 * 60);
+        let presence = Presence {
+            here: Vec::new(),
+            late: Vec::new(),
+            wrong_clock: Some((noon..span.minutes(), ahead)),
+        };
+        let mut slots = Slots::new(span, &presence, &clock, 15);
+        let noise = Noise::new();
+        let mut windows = Windows::new(Vec::new(), &noise, Rng::with_seed(1), 0, 250.0);
+        for minute in noon - 60..noon + 60 {
+            slots.add(5, minute, &windows.next(minute * MINUTE_WINDOWS, 20e3, 0.0));
+        }
+        let first = span.slot(noon / SLOT_MINUTES).number();
+        slots.finish().iter().map(|slot| (slot.start.number() - first, slot.valid)).collect()
+    }
+
+    #[test]
+    fn what_a_wrong_clock_tells_twice_is_refused_and_order_is_kept() {
+        let right: Vec<(i64, u16)> = (-4..4).map(|slot| (slot, 15)).collect();
+        assert_eq!(delivered(0), right);
+        // Half an hour behind: the last two quarter-hours come again; the second is full already.
+        assert_eq!(delivered(-30), [(-4, 15), (-3, 15), (-2, 15), (-1, 15), (0, 15), (1, 15)]);
+        // Twenty minutes ahead: a hole, and a quarter-hour of which ten minutes are told.
+        let ahead =
+            [(-4, 15), (-3, 15), (-2, 15), (-1, 15), (1, 10), (2, 15), (3, 15), (4, 15), (5, 5)];
+        assert_eq!(delivered(20), ahead);
+    }
+
     #[test]
     fn natural_load_is_harmless_on_every_day_of_every_series() {
         for &hardness in Hardness::ALL {

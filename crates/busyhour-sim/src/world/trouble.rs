@@ -136,10 +136,10 @@ pub(crate) fn draw(
 ) -> Vec<Trouble> {
     let mut troubles = constant_faults(plan, span, topology);
     let link_of = |owner: Owner| topology.links.iter().position(|link| link.owner == owner);
-    for site in 0..topology.sites.len() {
+    for (site, clock) in clocks.iter().enumerate() {
         let Some(uplink) = link_of(Owner::Uplink(site)) else { continue };
         let mut rng = stream(plan.seed, Purpose::Troubles, topology.region, 0x100 + site as u32);
-        let draws = Draws { plan, span, topology, clock: &clocks[site], site, uplink };
+        let draws = Draws { plan, span, topology, clock, site, uplink };
         draws.incidents(&mut rng, &mut troubles);
         draws.backups(&mut rng, &mut troubles);
         draws.meetings(&mut rng, &mut troubles);

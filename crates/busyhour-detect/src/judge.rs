@@ -1,0 +1,361 @@
+//! One day of a fleet: what is bad is placed, matched with what is known, moved on and explained.
+
+mod others;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_model::{LimitTable, RequirementProfile, UtcMicros, limits_in_force};
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+
+use crate::beside::Beside;
+use crate::cause::conclude;
+use crate::figures::Figures;
+use crate::finding::{Finding, FindingKind, Place, Siblings};
+use crate::fleet::{BuildingNo, Fleet, Reach, SeriesNo};
+use crate::history::History;
+use crate::layout::Layout;
+use crate::life::{Book, Problem, Relation};
+use crate::locate::{Located, Votes, asked, locate, vote};
+use crate::params::{Params, Rule};
+use crate::quarters::Quarters;
+use crate::series::SeriesDay;
+use crate::suffer::{Suffering, When, median};
+use crate::tell::Story;
+use crate::timeline::hours_at;
+use crate::trigger::{Trigger, triggers};
+
+/// A moved route explains days that are bad by delay alone for so long.
+const SHIFT_DAYS: i32 = 90;
+/// Unless busy hours rose by this much more than they did on good days since, and by half.
+const SHIFT_RISE_US: u32 = 5_000;
+
+/// A problem is another one than a finding of another place only when its place is so sure.
+const SURE: f64 = 0.8;
+
+/// Judges a local date of a fleet: gives the findings that are new or other than they were known.
+///
+/// `history` holds the rows of [`History::DAYS`] calendar days up to `today`, near series included;
+/// of `known` (all findings that are not closed, and those closed within 21 days; more do no harm)
+/// the order is nobody's business. A finding of the answer replaces the one of the same
+/// [`Finding::id`]; those with [`Finding::changed`] = `today` are worth a word. A new one gets the
+/// number after the highest of `known`: keep that one however long it is closed. Judging again, with
+/// the same rows or with late ones, against what was known after the first time tells nothing twice.
+#[must_use]
+pub fn judge_fleet(
+    fleet: &Fleet,
+    history: &History,
+    known: &[Finding],
+    today: Date,
+    params: &Params,
+    beside: &Beside,
+) -> Vec<Finding> {
+    let layout = Layout::of(fleet);
+    let judge = Judge { fleet, layout: &layout, history, today, params };
+    let mut book = Book::of(fleet, history, known, today);
+    judge.degradation(&mut book);
+    judge.one_offs(&mut book);
+    judge.target_faults(&mut book, beside);
+    judge.shifts(&mut book);
+    judge.early_warnings(&mut book);
+    judge.drifts(&mut book);
+    book.settle();
+    let limits = limits_on(today);
+    let mut changed = book.changed();
+    for finding in &mut changed {
+        explain(fleet, history, finding, beside, limits);
+    }
+    // Explaining may have found the very words that were known.
+    let before: BTreeMap<u64, &Finding> = known.iter().map(|one| (one.id, one)).collect();
+    changed.retain(|finding| before.get(&finding.id) != Some(&finding));
+    changed
+}
+
+/// The limits that the daily average is held against.
+fn limits_on(today: Date) -> Option<&'static LimitTable> {
+    let noon = today.at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    let at = UtcMicros(noon.timestamp().as_microsecond());
+    limits_in_force(RequirementProfile::ClientToMicrosoftEdge, at)
+}
+
+/// Adds cause and words to a finding, from the rows of its latest bad days.
+fn explain(
+    fleet: &Fleet,
+    history: &History,
+    finding: &mut Finding,
+    beside: &Beside,
+    limits: Option<&LimitTable>,
+) {
+    let figures = match finding.kind {
+        FindingKind::LevelShift | FindingKind::EarlyWarning | FindingKind::Drift => {
+            Figures::moved(history, finding)
+        }
+        _ => Figures::of(history, finding),
+    };
+    let found = conclude(fleet, finding, &figures, beside);
+    finding.cause = found.cause;
+    finding.cause_confidence = found.confidence;
+    finding.mechanism = found.mechanism;
+    finding.segment = found.segment;
+    finding.evidence = found.evidence;
+    let story = Story { fleet, finding, figures: &figures, limits };
+    let (sentence, paragraph) = (story.sentence(), story.paragraph());
+    finding.sentence = sentence;
+    finding.paragraph = paragraph;
+}
+
+struct Judge<'a> {
+    fleet: &'a Fleet,
+    layout: &'a Layout,
+    history: &'a History,
+    today: Date,
+    params: &'a Params,
+}
+
+impl Judge<'_> {
+    /// What is bad at busy hours or at all hours: suspected or recurring.
+    fn degradation(&self, book: &mut Book<'_>) {
+        let mut all = triggers(self.fleet, self.layout, self.history, self.today, self.params);
+        all.retain(|one| !self.is_old_route(book, one));
+        let mut of_building: BTreeMap<BuildingNo, Vec<usize>> = BTreeMap::new();
+        for (at, trigger) in all.iter().enumerate() {
+            of_building.entry(trigger.building).or_default().push(at);
+        }
+        let mut taken = vec![false; all.len()];
+        for at in 0..all.len() {
+            if taken[at] {
+                continue;
+            }
+            taken[at] = true;
+            let Some(problem) = self.problem(book, &all[at]) else { continue };
+            let near: Vec<usize> = self
+                .buildings(&problem)
+                .iter()
+                .filter_map(|building| of_building.get(building))
+                .flatten()
+                .copied()
+                .filter(|&other| !taken[other])
+                .collect();
+            let joined = self.absorb(&all, &near, &problem);
+            joined.iter().for_each(|&other| taken[other] = true);
+            let problem = self.with(problem, &all, &joined);
+            book.take(&problem, &|known| self.relation(known, &problem));
+        }
+    }
+
+    /// True when a route that moved longer ago than the rows reach explains it.
+    fn is_old_route(&self, book: &Book<'_>, trigger: &Trigger) -> bool {
+        if !trigger.recurs || !trigger.delay_alone || !self.params.holds(Rule::LevelShiftGuard) {
+            return false;
+        }
+        let oldest = self.today.saturating_sub(SHIFT_DAYS.days());
+        trigger.series.iter().all(|&no| {
+            let Some(on) = book.knows_shift(no).filter(|on| *on >= oldest) else { return false };
+            let rows = self.history.days(no, on, self.today);
+            let rise = |bad: bool| {
+                let of = rows
+                    .iter()
+                    .filter(|row| row.verdict.is_observed() && row.verdict.is_bad() == bad);
+                median(&mut of.filter_map(|row| row.rise_us.map(f64::from)).collect::<Vec<_>>())
+            };
+            let (Some(bad), Some(good)) = (rise(true), rise(false)) else { return false };
+            bad <= good + f64::from(SHIFT_RISE_US) || bad <= good * 1.5
+        })
+    }
+
+    /// Places a trigger.
+    fn problem(&self, book: &Book<'_>, trigger: &Trigger) -> Option<Problem> {
+        let &asking = trigger.series.first()?;
+        let open = book.open_for(asking, trigger.building, trigger.hours);
+        let own = match open {
+            Some(_) => Some(self.located(trigger, &trigger.bad_days)?),
+            None => None,
+        };
+        let moved = own.filter(|own| {
+            open.is_some_and(|open| open.place != own.place) && own.confidence >= SURE
+        });
+        if let Some(moved) = moved {
+            // What is open there is one thing; this may be another.
+            return Some(self.placed(trigger, &moved));
+        }
+        let mut days = book.earlier_days(asking, trigger.building, trigger.hours);
+        days.extend(&trigger.bad_days);
+        days.sort_unstable();
+        days.dedup();
+        Some(self.placed(trigger, &self.located(trigger, &days)?))
+    }
+
+    /// Where a trigger's series suffer, by all of these days (ascending).
+    fn located(&self, trigger: &Trigger, days: &[Date]) -> Option<Located> {
+        let &asking = trigger.series.first()?;
+        let hours = match trigger.kind {
+            FindingKind::ConstantFault => Quarters::between(0, 24 * 60),
+            _ => trigger.hours,
+        };
+        let when = When::of(&self.rows(trigger, days), self.fleet.bin, hours, days);
+        let votes = self.votes(&trigger.series, &when);
+        let near = self.params.holds(Rule::NearProbes);
+        locate(self.fleet, self.layout, asking, &votes, when.days(), near)
+    }
+
+    /// How a finding of another place stands to a problem. When all that it has shown so far, today
+    /// included, points to the problem's place as well it is the same; else it suffers from this,
+    /// too. What is bad at all hours is never taken for what is bad at some.
+    fn relation(&self, known: &Finding, problem: &Problem) -> Relation {
+        let constant = |kind| kind == FindingKind::ConstantFault;
+        if self.points_to(known, problem.place) {
+            Relation::Same
+        } else if problem.confidence < SURE && constant(known.kind) == constant(problem.kind) {
+            Relation::Unsure
+        } else {
+            Relation::Other
+        }
+    }
+
+    /// True when all bad days of a finding, today included, point to a place.
+    fn points_to(&self, known: &Finding, place: Place) -> bool {
+        let bad = |no: &&SeriesNo| {
+            let row = self.history.day(**no, known.last_bad);
+            row.is_some_and(|row| row.verdict.is_bad() && row.bad_quarters.overlaps(known.hours))
+        };
+        let Some(&asking) = known.members.iter().find(bad).or(known.members.first()) else {
+            return false;
+        };
+        let mut days = known.bad_days.clone();
+        days.push(self.today);
+        days.dedup();
+        let trigger = Trigger {
+            series: vec![asking],
+            building: known.home,
+            kind: known.kind,
+            recurs: true,
+            hours: known.hours,
+            bad_days: days.clone(),
+            pooled: false,
+            delay_alone: false,
+            share: known.severity,
+        };
+        self.located(&trigger, &days).is_some_and(|found| found.place == place)
+    }
+
+    /// The rows of a trigger, one a date, and of days that it did not see a sibling's: all rows of a
+    /// building are laid out alike.
+    fn rows(&self, trigger: &Trigger, days: &[Date]) -> Vec<&SeriesDay> {
+        let mut rows: BTreeMap<Date, &SeriesDay> = BTreeMap::new();
+        for row in trigger.series.iter().flat_map(|&no| self.history.all(no)) {
+            rows.entry(row.date).or_insert(row);
+        }
+        let siblings = self.layout.of_building(trigger.building);
+        for &day in days.iter().filter(|day| !rows.contains_key(*day)).collect::<Vec<_>>() {
+            let row = siblings.iter().find_map(|&no| self.history.day(no, day));
+            rows.extend(row.map(|row| (day, row)));
+        }
+        rows.into_values().collect()
+    }
+
+    /// Asks everybody concerned how much they suffered then.
+    fn votes(&self, asking: &[SeriesNo], when: &When) -> Votes {
+        let bin = self.fleet.bin;
+        let own = |&no: &SeriesNo| when.suffering(self.history, no, bin);
+        let own: Vec<Suffering> = asking.iter().filter_map(own).collect();
+        let (Some(own), Some(&first)) = (Suffering::of_all(&own), asking.first()) else {
+            return Votes::default();
+        };
+        asked(self.fleet, self.layout, first)
+            .into_iter()
+            .filter_map(|no| {
+                let seen = when.suffering(self.history, no, bin)?;
+                Some((no, vote(&seen, &own)))
+            })
+            .collect()
+    }
+
+    fn placed(&self, trigger: &Trigger, located: &Located) -> Problem {
+        let mut members = located.suffering.clone();
+        members.extend(&trigger.series);
+        members.sort_unstable();
+        members.dedup();
+        Problem {
+            kind: trigger.kind,
+            certain: trigger.recurs,
+            place: located.place,
+            confidence: located.confidence,
+            siblings: siblings(located),
+            home: trigger.building,
+            members,
+            hours: trigger.hours,
+            bad_days: trigger.bad_days.clone(),
+            severity: trigger.share,
+        }
+    }
+
+    /// The buildings that a problem may be about.
+    fn buildings(&self, problem: &Problem) -> BTreeSet<BuildingNo> {
+        let series: &[SeriesNo] = match problem.place {
+            Place::Vpn(upstream) => self.layout.tunnels(upstream),
+            Place::Target(target) => self.layout.to_target(target),
+            _ => &problem.members,
+        };
+        let own = series.iter().filter_map(|&no| self.fleet.info(no)).map(|info| info.building);
+        let behind = match problem.place {
+            Place::Upstream(upstream) => self.layout.behind(upstream),
+            _ => &[],
+        };
+        own.chain(behind.iter().copied()).collect()
+    }
+
+    /// Those of other triggers that lie in the place of a problem, at its hours.
+    fn absorb(&self, all: &[Trigger], others: &[usize], problem: &Problem) -> Vec<usize> {
+        let within = |no: &SeriesNo| {
+            problem.members.binary_search(no).is_ok()
+                || self.fleet.info(*no).is_some_and(|info| problem.place.holds(info))
+        };
+        let at_its_hours = |other: &Trigger| {
+            let here = hours_at(self.fleet, other.hours, other.building, problem.home, self.today);
+            problem.kind == FindingKind::ConstantFault || here.overlaps(problem.hours)
+        };
+        let belongs = |at: &usize| {
+            all.get(*at).is_some_and(|one| one.series.iter().all(within) && at_its_hours(one))
+        };
+        others.iter().copied().filter(belongs).collect()
+    }
+
+    /// A problem with the series of those that joined it, and with the hours that a third of them
+    /// have.
+    fn with(&self, mut problem: Problem, all: &[Trigger], joined: &[usize]) -> Problem {
+        let mut hours = vec![problem.hours];
+        for other in joined.iter().filter_map(|&at| all.get(at)) {
+            problem.members.extend(&other.series);
+            if other.recurs == problem.certain {
+                let there = other.building;
+                hours.push(hours_at(self.fleet, other.hours, there, problem.home, self.today));
+            }
+        }
+        problem.members.sort_unstable();
+        problem.members.dedup();
+        let third = hours.len().div_ceil(3);
+        problem.hours = problem.hours.or(Quarters::in_at_least(&hours, third.max(1)));
+        problem
+    }
+
+    fn far_series(&self) -> impl Iterator<Item = SeriesNo> + '_ {
+        let all = (0..).zip(&self.fleet.series);
+        all.filter(|(_, info)| info.reach == Reach::Far).map(|(no, _)| SeriesNo(no))
+    }
+}
+
+fn siblings(located: &Located) -> Siblings {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let near = located.near.unwrap_or((0, 0));
+    Siblings {
+        within: count(located.observed_within),
+        suffering: count(located.suffering.len()),
+        beside: count(located.observed_beside),
+        suffering_beside: count(located.suffering_beside),
+        near: count(near.0),
+        suffering_near: count(near.1),
+    }
+}
+
+#[cfg(test)]
+mod tests;

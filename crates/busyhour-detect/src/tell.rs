@@ -1,0 +1,400 @@
+//! The sentence for the Quality Champion and the paragraph for an engineer. Every number in them is
+//! one of the finding's figures.
+
+mod words;
+
+use std::fmt::Write as _;
+
+use busyhour_model::{Breach, IncidentState, LimitTable, LinkKind};
+use jiff::civil::Date;
+
+use crate::figures::{Counts, Figures};
+use crate::finding::{Cause, Finding, FindingKind, Place};
+use crate::fleet::{Fleet, SeriesNo};
+
+use self::words::{
+    cause_words, clock, days, effect, link_words, listed, long_date, mechanism_words, rounded,
+    two_digits, weekdays,
+};
+pub(crate) use self::words::{count_of, millis, percent};
+
+/// A place is stated from this confidence on, and said to be probable from the other on.
+const STATED: f64 = 0.9;
+const PROBABLE: f64 = 0.7;
+/// The days that a sentence counts: the last observed working days.
+const COUNTED_DAYS: usize = 5;
+
+/// A finding and what is told of it.
+pub(crate) struct Story<'a> {
+    pub(crate) fleet: &'a Fleet,
+    pub(crate) finding: &'a Finding,
+    pub(crate) figures: &'a Figures,
+    /// What the daily average is held against; `None` where no limits are published.
+    pub(crate) limits: Option<&'a LimitTable>,
+}
+
+impl Story<'_> {
+    /// One sentence or a few that need no training: where, what it does to calls, when, since when,
+    /// how bad, what the daily average says, whose it is.
+    pub(crate) fn sentence(&self) -> String {
+        match self.finding.kind {
+            FindingKind::RecurringPeak
+            | FindingKind::WeeklyPattern
+            | FindingKind::ConstantFault => self.recurring(),
+            FindingKind::OneOff => self.once(),
+            FindingKind::LevelShift => self.shifted(),
+            FindingKind::TargetFault => self.target(),
+            FindingKind::EarlyWarning => self.early(),
+            FindingKind::Drift => self.drift(),
+        }
+    }
+
+    fn recurring(&self) -> String {
+        let finding = self.finding;
+        let mut text =
+            format!("{}: {} {}", self.place(), effect(self.figures.peak.dominant()), self.when());
+        if finding.state == IncidentState::Suspected {
+            let _ = write!(text, " on {}; it has not recurred yet.", long_date(finding.last_bad));
+        } else {
+            let _ = write!(text, ", {}.", self.how_often());
+        }
+        if let Some((date, _, worst)) = self.figures.worst {
+            let _ = write!(
+                text,
+                " In the worst hour of {} ({}–{}), {} of {} checks missed the limits for calls",
+                long_date(date),
+                clock(worst.minute),
+                clock(worst.minute + 60),
+                worst.bad,
+                worst.valid,
+            );
+            if finding.kind != FindingKind::ConstantFault && self.figures.quiet.valid > 0 {
+                let quiet = &self.figures.quiet;
+                let _ = write!(text, "; outside busy hours {} of {} did", quiet.bad, quiet.valid);
+            }
+            text.push('.');
+        }
+        text.push_str(&self.average());
+        text.push_str(&self.whose());
+        if finding.stale {
+            text.push_str(" Nobody has observed it for ten working days.");
+        }
+        match finding.state {
+            IncidentState::Closed => text.push_str(" It has been quiet since; this is over."),
+            IncidentState::Recovering => {
+                text.push_str(" The last observed days were better.");
+            }
+            IncidentState::Suspected | IncidentState::Open => {}
+        }
+        text
+    }
+
+    fn how_often(&self) -> String {
+        let finding = self.finding;
+        let observed = &finding.observed_days;
+        let since = long_date(finding.first_bad);
+        let last: Vec<Date> = observed.iter().rev().take(COUNTED_DAYS).copied().collect();
+        let bad = last.iter().filter(|date| finding.bad_days.contains(date)).count();
+        if finding.kind == FindingKind::WeeklyPattern || last.is_empty() {
+            return format!("on {} so far, since {since}", days(finding.bad_days.len()));
+        }
+        let whole = if observed.len() > COUNTED_DAYS { "last " } else { "" };
+        format!("on {bad} of the {whole}{} observed working days, since {since}", last.len())
+    }
+
+    fn when(&self) -> String {
+        if self.finding.kind == FindingKind::ConstantFault {
+            return "all day, not only at busy hours".to_owned();
+        }
+        let named =
+            |&(from, until): &(u16, u16)| format!("between {} and {}", clock(from), clock(until));
+        let hours: Vec<String> = self.finding.hours.spans().iter().map(named).collect();
+        let weekdays = match self.finding.kind {
+            FindingKind::WeeklyPattern => weekdays(&self.finding.bad_days),
+            _ => String::new(),
+        };
+        format!("{} {}{weekdays}", listed(&hours), self.clock_of())
+    }
+
+    /// `local time`; with whose it is where clocks differ.
+    fn clock_of(&self) -> String {
+        let zone = |no: &SeriesNo| {
+            let building = self.fleet.info(*no)?.building;
+            Some(&self.fleet.site(building)?.zone)
+        };
+        let home = self.fleet.site(self.finding.home);
+        match home {
+            Some(home) if self.finding.members.iter().filter_map(zone).any(|z| *z != home.zone) => {
+                format!("local time of {}", home.name)
+            }
+            _ => "local time".to_owned(),
+        }
+    }
+
+    /// What the daily average would have said.
+    fn average(&self) -> String {
+        let (Some(limits), day) = (self.limits, &self.figures.day) else { return String::new() };
+        let Some((figure, passes)) = average_of(self.figures, limits) else {
+            return String::new();
+        };
+        if day.valid == 0 {
+            return String::new();
+        }
+        if !passes {
+            return format!(" The daily average fails too: {figure}.");
+        }
+        let factor = self.figures.factor().filter(|factor| *factor > 1.0);
+        let hidden = factor.map_or_else(String::new, |factor| {
+            format!(
+                "; the worst hour has {} times as many bad checks as the whole days ({})",
+                rounded(factor),
+                percent(day.share()),
+            )
+        });
+        format!(" The daily average would have said that all is well: {figure}{hidden}.")
+    }
+
+    /// Who suffers together, and whose it is therefore.
+    fn whose(&self) -> String {
+        let finding = self.finding;
+        let siblings = &finding.siblings;
+        if let Place::Unplaced(_) = finding.place {
+            return " Only one path of this building was observed then: where on the way it is, \
+                    nobody can tell yet."
+                .to_owned();
+        }
+        let within = count_of(siblings.suffering, siblings.within, "paths");
+        let beside = if siblings.beside == 0 {
+            String::new()
+        } else {
+            format!(
+                ", and {} beside it do",
+                count_of(siblings.suffering_beside, siblings.beside, "paths")
+            )
+        };
+        let sure = if finding.confidence >= STATED {
+            format!("so it is {}", self.blamed())
+        } else if finding.confidence >= PROBABLE {
+            format!("so it is probably {}", self.blamed())
+        } else {
+            format!("so it may be {}; where it is, is not certain yet", self.blamed())
+        };
+        let cause = match finding.cause {
+            Cause::NotKnown => String::new(),
+            cause => format!(" Likely cause: {}.", cause_words(cause)),
+        };
+        format!(" There {within} suffer{beside}: {sure}.{cause}")
+    }
+
+    fn once(&self) -> String {
+        let mut text = format!(
+            "{}: calls broke {} on {}.",
+            self.place(),
+            self.when(),
+            long_date(self.finding.last_bad),
+        );
+        if self.finding.severity > 0.0 {
+            let _ = write!(
+                text,
+                " Up to {} of the checks missed the limits for calls.",
+                percent(self.finding.severity)
+            );
+        }
+        text.push_str(" It is not known to recur.");
+        text
+    }
+
+    fn shifted(&self) -> String {
+        let rise = self.figures.peak_rtt_us.zip(self.figures.quiet_rtt_us);
+        let moved = rise.map_or_else(String::new, |(after, before)| {
+            format!(" from {} to {}", millis(before), millis(after))
+        });
+        format!(
+            "{}: since {} round trips outside busy hours moved{moved}, at all hours alike: another \
+             route, no overload.",
+            self.place(),
+            long_date(self.finding.first_bad),
+        )
+    }
+
+    fn target(&self) -> String {
+        let who = self.finding.members.len();
+        format!(
+            "{}: the target itself failed {} on {}, as {} {} saw while their other ways were fine. \
+             No building is blamed for it.",
+            self.place(),
+            self.when(),
+            long_date(self.finding.last_bad),
+            who,
+            if who == 1 { "path" } else { "paths" },
+        )
+    }
+
+    fn early(&self) -> String {
+        let rise = self.figures.rise_us().map_or_else(String::new, |rise| {
+            format!(
+                ": round trips take {} longer at busy hours than outside them ({} against {})",
+                millis(rise),
+                millis(self.figures.peak_rtt_us.unwrap_or(0)),
+                millis(self.figures.quiet_rtt_us.unwrap_or(0)),
+            )
+        });
+        format!(
+            "{}: calls are within all limits, and busy hours are getting slower{rise}, on {} so far.",
+            self.place(),
+            days(self.finding.bad_days.len()),
+        )
+    }
+
+    fn drift(&self) -> String {
+        let rise = self.figures.peak_rtt_us.zip(self.figures.quiet_rtt_us);
+        let moved = rise.map_or_else(String::new, |(after, before)| {
+            format!(", from {} to {} at busy hours", millis(before), millis(after))
+        });
+        format!(
+            "{}: slower month by month since {}{moved}.",
+            self.place(),
+            long_date(self.finding.first_bad)
+        )
+    }
+
+    /// The paragraph for an engineer: the counts behind the sentence, then the evidence.
+    pub(crate) fn paragraph(&self) -> String {
+        let (finding, figures) = (self.finding, self.figures);
+        let mut text = format!(
+            "{} in {} {:?}: {} to {}, {} bad of {} observed working days, {} {}.",
+            finding.kind.as_str(),
+            finding.place.kind(),
+            finding.place.name(self.fleet),
+            finding.first_bad,
+            finding.last_bad,
+            finding.bad_days.len(),
+            finding.observed_days.len(),
+            finding.members.len(),
+            if finding.members.len() == 1 { "path" } else { "paths" },
+        );
+        for (name, counts) in [
+            ("Bad hours", &figures.peak),
+            ("outside busy hours", &figures.quiet),
+            ("whole days", &figures.day),
+            ("seven days, all hours", &figures.week),
+        ] {
+            if counts.valid > 0 {
+                let _ = write!(text, " {}", counted(name, counts));
+            }
+        }
+        if figures.week.valid > 0 {
+            // A percentile over a week passes when no more than a tenth of it is bad.
+            let passes = figures.week.bad * 10 <= figures.week.valid;
+            let says = if passes { "passes" } else { "fails" };
+            let _ = write!(text, " The 90th percentile over that week {says}.");
+        }
+        if let (Some(peak), Some(quiet)) = (figures.peak_rtt_us, figures.quiet_rtt_us) {
+            let _ = write!(text, " Round trip {} against {}", millis(peak), millis(quiet));
+            if let (Some(peak), Some(quiet)) = (figures.peak_jitter_us, figures.quiet_jitter_us) {
+                let _ = write!(text, ", jitter {} against {}", millis(peak), millis(quiet));
+            }
+            text.push('.');
+        }
+        let siblings = &finding.siblings;
+        let _ = write!(
+            text,
+            " Place: {} of {} paths within suffer, {} of {} beside",
+            siblings.suffering, siblings.within, siblings.suffering_beside, siblings.beside,
+        );
+        if siblings.near > 0 {
+            let _ = write!(text, ", {} of {} to the edge", siblings.suffering_near, siblings.near);
+        }
+        let _ = write!(text, "; confidence {}.", two_digits(finding.confidence));
+        let _ = write!(
+            text,
+            " Mechanism: {}. Cause: {} ({}).",
+            mechanism_words(finding.mechanism),
+            finding.cause.as_str(),
+            two_digits(finding.cause_confidence),
+        );
+        text.push_str(&self.weighed());
+        text
+    }
+
+    /// What speaks for and against causes: each observation once, with what it weighs for whom.
+    fn weighed(&self) -> String {
+        let mut said: Vec<(&str, Vec<String>)> = Vec::new();
+        for one in &self.finding.evidence {
+            let weight = format!("{} {:+.1}", one.cause.as_str(), one.weight);
+            match said.iter_mut().find(|(text, _)| *text == one.text) {
+                Some((_, weights)) => weights.push(weight),
+                None => said.push((&one.text, vec![weight])),
+            }
+        }
+        let told =
+            |(text, weights): &(&str, Vec<String>)| format!(" {}: {text}.", weights.join(", "));
+        said.iter().map(told).collect()
+    }
+
+    fn place(&self) -> String {
+        let (finding, fleet) = (self.finding, self.fleet);
+        let home = fleet.site(finding.home).map_or("", |site| site.name.as_str());
+        let name = finding.place.name(fleet);
+        match finding.place {
+            Place::Building(_) | Place::Unplaced(_) => name.to_owned(),
+            Place::Upstream(_) => format!("All buildings behind {name}"),
+            Place::Vpn(_) => format!("VPN through {name}"),
+            Place::Target(_) => format!("Target {name}"),
+            Place::Link(_, link) => format!("{name}, on {} only", link_words(link)),
+            Place::Subnet(_, None) => format!("{home}, {name}"),
+            Place::Subnet(_, Some(link)) => format!("{home}, {name}, on {} only", link_words(link)),
+            Place::Agent(_) => format!("{home}, machine {name}"),
+        }
+    }
+
+    fn blamed(&self) -> String {
+        match self.finding.place {
+            Place::Upstream(_) => "what these buildings share on the way".to_owned(),
+            Place::Vpn(_) => "the VPN's concentrator".to_owned(),
+            Place::Target(_) => "the target".to_owned(),
+            Place::Building(_) => "the building's own link".to_owned(),
+            Place::Link(_, link) => format!("the building's {}", link_words(link)),
+            Place::Subnet(_, Some(LinkKind::Wifi)) => "this network's Wi-Fi".to_owned(),
+            Place::Subnet(..) => "this subnet".to_owned(),
+            Place::Agent(_) => "this one machine".to_owned(),
+            Place::Unplaced(_) => "somewhere on its way".to_owned(),
+        }
+    }
+}
+
+/// What an average over the bad days says of the limit that was broken most, and whether it passes.
+pub(crate) fn average_of(figures: &Figures, limits: &LimitTable) -> Option<(String, bool)> {
+    match figures.peak.dominant()? {
+        Breach::Delay => {
+            let mean = figures.day_rtt_us?;
+            Some((format!("{} round trip", millis(mean)), mean <= limits.rtt_us))
+        }
+        Breach::Jitter => {
+            let mean = figures.day_jitter_us?;
+            Some((format!("{} of jitter", millis(mean)), mean <= limits.jitter_us))
+        }
+        Breach::Loss | Breach::Burst | Breach::Failed => {
+            let loss = (figures.day.sent > 0).then(|| figures.day.loss())?;
+            let passes = loss * 1e6 <= f64::from(limits.loss_ppm);
+            Some((format!("{} loss", percent(loss)), passes))
+        }
+    }
+}
+
+/// `Bad hours: 210 of 480 checks bad (loss 180, delay 40), 2.1 % lost.`
+fn counted(name: &str, counts: &Counts) -> String {
+    let by: Vec<String> = Breach::ALL
+        .iter()
+        .zip(counts.bad_by)
+        .filter(|(_, count)| *count > 0)
+        .map(|(breach, count)| format!("{} {count}", breach.as_str()))
+        .collect();
+    let by = if by.is_empty() { String::new() } else { format!(" ({})", by.join(", ")) };
+    let lost =
+        if counts.sent == 0 { String::new() } else { format!(", {} lost", percent(counts.loss())) };
+    format!("{name}: {} of {} checks bad{by}{lost}.", counts.bad, counts.valid)
+}
+
+#[cfg(test)]
+mod tests;

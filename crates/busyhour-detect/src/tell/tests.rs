@@ -1,0 +1,188 @@
+//! The numbers in the text against the data, counted again from the cells.
+
+use std::collections::BTreeSet;
+
+use busyhour_model::{Breach, SlotStart};
+use jiff::civil::{Date, date};
+
+use crate::finding::{Change, Finding};
+use crate::fleet::SeriesNo;
+use crate::replay::Recorded as _;
+use crate::stage::{Stage, working_days};
+
+/// Every number in a text: digits with at most one point between.
+fn numbers(text: &str) -> Vec<String> {
+    let keep = |c: char| c.is_ascii_digit() || c == '.';
+    text.split(|c| !keep(c))
+        .map(|word| word.trim_matches('.').to_owned())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// Sums over cells of a finding's series, counted without the engine's own rows.
+#[derive(Default)]
+struct Sum {
+    valid: u64,
+    bad: u64,
+    by: [u64; 5],
+    sent: u64,
+    lost: u64,
+}
+
+impl Sum {
+    fn over(stage: &Stage, finding: &Finding, wanted: impl Fn(Date, i64) -> bool) -> Self {
+        let mut sum = Self::default();
+        let slots = |day: Date| {
+            let micros = day.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
+            micros / 900
+        };
+        for &member in &finding.members {
+            let (first, last) = stage.dates();
+            for day in first.series(jiff::ToSpan::days(1)).take_while(|day| *day <= last) {
+                let start = slots(day);
+                let cells = |quarter: i64| {
+                    let from = SlotStart::from_number(start + quarter);
+                    stage.cells(SeriesNo(member.0), from, from.offset(1), last)
+                };
+                for quarter in (0..96).filter(|quarter| wanted(day, quarter * 15)) {
+                    for cell in cells(quarter) {
+                        sum.valid += u64::from(cell.valid);
+                        sum.bad += u64::from(cell.bad);
+                        sum.sent += cell.sent;
+                        sum.lost += cell.lost;
+                        for (by, count) in sum.by.iter_mut().zip(cell.bad_by) {
+                            *by += u64::from(count);
+                        }
+                    }
+                }
+            }
+        }
+        sum
+    }
+
+    fn words(&self, into: &mut BTreeSet<String>) {
+        let share = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
+        into.extend([self.valid, self.bad].map(|count| count.to_string()));
+        into.extend(self.by.map(|count| count.to_string()));
+        into.insert(rounded(share(self.bad, self.valid)));
+        into.insert(rounded(share(self.lost, self.sent)));
+    }
+}
+
+/// As the text rounds: two or three digits that matter.
+fn rounded(value: f64) -> String {
+    let digits = if value >= 10.0 {
+        0
+    } else if value >= 1.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$}")
+}
+
+fn dates_of(day: Date, into: &mut BTreeSet<String>) {
+    into.extend([day.day().to_string(), day.year().to_string()]);
+    into.extend([format!("{:02}", day.month()), format!("{:02}", day.day())]);
+}
+
+/// All that a text of this finding may say, from the finding's own dates and from the cells.
+fn allowed(stage: &Stage, finding: &Finding, ms: &[f64]) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let bad = |day: Date| finding.bad_days.contains(&day);
+    let last = finding.last_bad;
+    let week = |day: Date| day <= last && (last - day).get_days() < 7;
+    let peak = Sum::over(stage, finding, |day, at| bad(day) && (600..750).contains(&at));
+    let quiet = Sum::over(stage, finding, |day, at| bad(day) && !(480..1080).contains(&at));
+    let whole = Sum::over(stage, finding, |day, _| bad(day));
+    let seven = Sum::over(stage, finding, |day, _| week(day));
+    for sum in [&peak, &quiet, &whole, &seven] {
+        sum.words(&mut all);
+    }
+    for day in [finding.first_bad, last] {
+        dates_of(day, &mut all);
+    }
+    // The worst hour: the first of its stretch, of one series.
+    all.extend(["10", "00", "11", "12", "30", "20", "60"].map(str::to_owned));
+    all.insert(rounded((20.0 / 60.0) / (whole.bad as f64 / whole.valid as f64)));
+    let observed = working_days(finding.first_bad, finding.observed_days.len());
+    let within = finding.bad_days.iter().filter(|day| observed.contains(day)).count();
+    let counts = [finding.bad_days.len(), observed.len(), observed.len().min(5), within, 4, 8, 0];
+    all.extend(counts.map(|count| count.to_string()));
+    all.extend(ms.iter().map(|ms| rounded(*ms)));
+    all.insert("90".to_owned());
+    let weights = finding.evidence.iter().map(|one| format!("{:.1}", one.weight.abs()));
+    all.extend(weights);
+    let sure = [finding.confidence, finding.cause_confidence];
+    all.extend(sure.map(|share| format!("{share:.2}")));
+    all
+}
+
+fn opened(stage: &Stage) -> Finding {
+    let told = stage.told();
+    told.into_iter().map(|(_, one)| one).find(|one| one.change == Change::Opened).unwrap()
+}
+
+#[test]
+fn every_number_in_the_text_is_one_of_the_data() {
+    for (by, rise_us) in [(Breach::Loss, 0), (Breach::Delay, 90_000), (Breach::Jitter, 0)] {
+        let mut stage = Stage::street(3, 14);
+        let trouble = stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 4));
+        trouble.by = by;
+        trouble.rise_us = rise_us;
+        let finding = opened(&stage);
+        let rise = f64::from(rise_us) / 1e3;
+        // Means over whole days: two and a half hours of twenty-four are slower.
+        let day = 20.0 + rise * 2.5 / 24.0;
+        let jitter = if by == Breach::Jitter { 40.0 } else { 1.0 };
+        let day_jitter = 1.0 + (jitter - 1.0) * 2.5 / 24.0;
+        let ms = [20.0, 20.0 + rise, rise, 1.0, jitter, day, day_jitter];
+        let tau = ["1".to_owned(), "0".to_owned()];
+        let allowed: BTreeSet<String> =
+            allowed(&stage, &finding, &ms).into_iter().chain(tau).collect();
+        for text in [&finding.sentence, &finding.paragraph] {
+            for number in numbers(text) {
+                assert!(allowed.contains(&number), "{number} in {text}\nknown: {allowed:?}");
+            }
+        }
+        assert!(finding.sentence.contains("20 of 60 checks"), "{}", finding.sentence);
+        assert!(finding.sentence.contains("on 3 of the 3 observed"), "{}", finding.sentence);
+    }
+}
+
+#[test]
+fn a_daily_average_that_hides_it_says_so_and_one_that_does_not_says_that() {
+    let sentence = |bad: u32, hours: (u16, u16), by: Breach| {
+        let mut stage = Stage::street(3, 14);
+        let trouble = stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 4));
+        (trouble.bad, trouble.hours, trouble.by) = (bad, hours, by);
+        opened(&stage).sentence
+    };
+    let hidden = sentence(5, (600, 750), Breach::Loss);
+    assert!(hidden.contains("average would have said that all is well: 0.06 % loss"), "{hidden}");
+    assert!(hidden.contains("9.6 times as many bad checks"), "{hidden}");
+    // Five hours of fifteen in which a third is lost altogether.
+    let plain = sentence(5, (600, 900), Breach::Failed);
+    assert!(plain.contains("The daily average fails too: 6.9 % loss."), "{plain}");
+}
+
+#[test]
+fn hours_of_a_finding_are_named_by_the_clock() {
+    let mut stage = Stage::street(3, 14);
+    let all = working_days(date(2025, 3, 10), 4);
+    stage.trouble(&[0, 1, 2, 3], &all);
+    stage.trouble(&[0, 1, 2, 3], &all).hours = (900, 960);
+    let sentence = opened(&stage).sentence;
+    assert!(
+        sentence.contains("between 10:00 and 12:30 and between 15:00 and 16:00 local time"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_share_of_siblings_is_told_in_words() {
+    let cases = [(4, 4, "all 4 paths"), (0, 3, "none of 3 paths"), (1, 1, "1 of 1 paths")];
+    for (part, whole, expected) in cases {
+        assert_eq!(super::count_of(part, whole, "paths"), expected);
+    }
+}

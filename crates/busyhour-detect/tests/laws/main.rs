@@ -1,0 +1,11 @@
+//! What the rows of days promise, and what recurs in them, at the crate's boundary.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod busy_hours;
+mod early;
+mod every_input;
+mod made;
+mod recurring;
+mod series_days;
+mod shifts;
