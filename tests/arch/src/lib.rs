@@ -60,6 +60,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             // `busyhour decode` explains captured packets.
             "busyhour-wire",
             "busyhour-delivery",
+            // `busyhour detect` judges fleets that no collector knows.
+            "busyhour-detect",
             "busyhour-sim",
             "busyhour-proto",
             "busyhour-daemon",
@@ -73,6 +75,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     ("e2e", &[]),
     ("lab", &["testkit", "e2e"]),
     ("powerloss", &["busyhour-model", "busyhour-store"]),
+    // The benchmark: what the generator makes, told by the detector, scored.
+    ("detection", &["busyhour-model", "busyhour-detect", "busyhour-sim"]),
 ];
 
 /// The longest chain of arrows.
@@ -104,6 +108,8 @@ pub const RESERVED: &[(&str, &[&str])] = &[
     ("lettre", &["busyhour-notify"]),
     ("axum", &["busyhour-api", "busyhour-collector"]),
     ("config", &["busyhour-daemon"]),
+    // Foreign and generated fleets are large text files.
+    ("zstd", &["busyhour-cli"]),
     ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli"]),
 ];
 
