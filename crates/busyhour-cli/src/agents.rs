@@ -24,6 +24,15 @@ const AGENTS: &[Column] = &[
     ("id", "id"),
 ];
 const REMOVED: &[Column] = &[("removed_utc", "removed")];
+const PLACES: &[Column] = &[
+    ("from_utc", "from"),
+    ("until_utc", "until"),
+    ("building", "building"),
+    ("subnet", "subnet"),
+    ("bound_prefix", "bound to"),
+    ("bound_egress", "behind"),
+    ("actor", "bound by"),
+];
 const GOING: &[Column] = &[
     ("name", "name"),
     ("id", "id"),
@@ -50,6 +59,10 @@ pub(crate) fn run(
             let agents = client.list("/api/v1/agents", &query)?;
             let more = if removed { REMOVED } else { &[] };
             printer.rows(&agents, &[AGENTS, more].concat())?;
+        }
+        AgentCommand::History { name } => {
+            let (id, _) = find(client, &name)?;
+            printer.rows(&client.list(&format!("/api/v1/agents/{id}/history"), &[])?, PLACES)?;
         }
         AgentCommand::Add { name, subnet, building, secret_file } => {
             let body = json!({
@@ -108,6 +121,12 @@ fn forget(client: &Client, printer: &Printer, name: &str, yes: bool) -> anyhow::
         count("verdicts"),
         count("incidents"),
     );
+    if gone.get("lingers").and_then(Value::as_bool) == Some(true) {
+        eprintln!(
+            "bytes of it may still be in free space of the collector's files, because somebody reads \
+             them; pruning overwrites them within hours"
+        );
+    }
     Ok(())
 }
 

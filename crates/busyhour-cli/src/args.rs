@@ -16,10 +16,32 @@ Examples:
   busyhour subnet missing                    where agents live that no building file knows
   busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
   busyhour decode --pcap probe.pcap          what the packets of a capture say
+  busyhour detect fleet/ --summary           what recurs at busy hours in another tool's figures
 
 Data goes to standard output, messages to standard error.
 Exit codes: 0 done; 1 error; 2 usage; 3 the command ran and what it looks for is there
 (`building import`: the file has errors; `subnet missing`: prefixes are missing).";
+
+const DETECT_HELP: &str = "\
+The folder holds tables with a line of column names (or columns in this order):
+  buildings.csv  the building file's columns by name, TimeZone, BusinessHours, Holidays
+  series.csv     series, subnet, link, upstream, near, agent, target
+  load.csv       building, start, load
+  slots.csv      series, start, valid, bad, bad_loss, bad_jitter, bad_delay, bad_burst, sent, lost,
+                 rtt_min_ms, rtt_p50_ms, rtt_p95_ms
+  windows.csv    instead: series, start, sent, lost, burst_lost, burst_of, rtt_ms, jitter_ms
+or one table of any name with series, time and rtt. Each may be compressed as .csv.zst. Only the
+data are required: what else is missing is said on standard error, with what is lost for it.
+Times are UTC, as 2025-02-09T08:00:00Z or in seconds since 1970.
+
+Findings are JSON lines, one for each transition, as each day shows them. -o table is for people.
+Exit code 3 with --exit-code when an incident is open at the end.
+
+Examples:
+  busyhour detect fleet/ > findings.jsonl
+  busyhour detect fleet/ --summary -o table
+  busyhour detect fleet/ --from 2025-03-01 --until 2025-04-30 -o csv > findings.csv
+  busyhour detect pings.csv --zone Europe/Berlin --hours \"Mo-Fr 08:00-18:00\"";
 
 /// Busyhour watches the paths that calls and meetings take, and tells where and when quality breaks
 /// at the busy hour.
@@ -41,19 +63,20 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", env = "BUSYHOUR_COLLECTOR")]
     #[arg(default_value = DEFAULT_COLLECTOR)]
     pub(crate) collector: String,
-    /// How data is printed: table, json or csv
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    /// How data is printed: table, json or csv [default: table; of `detect`: json]
+    #[arg(short, long, global = true, value_name = "FORMAT")]
     #[arg(hide_possible_values = true)]
-    pub(crate) output: Format,
+    pub(crate) output: Option<Format>,
     /// Leave out the line of column titles
     #[arg(long, global = true)]
     pub(crate) no_headers: bool,
 }
 
 /// How data is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// Columns for people, figures with units
+    #[default]
     Table,
     /// The collector's answer with its schema version, figures raw
     Json,
@@ -83,7 +106,7 @@ Examples:
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Agents: list, add one, move it, remove it, forget it
+    /// Agents: list, add one, move it, look where it was, remove it, forget it
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Incidents: list
@@ -111,6 +134,12 @@ Examples:
   busyhour decode --file packet.bin --key-file session.key -o json
   busyhour decode --pcap probe.pcap --port 862 -n 2")]
     Decode(crate::decode::DecodeArgs),
+    /// Find what recurs at busy hours in a fleet's tables, without a collector
+    #[command(after_help = DETECT_HELP)]
+    Detect(crate::detect::DetectArgs),
+    /// Simulated fleets with known truth: write one, and score findings about it
+    #[command(subcommand)]
+    Sim(crate::sim::SimCommand),
     /// Run all of Busyhour on this machine, on real packets and simulated history
     Demo(crate::demo::DemoArgs),
     /// Run as one of the daemons; used by `demo`
@@ -307,6 +336,18 @@ Examples:
         /// Those that were removed as well
         #[arg(long)]
         removed: bool,
+    },
+    /// List where an agent was: its places, how it was bound, and by whom
+    #[command(after_help = "\
+Without a prefix under \"bound to\" the agent's address told where it was. Who bound it is known as
+long as the audit is kept.
+
+Examples:
+  busyhour agent history berlin-7
+  busyhour agent history berlin-7 -o csv")]
+    History {
+        /// The agent's name, or its id
+        name: String,
     },
     /// Register an agent and write its secret to a file
     #[command(after_help = "\

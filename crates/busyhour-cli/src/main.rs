@@ -2,8 +2,8 @@
 //!
 //! Data goes to standard output, messages to standard error; the exit code tells scripts what
 //! happened (0 done, 1 error, 2 usage, 3 what the command looks for is there). It refuses to
-//! judge or to compute: figures are the collector's, this crate prints them. `decode` asks no
-//! collector: it explains packets. `demo` and the hidden `role` re-execute this same program as the
+//! judge or to compute: figures are the collector's, this crate prints them. `decode` and `detect` ask
+//! no collector: they explain packets, and judge a fleet's tables as the engine says. `demo` and the hidden `role` re-execute this same program as the
 //! daemons.
 
 mod agents;
@@ -13,9 +13,11 @@ mod client;
 mod commands;
 mod decode;
 mod demo;
+mod detect;
 mod output;
 mod path_quality;
 mod secret_file;
+mod sim;
 mod simulate;
 
 use std::io;
@@ -54,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let client = Client::new(&cli.global.collector);
-    let printer = Printer::new(cli.global.output, cli.global.no_headers);
+    let printer = Printer::new(cli.global.output.unwrap_or_default(), cli.global.no_headers);
     match cli.command {
         Command::Building(command) => commands::building(&client?, &printer, command),
         Command::Subnet(command) => commands::subnet(&client?, &printer, &command),
@@ -64,6 +66,11 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Audit(command) => audit::run(&client?, &printer, &command),
         Command::Incident(command) => commands::incident(&client?, &printer, &command),
         Command::Decode(args) => decode::run(&printer, &args),
+        Command::Detect(args) => detect::run(cli.global.output, cli.global.no_headers, &args),
+        Command::Sim(command) => {
+            let format = cli.global.output.unwrap_or_default();
+            sim::run(&printer, format, &command).map(|()| Outcome::Done)
+        }
         Command::Demo(args) => demo::run(&args).map(|()| Outcome::Done),
         Command::Role(RoleCommand::Collector(args)) => {
             busyhour_collector::execute(args).map(|()| Outcome::Done)

@@ -40,10 +40,29 @@ fn without_yes_it_is_only_said_what_would_go() {
 }
 
 #[test]
+fn the_places_of_an_agent_are_a_table() {
+    let places = json!([
+        {"from_utc": "2026-03-05T08:40:00Z", "until_utc": null, "building": "Berlin Mitte",
+         "subnet": "10.2.0.0/24", "bound_prefix": null, "bound_egress": null, "actor": "eva"},
+        {"from_utc": "2026-01-02T09:00:00Z", "until_utc": "2026-03-05T08:40:00Z",
+         "building": "Berlin HQ", "subnet": "10.1.0.0/24", "bound_prefix": "10.1.0.0/24",
+         "bound_egress": "192.0.2.0/28", "actor": null},
+    ]);
+    let history = format!("GET /agents/{ID}/history");
+    let collector =
+        Canned::start(&[("GET /agents", 200, agents()), (&history, 200, envelope(places))]);
+    for named in ["berlin-7", ID] {
+        let output = ask(&collector, &["agent", "history", named]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        check_snapshot("table-agent-history", &stdout(&output));
+    }
+}
+
+#[test]
 fn with_yes_the_agent_is_forgotten_by_its_id_and_name() {
     let gone = json!({"schema_version": 1, "id": ID, "name": "berlin-7", "paths": 4,
         "windows": 123_456, "slots": 789, "others": 12, "placements": 2, "verdicts": 60,
-        "incidents": 1});
+        "incidents": 1, "lingers": false});
     let delete = format!("DELETE /agents/{ID}");
     let collector = Canned::start(&[("GET /agents", 200, agents()), (&delete, 200, gone)]);
     for named in ["berlin-7", ID] {
@@ -54,12 +73,23 @@ fn with_yes_the_agent_is_forgotten_by_its_id_and_name() {
             said.contains("berlin-7 is forgotten: 4 paths, 123456 windows, 789 slots"),
             "{said}"
         );
+        assert!(!said.contains("free space"), "{said}");
         let (method, target, _) = collector.asked().pop().unwrap();
         assert_eq!(
             (method, target),
             ("DELETE".to_owned(), format!("/api/v1/agents/{ID}?confirm=berlin-7"))
         );
     }
+}
+
+#[test]
+fn bytes_that_linger_are_told() {
+    let gone = json!({"schema_version": 1, "id": ID, "name": "berlin-7", "lingers": true});
+    let delete = format!("DELETE /agents/{ID}");
+    let collector = Canned::start(&[("GET /agents", 200, agents()), (&delete, 200, gone)]);
+    let output = ask(&collector, &["agent", "forget", "berlin-7", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("free space of the collector's files"), "{}", stderr(&output));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod agents;
 mod canned;
 mod decode;
 mod quality;
+mod sim;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -68,6 +69,7 @@ fn help_has_examples() {
         ("help-path-estimates", vec!["path", "estimates"]),
         ("help-top", vec!["top"]),
         ("help-agent-ls", vec!["agent", "ls"]),
+        ("help-agent-history", vec!["agent", "history"]),
         ("help-agent-add", vec!["agent", "add"]),
         ("help-agent-move", vec!["agent", "move"]),
         ("help-agent-remove", vec!["agent", "remove"]),
@@ -75,6 +77,9 @@ fn help_has_examples() {
         ("help-audit-ls", vec!["audit", "ls"]),
         ("help-incident-ls", vec!["incident", "ls"]),
         ("help-decode", vec!["decode"]),
+        ("help-detect", vec!["detect"]),
+        ("help-sim-generate", vec!["sim", "generate"]),
+        ("help-sim-score", vec!["sim", "score"]),
     ] {
         let output = busyhour(&arguments).arg("--help").output().unwrap();
         assert_eq!(output.status.code(), Some(0));
