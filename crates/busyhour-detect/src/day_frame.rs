@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use busyhour_model::{LocalDay, SlotStart, local_day_span};
+use busyhour_model::{Breach, LocalDay, SlotStart, local_day_span};
 use jiff::civil::Date;
 
 use crate::busy::BusyHours;
 use crate::fleet::{Bin, Site};
 use crate::params::Params;
 use crate::quarters::Quarters;
+use crate::series::Cell;
 
 /// Bins of the longest day that is laid out: 26 hours in quarter-hours (25 where clocks are set back,
 /// and one for zones that move by more).
@@ -98,6 +99,26 @@ impl BuildingDay {
         }
         quarters
     }
+}
+
+/// True when a building was cut off rather than closed: on most of its series at least half of the
+/// windows in the busy hours of `open`, its day as if it were open, failed. Who is cut off moves no
+/// bytes either. `series` are the cells of each, in any order.
+#[must_use]
+pub fn is_cut_off(open: &BuildingDay, series: &[Vec<Cell>]) -> bool {
+    let failed = Breach::Failed as usize;
+    let busy =
+        |cell: &&Cell| open.bin_of(cell.start).is_some_and(|at| open.busy_bins >> at & 1 == 1);
+    let mut seen = 0;
+    let mut cut = 0;
+    for cells in series {
+        let sum = cells.iter().filter(busy).fold((0u64, 0u64), |sum, cell| {
+            (sum.0 + u64::from(cell.valid), sum.1 + u64::from(cell.bad_by[failed]))
+        });
+        seen += usize::from(sum.0 > 0);
+        cut += usize::from(sum.0 > 0 && sum.1 * 2 >= sum.0);
+    }
+    cut > 0 && cut * 2 > seen
 }
 
 /// The first bin of a local day, and the local minute of each.
@@ -194,5 +215,29 @@ mod tests {
         assert!(!working(Some(39.0)));
         assert!(working(Some(40.0)));
         assert!(working(None), "no load is no sign of anything");
+    }
+
+    #[test]
+    fn a_building_without_a_link_is_not_a_closed_one() {
+        let open = day("Europe/Berlin", date(2026, 4, 30), Bin::Quarter);
+        let series = |failed: u32, hours: std::ops::Range<usize>| -> Vec<Cell> {
+            let bins = (0i64..)
+                .zip(open.minutes.iter())
+                .filter(|(_, minute)| hours.contains(&usize::from(**minute / 60)));
+            bins.map(|(at, _)| {
+                let mut cell = Cell::new(open.first.offset(at));
+                (cell.valid, cell.bad) = (15, failed);
+                cell.bad_by[Breach::Failed as usize] = failed;
+                cell
+            })
+            .collect()
+        };
+        let (cut, fine) = (series(8, 0..24), series(7, 0..24));
+        assert!(is_cut_off(&open, std::slice::from_ref(&cut)));
+        assert!(!is_cut_off(&open, std::slice::from_ref(&fine)));
+        assert!(is_cut_off(&open, &[cut.clone(), cut.clone(), fine.clone()]));
+        assert!(!is_cut_off(&open, &[cut, fine]), "half of them are not most");
+        assert!(!is_cut_off(&open, &[series(15, 0..8)]), "at night only");
+        assert!(!is_cut_off(&open, &[Vec::new()]), "nobody measured");
     }
 }

@@ -57,7 +57,7 @@ pub use beside::{Beside, HostLoad, MarkedTraffic, MediaCheck, MediaPath, RadioFa
 pub use building::judge_day;
 pub use busy::{BusyHours, LoadDay, learn_busy_hours};
 pub use day::PathDay;
-pub use day_frame::BuildingDay;
+pub use day_frame::{BuildingDay, is_cut_off};
 pub use drift::{Drift, Month, Trend, drift};
 pub use early::{EarlyWarning, early_warning};
 pub use finding::{

@@ -52,7 +52,7 @@ const CLEARLY_SPARED: f64 = -3.0;
 const UNSEEN_MARGIN: f64 = 1.0;
 /// At most so many buildings behind an upstream are looked at, evenly spread: enough for 80 %, and
 /// no more work for a large provider than for a small one.
-const BUILDINGS: usize = 32;
+const BUILDINGS: usize = 16;
 /// And so many other series to a target or of a concentrator.
 const OTHERS: usize = 64;
 

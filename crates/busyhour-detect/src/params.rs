@@ -139,7 +139,9 @@ pub struct Params {
     pub look_back_days: i32,
     /// Two bad days that are much alike are enough among so many observed working days.
     pub quick_of_days: u32,
-    /// They are when their bad hours have this Jaccard index.
+    /// Which lie no more than so many calendar days apart.
+    pub quick_span_days: i32,
+    /// They are alike when their bad hours have this Jaccard index.
     pub quick_likeness_percent: u32,
     /// And neither is bad in more than so many quarter-hours.
     pub quick_most_quarters: u32,
@@ -240,6 +242,7 @@ impl Default for Params {
             of_days: 5,
             look_back_days: 20,
             quick_of_days: 3,
+            quick_span_days: 4,
             quick_likeness_percent: 50,
             quick_most_quarters: 20,
             quick_permille: 150,

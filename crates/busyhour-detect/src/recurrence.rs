@@ -99,8 +99,10 @@ impl<'a> Past<'a> {
                 })
                 && !self.is_other(day)
         };
+        let oldest = today.date.saturating_sub(params.quick_span_days.days());
         let much_alike = |day: &&&SeriesDay| {
             is_clear(day)
+                && day.date >= oldest
                 && day.bad_quarters.likeness_percent(today.bad_quarters)
                     >= params.quick_likeness_percent
                 && self.recovered_between(day, today)

@@ -8,10 +8,10 @@ use jiff::civil::Date;
 
 use crate::beside::Beside;
 use crate::busy::{BusyHours, LoadDay, learn_busy_hours};
-use crate::day_frame::BuildingDay;
+use crate::day_frame::{BuildingDay, is_cut_off};
 use crate::drift::Month;
 use crate::finding::{Finding, FindingKind};
-use crate::fleet::{BuildingNo, Fleet, SeriesNo, Site};
+use crate::fleet::{BuildingNo, Fleet, Reach, SeriesNo, Site};
 use crate::history::History;
 use crate::judge::judge_fleet;
 use crate::params::{Params, Rule};
@@ -192,7 +192,15 @@ impl<'a> Replay<'a> {
                 place.loads.pop_front();
             }
         }
-        if let Some(day) = BuildingDay::new(site, today, &place.hours, so_far, bin, params) {
+        let lay_out = |load| BuildingDay::new(site, today, &place.hours, load, bin, params);
+        let plain = lay_out(so_far).filter(|day| so_far.is_none() || day.working);
+        // Who is cut off moves no bytes either: such a day is not closed.
+        let day = plain.or_else(|| {
+            let open = lay_out(None)?;
+            let cut_off = open.working && is_cut_off(&open, &far_cells(self.recorded, no, &open));
+            if cut_off { Some(open) } else { lay_out(so_far) }
+        });
+        if let Some(day) = day {
             place.days.push_back(day);
         }
         let oldest = today.saturating_sub((History::DAYS - 1).days());
@@ -285,6 +293,14 @@ impl<'a> Replay<'a> {
             Some(finding.id) == highest || finding.closed.is_none_or(|date| date >= oldest)
         });
     }
+}
+
+/// The cells of a building's far series on a local day.
+fn far_cells(recorded: &dyn Recorded, no: BuildingNo, day: &BuildingDay) -> Vec<Vec<Cell>> {
+    let (from, until) = day.span();
+    let all = (0..).zip(&recorded.fleet().series);
+    let far = all.filter(|(_, info)| info.building == no && info.reach == Reach::Far);
+    far.map(|(series, _)| recorded.cells(SeriesNo(series), from, until, day.date)).collect()
 }
 
 /// A building's load by the clock on the wall; `None` where nobody recorded any.

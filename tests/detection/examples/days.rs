@@ -19,8 +19,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let (hardness, mechanisms) = (hardness.parse::<Hardness>(), mechanisms.parse::<Mechanisms>());
-    let (Ok(hardness), Ok(mechanisms), Ok(seed)) = (hardness, mechanisms, seed.parse())
-    else {
+    let (Ok(hardness), Ok(mechanisms), Ok(seed)) = (hardness, mechanisms, seed.parse()) else {
         eprintln!("no such fleet");
         return ExitCode::FAILURE;
     };

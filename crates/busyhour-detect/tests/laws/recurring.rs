@@ -55,7 +55,7 @@ fn three_bad_days_of_the_last_five_recur() {
         ("x.x---------------x", PEAK),
         ("xx-----------------------x", None),
     ] {
-        assert_eq!(kind(&days(text)), expected, "{text}");
+        assert_eq!(kind_without(Rule::Quick, &days(text)), expected, "{text}");
     }
 }
 
@@ -167,8 +167,10 @@ fn outages_and_congestion_do_not_recur_together() {
     let outage =
         |day: i32| row(after(day), within((600, 660), Is { breach: Breach::Failed, ..bad(15) }));
     let mixed = [bad_at_ten(after(0)), outage(1), bad_at_ten(after(2))];
-    assert_eq!(kind(&mixed), None);
-    assert_eq!(kind_without(Rule::AlikeGuard, &mixed), PEAK);
+    assert_eq!(kind_without(Rule::Quick, &mixed), None);
+    let rules = Rules::all().without(Rule::Quick).without(Rule::AlikeGuard);
+    let params = Params { rules, ..Params::default() };
+    assert_eq!(recurs_with(&mixed, &params).map(|found| found.kind), PEAK);
     assert_eq!(kind(&[outage(0), outage(1), outage(2)]), PEAK, "each day at the same hour");
 }
 
@@ -226,6 +228,9 @@ fn two_days_that_are_much_alike_are_enough() {
     assert_eq!(kind(&[ten(0), ten(1)]), PEAK);
     assert_eq!(kind(&[ten(0), good(after(1)), ten(2)]), PEAK);
     assert_eq!(kind(&[ten(0), good(after(1)), good(after(2)), ten(3)]), None, "too far apart");
+    let with_missing: Vec<SeriesDay> =
+        [ten(0)].into_iter().chain((1..7).map(|day| missing(after(day)))).chain([ten(7)]).collect();
+    assert_eq!(kind(&with_missing), None, "a week apart");
     assert_eq!(kind_without(Rule::Quick, &[ten(0), ten(1)]), None);
     let found = recurs(&[ten(0), ten(1)]).unwrap();
     assert_eq!((found.hours, found.bad_days), (hours(600, 720), vec![after(0), after(1)]));
