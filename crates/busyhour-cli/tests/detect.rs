@@ -175,7 +175,8 @@ fn check_alert(findings: &[Value], name: &str) {
     assert_eq!(alert["buildings"].as_array().unwrap().len(), 1, "{name}");
     assert_eq!(alert["home"], "North", "{name}");
     let opened: Date = alert["opened"].as_str().unwrap().parse().unwrap();
-    assert!((date(2025, 2, 19)..=date(2025, 2, 21)).contains(&opened), "{name}: {opened}");
+    // Two days much alike are enough; three of five are in any case.
+    assert!((date(2025, 2, 18)..=date(2025, 2, 19)).contains(&opened), "{name}: {opened}");
     let hours = alert["hours"].as_array().unwrap();
     assert_eq!(hours.len(), 1, "{name}: {hours:?}");
     let (from, until) = (hours[0][0].as_str().unwrap(), hours[0][1].as_str().unwrap());

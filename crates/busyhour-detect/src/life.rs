@@ -291,12 +291,14 @@ impl<'a> Book<'a> {
             || holds(finding.place, &problem.members)
     }
 
-    /// True when what a finding is about lies within a problem's.
+    /// True when all that a finding is about lies within a problem's place: never the other way round,
+    /// or the wider of two would be opened again each day.
     fn is_part(&self, at: usize, problem: &Problem) -> bool {
-        self.findings.get(at).is_some_and(|finding| {
-            let within = finding.members.iter().filter(|no| problem.members.contains(no)).count();
-            within * 2 >= finding.members.len()
-        })
+        let within = |no: &SeriesNo| {
+            problem.members.contains(no)
+                || self.fleet.info(*no).is_some_and(|info| problem.place.holds(info))
+        };
+        self.findings.get(at).is_some_and(|finding| finding.members.iter().all(within))
     }
 
     /// Of several the open one, then the closed one that was told of, then the suspected one; of

@@ -1,6 +1,6 @@
 //! What holds for every input.
 
-use busyhour_detect::{Bin, Recurrence, SeriesDay, Site, recurrence};
+use busyhour_detect::{Bin, Params, Recurrence, Rule, Rules, SeriesDay, Site, recurrence};
 use busyhour_model::{Breach, DayVerdict};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
@@ -59,10 +59,12 @@ fn rows(days: &[Day]) -> Vec<SeriesDay> {
 
 /// What is found on each day.
 fn found(rows: &[SeriesDay]) -> Vec<Option<Recurrence>> {
+    found_by(rows, &Params::default())
+}
+
+fn found_by(rows: &[SeriesDay], params: &Params) -> Vec<Option<Recurrence>> {
     let rows: Vec<&SeriesDay> = rows.iter().collect();
-    rows.iter()
-        .map(|row| recurrence(&rows, row.date, &busyhour_detect::Params::default()))
-        .collect()
+    rows.iter().map(|row| recurrence(&rows, row.date, params)).collect()
 }
 
 proptest! {
@@ -138,11 +140,13 @@ proptest! {
             .map(|(number, day)| row(number + i32::from(number as usize >= at), day))
             .collect();
         let opened = |rows: &[SeriesDay]| -> Vec<Option<_>> {
-            // Weekly patterns go by the date; so does how long a fault has lasted.
+            // Weekly patterns go by the date; so does how long a fault has lasted, and how near to
+            // each other two days are that are much alike.
+            let params = Params { rules: Rules::all().without(Rule::Quick), ..Params::default() };
             let peak = |found: &Option<Recurrence>| found.as_ref().filter(|found| {
                 found.kind == busyhour_detect::FindingKind::RecurringPeak
             }).map(|found| found.hours);
-            found(rows).iter().map(peak).collect()
+            found_by(rows, &params).iter().map(peak).collect()
         };
         prop_assert_eq!(opened(&together), opened(&apart));
 
