@@ -12,7 +12,7 @@ mod export;
 mod lint;
 mod places;
 mod rows;
-mod table;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod tests;
@@ -53,13 +53,15 @@ impl fmt::Display for Severity {
     }
 }
 
-/// Which of the two texts a finding is in.
+/// Which text a finding is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// The building file.
     BuildingFile,
     /// The companion table.
     Companion,
+    /// A table of load ([`crate::load_file`]).
+    LoadFile,
 }
 
 impl Source {
@@ -69,6 +71,7 @@ impl Source {
         match self {
             Self::BuildingFile => "building file",
             Self::Companion => "companion table",
+            Self::LoadFile => "load table",
         }
     }
 }
@@ -147,32 +150,42 @@ pub fn fuzz_parse(bytes: &[u8]) {
 
 /// Where something was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(crate) struct Place {
     source: Source,
     line: u32,
     column: Option<u32>,
 }
 
 impl Place {
-    const fn line(source: Source, line: u32) -> Self {
+    pub(crate) const fn line(source: Source, line: u32) -> Self {
         Self { source, line, column: None }
     }
 
     /// A column of the same line, by its index from 0.
-    const fn column(self, index: usize) -> Self {
+    pub(crate) const fn column(self, index: usize) -> Self {
         Self { column: Some(index as u32 + 1), ..self }
     }
 }
 
 #[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
+pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn error(&mut self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn error(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.add(Severity::Error, place, message.into(), remedy.into());
     }
 
-    fn warning(&mut self, place: Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn warning(
+        &mut self,
+        place: Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.add(Severity::Warning, place, message.into(), remedy.into());
     }
 
@@ -181,7 +194,7 @@ impl Findings {
         self.0.push(Finding { source, line, column, severity, message, remedy });
     }
 
-    fn into_ordered(mut self) -> Vec<Finding> {
+    pub(crate) fn into_ordered(mut self) -> Vec<Finding> {
         self.0.sort_by_key(|finding| {
             (finding.severity, finding.source, finding.line, finding.column)
         });

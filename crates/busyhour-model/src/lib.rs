@@ -12,7 +12,10 @@ mod classifier;
 pub mod emodel;
 mod histogram;
 mod id;
+mod incident;
+mod learned;
 mod limits;
+pub mod load_file;
 mod path;
 mod record;
 mod settle;
@@ -31,6 +34,11 @@ pub use id::{
     AgentId, BlockNo, BootId, BuildingId, Epoch, IncidentId, InvalidId, PathId, ScheduleRevision,
     SubnetId,
 };
+pub use incident::{
+    Cause, Change, Evidence, FindingKind, Incident, IncidentMember, IncidentPlace, IncidentState,
+    Mechanism, Segment, SeverityClass, Siblings,
+};
+pub use learned::{BuildingLoad, LoadSource, SeriesMonth, WeekFrame, WorkingWeek};
 pub use limits::{
     AzureRegion, Breach, Judgement, LIMITS, LimitSource, LimitTable, LimitsVersion,
     MIN_JUDGED_RATE_PPS, REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL, RequirementProfile, WindowVerdict,
@@ -52,6 +60,4 @@ pub use slot::{
     SlotCounts, WindowFigures, WorstLoss, merge_hours,
 };
 pub use time::{BootMicros, ClockPair, Micros, SLOT_MICROS, SlotStart, UtcMicros};
-pub use verdict::{
-    DailyAverage, DaySummary, DayVerdict, Incident, IncidentState, Scope, WorstHour,
-};
+pub use verdict::{DailyAverage, DaySummary, DayVerdict, Scope, WorstHour};

@@ -1,14 +1,14 @@
-//! What a day was like, and the life of a finding.
+//! What a day was like.
 
 use jiff::civil::Date;
 
 use crate::path::word_enum;
-use crate::{AgentId, Breach, BuildingId, IncidentId, LinkKind, PathId, SubnetId, UtcMicros};
+use crate::{AgentId, Breach, BuildingId, Judgement, LimitsVersion, LinkKind, PathId, SubnetId};
 
 word_enum!(
     /// The verdict on one local day. Missing is unknown, never good.
     DayVerdict, "day verdict", {
-        /// Not a business day, or too little was observed to judge.
+        /// Nobody worked, or too little was observed to judge.
         Missing = "missing",
         /// No busy hour was bad.
         Good = "good",
@@ -46,7 +46,7 @@ pub enum Scope {
     Building(BuildingId),
 }
 
-/// The worst rolling hour of a day.
+/// The worst rolling busy hour of a day.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WorstHour {
     /// The local minute of the day (0..1440) at which it begins.
@@ -57,24 +57,50 @@ pub struct WorstHour {
     pub bad: u32,
     /// The limit that most of the bad ones broke.
     pub dominant: Option<Breach>,
+    /// Bad by loss, burst, delay, jitter, failed: in the order of [`Breach::ALL`]. A window may be bad
+    /// in several ways.
+    pub bad_by: [u32; 5],
     /// Packets lost over packets sent, in parts per million.
     pub loss_ppm: u32,
     /// 90th percentile of the windows' loss, in parts per million; at most 1/14 (7 %) or 50 off.
     pub loss_ppm_p90: u32,
-    /// 90th percentile of the round-trip time, in microseconds.
+    /// 90th percentile of the windows' median round trips, in microseconds; at most 1/14 (7 %) or 50
+    /// off.
     pub rtt_us_p90: u32,
     /// 90th percentile of the windows' jitter, in microseconds; at most 1/14 (7 %) or 50 off.
     pub jitter_us_p90: u32,
+    /// Replies out of order, of paths that send often enough to tell
+    /// ([`MIN_JUDGED_RATE_PPS`](crate::MIN_JUDGED_RATE_PPS)).
+    pub reordered: u64,
+    /// All replies of these paths.
+    pub replies: u64,
+    /// What [`LimitTable::judge_reorder`](crate::LimitTable::judge_reorder) says of the two. It is no
+    /// part of the day's verdict.
+    pub order: Judgement,
+    /// The call estimate that a tenth of the windows did not exceed: the rating R of the reference codec
+    /// in hundredths, at most 10 000; at most 1/14 (7 %) of its distance from 100, or half a point,
+    /// off. Windows in which nothing came back have none; `None` where no window has one. It is no
+    /// part of the day's verdict.
+    pub rating_p10_hundredths: Option<i32>,
 }
 
-/// The plain daily average over the whole local day, as other tools report it.
+impl WorstHour {
+    /// How many windows are bad in this way.
+    #[must_use]
+    pub const fn bad_by(&self, breach: Breach) -> u32 {
+        self.bad_by[breach as usize]
+    }
+}
+
+/// The plain daily average over the whole local day, as other tools report it, round trips from the
+/// medians of the windows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DailyAverage {
     /// All packets lost over all sent, in parts per million.
     pub loss_ppm: u32,
-    /// The mean round-trip time, in microseconds.
+    /// The mean of the windows' median round trips, in microseconds.
     pub rtt_us: u32,
-    /// The mean jitter, in microseconds.
+    /// The mean of the windows' jitter, in microseconds.
     pub jitter_us: u32,
     /// True when all three are within the limits.
     pub passes: bool,
@@ -91,13 +117,16 @@ pub struct DaySummary {
     pub date: Date,
     /// The verdict.
     pub verdict: DayVerdict,
-    /// Windows that should exist in business hours.
+    /// The latest version of the limit tables that its bad windows were counted with; `None` when
+    /// nothing was observed.
+    pub limits: Option<LimitsVersion>,
+    /// Windows that should exist in its busy hours.
     pub expected: u32,
-    /// Windows in business hours that count.
+    /// Windows in its busy hours that count.
     pub valid: u32,
     /// Bad ones among them.
     pub bad: u32,
-    /// The worst rolling hour inside business hours; `None` when no hour was observed.
+    /// The worst rolling hour inside its busy hours; `None` when no hour was observed.
     pub worst_hour: Option<WorstHour>,
     /// Local minutes of the day at which the quarter-hours of bad hours begin, ascending.
     pub bad_quarters: Vec<u16>,
@@ -111,69 +140,10 @@ pub struct DaySummary {
 }
 
 impl DaySummary {
-    /// The observed share (0..=1) of the windows that should exist in business hours; `None` when
+    /// The observed share (0..=1) of the windows that should exist in its busy hours; `None` when
     /// none should.
     #[must_use]
     pub fn coverage(&self) -> Option<f64> {
         (self.expected > 0).then(|| (f64::from(self.valid) / f64::from(self.expected)).min(1.0))
     }
-}
-
-word_enum!(
-    /// Where an incident is in its life.
-    IncidentState, "incident state", {
-        /// Bad days were seen, too few to be sure.
-        Suspected = "suspected",
-        /// It recurs.
-        Open = "open",
-        /// It has been better lately.
-        Recovering = "recovering",
-        /// It is over.
-        Closed = "closed",
-    }
-);
-
-/// The life of one finding.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incident {
-    /// The identity; kept while it is updated, closed or opened again.
-    pub id: IncidentId,
-    /// What is bad.
-    pub scope: Scope,
-    /// The building.
-    pub building: BuildingId,
-    /// The subnet, when not the whole building is bad.
-    pub subnet: Option<SubnetId>,
-    /// The kind of link, when only one kind is bad.
-    pub link: Option<LinkKind>,
-    /// Where it is in its life.
-    pub state: IncidentState,
-    /// When it was opened here.
-    pub opened: UtcMicros,
-    /// When it was closed.
-    pub closed: Option<UtcMicros>,
-    /// The first local day it was seen on.
-    pub first_bad: Date,
-    /// The last local day it was seen on.
-    pub last_bad: Date,
-    /// The local hours it keeps to: minutes of the day, half open.
-    pub from_minute: u16,
-    /// End of those hours, in minutes of the day.
-    pub until_minute: u16,
-    /// Bad days among the last observed business days.
-    pub bad_days: u32,
-    /// The last observed business days that were looked at (at most five).
-    pub observed_days: u32,
-    /// The worst hour of its last bad day.
-    pub worst_hour: Option<WorstHour>,
-    /// The plain daily average of its last bad day.
-    pub average: Option<DailyAverage>,
-    /// The daily average hides it.
-    pub masked: bool,
-    /// See [`DaySummary::masking_factor`].
-    pub masking_factor: Option<f64>,
-    /// The sentence for the Quality Champion.
-    pub sentence: String,
-    /// It rests on simulated agents; its alerts never leave the machine.
-    pub simulated: bool,
 }

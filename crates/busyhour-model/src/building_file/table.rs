@@ -3,13 +3,13 @@
 use csv::{ReaderBuilder, StringRecord};
 
 /// One row: its fields without the space around them.
-pub(super) struct TableRow {
-    pub(super) line: u32,
-    pub(super) fields: Vec<String>,
+pub(crate) struct TableRow {
+    pub(crate) line: u32,
+    pub(crate) fields: Vec<String>,
 }
 
 /// Reads all rows. Blank lines are not rows; quoted fields may hold anything.
-pub(super) fn rows(text: &str, delimiter: u8) -> Vec<TableRow> {
+pub(crate) fn rows(text: &str, delimiter: u8) -> Vec<TableRow> {
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -47,12 +47,12 @@ impl Lines<'_> {
 }
 
 /// The text without a byte order mark.
-pub(super) fn without_mark(text: &str) -> &str {
+pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// What separates the columns: whatever the first line that is not blank has most of.
-pub(super) fn delimiter_of(text: &str) -> u8 {
+pub(crate) fn delimiter_of(text: &str) -> u8 {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
     let mut quoted = false;
     let mut counts = [(b',', 0u32), (b'\t', 0), (b';', 0)];
