@@ -104,6 +104,8 @@ pub enum AuditAction {
     AgentForgotten,
     /// Settings of the collector changed.
     SettingsChanged,
+    /// Loads of buildings were imported.
+    LoadsImported,
     /// Days are judged again under other limits.
     JudgedAgain,
     /// The store was restored from a backup.
@@ -111,13 +113,14 @@ pub enum AuditAction {
 }
 
 impl AuditAction {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Imported,
         Self::AgentAdded,
         Self::AgentBound,
         Self::AgentRemoved,
         Self::AgentForgotten,
         Self::SettingsChanged,
+        Self::LoadsImported,
         Self::JudgedAgain,
         Self::Restored,
     ];
@@ -132,6 +135,7 @@ impl AuditAction {
             Self::AgentRemoved => "remove-agent",
             Self::AgentForgotten => "forget-agent",
             Self::SettingsChanged => "change-settings",
+            Self::LoadsImported => "import-loads",
             Self::JudgedAgain => "judge-again",
             Self::Restored => "restore",
         }

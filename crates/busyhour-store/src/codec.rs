@@ -4,7 +4,9 @@
 //! A new layout is a new version byte; from the first release on, old ones stay readable.
 
 mod bits;
+mod building;
 mod column;
+mod incident;
 mod judgement;
 pub(crate) mod pack;
 mod record;
@@ -20,7 +22,11 @@ mod tests;
 use busyhour_model::Histogram;
 use thiserror::Error;
 
-pub(crate) use judgement::{decode_day, decode_incident, encode_day, encode_incident};
+pub(crate) use building::{decode_quarters, decode_week, encode_quarters, encode_week};
+pub(crate) use incident::{
+    IncidentColumns, decode_incident, decode_members, encode_incident, encode_members,
+};
+pub(crate) use judgement::{decode_day, encode_day};
 pub(crate) use pack::{
     Row, UnpackedRows, decode_pack, encode_pack, pack_times, to_the_millisecond, unpack_rows,
 };

@@ -4,8 +4,11 @@ mod agents;
 mod audit;
 mod forget;
 mod import;
+mod incidents;
 mod inventory;
 mod judgement;
+mod learned;
+mod names;
 mod outbox;
 mod place;
 mod prune;
@@ -20,11 +23,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use busyhour_model::{
-    AgentId, Building, BuildingId, DaySummary, FileBuilding, Incident, PathId, Placement, Subnet,
-    UtcMicros,
+    AgentId, Building, BuildingId, BuildingLoad, DaySummary, FileBuilding, Incident, IncidentId,
+    PathId, Placement, SeriesMonth, Subnet, UtcMicros, WorkingWeek,
 };
 use jiff::civil::Date;
-use rusqlite::{Row, Transaction};
+use rusqlite::{Connection, Row, Transaction};
 
 use crate::sqlite::{Database, Migration, OpenError, unreadable};
 use crate::{
@@ -39,7 +42,7 @@ pub(crate) const FILE: &str = "control.db";
 pub(crate) const APPLICATION_ID: i32 = 0x4248_6331;
 pub(crate) const MIGRATIONS: &[Migration] = &[include_str!("control/schema_1.sql")];
 
-/// Inventory, identity, verdicts, incidents and outbox in one SQLite file.
+/// Inventory, identity, verdicts, incidents, what is learned, and outbox in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteControl {
     database: Database<()>,
@@ -168,7 +171,41 @@ impl Control for SqliteControl {
     }
 
     fn incidents(&self, include_closed: bool) -> Result<Vec<Incident>, StoreError> {
-        self.database.read("read incidents", |sql| judgement::incidents(sql, include_closed))
+        self.database.read("read incidents", |sql| incidents::incidents(sql, include_closed))
+    }
+
+    fn recent_incidents(&self, closed_from: UtcMicros) -> Result<Vec<Incident>, StoreError> {
+        self.database.read("read recent incidents", |sql| incidents::recent(sql, closed_from))
+    }
+
+    fn incident(&self, incident: IncidentId) -> Result<Option<Incident>, StoreError> {
+        self.database.read("read an incident", |sql| incidents::incident(sql, incident))
+    }
+
+    fn last_incident_number(&self) -> Result<u64, StoreError> {
+        self.database.read("read the last incident's number", |sql| incidents::last_number(sql))
+    }
+
+    fn building_loads(
+        &self,
+        building: Option<BuildingId>,
+        from: Date,
+        until: Date,
+    ) -> Result<Vec<BuildingLoad>, StoreError> {
+        let loads = |sql: &Transaction<'_>| learned::loads(sql, building, from, until);
+        self.database.read("read loads of buildings", loads)
+    }
+
+    fn import_loads(&self, loads: &[BuildingLoad], by: &Act) -> Result<(), StoreError> {
+        self.database.write("import loads", |sql| learned::import(sql, loads, by))
+    }
+
+    fn working_weeks(&self) -> Result<Vec<WorkingWeek>, StoreError> {
+        self.database.read("read working weeks", |sql| learned::weeks(sql))
+    }
+
+    fn months(&self) -> Result<Vec<SeriesMonth>, StoreError> {
+        self.database.read("read months", |sql| learned::months(sql))
     }
 
     fn write_judgement(&self, write: &JudgeWrite, now: UtcMicros) -> Result<(), StoreError> {
@@ -233,6 +270,11 @@ impl Control for SqliteControl {
         let pruned = self.database.write("delete what is too old", prune)?;
         Ok(ControlPruned { lingers: self.database.empty_log(), ..pruned })
     }
+}
+
+/// Decodes everything that a file has blobs of; how much that is.
+pub(crate) fn check(sql: &Connection) -> rusqlite::Result<u64> {
+    Ok(judgement::check(sql)? + incidents::check(sql)? + learned::check(sql)?)
 }
 
 fn unknown(operation: &str, agent: AgentId) -> StoreError {

@@ -236,7 +236,7 @@ prop_compose! {
 }
 
 /// Checks that no beginning of `bytes` decodes, and that `bytes` with something after them do not.
-fn check_cuts<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Decoded<T>) {
+pub(super) fn check_cuts<T>(bytes: &[u8], decode: impl Fn(&[u8]) -> Decoded<T>) {
     for length in 0..bytes.len() {
         assert!(decode(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
     }

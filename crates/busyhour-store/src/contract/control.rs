@@ -1,10 +1,10 @@
-//! The small contract: inventory, identity, verdicts, incidents, outbox, audit.
+//! The small contract: inventory, identity, verdicts, incidents, what is learned, outbox, audit.
 
 use std::net::IpAddr;
 
 use busyhour_model::{
-    AgentId, Building, BuildingId, DaySummary, FileBuilding, Incident, IncidentId, PathId,
-    Placement, Subnet, UtcMicros,
+    AgentId, Building, BuildingId, BuildingLoad, DaySummary, FileBuilding, Incident, IncidentId,
+    PathId, Placement, SeriesMonth, Subnet, UtcMicros, WorkingWeek,
 };
 use ipnet::IpNet;
 use jiff::civil::Date;
@@ -180,16 +180,25 @@ pub enum IncidentEvent {
     Closed,
 }
 
-/// What the judge decided, written in one transaction.
+/// What the judge decided, written in one transaction. Of forgotten agents and their paths nothing is
+/// written, as if the judge had known.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JudgeWrite {
     /// Verdicts, replacing those of the same scope and date.
     pub days: Vec<DaySummary>,
-    /// Incidents, replacing those of the same identity.
+    /// Incidents, replacing those of the same identity. An identity keeps its number and no other has
+    /// it.
     pub incidents: Vec<Incident>,
-    /// What to tell. An (incident, event) pair that was ever told is not told again, unless the
-    /// incident was closed and opened again since.
+    /// What to tell. Of each opening ([`Incident::openings`]) an event is told once, however often it is
+    /// written.
     pub tell: Vec<(IncidentId, IncidentEvent)>,
+    /// Loads, replacing those of the same building, date and source.
+    pub loads: Vec<BuildingLoad>,
+    /// Working weeks, replacing those of the same building and date. Of a building those of the last 60
+    /// days are kept, back from the newest, and the one that held before them.
+    pub weeks: Vec<WorkingWeek>,
+    /// Months, replacing those of the same path, place and month.
+    pub months: Vec<SeriesMonth>,
 }
 
 /// A message due on a channel.
@@ -203,10 +212,14 @@ pub struct Delivery {
     pub event: IncidentEvent,
     /// The incident as it is now.
     pub incident: Incident,
-    /// The building's name.
+    /// The name of the building it is shown with.
     pub building: String,
-    /// The subnet's network name and prefix.
+    /// The names of the buildings that suffer, in order; also of those that left the building file.
+    pub buildings: Vec<String>,
+    /// The subnet's network name and prefix, where its place is a subnet.
     pub subnet: Option<String>,
+    /// The agent's name, where its place is an agent.
+    pub agent: Option<String>,
     /// When the event was written.
     pub created: UtcMicros,
     /// Earlier attempts.
@@ -250,8 +263,12 @@ pub struct ForgottenAgent {
     pub placements: u64,
     /// Verdicts of the agent and of its paths.
     pub verdicts: u64,
-    /// Incidents of the agent and of its paths.
+    /// Incidents that are about it or that only its paths suffered from.
     pub incidents: u64,
+    /// Days of its buildings' loads that told what it did: those of one or two machines.
+    pub loads: u64,
+    /// Months of its paths.
+    pub months: u64,
     /// Bytes of it may still be in the log, because a reader or another process was in the way.
     /// [`Control::prune`] empties it.
     pub lingers: bool,
@@ -272,7 +289,7 @@ pub struct ControlRetention {
     pub placements_days: u32,
     /// Verdicts of paths and agents.
     pub path_verdicts_days: u32,
-    /// Verdicts of subnets and buildings.
+    /// Verdicts of subnets and buildings, and loads of buildings.
     pub verdicts_days: u32,
     /// Incidents since they were closed, with what was told of them.
     pub incidents_days: u32,
@@ -297,11 +314,15 @@ pub struct ControlPruned {
     pub path_verdicts: u64,
     /// Verdicts of subnets and buildings.
     pub verdicts: u64,
+    /// Loads of buildings.
+    pub loads: u64,
+    /// Months of paths; they are kept for 25 months.
+    pub months: u64,
     /// Incidents.
     pub incidents: u64,
     /// Messages.
     pub deliveries: u64,
-    /// Buildings, subnets and versions of the building file.
+    /// Buildings with their working weeks, subnets and versions of the building file.
     pub inventory: u64,
     /// Bytes of what went, now or earlier, may still be in the log, because a reader or another process
     /// was in the way. The next time empties it.
@@ -318,13 +339,15 @@ impl ControlPruned {
             + self.placements
             + self.path_verdicts
             + self.verdicts
+            + self.loads
+            + self.months
             + self.incidents
             + self.deliveries
             + self.inventory
     }
 }
 
-/// The small contract: inventory, identity, verdicts, incidents, outbox, audit.
+/// The small contract: inventory, identity, verdicts, incidents, what is learned, outbox, audit.
 ///
 /// What people do is audited in the transaction that does it: an import, and agents added, bound
 /// anew, removed, forgotten. The audit names agents by their ids, which say nothing once an agent is
@@ -399,9 +422,10 @@ pub trait Control: Send + Sync {
     /// [`crate::ErrorKind::NotFound`] when there is no such agent, or it was removed.
     fn remove_agent(&self, agent: AgentId, by: &Act) -> Result<(), StoreError>;
 
-    /// Deletes an agent's identity and name, what was seen of it, where it was, and the verdicts and
-    /// incidents that are about it or one of `paths`, which are all of its paths. What its building
-    /// was judged to be stays. `telemetry` is what [`crate::Telemetry::forget`] deleted before, for
+    /// Deletes an agent's identity and name, what was seen of it, where it was, the verdicts and months
+    /// of it and of `paths`, which are all of its paths, the incidents that are about it or that only it
+    /// suffers from, and loads of its buildings that tell what it did. Of other incidents it is no part
+    /// any more, and their texts do not name it. What its building was judged to be stays. `telemetry` is what [`crate::Telemetry::forget`] deleted before, for
     /// the audit. Doing it again after a crash between the two is right.
     ///
     /// # Errors
@@ -463,11 +487,59 @@ pub trait Control: Send + Sync {
         until: Date,
     ) -> Result<Vec<DaySummary>, StoreError>;
 
-    /// Incidents, newest first: all, or only those not closed.
+    /// Incidents of every kind, newest first (by [`Incident::since`]): all, or only those not closed.
     ///
     /// # Errors
     /// When the store cannot be read.
     fn incidents(&self, include_closed: bool) -> Result<Vec<Incident>, StoreError>;
+
+    /// Incidents not closed and those closed at a moment or later, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn recent_incidents(&self, closed_from: UtcMicros) -> Result<Vec<Incident>, StoreError>;
+
+    /// One incident; `None` when there is none of this identity.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn incident(&self, incident: IncidentId) -> Result<Option<Incident>, StoreError>;
+
+    /// The highest number that an incident ever had, also one that is gone; 0 before the first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn last_incident_number(&self) -> Result<u64, StoreError>;
+
+    /// Loads with `from <= date <= until`, of one building when given, by building, date and source.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn building_loads(
+        &self,
+        building: Option<BuildingId>,
+        from: Date,
+        until: Date,
+    ) -> Result<Vec<BuildingLoad>, StoreError>;
+
+    /// Keeps loads that were imported, whatever they say of their source, in place of those imported
+    /// before of the same buildings and dates, and audits it.
+    ///
+    /// # Errors
+    /// When the transaction could not be made durable; then nothing changed.
+    fn import_loads(&self, loads: &[BuildingLoad], by: &Act) -> Result<(), StoreError>;
+
+    /// The working weeks that are kept, by building and date; each holds up to the next.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn working_weeks(&self) -> Result<Vec<WorkingWeek>, StoreError>;
+
+    /// The months that are kept, by path, building, subnet and time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn months(&self) -> Result<Vec<SeriesMonth>, StoreError>;
 
     /// Writes what the judge decided.
     ///

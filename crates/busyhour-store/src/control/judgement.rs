@@ -1,32 +1,30 @@
-//! Verdicts and incidents.
+//! Verdicts, and writing all that was judged.
 
 use busyhour_model::{
-    AgentId, BuildingId, DaySummary, Incident, IncidentId, IncidentState, LinkKind, PathId, Scope,
-    SubnetId, UtcMicros,
+    AgentId, BuildingId, DaySummary, LinkKind, PathId, Scope, SubnetId, UtcMicros,
 };
 use jiff::civil::Date;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{id, parsed};
-use crate::codec::{bad, decode_day, decode_incident, encode_day, encode_incident};
+use super::forget::Silenced;
+use super::{id, incidents, learned, parsed};
+use crate::JudgeWrite;
+use crate::codec::{bad, decode_day, encode_day};
 use crate::sqlite::unreadable;
-use crate::{IncidentEvent, JudgeWrite};
 
 pub(super) const DAYS: &str = "SELECT date, scope, subject, link, building, verdict, masked, \
      figures FROM days WHERE date >= ?1 AND date <= ?2";
 pub(super) const DAYS_OF_BUILDING: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
      WHERE building = ?3 AND date >= ?1 AND date <= ?2";
-pub(super) const INCIDENTS: &str = "SELECT id, scope, subject, scope_link, building, state, opened_us, closed_us, figures \
-     FROM incidents ORDER BY opened_us DESC, id DESC";
-pub(super) const OPEN_INCIDENTS: &str = "SELECT id, scope, subject, scope_link, building, state, opened_us, closed_us, figures \
-     FROM incidents WHERE state <> 'closed' ORDER BY opened_us DESC, id DESC";
-pub(super) const INCIDENT: &str = "SELECT id, scope, subject, scope_link, building, state, opened_us, closed_us, figures \
-     FROM incidents WHERE id = ?1";
+/// Every verdict, for looking through them.
+const ALL_DAYS: &str =
+    "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days";
 
 pub(super) fn write(sql: &Connection, write: &JudgeWrite, now: UtcMicros) -> rusqlite::Result<()> {
     let mut put_day =
         sql.prepare_cached("INSERT OR REPLACE INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
-    for day in &write.days {
+    let silenced = Silenced::load(sql)?;
+    for day in write.days.iter().filter(|day| !silenced.has_scope(day.scope)) {
         let (scope, subject, link) = scope_columns(day.scope);
         put_day.execute(params![
             day.date.to_string(),
@@ -39,42 +37,11 @@ pub(super) fn write(sql: &Connection, write: &JudgeWrite, now: UtcMicros) -> rus
             encode_day(day),
         ])?;
     }
-    for incident in &write.incidents {
-        put_incident(sql, incident)?;
+    for incident in write.incidents.iter().filter_map(|incident| silenced.without(incident)) {
+        incidents::put(sql, &incident)?;
     }
-    let mut tell = sql.prepare_cached(
-        "INSERT INTO events (incident, times_opened, event, created_us, routed) \
-         SELECT id, times_opened, ?2, ?3, 0 FROM incidents WHERE id = ?1 ON CONFLICT DO NOTHING",
-    )?;
-    for &(incident, event) in &write.tell {
-        tell.execute(params![incident.to_bytes(), event_word(event), now.0])?;
-    }
-    Ok(())
-}
-
-/// Writes an incident; one that was closed and no longer is counts as opened once more.
-fn put_incident(sql: &Connection, incident: &Incident) -> rusqlite::Result<()> {
-    let (scope, subject, link) = scope_columns(incident.scope);
-    sql.prepare_cached(
-        "INSERT INTO incidents VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9) \
-         ON CONFLICT (id) DO UPDATE SET times_opened = times_opened + \
-         (state = 'closed' AND excluded.state <> 'closed'), scope = excluded.scope, \
-         subject = excluded.subject, scope_link = excluded.scope_link, \
-         building = excluded.building, state = excluded.state, opened_us = excluded.opened_us, \
-         closed_us = excluded.closed_us, figures = excluded.figures",
-    )?
-    .execute(params![
-        incident.id.to_bytes(),
-        scope,
-        subject,
-        link,
-        incident.building.to_bytes(),
-        incident.state.as_str(),
-        incident.opened.0,
-        incident.closed.map(|at| at.0),
-        encode_incident(incident),
-    ])?;
-    Ok(())
+    incidents::tell(sql, &write.tell, now)?;
+    learned::put(sql, write, &silenced)
 }
 
 pub(super) fn days(
@@ -106,41 +73,10 @@ fn day(row: &Row<'_>) -> rusqlite::Result<DaySummary> {
     decode_day(figures, (scope, building, date), parsed(row, 5)?, row.get(6)?).map_err(unreadable)
 }
 
-pub(super) fn incidents(sql: &Connection, include_closed: bool) -> rusqlite::Result<Vec<Incident>> {
-    let statement = if include_closed { INCIDENTS } else { OPEN_INCIDENTS };
-    sql.prepare_cached(statement)?.query_map([], incident_row)?.collect()
-}
-
-pub(super) fn incident(
-    sql: &Connection,
-    incident: IncidentId,
-) -> rusqlite::Result<Option<Incident>> {
-    sql.prepare_cached(INCIDENT)?.query_row([incident.to_bytes()], incident_row).optional()
-}
-
-fn incident_row(row: &Row<'_>) -> rusqlite::Result<Incident> {
-    let identity = id(row, 0, IncidentId::from_u128)?;
-    let about = (scope(row, 1)?, id(row, 4, BuildingId::from_u128)?);
-    let state: IncidentState = parsed(row, 5)?;
-    let opened = UtcMicros(row.get(6)?);
-    let closed = row.get::<_, Option<i64>>(7)?.map(UtcMicros);
-    let figures = row.get_ref(8)?.as_blob()?;
-    decode_incident(figures, identity, about, state, (opened, closed)).map_err(unreadable)
-}
-
-pub(super) const fn event_word(event: IncidentEvent) -> &'static str {
-    match event {
-        IncidentEvent::Opened => "opened",
-        IncidentEvent::Closed => "closed",
-    }
-}
-
-pub(super) fn event_of(word: &str) -> rusqlite::Result<IncidentEvent> {
-    match word {
-        "opened" => Ok(IncidentEvent::Opened),
-        "closed" => Ok(IncidentEvent::Closed),
-        _ => Err(unreadable(bad("incident event"))),
-    }
+/// Decodes every verdict; how many there are.
+pub(super) fn check(sql: &Connection) -> rusqlite::Result<u64> {
+    let mut days = sql.prepare(ALL_DAYS)?;
+    days.query_map([], day)?.try_fold(0, |count, day| day.map(|_| count + 1))
 }
 
 /// A scope as three columns: kind, subject, link.

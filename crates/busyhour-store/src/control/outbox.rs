@@ -1,9 +1,9 @@
 //! The outbox: each event once on each channel.
 
-use busyhour_model::{Incident, IncidentId, UtcMicros};
+use busyhour_model::{BuildingId, Incident, IncidentId, IncidentPlace, UtcMicros};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::judgement::{event_of, incident};
+use super::incidents::{event_of, incident};
 use super::{id, parsed};
 use crate::codec::bad;
 use crate::sqlite::{row_limit, unreadable};
@@ -15,6 +15,7 @@ pub(super) const BUILDING_NAME: &str =
     "SELECT name FROM buildings WHERE id = ?1 ORDER BY valid_from_us DESC LIMIT 1";
 pub(super) const SUBNET_NAME: &str = "SELECT network_name, prefix FROM subnets WHERE id = ?1 \
      ORDER BY valid_from_us DESC LIMIT 1";
+pub(super) const AGENT_NAME: &str = "SELECT name FROM agents WHERE id = ?1";
 pub(super) const DUE: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.event, e.created_us \
      FROM deliveries d JOIN events e ON e.id = d.event \
      WHERE d.state = 'pending' AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
@@ -56,8 +57,10 @@ pub(super) fn due(
             id: row.get(0)?,
             channel: row.get(1)?,
             event: event_of(row.get_ref(4)?.as_str()?)?,
-            building: building_name(sql, &incident)?,
+            building: building_name(sql, incident.building)?,
+            buildings: building_names(sql, &incident)?,
             subnet: subnet_name(sql, &incident)?,
+            agent: agent_name(sql, &incident)?,
             incident,
             created: UtcMicros(row.get(5)?),
             attempts: row.get(2)?,
@@ -66,24 +69,38 @@ pub(super) fn due(
     Ok(due)
 }
 
-/// The building's latest name; it may have ended since.
-fn building_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<String> {
+/// A building's latest name; it may have ended since.
+fn building_name(sql: &Connection, building: BuildingId) -> rusqlite::Result<String> {
     let name: Option<String> = sql
         .prepare_cached(BUILDING_NAME)?
-        .query_row([incident.building.to_bytes()], |row| row.get(0))
+        .query_row([building.to_bytes()], |row| row.get(0))
         .optional()?;
-    Ok(name.unwrap_or_else(|| incident.building.to_string()))
+    Ok(name.unwrap_or_else(|| building.to_string()))
 }
 
-/// The subnet's latest network name and prefix.
+/// The names of the buildings that suffer, in order.
+fn building_names(sql: &Connection, incident: &Incident) -> rusqlite::Result<Vec<String>> {
+    let names = incident.buildings().into_iter().map(|building| building_name(sql, building));
+    let mut names = names.collect::<rusqlite::Result<Vec<String>>>()?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The subnet's latest network name and prefix, where the place is a subnet.
 fn subnet_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<Option<String>> {
-    let Some(subnet) = incident.subnet else { return Ok(None) };
+    let Some(subnet) = incident.subnet() else { return Ok(None) };
     sql.prepare_cached(SUBNET_NAME)?
         .query_row([subnet.to_bytes()], |row| {
             let (name, prefix): (String, ipnet::IpNet) = (row.get(0)?, parsed(row, 1)?);
             Ok(if name.is_empty() { prefix.to_string() } else { format!("{name} ({prefix})") })
         })
         .optional()
+}
+
+/// The agent's name, where the place is an agent.
+fn agent_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<Option<String>> {
+    let IncidentPlace::Agent(agent) = incident.place else { return Ok(None) };
+    sql.prepare_cached(AGENT_NAME)?.query_row([agent.to_bytes()], |row| row.get(0)).optional()
 }
 
 /// Notes what became of an attempt; of one that is finished nothing changes.

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
-use super::id;
-use crate::sqlite::days_before;
+use super::{id, incidents, names};
+use crate::sqlite::{DAY_MICROS, days_before};
 use crate::{ControlPruned, ControlRetention};
 
 /// Steps from date to date along the key: verdicts of buildings stay longer and are not read.
@@ -15,6 +15,8 @@ pub(super) const PATH_VERDICTS: &str = "DELETE FROM days WHERE scope IN ('agent'
      SELECT (SELECT min(d.date) FROM days d WHERE d.date > dates.date) FROM dates \
      WHERE dates.date < ?1) SELECT date FROM dates WHERE date < ?1)";
 pub(super) const VERDICTS: &str = "DELETE FROM days WHERE date < ?1";
+pub(super) const LOADS: &str = "DELETE FROM building_loads WHERE date < ?1";
+pub(super) const MONTHS: &str = "DELETE FROM series_months WHERE month < ?1";
 pub(super) const AUDIT: &str = "DELETE FROM audit WHERE at_us < ?1";
 pub(super) const SIGHTINGS: &str = "UPDATE agents SET local_prefix = NULL, peer = NULL \
      WHERE seen_us < ?1 AND (local_prefix IS NOT NULL OR peer IS NOT NULL)";
@@ -23,8 +25,12 @@ pub(super) const INCIDENTS: &str =
     "SELECT id FROM incidents WHERE state = 'closed' AND closed_us < ?1";
 pub(super) const BUILDINGS: &str = "DELETE FROM buildings WHERE valid_until_us < ?1";
 pub(super) const SUBNETS: &str = "DELETE FROM subnets WHERE valid_until_us < ?1";
+const WEEKS: &str = "DELETE FROM working_weeks WHERE building NOT IN (SELECT id FROM buildings)";
 pub(super) const DELIVERIES_OF_INCIDENT: &str =
     "DELETE FROM deliveries WHERE event IN (SELECT id FROM events WHERE incident = ?1)";
+
+/// Months are compared with those of two years.
+const MONTHS_KEPT_DAYS: u32 = 25 * 31;
 
 pub(super) fn prune(
     sql: &Connection,
@@ -46,6 +52,8 @@ pub(super) fn prune(
         placements: prune_placements(sql, from(retention.placements_days))?,
         path_verdicts: delete_days(PATH_VERDICTS, retention.path_verdicts_days)?,
         verdicts: delete_days(VERDICTS, retention.verdicts_days)?,
+        loads: delete_days(LOADS, retention.verdicts_days)?,
+        months: delete_days(MONTHS, MONTHS_KEPT_DAYS)?,
         incidents: prune_incidents(sql, from(retention.incidents_days))?,
         deliveries: delete(DELIVERIES, retention.deliveries_days)?,
         inventory: delete(BUILDINGS, retention.inventory_days)?
@@ -53,15 +61,22 @@ pub(super) fn prune(
             + delete(
                 "DELETE FROM building_files WHERE valid_until_us < ?1",
                 retention.inventory_days,
-            )?,
+            )?
+            + sql.prepare_cached(WEEKS)?.execute([])? as u64,
         lingers: false,
     })
 }
 
-/// The date of UTC as verdicts name theirs; a local date is at most one day away.
-fn utc_date(at: UtcMicros) -> Option<String> {
+/// The date of UTC as verdicts name theirs; a local date is at most one day away. `None` beyond the
+/// year 9999 and before the year -9999.
+pub(super) fn utc_date(at: UtcMicros) -> Option<String> {
     let at = Timestamp::from_microsecond(at.0).ok()?;
     Some(at.to_zoned(TimeZone::UTC).date().to_string())
+}
+
+/// A day later.
+pub(super) fn day_after(at: UtcMicros) -> UtcMicros {
+    UtcMicros(at.0.saturating_add(DAY_MICROS))
 }
 
 fn prune_audit(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
@@ -93,6 +108,10 @@ fn prune_names(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
              local_prefix = NULL, peer = NULL WHERE id = ?1",
         )?
         .execute(params![agent.to_bytes(), agent.to_string()])?;
+        for mut incident in incidents::of_agent(sql, agent)? {
+            names::replace(&mut incident, &name, &agent.to_string());
+            incidents::put(sql, &incident)?;
+        }
         gone += 1;
     }
     Ok(gone)

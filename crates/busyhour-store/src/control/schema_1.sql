@@ -74,6 +74,12 @@ CREATE TABLE agents (
 CREATE UNIQUE INDEX agents_let_in ON agents (name) WHERE removed_us IS NULL;
 CREATE INDEX agents_by_name ON agents (name, added_us);
 
+-- Agents, by their 16 bytes, and paths, by the 8 of their numbers, that were forgotten: nothing is written of
+-- them any more. Neither is given again.
+CREATE TABLE forgotten (
+    subject BLOB PRIMARY KEY NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- prefix is NULL where an agent's address tells where it is.
 CREATE TABLE bindings (
     agent BLOB NOT NULL REFERENCES agents (id),
@@ -107,32 +113,69 @@ CREATE TABLE days (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX days_of_building ON days (building, date);
 
--- times_opened counts how often it was opened, so that each opening is told once.
+-- number counts all that ever were. place says what subject is: the bytes of a name or of an identity;
+-- link is '' where the place has none. since_us is when it was opened last, or noted while it never was.
+-- members come before figures, so that looking for a path reads no words.
 CREATE TABLE incidents (
-    id BLOB PRIMARY KEY NOT NULL,
-    scope TEXT NOT NULL,
-    subject BLOB NOT NULL,
-    scope_link TEXT NOT NULL,
-    building BLOB NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
     state TEXT NOT NULL,
-    opened_us INTEGER NOT NULL,
+    building BLOB NOT NULL,
+    place TEXT NOT NULL,
+    subject BLOB NOT NULL,
+    link TEXT NOT NULL,
+    since_us INTEGER NOT NULL,
+    noted_us INTEGER NOT NULL,
+    opened_us INTEGER,
     closed_us INTEGER,
-    times_opened INTEGER NOT NULL,
+    openings INTEGER NOT NULL,
+    members BLOB NOT NULL,
     figures BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX incidents_by_time ON incidents (opened_us);
-CREATE INDEX incidents_open ON incidents (opened_us) WHERE state <> 'closed';
+) STRICT;
+CREATE INDEX incidents_by_time ON incidents (since_us);
+CREATE INDEX incidents_open ON incidents (since_us) WHERE state <> 'closed';
 CREATE INDEX incidents_closed ON incidents (closed_us) WHERE state = 'closed';
+CREATE INDEX incidents_of_agents ON incidents (subject) WHERE place = 'agent';
 
--- What is to be told. routed is 0 until it is on every channel.
+-- What went on in a building, and when people work in it: from that date on, up to the next one.
+CREATE TABLE building_loads (
+    building BLOB NOT NULL,
+    date TEXT NOT NULL,
+    source TEXT NOT NULL,
+    machines INTEGER NOT NULL,
+    quarters BLOB NOT NULL,
+    PRIMARY KEY (building, date, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX building_loads_by_date ON building_loads (date);
+
+CREATE TABLE working_weeks (
+    building BLOB NOT NULL,
+    looked_on TEXT NOT NULL,
+    week BLOB NOT NULL,
+    PRIMARY KEY (building, looked_on)
+) STRICT, WITHOUT ROWID;
+
+-- What a month was like on a path, in microseconds; NULL where too few days were seen.
+CREATE TABLE series_months (
+    month TEXT NOT NULL,
+    path INTEGER NOT NULL,
+    building BLOB NOT NULL,
+    subnet BLOB NOT NULL,
+    quiet_us INTEGER,
+    busy_us INTEGER,
+    PRIMARY KEY (month, path, building, subnet)
+) STRICT, WITHOUT ROWID;
+
+-- What is to be told, of each opening once. routed is 0 until it is on every channel.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     incident BLOB NOT NULL REFERENCES incidents (id),
-    times_opened INTEGER NOT NULL,
+    openings INTEGER NOT NULL,
     event TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     routed INTEGER NOT NULL,
-    UNIQUE (incident, times_opened, event)
+    UNIQUE (incident, openings, event)
 ) STRICT;
 CREATE INDEX events_untold ON events (id) WHERE routed = 0;
 

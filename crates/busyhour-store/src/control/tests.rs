@@ -1,7 +1,8 @@
 use rusqlite::Connection;
 
 use super::{
-    MIGRATIONS, agents, audit, forget, import, inventory, judgement, outbox, place, prune, versions,
+    MIGRATIONS, agents, audit, forget, import, incidents, inventory, judgement, learned, outbox,
+    place, prune, versions,
 };
 use crate::sqlite::plan_of;
 
@@ -28,9 +29,29 @@ fn questions_about_what_grows_use_an_index() {
             judgement::DAYS_OF_BUILDING,
             "SEARCH days USING INDEX days_of_building (building=? AND date>? AND date<?)",
         ),
-        (judgement::INCIDENT, "SEARCH incidents USING PRIMARY KEY (id=?)"),
-        (judgement::INCIDENTS, "SCAN incidents USING INDEX incidents_by_time"),
-        (judgement::OPEN_INCIDENTS, "SCAN incidents USING INDEX incidents_open"),
+        (incidents::ONE, "SEARCH incidents USING INDEX sqlite_autoindex_incidents_1 (id=?)"),
+        (incidents::ALL, "SCAN incidents USING INDEX incidents_by_time"),
+        (incidents::NOT_CLOSED, "SCAN incidents USING INDEX incidents_open"),
+        (incidents::CLOSED_SINCE, "SEARCH incidents USING INDEX incidents_closed (closed_us>?)"),
+        (incidents::OF_AGENT, "SEARCH incidents USING INDEX incidents_of_agents (subject=?)"),
+        (
+            learned::LOADS,
+            "SEARCH building_loads USING INDEX building_loads_by_date (date>? AND date<?)",
+        ),
+        (
+            learned::LOADS_OF_BUILDING,
+            "SEARCH building_loads USING PRIMARY KEY (building=? AND date>? AND date<?)",
+        ),
+        (
+            learned::FORGET_WEEKS,
+            "SEARCH working_weeks USING PRIMARY KEY (building=? AND looked_on<?); \
+             SCALAR SUBQUERY 1; SEARCH working_weeks USING PRIMARY KEY (building=? AND looked_on<?)",
+        ),
+        (
+            forget::FORGET_LOADS,
+            "SEARCH building_loads USING PRIMARY KEY (building=? AND date>? AND date<?)",
+        ),
+        (outbox::AGENT_NAME, "SEARCH agents USING PRIMARY KEY (id=?)"),
         (outbox::UNTOLD, "SCAN events USING COVERING INDEX events_untold"),
         (outbox::PENDING, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
         (
@@ -53,10 +74,14 @@ fn questions_about_what_grows_use_an_index() {
     ]);
 }
 
-/// The answer is the whole inventory, or most of what there is of it.
+/// The answer is all that there is, or most of it; or what is asked about is in no column.
 #[test]
 fn questions_about_the_whole_inventory_read_it_once() {
     check_plans(&[
+        (forget::FORGOTTEN, "SCAN forgotten"),
+        (incidents::MEMBERS, "SCAN incidents"),
+        (learned::WEEKS, "SCAN working_weeks"),
+        (learned::MONTHS, "SCAN series_months"),
         (
             agents::AGENTS,
             "SCAN a USING INDEX agents_by_name; SEARCH b USING PRIMARY KEY (agent=?) LEFT-JOIN; \
@@ -77,12 +102,14 @@ fn questions_about_the_whole_inventory_read_it_once() {
 fn retention_finds_what_is_old_by_an_index() {
     check_plans(&[
         (prune::VERDICTS, "SEARCH days USING PRIMARY KEY (date<?)"),
+        (prune::LOADS, "SEARCH building_loads USING INDEX building_loads_by_date (date<?)"),
+        (prune::MONTHS, "SEARCH series_months USING PRIMARY KEY (month<?)"),
         (prune::AUDIT, "SEARCH audit USING COVERING INDEX audit_by_time (at_us<?)"),
         (
             prune::DELIVERIES,
             "SEARCH deliveries USING COVERING INDEX deliveries_finished (finished_us<?)",
         ),
-        (prune::INCIDENTS, "SEARCH incidents USING COVERING INDEX incidents_closed (closed_us<?)"),
+        (prune::INCIDENTS, "SEARCH incidents USING INDEX incidents_closed (closed_us<?)"),
         (prune::BUILDINGS, "SEARCH buildings USING INDEX buildings_ended (valid_until_us<?)"),
         (prune::SUBNETS, "SEARCH subnets USING INDEX subnets_ended (valid_until_us<?)"),
         (prune::SIGHTINGS, "SCAN agents"),
@@ -104,6 +131,9 @@ fn verdicts_of_one_scope_are_found_date_by_date() {
         assert!(plan.starts_with("SEARCH days USING PRIMARY KEY (date=? AND scope=?"), "{plan}");
         assert!(!plan.contains("SCAN d;") && !plan.contains("SCAN days;"), "{plan}");
     }
+    let plan = plan_of(&connection, forget::FORGET_MONTHS);
+    let found = "SEARCH series_months USING PRIMARY KEY (month=? AND path=?)";
+    assert!(plan.starts_with(found) && !plan.contains("SCAN series_months;"), "{plan}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 
 use busyhour_model::{Combination, PathId, SlotStart};
 use rusqlite::{Transaction, params};
@@ -18,6 +19,8 @@ use crate::{Grain, SlotDetail, StoreError};
 const OPERATION: &str = "read figures";
 /// What is read ahead of whoever looks: so many paths' weeks, some hundred kB each.
 const AHEAD: usize = 8;
+/// Threads that read at most; never more than there are processors.
+const READERS: usize = 4;
 
 type Span = (SlotStart, SlotStart);
 type Visit<'v> = dyn FnMut(PathId, SlotStart, Combination, u32) + 'v;
@@ -28,8 +31,8 @@ struct Batch {
     found: Vec<(SlotStart, Combination, u32)>,
 }
 
-/// Hands out combinations, a partition after the other. They are read on a thread of their own, as
-/// reading takes about as long as looking at them does.
+/// Hands out combinations, partition by partition. They are read on threads of their own, a partition on
+/// each, as reading takes longer than looking at them does.
 pub(super) fn visit(
     engine: &Engine,
     paths: &[PathId],
@@ -61,19 +64,35 @@ pub(super) fn visit(
         in_memory.filter_map(|slot| PartitionId::holding(Family::Slots, day_of(slot.start))),
     );
     let plain: Vec<PathId> = plain.into_iter().collect();
+    let readers = thread::available_parallelism().map_or(1, usize::from).min(READERS);
+    let readers = readers.min(weeks.len());
+    let weeks = Mutex::new(weeks);
     thread::scope(|scope| {
         let (give, take) = sync_channel(AHEAD);
-        let (plain, views) = (&plain, &views);
-        let reader = scope.spawn(move || {
-            let mut weeks = weeks.into_iter();
-            weeks.try_for_each(|week| read_week(engine, week, (plain, views), span, &give))
-        });
+        let (plain, views, weeks) = (&plain, &views, &weeks);
+        let read = move |give: SyncSender<Batch>| -> Result<(), StoreError> {
+            let next = || weeks.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+            while let Some(week) = next() {
+                read_week(engine, week, (plain, views), span, &give)?;
+            }
+            Ok(())
+        };
+        let readers: Vec<_> = (0..readers)
+            .map(|_| {
+                let give = give.clone();
+                scope.spawn(move || read(give))
+            })
+            .collect();
+        drop(give);
         for Batch { path, found } in take {
             for (start, combination, n) in found {
                 visit(path, start, combination, n);
             }
         }
-        reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+        let join = |reader: ScopedJoinHandle<'_, _>| {
+            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        readers.into_iter().try_for_each(join)
     })?;
     let settled: Vec<PathId> = settled.into_iter().collect();
     if settled.is_empty() {

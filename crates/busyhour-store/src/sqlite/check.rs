@@ -79,7 +79,7 @@ pub struct CheckedFile {
     pub file: PathBuf,
     /// Its bytes, with its log.
     pub size_bytes: u64,
-    /// Records, slots and entries that were decoded.
+    /// Records, slots, entries, verdicts and incidents that were decoded.
     pub decoded: u64,
     /// What is wrong, each as a clause; empty when all is as it was written.
     pub findings: Vec<String>,
@@ -193,7 +193,7 @@ impl Whole {
     fn decode(self, sql: &Connection) -> rusqlite::Result<u64> {
         match self {
             Self::Head => engine::check_head(sql),
-            Self::Control => Ok(0), // words and numbers, which the digest holds
+            Self::Control => control::check(sql),
             Self::Partition(id) => engine::check_partition(sql, id),
         }
     }

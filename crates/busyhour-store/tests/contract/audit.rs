@@ -53,7 +53,7 @@ fn what_people_do_is_in_the_audit() {
     assert_eq!(told[0].detail, "files=9");
     assert_eq!(
         told[1].detail,
-        "paths=3 windows=40 slots=5 others=6 placements=1 verdicts=0 incidents=0"
+        "paths=3 windows=40 slots=5 others=6 placements=1 verdicts=0 incidents=0 loads=0 months=0"
     );
     assert_eq!(told[5].detail, "nothing changed");
     let sha: String = store.building_files(1).unwrap()[0]

@@ -3,21 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use busyhour_model::{
-    AgentId, Body, Incident, IncidentState, LinkKind, PathId, Scope, SlotStart, SubnetId, UtcMicros,
+    AgentId, Body, BuildingId, BuildingLoad, Evidence, Incident, IncidentPlace, IncidentState,
+    LinkKind, LoadSource, PathId, Scope, SlotStart, SubnetId, UtcMicros,
 };
 use busyhour_store::{
     Act, Appended, Binding, BlockRows, Control, ControlRetention, ErrorKind, Forgotten,
     ForgottenAgent, IncidentEvent, JudgeWrite, NewAgent, RecordKind, Telemetry, TelemetryTotals,
 };
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 
-use crate::control::{add, agent, enrolled, import, sighting};
+use crate::control::{add, agent, by_name, enrolled, import, sighting};
 use crate::fixtures::{
     AGENT, DAY, EPOCH, Engine, MINUTE, NOW, at, block_of, building, judged, load, window,
 };
+use crate::incidents::{due, incident, judge, member};
+use crate::learned::{self, month};
 use crate::retention::KEPT;
 use crate::stores::Store;
-use crate::verdicts::{HOME, day, due, incident, judge};
+use crate::verdicts::{HOME, day};
 
 const ALWAYS: (UtcMicros, UtcMicros) = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
 const OTHER: AgentId = AgentId::from_u128(0xb2);
@@ -124,16 +127,25 @@ fn identity_name_addresses_and_places_go_and_the_building_keeps_its_verdicts() {
     let days = dates.iter().flat_map(|&d| stays.iter().chain(&goes).map(move |&s| day(s, d)));
     let write = JudgeWrite { days: days.collect(), ..JudgeWrite::default() };
     store.write_judgement(&write, NOW).unwrap();
-    for (number, scope) in (1..).zip([goes[0], goes[2], stays[3]]) {
-        let about = Incident { scope, ..incident(number, IncidentState::Open) };
-        judge(store, &about, &[IncidentEvent::Opened], NOW);
+    let only_mine = Incident {
+        members: mine.iter().map(|path| member(path.0, HOME)).collect(),
+        ..incident(1, IncidentState::Open)
+    };
+    let of_many = incident(3, IncidentState::Open);
+    let members = of_many.members.clone();
+    let about = Incident { place: IncidentPlace::Agent(id), members, ..incident(2, of_many.state) };
+    for incident in [&only_mine, &about, &of_many] {
+        judge(store, incident, &[IncidentEvent::Opened], NOW);
     }
     let waiting = due(store, &["mail"], NOW);
     assert_eq!(waiting.len(), 3);
 
     let by = Act::by_operator(at(NOW, MINUTE));
     let gone = store.forget_agent(id, &mine, &Forgotten::default(), &by).unwrap();
-    assert_eq!(gone, ForgottenAgent { placements: 1, verdicts: 12, incidents: 2, lingers: false });
+    assert_eq!(
+        gone,
+        ForgottenAgent { placements: 1, verdicts: 12, incidents: 2, ..ForgottenAgent::default() }
+    );
     let agents = store.agents().unwrap();
     assert_eq!(agents.iter().map(|agent| agent.id).collect::<Vec<_>>(), [other]);
     assert_eq!(store.agent_secret(id).unwrap(), None);
@@ -145,7 +157,7 @@ fn identity_name_addresses_and_places_go_and_the_building_keeps_its_verdicts() {
     left.truncate(4);
     assert_eq!(left, stays);
     assert_eq!(store.days(None, dates[0], dates[2]).unwrap().len(), 12);
-    assert_eq!(store.incidents(true).unwrap().len(), 1);
+    assert_eq!(store.incidents(true).unwrap(), [of_many]);
     assert_eq!(due(store, &["mail"], NOW), waiting[2..]);
     let seen = sighting(by.at, "10.1.0.7/24", "");
     assert_eq!(store.saw_agent(id, &seen).unwrap_err().kind(), ErrorKind::NotFound);
@@ -153,6 +165,135 @@ fn identity_name_addresses_and_places_go_and_the_building_keeps_its_verdicts() {
     assert_eq!(again.kind(), ErrorKind::NotFound);
     // Another may have its name, at once.
     add(store, &agent(4, "hh-keller-pc", enrolled("10.1.0.0/24", None))).unwrap();
+}
+
+#[test]
+fn incidents_of_others_lose_its_members_and_its_name() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let id = AgentId::from_u128(1);
+    add(store, &agent(1, "hh-1", Binding::Address)).unwrap();
+    let mine = [PathId(8), PathId(6)];
+    let shared = Incident {
+        members: [6, 7, 8, 9].map(|path| member(path, HOME)).to_vec(),
+        sentence: "Hafen, machine hh-1 and hh-12: calls break.".to_owned(),
+        paragraph: "in agent \"hh-1\": 9 of 9".to_owned(),
+        evidence: vec![Evidence {
+            text: "hh-1 suffers".to_owned(),
+            ..incident(1, IncidentState::Closed).evidence.remove(0)
+        }],
+        ..incident(1, IncidentState::Closed)
+    };
+    let foreign = Incident { members: vec![member(7, HOME)], ..incident(2, IncidentState::Open) };
+    judge(store, &shared, &[IncidentEvent::Closed], NOW);
+    judge(store, &foreign, &[], NOW);
+    let by = Act::by_operator(at(NOW, MINUTE));
+    let gone = store.forget_agent(id, &mine, &Forgotten::default(), &by).unwrap();
+    assert_eq!(gone.incidents, 0);
+    let left = Incident {
+        members: vec![member(7, HOME), member(9, HOME)],
+        sentence: "Hafen, machine a forgotten agent and hh-12: calls break.".to_owned(),
+        paragraph: "in agent \"a forgotten agent\": 9 of 9".to_owned(),
+        evidence: vec![Evidence {
+            text: "a forgotten agent suffers".to_owned(),
+            ..shared.evidence[0].clone()
+        }],
+        ..shared
+    };
+    assert_eq!(store.incidents(true).unwrap(), [foreign, left]);
+    assert_eq!(due(store, &["mail"], NOW).len(), 1, "what is told of it is told");
+}
+
+/// A judge that looked before the agent was forgotten writes after it.
+#[test]
+fn what_is_judged_meanwhile_of_a_forgotten_agent_is_not_written() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let id = AgentId::from_u128(1);
+    add(store, &agent(1, "hh-1", Binding::Address)).unwrap();
+    let place = IncidentPlace::Agent(id);
+    let about = Incident { place, ..incident(1, IncidentState::Open) };
+    let mine = PathId(7);
+    let of_mine = Incident { members: vec![member(7, HOME)], ..incident(2, IncidentState::Open) };
+    let shared = incident(3, IncidentState::Open);
+    let (today, opened) = (date(2026, 9, 21), IncidentEvent::Opened);
+    let scopes = [Scope::Path(mine), Scope::Agent(id, LinkKind::Wifi), Scope::Building(HOME)];
+    let write = JudgeWrite {
+        days: scopes.map(|scope| day(scope, today)).to_vec(),
+        incidents: vec![about.clone(), of_mine.clone(), shared.clone()],
+        tell: [&about, &of_mine, &shared].map(|incident| (incident.id, opened)).to_vec(),
+        months: vec![month(7, today), month(8, today)],
+        ..JudgeWrite::default()
+    };
+    let by = Act::by_operator(at(NOW, MINUTE));
+    store.remove_agent(id, &by).unwrap();
+    store.write_judgement(&write, NOW).unwrap();
+    assert_eq!(store.incidents(true).unwrap().len(), 3, "of who was only removed all is");
+    store.forget_agent(id, &[mine], &Forgotten::default(), &by).unwrap();
+    store.write_judgement(&write, NOW).unwrap();
+    let left = Incident { members: vec![member(8, HOME)], ..shared };
+    assert_eq!(store.incidents(true).unwrap(), [left]);
+    assert_eq!(store.days(None, today, today).unwrap(), [day(scopes[2], today)]);
+    assert_eq!(store.months().unwrap(), [month(8, today)]);
+    assert_eq!(due(store, &["mail"], NOW).len(), 1);
+}
+
+#[test]
+fn months_of_its_paths_go() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    add(store, &agent(1, "hh-1", Binding::Address)).unwrap();
+    let dates = [date(2026, 7, 1), date(2026, 8, 1), date(2026, 9, 1)];
+    let of_path = |path: i64| dates.map(|date| month(path, date));
+    let months = [of_path(3), of_path(4), of_path(5)].concat();
+    store.write_judgement(&JudgeWrite { months, ..JudgeWrite::default() }, NOW).unwrap();
+    let by = Act::by_operator(NOW);
+    let id = AgentId::from_u128(1);
+    let gone = store.forget_agent(id, &[PathId(5), PathId(3)], &Forgotten::default(), &by).unwrap();
+    assert_eq!(gone.months, 6);
+    assert_eq!(store.months().unwrap(), of_path(4));
+}
+
+/// What one of two machines did is the rest of their mean.
+#[test]
+fn loads_that_tell_what_it_did_go() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let file = [building("A", &["10.1.0.0/24"]), building("B", &["10.2.0.0/24"])];
+    import(store, &file, at(NOW, -90 * DAY));
+    let homes = by_name(store);
+    let (a, b) = (homes["A"].id, homes["B"].id);
+    add(store, &agent(1, "hh-1", enrolled("10.1.0.0/24", None))).unwrap();
+    // On the 21st of September it moves from A to B; on which date of theirs is known to a day.
+    let by = Act::by_operator(NOW);
+    let id = AgentId::from_u128(1);
+    store.bind_agent(id, enrolled("10.2.0.0/24", None), &by).unwrap();
+    let goes = [
+        (a, date(2026, 1, 1), 1),
+        (a, date(2026, 9, 22), 2),
+        (b, date(2026, 9, 20), 2),
+        (b, date(2027, 1, 1), 1),
+    ];
+    let stays = [
+        (a, date(2026, 9, 21), 3),
+        (a, date(2026, 9, 23), 1),
+        (b, date(2026, 9, 19), 2),
+        (b, date(2026, 9, 21), 9),
+    ];
+    let of = |days: &[(BuildingId, Date, u32)]| -> Vec<BuildingLoad> {
+        days.iter()
+            .map(|&(building, date, machines)| learned::load(building, date, machines))
+            .collect()
+    };
+    let loads = [of(&goes), of(&stays)].concat();
+    store.write_judgement(&JudgeWrite { loads, ..JudgeWrite::default() }, NOW).unwrap();
+    store.import_loads(&of(&goes), &by).unwrap();
+    let gone = store.forget_agent(id, &[], &Forgotten::default(), &by).unwrap();
+    assert_eq!(gone.loads, 4);
+    let imported = |load| BuildingLoad { source: LoadSource::Imported, ..load };
+    let mut left: Vec<_> = of(&goes).into_iter().map(imported).chain(of(&stays)).collect();
+    left.sort_by_key(|load| (load.building, load.date));
+    assert_eq!(store.building_loads(None, date(2026, 1, 1), date(2027, 1, 1)).unwrap(), left);
 }
 
 /// Of the embedded engine: no page of the file holds the names any more, used or free.
@@ -227,14 +368,24 @@ fn what_a_forgotten_agent_was_called_and_told_is_in_no_file() {
             telemetry.fold().unwrap();
         }
     }
+    let paths: Vec<_> = telemetry.paths(Some(id)).unwrap().iter().map(|path| path.id).collect();
+    let named = |number: u64| Incident {
+        sentence: "Hafen, machine canary-host: calls break.".to_owned(),
+        paragraph: "in agent \"canary-host\"".repeat(200),
+        members: vec![member(paths[0].0, HOME), member(-1, HOME)],
+        ..incident(number, IncidentState::Open)
+    };
+    let about = Incident { place: IncidentPlace::Agent(id), ..named(1) };
+    judge(&control, &about, &[IncidentEvent::Opened], NOW);
+    judge(&control, &named(2), &[IncidentEvent::Opened], NOW);
     for canary in canaries {
         assert_ne!(holding(directory.path(), canary), Vec::<PathBuf>::new());
     }
-    let paths: Vec<_> = telemetry.paths(Some(id)).unwrap().iter().map(|path| path.id).collect();
     let gone = telemetry.forget(id).unwrap();
     let by = Act::by_operator(at(NOW, DAY));
     let rest = control.forget_agent(id, &paths, &gone, &by).unwrap();
     assert!(!gone.lingers && !rest.lingers, "{gone:?}, {rest:?}");
+    assert_eq!((rest.incidents, control.incidents(true).unwrap().len()), (1, 1));
     for canary in canaries {
         let text = String::from_utf8_lossy(canary);
         assert_eq!(holding(directory.path(), canary), Vec::<PathBuf>::new(), "{text}");

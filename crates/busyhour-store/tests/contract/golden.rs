@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use busyhour_model::{AgentId, IncidentState, Scope};
+use busyhour_model::{AgentId, BuildingLoad, IncidentState, LoadSource, Scope};
 use busyhour_store::{
     Act, Actor, AuditAction, AuditSubject, Binding, Control, DeliveryOutcome, DeliveryTotals,
     IncidentEvent, JudgeWrite, SqliteControl, open,
@@ -19,7 +19,9 @@ use tempfile::TempDir;
 
 use crate::control::{agent, by_name, enrolled, sighting};
 use crate::fixtures::{DAY, NOW, RETENTION, at, building};
-use crate::verdicts::{HOME, day, due, incident, judge};
+use crate::incidents::{due, incident, judge};
+use crate::learned::{load, month, week};
+use crate::verdicts::{HOME, day};
 
 /// The folder of the layout to be released next.
 const UNRELEASED: &str = "unreleased";
@@ -70,8 +72,16 @@ fn fill(control: &SqliteControl) {
     control.forget_agent(AgentId::from_u128(3), &[], &Default::default(), &by("eva", 4)).unwrap();
     let second = [building("Hafen City", &["10.1.0.0/24", "2001:db8::/48", "10.2.0.0/24"])];
     control.import_buildings(&second, &by("eva", 5)).unwrap();
-    let days = vec![day(Scope::Building(HOME), date(2026, 9, 21))];
-    control.write_judgement(&JudgeWrite { days, ..JudgeWrite::default() }, NOW).unwrap();
+    let today = date(2026, 9, 21);
+    let write = JudgeWrite {
+        days: vec![day(Scope::Building(HOME), today)],
+        loads: vec![load(HOME, today, 9)],
+        weeks: vec![week(HOME, today)],
+        months: vec![month(1, today.first_of_month())],
+        ..JudgeWrite::default()
+    };
+    control.write_judgement(&write, NOW).unwrap();
+    control.import_loads(&[load(HOME, today, 0)], &by("eva", 6)).unwrap();
     for id in 1..=2 {
         let open = incident(id, IncidentState::Open);
         judge(control, &open, &[IncidentEvent::Opened], NOW);
@@ -108,6 +118,12 @@ fn check(control: &SqliteControl) {
     let date = date(2026, 9, 21);
     let days = control.days(None, date, date).unwrap();
     assert_eq!(days, [day(Scope::Building(HOME), date)]);
+    let imported = BuildingLoad { source: LoadSource::Imported, ..load(HOME, date, 0) };
+    let loads = control.building_loads(None, date, date).unwrap();
+    assert_eq!(loads, [load(HOME, date, 9), imported]);
+    assert_eq!(control.working_weeks().unwrap(), [week(HOME, date)]);
+    assert_eq!(control.months().unwrap(), [month(1, date.first_of_month())]);
+    assert_eq!(control.last_incident_number().unwrap(), 2);
     let open = [incident(2, IncidentState::Open), incident(1, IncidentState::Open)];
     assert_eq!(control.incidents(false).unwrap(), open);
     let totals = DeliveryTotals { pending: 1, sent: 1, withheld: 0 };
@@ -124,10 +140,11 @@ fn check(control: &SqliteControl) {
         AuditAction::AgentRemoved,
         AuditAction::AgentForgotten,
         AuditAction::Imported,
+        AuditAction::LoadsImported,
         AuditAction::SettingsChanged,
     ];
     assert_eq!(actions, expected);
-    assert_eq!(audit[2].subject, AuditSubject::Agent(AgentId::from_u128(3)));
+    assert_eq!(audit[3].subject, AuditSubject::Agent(AgentId::from_u128(3)));
 }
 
 /// Writes the golden database of this version anew when that is asked for, once a run.

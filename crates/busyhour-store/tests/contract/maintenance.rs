@@ -6,16 +6,20 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use busyhour_model::UtcMicros;
+use busyhour_model::{IncidentState, Scope, UtcMicros};
 use busyhour_store::{
-    Act, BackupError, BackupReport, BlockRows, CheckReport, Control, OpenError, Telemetry,
-    Unfinished, backup, check, open, restore, thin_backups,
+    Act, BackupError, BackupReport, BlockRows, CheckReport, Control, JudgeWrite, OpenError,
+    Telemetry, Unfinished, backup, check, open, restore, thin_backups,
 };
+use jiff::civil::date;
 use tempfile::TempDir;
 
 use crate::fixtures::{
     DAY, Engine, MINUTE, NOW, RETENTION, at, block_of, building, contents, every_kind,
 };
+use crate::incidents::incident;
+use crate::learned::{load, month, week};
+use crate::verdicts::{HOME, day};
 
 /// Two days, all kinds of record, in partitions and in the journal.
 fn filled() -> Engine {
@@ -103,6 +107,43 @@ fn a_store_that_was_closed_is_sound_and_looking_changes_nothing() {
     assert!(report.files.iter().map(|file| file.decoded).sum::<u64>() > 120);
     assert!(report.set_aside.is_empty() && report.unknown.is_empty(), "{report:?}");
     assert_eq!(files(directory.path()), before);
+}
+
+#[test]
+fn what_is_judged_and_learned_is_decoded_when_it_is_looked_through() {
+    let engine = Engine::new();
+    let today = date(2026, 9, 21);
+    let write = JudgeWrite {
+        days: vec![day(Scope::Building(HOME), today)],
+        incidents: vec![incident(1, IncidentState::Closed), incident(2, IncidentState::Open)],
+        loads: vec![load(HOME, today, 9)],
+        weeks: vec![week(HOME, today)],
+        months: vec![month(1, today)],
+        ..JudgeWrite::default()
+    };
+    engine.control.write_judgement(&write, NOW).unwrap();
+    let directory = close(engine);
+    let file = directory.path().join("control.db");
+    let of_control = || {
+        let files = look(directory.path()).files;
+        files.into_iter().find(|found| found.file.as_os_str() == "control.db").unwrap()
+    };
+    let found = of_control();
+    assert_eq!((found.decoded, found.findings), (6, vec![]));
+    let whole = fs::read(&file).unwrap();
+    for (damage, what) in [
+        ("UPDATE days SET figures = x'01'", "stored verdict"),
+        ("UPDATE incidents SET members = x'01' WHERE number = 1", "stored members of an incident"),
+        ("UPDATE incidents SET figures = x'02'", "stored incident has layout 2"),
+        ("UPDATE building_loads SET quarters = x'01ff'", "stored load of a building"),
+        ("UPDATE working_weeks SET week = x''", "stored working week"),
+        ("UPDATE series_months SET month = 'May'", "four digit year"),
+    ] {
+        fs::write(&file, &whole).unwrap();
+        rusqlite::Connection::open(&file).unwrap().execute_batch(damage).unwrap();
+        let findings = of_control().findings;
+        assert!(findings.iter().any(|finding| finding.contains(what)), "{damage}: {findings:?}");
+    }
 }
 
 #[test]

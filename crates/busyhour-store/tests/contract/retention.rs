@@ -1,7 +1,7 @@
 //! The control contract: each kind of data goes after its own time, and nothing else.
 
 use busyhour_model::{
-    AgentId, DaySummary, Incident, IncidentState, LinkKind, PathId, Scope, SubnetId,
+    AgentId, DaySummary, Incident, IncidentPlace, IncidentState, LinkKind, PathId, Scope, SubnetId,
 };
 use busyhour_store::{
     Act, AuditAction, AuditSubject, Binding, Control, ControlPruned, ControlRetention,
@@ -11,7 +11,9 @@ use jiff::civil::{Date, date};
 
 use crate::control::{add, agent, enrolled, import, sighting};
 use crate::fixtures::{AGENT, DAY, Engine, NOW, at, building};
-use crate::verdicts::{HOME, day, due, incident, judge};
+use crate::incidents::{due, incident, judge};
+use crate::learned::{load, month, week};
+use crate::verdicts::{HOME, day};
 
 pub(crate) const KEPT: ControlRetention = ControlRetention {
     audit_days: 400,
@@ -142,6 +144,68 @@ fn verdicts_of_paths_go_before_those_of_buildings() {
         .flat_map(|date| [(date, scopes[2]), (date, scopes[3])])
         .collect();
     assert_eq!(left(&pruned, dates[0]), expected);
+}
+
+#[test]
+fn an_agent_that_loses_its_name_loses_it_in_incidents_too() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let id = AgentId::from_u128(1);
+    add(store, &agent(1, "hh-keller-pc", Binding::Address)).unwrap();
+    let about = Incident {
+        place: IncidentPlace::Agent(id),
+        sentence: "Hafen, machine hh-keller-pc: calls break.".to_owned(),
+        paragraph: "in agent \"hh-keller-pc\"".to_owned(),
+        ..incident(1, IncidentState::Open)
+    };
+    judge(store, &about, &[IncidentEvent::Opened], NOW);
+    store.remove_agent(id, &Act::by_operator(NOW)).unwrap();
+    check_goes(store, KEPT.agents_days, ControlPruned { agents: 1, ..ControlPruned::default() });
+    let left = store.incidents(true).unwrap().remove(0);
+    assert_eq!(left.sentence, format!("Hafen, machine {id}: calls break."));
+    assert_eq!(left.paragraph, format!("in agent \"{id}\""));
+    let due = store.due_deliveries(&["mail".to_owned()], NOW, 9).unwrap().remove(0);
+    assert_eq!(due.agent, Some(id.to_string()));
+}
+
+#[test]
+fn loads_of_buildings_go_with_verdicts_and_months_after_two_years() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let dates = [date(2026, 9, 20), date(2026, 9, 21)];
+    let loads = dates.map(|date| load(HOME, date, 9)).to_vec();
+    let months = [date(2026, 8, 1), date(2026, 9, 1)].map(|first| month(1, first)).to_vec();
+    store.write_judgement(&JudgeWrite { loads, months, ..JudgeWrite::default() }, NOW).unwrap();
+    // NOW is within the 21st.
+    let prune = |days: u32| {
+        let pruned = store.prune(at(NOW, i64::from(days) * DAY), &KEPT).unwrap();
+        assert_eq!(pruned.total(), pruned.loads + pruned.months);
+        (pruned.loads, pruned.months)
+    };
+    assert_eq!(prune(KEPT.verdicts_days - 1), (0, 0));
+    assert_eq!(prune(KEPT.verdicts_days), (1, 0));
+    assert_eq!(store.building_loads(None, dates[0], dates[1]).unwrap(), [load(HOME, dates[1], 9)]);
+    assert_eq!(prune(KEPT.verdicts_days + 1), (1, 0));
+    let of_august = 25 * 31 - 51;
+    assert_eq!(prune(of_august), (0, 0));
+    assert_eq!(prune(of_august + 1), (0, 1));
+    assert_eq!(store.months().unwrap(), [month(1, date(2026, 9, 1))]);
+}
+
+#[test]
+fn working_weeks_go_with_their_building() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    import(store, &[building("A", &["10.1.0.0/24"]), building("B", &["10.2.0.0/24"])], NOW);
+    let ids: Vec<_> = store.buildings().unwrap().iter().map(|building| building.id).collect();
+    let weeks: Vec<_> = ids.iter().map(|&id| week(id, date(2026, 9, 14))).collect();
+    store.write_judgement(&JudgeWrite { weeks, ..JudgeWrite::default() }, NOW).unwrap();
+    import(store, &[building("B", &["10.2.0.0/24"])], at(NOW, DAY));
+    let over = at(NOW, (1 + i64::from(KEPT.inventory_days)) * DAY);
+    assert_eq!(store.prune(over, &KEPT).unwrap(), ControlPruned::default());
+    assert_eq!(store.working_weeks().unwrap().len(), 2);
+    assert!(store.prune(at(over, 1), &KEPT).unwrap().inventory > 0);
+    assert_eq!(store.working_weeks().unwrap(), [week(ids[1], date(2026, 9, 14))]);
 }
 
 #[test]
