@@ -1,6 +1,7 @@
 //! When people work, learned from load. Never from quality: hours that are bad would else come to be
 //! the hours that are looked at, or not.
 
+use busyhour_model::{BuildingId, WorkingWeek};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
@@ -82,6 +83,38 @@ impl BusyHours {
         }
         let Frame { quarters, working } = frame;
         Self { quarters, working, typical: [None; 7], learned: false, pending: None }
+    }
+
+    /// As they are kept, for [`BusyHours::of_week`]. `looked_on` is the local date they were learned on.
+    #[must_use]
+    pub fn week(&self, building: BuildingId, looked_on: Date) -> WorkingWeek {
+        let pending = self.pending.map(|frame| (frame.quarters.map(Quarters::runs), frame.working));
+        WorkingWeek {
+            building,
+            looked_on,
+            hours: self.quarters.map(Quarters::runs),
+            working: self.working,
+            typical: self.typical,
+            learned: self.learned,
+            pending,
+        }
+    }
+
+    /// As they were kept. Of hours that are no whole quarter-hours those count that they touch; a load
+    /// that is no number is not known.
+    #[must_use]
+    pub fn of_week(week: &WorkingWeek) -> Self {
+        let quarters =
+            |hours: &[Vec<(u16, u16)>; 7]| hours.each_ref().map(|runs| Quarters::of_runs(runs));
+        let pending = week.pending.as_ref();
+        Self {
+            quarters: quarters(&week.hours),
+            working: week.working,
+            typical: week.typical.map(|load| load.filter(|load| load.is_finite())),
+            learned: week.learned,
+            pending: pending
+                .map(|(hours, working)| Frame { quarters: quarters(hours), working: *working }),
+        }
     }
 
     /// How much went on in the busy hours of a day, on average: what a closed day lacks. `None` where

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use busyhour_model::{Breach, LocalDay, SlotStart, local_day_span};
 use jiff::civil::Date;
 
-use crate::busy::BusyHours;
+use crate::busy::{BusyHours, LoadDay};
 use crate::fleet::{Bin, Site};
 use crate::params::Params;
 use crate::quarters::Quarters;
@@ -37,6 +37,8 @@ pub struct BuildingDay {
     pub bin: Bin,
     /// The busy bins, by their number.
     busy_bins: u128,
+    /// Its last busy bin is over.
+    over: bool,
 }
 
 impl BuildingDay {
@@ -51,7 +53,7 @@ impl BuildingDay {
         bin: Bin,
         params: &Params,
     ) -> Option<Self> {
-        let minutes = lay_out(site, date, bin)?;
+        let minutes = bins_of(site, date, bin)?;
         let weekday = usize::try_from(date.weekday().to_monday_zero_offset()).unwrap_or(0);
         let working = hours.working[weekday]
             && !site.holidays.contains(&date)
@@ -63,14 +65,34 @@ impl BuildingDay {
             .enumerate()
             .filter(|(_, minute)| busy.contains(**minute))
             .fold(0, |bits, (at, _)| bits | 1 << at);
-        Some(Self { date, first, minutes, busy, working, bin, busy_bins })
+        Some(Self { date, first, minutes, busy, working, bin, busy_bins, over: true })
+    }
+
+    /// The day as it stands at `now`, the first quarter-hour that is not complete yet. Until its last
+    /// busy bin is over nobody knows whether it is good or how bad: the rows made of it are missing.
+    #[must_use]
+    pub fn as_of(mut self, now: SlotStart) -> Self {
+        let bins = i64::from(u128::BITS - self.busy_bins.leading_zeros());
+        let until = self.first.offset(bins * i64::from(self.bin.quarters()));
+        self.over = until.number() <= now.number();
+        self
+    }
+
+    /// True when its last busy bin is over.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The number of the bin that a slot lies in; `None` when that is of another day.
     #[must_use]
     pub fn bin_of(&self, slot: SlotStart) -> Option<usize> {
-        let quarters = slot.number().checked_sub(self.first.number())?;
-        let at = usize::try_from(quarters.div_euclid(i64::from(self.bin.quarters()))).ok()?;
+        let quarters = usize::try_from(slot.number().checked_sub(self.first.number())?).ok()?;
+        let at = match self.bin {
+            Bin::Quarter => quarters,
+            Bin::Half => quarters / 2,
+            Bin::Hour => quarters / 4,
+        };
         (at < self.minutes.len()).then_some(at)
     }
 
@@ -94,11 +116,36 @@ impl BuildingDay {
     /// The quarter-hours of bins, as a clock on the wall shows them.
     pub(crate) fn quarters_of(&self, bins: u128) -> Quarters {
         let mut quarters = Quarters::default();
-        for (_, &minute) in self.minutes.iter().enumerate().filter(|(at, _)| bins >> at & 1 == 1) {
+        let mut left = bins;
+        while let Some(&minute) = self.minutes.get(left.trailing_zeros() as usize) {
             quarters.insert_bin(minute, self.bin.quarters());
+            left &= left - 1;
         }
         quarters
     }
+}
+
+/// Lays out a local date of a building whose `load` is known, or not. A day on which too little went on
+/// is no working day, unless the building was cut off: who is cut off moves no bytes either. `far` is
+/// asked, when that is in question, for the cells of the building's far series on a day.
+#[must_use]
+pub fn lay_out(
+    site: &Site,
+    date: Date,
+    hours: &BusyHours,
+    load: Option<&LoadDay>,
+    far: &mut dyn FnMut(&BuildingDay) -> Vec<Vec<Cell>>,
+    bin: Bin,
+    params: &Params,
+) -> Option<BuildingDay> {
+    let load = load.and_then(|load| hours.load_on(load));
+    let as_told = BuildingDay::new(site, date, hours, load, bin, params)?;
+    if load.is_none() || as_told.working {
+        return Some(as_told);
+    }
+    let open = BuildingDay::new(site, date, hours, None, bin, params)?;
+    let cut_off = open.working && is_cut_off(&open, &far(&open));
+    Some(if cut_off { open } else { as_told })
 }
 
 /// True when a building was cut off rather than closed: on most of its series at least half of the
@@ -122,7 +169,7 @@ pub fn is_cut_off(open: &BuildingDay, series: &[Vec<Cell>]) -> bool {
 }
 
 /// The first bin of a local day, and the local minute of each.
-fn lay_out(site: &Site, date: Date, bin: Bin) -> Option<(SlotStart, Arc<[u16]>)> {
+fn bins_of(site: &Site, date: Date, bin: Bin) -> Option<(SlotStart, Arc<[u16]>)> {
     let (from, until) = local_day_span(date, &site.zone)?;
     let step = i64::from(bin.quarters());
     let length = step * SLOT_MICROS;
@@ -215,6 +262,52 @@ mod tests {
         assert!(!working(Some(39.0)));
         assert!(working(Some(40.0)));
         assert!(working(None), "no load is no sign of anything");
+    }
+
+    #[test]
+    fn a_day_is_over_with_its_last_busy_bin() {
+        let monday = day("Europe/Berlin", date(2026, 3, 30), Bin::Quarter);
+        assert!(monday.is_over(), "unless somebody says otherwise");
+        // Busy until six in the evening.
+        let at = |quarters| monday.clone().as_of(monday.first.offset(quarters)).is_over();
+        assert!(!at(-4) && !at(48) && !at(71));
+        assert!(at(72) && at(96) && at(200));
+        let saturday = day("Europe/Berlin", date(2026, 5, 2), Bin::Hour);
+        assert!(saturday.clone().as_of(saturday.first).is_over(), "nothing is waited for");
+    }
+
+    #[test]
+    fn a_quiet_day_is_closed_unless_everybody_was_cut_off() {
+        let site = site("Europe/Berlin");
+        let date = date(2026, 4, 30);
+        let mut hours = BusyHours::configured(&site);
+        hours.typical = [Some(100.0); 7];
+        let lay_out = |load: Option<f32>, failed: u32| {
+            let load = load.map(|load| {
+                let mut day = LoadDay::new(date);
+                day.load = [Some(load); 96];
+                day
+            });
+            let mut asked = false;
+            let mut far = |day: &BuildingDay| {
+                asked = true;
+                let cell = |at| {
+                    let mut cell = Cell::new(day.first.offset(at));
+                    (cell.valid, cell.bad) = (15, failed);
+                    cell.bad_by[Breach::Failed as usize] = failed;
+                    cell
+                };
+                vec![(0..96).map(cell).collect()]
+            };
+            let params = Params::default();
+            let load = load.as_ref();
+            let day = lay_out(&site, date, &hours, load, &mut far, Bin::Quarter, &params);
+            (day.unwrap().working, asked)
+        };
+        assert_eq!(lay_out(Some(10.0), 0), (false, true), "closed");
+        assert_eq!(lay_out(Some(10.0), 15), (true, true), "cut off");
+        assert_eq!(lay_out(Some(90.0), 15), (true, false));
+        assert_eq!(lay_out(None, 15), (true, false), "no load is no sign of anything");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::params::Params;
 use crate::quarters::Quarters;
 use crate::rank::{hodges_lehmann, median, sign_test};
-use crate::series::{Part, SeriesDay, UNSEEN};
+use crate::series::{Part, SeriesDay};
 
 /// That busy hours are slower, or jitter more, than quiet ones.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,17 +71,8 @@ fn clearly_above(
 
 /// The busy hours that were elevated on at least half of the days.
 fn elevated_hours(days: &[&SeriesDay]) -> Quarters {
-    let elevated: Vec<Quarters> = days
-        .iter()
-        .map(|day| {
-            let bins = day.elevation.iter().zip(day.minutes.iter());
-            let mut hours = Quarters::default();
-            for (_, &minute) in bins.filter(|(level, _)| !matches!(**level, 0 | UNSEEN)) {
-                hours.insert_bin(minute, day.bin_quarters());
-            }
-            hours.and(day.seen_quarters)
-        })
-        .collect();
+    let elevated: Vec<Quarters> =
+        days.iter().map(|day| day.elevated_quarters().and(day.seen_quarters)).collect();
     let hours = Quarters::in_at_least(&elevated, days.len().div_ceil(2));
     if !hours.is_empty() {
         return hours;

@@ -5,10 +5,11 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use crate::finding::{Finding, FindingKind};
-use crate::fleet::SeriesNo;
+use crate::fleet::{Fleet, SeriesNo};
 use crate::history::History;
 use crate::quarters::Quarters;
-use crate::series::{Part, SeriesDay, Worst};
+use crate::series::{Part, Peak, SeriesDay, Worst};
+use crate::timeline::Clocks;
 
 /// Counts that add up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,12 +26,16 @@ impl Counts {
     fn add(&mut self, part: &Part) {
         self.valid += u64::from(part.valid);
         self.bad += u64::from(part.bad);
-        for (sum, count) in self.bad_by.iter_mut().zip(part.bad_by) {
-            *sum += u64::from(count);
-        }
         self.sent += part.sent;
         self.lost += part.lost;
-        self.remarked += part.remarked;
+    }
+
+    fn add_peak(&mut self, peak: &Peak) {
+        self.add(&peak.part);
+        for (sum, count) in self.bad_by.iter_mut().zip(peak.bad_by) {
+            *sum += u64::from(count);
+        }
+        self.remarked += peak.remarked;
     }
 
     /// The share of bad windows, 0..=1; 0 of none.
@@ -98,29 +103,34 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Of a finding's series on its bad days, at its hours. Where none of them is bad by itself, of
+    /// Of a finding's series on its bad days, at its hours by the clock where each is. Where none of them is bad by itself, of
     /// those of its building in their sum.
-    pub(crate) fn of(history: &History, finding: &Finding) -> Self {
-        let of_series = finding.members.iter().map(|&no| (no, history.all(no)));
+    pub(crate) fn of(fleet: &Fleet, history: &History, finding: &Finding) -> Self {
+        let mut clocks = Clocks::of(fleet, finding, finding.last_bad);
+        let of_series = finding.members.iter().map(|&no| {
+            let hours = clocks.hours(no).unwrap_or(finding.hours);
+            (no, hours, history.all(no))
+        });
         let figures = Self::of_rows(of_series, finding);
         if figures.bad_rows > 0 {
             return figures;
         }
         let first = finding.members.first().copied().unwrap_or(SeriesNo(0));
         let unions = history.unions_of(finding.home);
-        let sums = unions.map(|union| (first, history.union_days(union, Date::MIN, Date::MAX)));
+        let sums = unions
+            .map(|union| (first, finding.hours, history.union_days(union, Date::MIN, Date::MAX)));
         let most = sums.map(|one| Self::of_rows(std::iter::once(one), finding));
         most.max_by_key(|sum| sum.bad_rows).filter(|sum| sum.bad_rows > 0).unwrap_or(figures)
     }
 
     fn of_rows<'a>(
-        sources: impl Iterator<Item = (SeriesNo, &'a [SeriesDay])>,
+        sources: impl Iterator<Item = (SeriesNo, Quarters, &'a [SeriesDay])>,
         finding: &Finding,
     ) -> Self {
         let mut figures = Self::default();
         let mut medians = Medians::default();
         let week = finding.last_bad.saturating_sub(6.days())..=finding.last_bad;
-        for (series, rows) in sources {
+        for (series, hours, rows) in sources {
             for row in rows {
                 if week.contains(&row.date) {
                     figures.week.add(&row.busy);
@@ -132,7 +142,7 @@ impl Figures {
                 figures.add(row);
                 medians.add(row);
                 let later = figures.worst.is_none_or(|(date, ..)| row.date > date);
-                if let Some(worst) = row.worst.filter(|worst| is_at(worst, finding.hours))
+                if let Some(worst) = row.worst().filter(|worst| is_at(worst, hours))
                     && row.verdict.is_bad()
                     && (later || figures.is_worse(row.date, &worst))
                 {
@@ -158,7 +168,7 @@ impl Figures {
                     before.extend(months.first().and_then(|month| month.busy_us));
                 }
                 FindingKind::LevelShift => {
-                    for row in history.all(series) {
+                    for row in history.days(series, Date::MIN, finding.changed) {
                         let side =
                             if row.date < finding.first_bad { &mut before } else { &mut after };
                         side.extend(row.base_rtt_us);
@@ -183,7 +193,7 @@ impl Figures {
         self.day.add(&row.quiet);
         if row.verdict.is_bad() {
             self.bad_rows += 1;
-            self.peak.add(&row.peak);
+            row.peak().into_iter().for_each(|peak| self.peak.add_peak(peak));
             self.quiet.add(&row.quiet);
         }
     }
@@ -255,11 +265,12 @@ impl Medians {
         if !row.verdict.is_bad() {
             return;
         }
-        self.peak_rtt.extend(row.peak.rtt_p50_us);
+        let peak = row.peak().map(|peak| &peak.part);
+        self.peak_rtt.extend(peak.and_then(|part| part.rtt_p50_us));
         self.quiet_rtt.extend(row.quiet.rtt_p50_us.or(row.base_rtt_us));
-        self.peak_jitter.extend(row.peak.jitter_p50_us);
+        self.peak_jitter.extend(peak.and_then(|part| part.jitter_p50_us));
         self.quiet_jitter.extend(row.quiet.jitter_p50_us);
-        self.tau.extend(row.delay_with_loss);
+        self.tau.extend(row.delay_with_loss());
     }
 
     fn finish(mut self, figures: &mut Figures) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use busyhour_model::{BusinessHours, LinkKind};
+use busyhour_model::{BusinessHours, LinkKind, RequirementProfile};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -73,6 +73,9 @@ pub struct SeriesInfo {
     pub upstream: Option<UpstreamNo>,
     /// Where it leads.
     pub reach: Reach,
+    /// What its windows are judged by. What one limit calls clean another may not: a target is only
+    /// accused on the word of series that are judged alike.
+    pub requirement: RequirementProfile,
     /// The series to the site's edge that runs beside it.
     pub near: Option<SeriesNo>,
     /// It is simulated.

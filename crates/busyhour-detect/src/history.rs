@@ -6,6 +6,7 @@ use jiff::civil::Date;
 
 use crate::drift::Month;
 use crate::fleet::{BuildingNo, SeriesNo};
+use crate::rows::Rows;
 use crate::series::SeriesDay;
 use crate::union::Union;
 
@@ -21,10 +22,37 @@ pub struct History {
     months: Vec<Vec<Month>>,
     /// Rows of several series taken as one, ascending by date.
     unions: BTreeMap<Union, Vec<SeriesDay>>,
+    /// What the rows of series say of each date.
+    dates: BTreeMap<Date, Known>,
+    /// Earlier rows were forgotten.
+    forgotten: Option<Date>,
+}
+
+/// How much is known of a date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Known {
+    /// Series of which anything was seen.
+    pub(crate) seen: u32,
+    /// Series with a verdict: working days on which enough was seen.
+    pub(crate) observed: u32,
+}
+
+impl Known {
+    fn add(&mut self, row: &SeriesDay) {
+        self.seen += u32::from(row.is_seen());
+        self.observed += u32::from(row.verdict.is_observed());
+    }
+
+    fn remove(&mut self, row: &SeriesDay) {
+        self.seen -= u32::from(row.is_seen()).min(self.seen);
+        self.observed -= u32::from(row.verdict.is_observed()).min(self.observed);
+    }
 }
 
 /// Months that are remembered of a series.
 const MONTHS: usize = 24;
+/// Rows are kept by the hundred thousand: their lists grow by so many.
+const GROWTH: usize = 8;
 
 impl History {
     /// How many calendar days [`crate::judge_fleet`] looks at, today included.
@@ -37,14 +65,47 @@ impl History {
             self.rows.resize_with(at + 1, Vec::new);
         }
         if let Some(rows) = self.rows.get_mut(at) {
-            put(rows, day);
+            let known = self.dates.entry(day.date).or_default();
+            known.add(&day);
+            if let Some(before) = put(rows, day) {
+                known.remove(&before);
+            }
+        }
+    }
+
+    /// Adds the rows of a building's day, in place of those of the same date.
+    pub fn insert_rows(&mut self, rows: Rows) {
+        for (series, day) in rows.series {
+            self.insert(series, day);
+        }
+        for (union, day) in rows.unions {
+            self.insert_union(union, day);
+        }
+    }
+
+    /// Forgets the rows of one date of a building: of these series and of all that are taken as one
+    /// there.
+    pub fn forget_day(&mut self, building: BuildingNo, series: &[SeriesNo], date: Date) {
+        for no in series {
+            let Some(rows) = self.rows.get_mut(no.0 as usize) else { continue };
+            if let Some(row) = take(rows, date)
+                && let Some(known) = self.dates.get_mut(&date)
+            {
+                known.remove(&row);
+            }
+        }
+        let unions: Vec<Union> = self.unions_of(building).collect();
+        for union in unions {
+            if let Some(rows) = self.unions.get_mut(&union) {
+                take(rows, date);
+            }
         }
     }
 
     /// Adds a row of several series taken as one ([`crate::pooled`]), in place of the one of the same
     /// date.
     pub fn insert_union(&mut self, union: Union, day: SeriesDay) {
-        put(self.unions.entry(union).or_default(), day);
+        let _ = put(self.unions.entry(union).or_default(), day);
     }
 
     /// The rows of several series taken as one, from one date to another, both included, ascending.
@@ -75,6 +136,35 @@ impl History {
         months.drain(..many);
     }
 
+    /// Keeps what the month that holds a date was like, of all series that anything is known of in it.
+    /// A month whose first rows were forgotten is not made again.
+    pub fn keep_months(&mut self, month: Date) {
+        let (first, last) = (month.first_of_month(), month.last_of_month());
+        let cut = self.forgotten.is_some_and(|date| date > first);
+        for at in 0..self.rows.len() {
+            let no = SeriesNo(u32::try_from(at).unwrap_or(u32::MAX));
+            let is_known = self.months(no).iter().any(|known| known.first == first);
+            let rows: Vec<&SeriesDay> = self.days(no, first, last).iter().collect();
+            let is_made = is_known && cut;
+            if !rows.is_empty() && !is_made {
+                let month = Month::of(first, &rows);
+                self.insert_month(no, month);
+            }
+        }
+    }
+
+    /// True on the first date of its month of which anything is known: when a month more is over.
+    #[must_use]
+    pub fn asks_drift(&self, today: Date) -> bool {
+        let mut of_month = self.dates.range(today.first_of_month()..=today);
+        of_month.find(|(_, known)| known.seen > 0).is_some_and(|(&date, _)| date == today)
+    }
+
+    /// The dates of which anything was known since, ascending.
+    pub(crate) fn known_since(&self, date: Date) -> impl Iterator<Item = (Date, Known)> + '_ {
+        self.dates.range(date..).map(|(&date, &known)| (date, known))
+    }
+
     /// The months of a series that are over, ascending.
     #[must_use]
     pub fn months(&self, series: SeriesNo) -> &[Month] {
@@ -102,10 +192,13 @@ impl History {
 
     /// Forgets all rows of earlier dates.
     pub fn forget_before(&mut self, date: Date) {
+        self.forgotten = self.forgotten.max(Some(date));
+        self.dates = self.dates.split_off(&date);
         for rows in self.rows.iter_mut().chain(self.unions.values_mut()) {
             let old = rows.partition_point(|row| row.date < date);
             rows.drain(..old);
         }
+        self.unions.retain(|_, rows| !rows.is_empty());
     }
 
     /// How many rows are remembered, those of unions included.
@@ -115,11 +208,23 @@ impl History {
     }
 }
 
-fn put(rows: &mut Vec<SeriesDay>, day: SeriesDay) {
+/// Gives the row that it stands in place of.
+fn put(rows: &mut Vec<SeriesDay>, day: SeriesDay) -> Option<SeriesDay> {
     match rows.binary_search_by_key(&day.date, |row| row.date) {
-        Ok(known) => rows[known] = day,
-        Err(place) => rows.insert(place, day),
+        Ok(known) => rows.get_mut(known).map(|row| std::mem::replace(row, day)),
+        Err(place) => {
+            if rows.len() == rows.capacity() {
+                rows.reserve_exact(GROWTH);
+            }
+            rows.insert(place, day);
+            None
+        }
     }
+}
+
+fn take(rows: &mut Vec<SeriesDay>, date: Date) -> Option<SeriesDay> {
+    let at = rows.binary_search_by_key(&date, |row| row.date).ok()?;
+    Some(rows.remove(at))
 }
 
 fn within(rows: &[SeriesDay], from: Date, until: Date) -> &[SeriesDay] {

@@ -39,20 +39,22 @@ const SURE: f64 = 0.8;
 /// of `known` (all findings that are not closed, and those closed within 21 days; more do no harm)
 /// the order is nobody's business. A finding of the answer replaces the one of the same
 /// [`Finding::id`]; those with [`Finding::changed`] = `today` are worth a word. A new one gets the
-/// number after the highest of `known`: keep that one however long it is closed. Judging again, with
-/// the same rows or with late ones, against what was known after the first time tells nothing twice.
+/// next number after `last_id` and all of `known`. Judging again, with the same rows or with late
+/// ones, against what was known after the first time tells nothing twice; [`crate::Ledger`] judges
+/// again against what was known before.
 #[must_use]
 pub fn judge_fleet(
     fleet: &Fleet,
     history: &History,
     known: &[Finding],
+    last_id: u64,
     today: Date,
     params: &Params,
     beside: &Beside,
 ) -> Vec<Finding> {
     let layout = Layout::of(fleet);
     let judge = Judge { fleet, layout: &layout, history, today, params };
-    let mut book = Book::of(fleet, history, known, today);
+    let mut book = Book::of(fleet, history, known, last_id, today);
     judge.degradation(&mut book);
     judge.one_offs(&mut book);
     judge.target_faults(&mut book, beside);
@@ -90,7 +92,7 @@ fn explain(
         FindingKind::LevelShift | FindingKind::EarlyWarning | FindingKind::Drift => {
             Figures::moved(history, finding)
         }
-        _ => Figures::of(history, finding),
+        _ => Figures::of(fleet, history, finding),
     };
     let found = conclude(fleet, finding, &figures, beside);
     finding.cause = found.cause;
@@ -216,7 +218,7 @@ impl Judge<'_> {
     fn points_to(&self, known: &Finding, place: Place) -> bool {
         let bad = |no: &&SeriesNo| {
             let row = self.history.day(**no, known.last_bad);
-            row.is_some_and(|row| row.verdict.is_bad() && row.bad_quarters.overlaps(known.hours))
+            row.is_some_and(|row| row.verdict.is_bad() && row.bad_quarters().overlaps(known.hours))
         };
         let Some(&asking) = known.members.iter().find(bad).or(known.members.first()) else {
             return false;
@@ -242,7 +244,7 @@ impl Judge<'_> {
     /// building are laid out alike.
     fn rows(&self, trigger: &Trigger, days: &[Date]) -> Vec<&SeriesDay> {
         let mut rows: BTreeMap<Date, &SeriesDay> = BTreeMap::new();
-        for row in trigger.series.iter().flat_map(|&no| self.history.all(no)) {
+        for row in trigger.series.iter().flat_map(|&no| self.recent(no)) {
             rows.entry(row.date).or_insert(row);
         }
         let siblings = self.layout.of_building(trigger.building);

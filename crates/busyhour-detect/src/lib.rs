@@ -1,17 +1,19 @@
-//! Counts in; day verdicts, findings and incident transitions out.
+//! Counts in; day verdicts, findings and their transitions out.
 //!
-//! A day fails when its worst rolling hour inside business hours has too many bad windows, spread
-//! over it. Counts decide; distributions only explain. An agent is judged before a subnet and a
-//! subnet before a building, and what fails for most agents at once is the target's own fault.
+//! Two things are made of what agents saw. *Day verdicts*, to be looked at: of paths, agents,
+//! subnets and buildings, by [`judge_day`]. *Findings*, to be told: what recurs, where it lies, what
+//! is likely to cause it, and how it goes on, by [`judge_fleet`]. Counts decide; distributions only
+//! explain.
 //!
-//! This crate refuses to read clocks, stores or sockets: slots, calendars, names and `now` come as
-//! arguments. The order of its input never matters. Unknown is never good: what was not observed
-//! neither opens nor closes anything.
+//! This crate refuses to read clocks, stores or sockets: cells, calendars, names and `now` come as
+//! arguments, and nothing but its arguments decides. The order of its input never matters. Unknown is
+//! never good: what was not observed neither opens nor closes anything.
 //!
-//! The flow: a [`DayFrame`] cuts a building's local day into quarter-hours; [`target_faults`] finds
-//! the quarter-hours in which a target was at fault; [`judge_day`] gives the verdicts of paths,
-//! agents, subnets and the building; [`judge_incidents`] looks at the last business days and moves
-//! the building's incidents on.
+//! The flow of findings: [`lay_out`] cuts a building's local day into bins, with the busy hours that
+//! [`learn_busy_hours`] learned of load; [`TargetViews`] finds the bins in which targets were at
+//! fault; [`rows_of_building`] makes a row of each series and day ([`SeriesDay`]), which a
+//! [`History`] remembers; a [`Ledger`] judges date after date, and the running date again and again.
+//! [`replay`] does all of that for a fleet that was recorded.
 
 mod acute;
 mod beside;
@@ -22,31 +24,29 @@ mod day;
 mod day_frame;
 mod drift;
 mod early;
-mod explain;
 mod figures;
 mod finding;
 mod fleet;
-mod frame;
+mod from_slot;
 mod history;
-mod incident;
 mod judge;
 mod layout;
+mod ledger;
 mod life;
 mod locate;
 mod params;
-mod place;
 mod pool;
 mod quarters;
 mod rank;
 mod recurrence;
 mod replay;
+mod rows;
 mod series;
 mod series_day;
 mod shift;
 #[cfg(test)]
 mod stage;
 mod suffer;
-mod target;
 mod target_day;
 mod tell;
 mod timeline;
@@ -57,7 +57,7 @@ pub use beside::{Beside, HostLoad, MarkedTraffic, MediaCheck, MediaPath, RadioFa
 pub use building::judge_day;
 pub use busy::{BusyHours, LoadDay, learn_busy_hours};
 pub use day::PathDay;
-pub use day_frame::{BuildingDay, is_cut_off};
+pub use day_frame::{BuildingDay, is_cut_off, lay_out};
 pub use drift::{Drift, Month, Trend, drift};
 pub use early::{EarlyWarning, early_warning};
 pub use finding::{
@@ -68,21 +68,17 @@ pub use fleet::{
     AgentNo, Bin, BuildingNo, Fleet, Reach, SeriesInfo, SeriesNo, Site, SubnetNo, TargetNo,
     UpstreamNo,
 };
-pub use frame::DayFrame;
 pub use history::History;
-pub use incident::{
-    BuildingHistory, INCIDENT_HISTORY_DAYS, IncidentChange, Member, SubnetName, Told,
-    judge_incidents, retire_incident,
-};
 pub use judge::judge_fleet;
+pub use ledger::Ledger;
 pub use params::{Params, Rule, Rules};
 pub use pool::pooled;
 pub use quarters::Quarters;
 pub use recurrence::{Recurrence, recurrence};
 pub use replay::{Recorded, replay};
-pub use series::{Cell, FULL, Part, Rest, SeriesDay, UNSEEN, Worst};
+pub use rows::{Rows, rows_of_building};
+pub use series::{Cell, FULL, Part, Peak, Rest, SeriesDay, Worst};
 pub use series_day::series_day;
 pub use shift::{LevelShift, level_shift};
-pub use target::{TargetFaults, target_faults};
 pub use target_day::{TargetBins, TargetViews};
 pub use union::Union;

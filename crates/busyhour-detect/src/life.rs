@@ -108,6 +108,7 @@ impl<'a> Book<'a> {
         fleet: &'a Fleet,
         history: &'a History,
         known: &'a [Finding],
+        last_id: u64,
         today: Date,
     ) -> Self {
         let mut of_series: BTreeMap<SeriesNo, Vec<usize>> = BTreeMap::new();
@@ -116,7 +117,7 @@ impl<'a> Book<'a> {
                 of_series.entry(member).or_default().push(at);
             }
         }
-        let next_id = known.iter().map(|finding| finding.id).max().map_or(1, |id| id + 1);
+        let next_id = known.iter().fold(last_id, |last, finding| last.max(finding.id)) + 1;
         let findings = known.to_vec();
         Self { fleet, history, today, known, findings, of_series, seen: BTreeSet::new(), next_id }
     }

@@ -327,7 +327,7 @@ fn tunnel_of(
 ///
 /// The figures are shares of places that were right; `docs/DETECT.md` has the counts.
 fn confidence(margin: f64, observed: usize, days: usize) -> f64 {
-    const MARGINS: [f64; 7] = [0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0];
+    const MARGINS: [f64; 7] = [0.5, 1.5, 2.5, 3.5, 5.5, 7.0, 10.0];
     const RIGHT: [f64; 8] = [0.45, 0.55, 0.65, 0.75, 0.84, 0.92, 0.96, 0.98];
     let at = MARGINS.iter().take_while(|&&edge| margin >= edge).count();
     let few_series = match observed {

@@ -118,6 +118,26 @@ impl Quarters {
         self.stretches().into_iter().rev().max_by_key(|stretch| stretch.0.count_ones())?.span()
     }
 
+    /// What follows each other without a hole, in order, as minutes of the day, half open: exactly these
+    /// quarter-hours.
+    #[must_use]
+    pub fn runs(self) -> Vec<(u16, u16)> {
+        let mut runs: Vec<(u16, u16)> = Vec::new();
+        for minute in self.minutes() {
+            match runs.last_mut() {
+                Some((_, until)) if *until == minute => *until = minute + 15,
+                _ => runs.push((minute, minute + 15)),
+            }
+        }
+        runs
+    }
+
+    /// Those that runs touch, in minutes of the day, half open; what is not within a day is left out.
+    #[must_use]
+    pub fn of_runs(runs: &[(u16, u16)]) -> Self {
+        runs.iter().fold(Self::default(), |all, &(from, until)| all.or(Self::between(from, until)))
+    }
+
     /// The stretches in order, as minutes of the day, half open.
     pub fn spans(self) -> Vec<(u16, u16)> {
         self.stretches().into_iter().filter_map(Self::span).collect()
@@ -168,6 +188,15 @@ mod tests {
         assert_eq!(rest, Quarters::from_minutes(&[480, 840]));
         assert_eq!(rest.longest_stretch(), Some((480, 495)));
         assert_eq!(Quarters::default().longest_stretch(), None);
+    }
+
+    #[test]
+    fn runs_are_exactly_what_they_were_made_of() {
+        let set = Quarters::from_minutes(&[0, 480, 495, 525, 1425]);
+        assert_eq!(set.runs(), [(0, 15), (480, 510), (525, 540), (1425, 1440)]);
+        assert_eq!(Quarters::of_runs(&set.runs()), set);
+        assert_eq!(Quarters::of_runs(&[(600, 600), (1430, 9_000)]), Quarters::between(1425, 1440));
+        assert!(Quarters::default().runs().is_empty());
     }
 
     #[test]

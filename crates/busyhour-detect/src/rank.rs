@@ -10,15 +10,26 @@ pub(crate) struct Sample {
     count: usize,
 }
 
+impl Default for Sample {
+    fn default() -> Self {
+        Self { values: [0; MOST_BINS], count: 0 }
+    }
+}
+
 impl Sample {
     /// Those that are known; what is more than a day's bins is left out.
     pub(crate) fn of(values: impl Iterator<Item = Option<u32>>) -> Self {
-        let mut sample = Self { values: [0; MOST_BINS], count: 0 };
-        for (place, value) in sample.values.iter_mut().zip(values.flatten()) {
-            *place = value;
-            sample.count += 1;
-        }
+        let mut sample = Self::default();
+        values.for_each(|value| sample.add(value));
         sample
+    }
+
+    /// Adds a value that is known.
+    pub(crate) fn add(&mut self, value: Option<u32>) {
+        if let (Some(value), Some(place)) = (value, self.values.get_mut(self.count)) {
+            *place = value;
+            self.count += 1;
+        }
     }
 
     /// The value that so many hundredths lie at or below: of `n` the `percent · (n − 1) / 100`-th,

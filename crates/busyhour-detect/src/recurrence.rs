@@ -92,8 +92,8 @@ impl<'a> Past<'a> {
         let (today, earlier) = window.split_last()?;
         let is_clear = |day: &SeriesDay| {
             day.verdict == DayVerdict::PeakBad
-                && day.bad_quarters.count() <= params.quick_most_quarters
-                && day.worst.is_some_and(|worst| {
+                && day.bad_quarters().count() <= params.quick_most_quarters
+                && day.worst().is_some_and(|worst| {
                     u64::from(worst.bad) * 1_000
                         >= u64::from(worst.valid) * u64::from(params.quick_permille)
                 })
@@ -103,7 +103,7 @@ impl<'a> Past<'a> {
         let much_alike = |day: &&&SeriesDay| {
             is_clear(day)
                 && day.date >= oldest
-                && day.bad_quarters.likeness_percent(today.bad_quarters)
+                && day.bad_quarters().likeness_percent(today.bad_quarters())
                     >= params.quick_likeness_percent
                 && self.recovered_between(day, today)
         };
@@ -144,7 +144,7 @@ impl<'a> Past<'a> {
         of_kind: impl Fn(&SeriesDay) -> bool,
     ) -> Vec<&'a SeriesDay> {
         let from = self.last.date.saturating_sub((look_back - 1).days());
-        let hours = self.last.bad_quarters;
+        let hours = self.last.bad_quarters();
         let saw_them = |day: &SeriesDay| {
             day.verdict.is_bad()
                 || !self.params.holds(Rule::SeenHours)
@@ -168,7 +168,7 @@ impl<'a> Past<'a> {
         let mut bad: Vec<&SeriesDay> = window.iter().filter(counts).copied().collect();
         if params.holds(Rule::SameHours) {
             let hours = common_hours(&bad, self.needed());
-            bad.retain(|day| day.bad_quarters.overlaps(hours));
+            bad.retain(|day| day.bad_quarters().overlaps(hours));
         }
         if bad.last().is_some_and(|day| day.date == self.last.date) { bad } else { Vec::new() }
     }
@@ -212,7 +212,7 @@ impl<'a> Past<'a> {
 
     fn found(&self, kind: FindingKind, window: &[&SeriesDay], bad: &[&SeriesDay]) -> Recurrence {
         let common = common_hours(bad, self.needed().min(bad.len()));
-        let all = || bad.iter().fold(Quarters::default(), |all, day| all.or(day.bad_quarters));
+        let all = || bad.iter().fold(Quarters::default(), |all, day| all.or(day.bad_quarters()));
         let hours = if common.is_empty() { all() } else { common };
         Recurrence {
             kind,
@@ -230,7 +230,7 @@ impl<'a> Past<'a> {
 /// was on enough others: one side is dilated, never both, so that nothing is named at which nothing
 /// was bad. Of each stretch that recurs, what was bad twice is named where there is such.
 fn common_hours(bad: &[&SeriesDay], needed: usize) -> Quarters {
-    let own: Vec<Quarters> = bad.iter().map(|day| day.bad_quarters).collect();
+    let own: Vec<Quarters> = bad.iter().map(|day| day.bad_quarters()).collect();
     let near: Vec<Quarters> = own.iter().map(|hours| hours.dilated()).collect();
     let twice = Quarters::in_at_least(&own, 2);
     let recurring = Quarters::in_at_least(&near, needed).and(Quarters::in_at_least(&own, 1));
@@ -242,13 +242,13 @@ fn common_hours(bad: &[&SeriesDay], needed: usize) -> Quarters {
 
 /// True when in most bad windows of the worst hour nothing came back at all.
 fn is_outage(day: &SeriesDay) -> bool {
-    day.worst
+    day.worst()
         .is_some_and(|worst| u64::from(worst.bad_by(Breach::Failed)) * 2 >= u64::from(worst.bad))
 }
 
 /// True when the worst hour would not be bad but for its round trips.
 pub(crate) fn is_by_delay_alone(day: &SeriesDay, params: &Params) -> bool {
-    day.worst.is_some_and(|worst| {
+    day.worst().is_some_and(|worst| {
         let others = [Breach::Loss, Breach::Burst, Breach::Jitter, Breach::Failed];
         let most = others.map(|breach| worst.bad_by(breach)).into_iter().max().unwrap_or(0);
         let enough =

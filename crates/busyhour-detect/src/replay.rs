@@ -1,32 +1,25 @@
 //! A recorded fleet, gone through day by day as if each day had just ended.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use busyhour_model::{DayVerdict, IncidentState, SlotStart};
+use busyhour_model::{IncidentState, SlotStart};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use crate::beside::Beside;
 use crate::busy::{BusyHours, LoadDay, learn_busy_hours};
-use crate::day_frame::{BuildingDay, is_cut_off};
-use crate::drift::Month;
-use crate::finding::{Finding, FindingKind};
+use crate::day_frame::{BuildingDay, lay_out};
+use crate::finding::Finding;
 use crate::fleet::{BuildingNo, Fleet, Reach, SeriesNo, Site};
 use crate::history::History;
-use crate::judge::judge_fleet;
+use crate::ledger::Ledger;
 use crate::params::{Params, Rule};
-use crate::pool::pooled;
+use crate::rows::rows_of_building;
 use crate::series::Cell;
-use crate::series_day::series_day;
 use crate::target_day::{TargetBins, TargetViews};
-use crate::union::Union;
 
 /// Busy hours are learned once a week.
 const LEARN_DAYS: i32 = 7;
-/// A closed finding is remembered for so long, as it may come back; a moved route for longer, as it
-/// explains what comes after.
-const CLOSED_DAYS: i32 = 22;
-const SHIFT_DAYS: i32 = 92;
 /// Quarter-hours in a day of UTC.
 const DAY_SLOTS: i64 = 96;
 
@@ -92,7 +85,7 @@ struct Replay<'a> {
     /// The series of each building.
     series: Vec<Vec<SeriesNo>>,
     history: History,
-    known: BTreeMap<u64, Finding>,
+    ledger: Ledger,
     faults: TargetBins,
     /// The first slot that targets have not been looked at in.
     looked_until: Option<SlotStart>,
@@ -120,7 +113,7 @@ impl<'a> Replay<'a> {
             places: places.collect(),
             series,
             history: History::default(),
-            known: BTreeMap::new(),
+            ledger: Ledger::default(),
             faults: TargetBins::default(),
             looked_until: None,
             targets: fleet.series.iter().any(|series| series.target.is_some()),
@@ -143,25 +136,13 @@ impl<'a> Replay<'a> {
         for (no, date) in again {
             self.make_rows(no, date, today);
         }
-        if today.day() == 1 {
-            self.keep_month(today);
-        }
-        let kept = today.saturating_sub((History::DAYS - 1).days());
-        self.history.forget_before(kept);
-        let changed = self.judge(today);
-        self.forget(today);
-        changed.into_iter().filter(|finding| finding.changed == today).collect()
-    }
-
-    fn judge(&mut self, today: Date) -> Vec<Finding> {
         let frame_of =
             |no: BuildingNo| self.places.get(no.0 as usize).and_then(|place| place.days.back());
         let targets = self.faults.on_day(self.fleet, frame_of);
         let beside = Beside { targets, ..Beside::default() };
-        let known: Vec<Finding> = self.known.values().cloned().collect();
-        let changed = judge_fleet(self.fleet, &self.history, &known, today, self.params, &beside);
-        self.known.extend(changed.iter().map(|finding| (finding.id, finding.clone())));
-        changed
+        let changed =
+            self.ledger.judge_once(self.fleet, &mut self.history, today, self.params, &beside);
+        changed.into_iter().filter(|finding| finding.changed == today).collect()
     }
 
     /// A building's local day: its load, its busy hours, its bins.
@@ -179,12 +160,14 @@ impl<'a> Replay<'a> {
                 && matches!(finding.state, IncidentState::Open | IncidentState::Recovering)
         };
         if learns && params.holds(Rule::LearnedHours) {
-            let frozen = self.known.values().any(is_open);
+            let frozen = self.ledger.findings().any(is_open);
             let loads = place.loads.make_contiguous();
             place.hours = learn_busy_hours(site, today, loads, Some(&place.hours), frozen, params);
         }
         let load = load_day(self.recorded, site, no, today, &place.hours, params);
-        let so_far = load.as_ref().and_then(|load| place.hours.load_on(load));
+        let recorded = self.recorded;
+        let mut far = |day: &BuildingDay| far_cells(recorded, no, day);
+        let day = lay_out(site, today, &place.hours, load.as_ref(), &mut far, bin, params);
         if let Some(load) = load {
             place.loads.push_back(load);
             let oldest = today.saturating_sub(params.load_days.days());
@@ -192,14 +175,6 @@ impl<'a> Replay<'a> {
                 place.loads.pop_front();
             }
         }
-        let lay_out = |load| BuildingDay::new(site, today, &place.hours, load, bin, params);
-        let plain = lay_out(so_far).filter(|day| so_far.is_none() || day.working);
-        // Who is cut off moves no bytes either: such a day is not closed.
-        let day = plain.or_else(|| {
-            let open = lay_out(None)?;
-            let cut_off = open.working && is_cut_off(&open, &far_cells(self.recorded, no, &open));
-            if cut_off { Some(open) } else { lay_out(so_far) }
-        });
         if let Some(day) = day {
             place.days.push_back(day);
         }
@@ -233,7 +208,7 @@ impl<'a> Replay<'a> {
         self.looked_until = Some(until);
     }
 
-    /// Makes the rows of a building's local day: of each series, and of those taken as one.
+    /// Makes the rows of a building's local day of what had arrived by the end of `today`.
     fn make_rows(&mut self, building: BuildingNo, date: Date, today: Date) {
         let place = self.places.get(building.0 as usize);
         let day = place.and_then(|place| {
@@ -242,56 +217,14 @@ impl<'a> Replay<'a> {
         });
         let (Some(day), Some(series)) = (day, self.series.get(building.0 as usize)) else { return };
         let (from, until) = day.span();
-        let mut seen: BTreeMap<SeriesNo, Vec<Cell>> = BTreeMap::new();
-        for &no in series {
-            let cells = self.recorded.cells(no, from, until, today);
+        let cells = |&no: &SeriesNo| (no, self.recorded.cells(no, from, until, today));
+        let cells: Vec<(SeriesNo, Vec<Cell>)> = series.iter().map(cells).collect();
+        let at_fault = |no: SeriesNo, start: SlotStart| {
             let target = self.fleet.info(no).and_then(|info| info.target);
-            let at_fault = |start| target.is_some_and(|no| self.faults.contains(no, start));
-            if cells.is_empty() {
-                continue;
-            }
-            let row = series_day(day, &cells, &at_fault, self.params);
-            // What is bad at all hours would speak for all others.
-            if row.verdict != DayVerdict::AllDayBad {
-                let own = cells.into_iter().filter(|cell| !at_fault(cell.start));
-                seen.insert(no, own.collect());
-            }
-            self.history.insert(no, row);
-        }
-        if !self.params.holds(Rule::Union) {
-            return;
-        }
-        for (union, members) in Union::of_building(self.fleet, building, series) {
-            let cells: Vec<&[Cell]> =
-                members.iter().filter_map(|no| seen.get(no)).map(Vec::as_slice).collect();
-            if !cells.is_empty() {
-                let row = series_day(day, &pooled(day, &cells), &|_| false, self.params);
-                self.history.insert_union(union, row);
-            }
-        }
-    }
-
-    /// Keeps what the month that is over was like, before its rows go.
-    fn keep_month(&mut self, today: Date) {
-        let month = today.saturating_sub(1.day()).first_of_month();
-        for no in (0..).take(self.fleet.series.len()).map(SeriesNo) {
-            let rows: Vec<_> = self.history.all(no).iter().collect();
-            if !rows.is_empty() {
-                let month = Month::of(month, &rows);
-                self.history.insert_month(no, month);
-            }
-        }
-    }
-
-    fn forget(&mut self, today: Date) {
-        // The highest number is never forgotten: it says which is the next.
-        let highest = self.known.keys().next_back().copied();
-        let closed = today.saturating_sub(CLOSED_DAYS.days());
-        let shifted = today.saturating_sub(SHIFT_DAYS.days());
-        self.known.retain(|_, finding| {
-            let oldest = if finding.kind == FindingKind::LevelShift { shifted } else { closed };
-            Some(finding.id) == highest || finding.closed.is_none_or(|date| date >= oldest)
-        });
+            target.is_some_and(|target| self.faults.contains(target, start))
+        };
+        let rows = rows_of_building(self.fleet, building, day, &cells, &at_fault, self.params);
+        self.history.insert_rows(rows);
     }
 }
 

@@ -8,7 +8,7 @@ use self::figures::{Base, Figures};
 use crate::acute::{Count, acute_bins};
 use crate::day_frame::{BuildingDay, MOST_BINS};
 use crate::params::{Params, Rule};
-use crate::series::{Cell, Rest, SeriesDay, Worst};
+use crate::series::{Cell, Rest, SeriesDay, Worst, Wrong};
 
 /// Makes the row of a local day from that day's cells, in any order; those of other days are ignored,
 /// and of several for one bin the one that holds most counts. A bin for which `at_fault` is true
@@ -23,30 +23,37 @@ pub fn series_day(
     let seen = Seen::of(frame, cells, at_fault, params);
     let hours = seen.rolling_hours(params);
     let (verdict, bad) = seen.verdict(&hours, params);
-    let figures = Figures { bins: &seen.bins, busy: frame.busy_bins(), all: frame.all_bins() };
+    let busy = frame.busy_bins();
+    let figures = Figures { bins: &seen.bins, busy, all: frame.all_bins() };
     let base = Base::of(&figures);
-    let off_peak = seen.middle_half(!frame.busy_bins());
+    let off_peak = seen.middle_half(!busy);
     let (before, after) = seen.rest(bad, hours.worst.as_ref(), params);
+    let acute = seen.acute(params);
+    let wrong = (bad != 0 || acute != 0).then(|| {
+        Box::new(Wrong {
+            bad_quarters: frame.quarters_of(bad),
+            acute: frame.quarters_of(acute),
+            worst: hours.worst.map(|hour| seen.describe(&hour)),
+            peak: figures.peak(bad),
+            delay_with_loss: if bad == 0 { None } else { figures.delay_with_loss() },
+        })
+    });
     SeriesDay {
         date: frame.date,
         working: frame.working,
         verdict,
-        bad_quarters: frame.quarters_of(bad),
-        seen_quarters: frame.quarters_of(seen.usable & frame.busy_bins()),
-        worst: hours.worst,
-        busy: seen.part(&figures, frame.busy_bins()),
-        peak: seen.part(&figures, bad),
-        quiet: seen.part(&figures, frame.all_bins() & !frame.busy_bins()),
+        seen_quarters: frame.quarters_of(seen.usable & busy),
+        busy: figures.part(busy),
+        quiet: figures.part(frame.all_bins() & !busy),
         base_rtt_us: base.lowest,
         off_peak_permille: off_peak.map(|(quiet, _)| permille(quiet) as u16),
         rise_us: figures.rise(&hours.observed, seen.shape.bins, base.median),
-        delay_with_loss: if bad == 0 { None } else { figures.delay_with_loss() },
         before,
         after,
-        acute: frame.quarters_of(seen.acute(params)),
         first: frame.first,
         minutes: frame.minutes.clone(),
         elevation: figures.elevation(frame.minutes.len(), base, params),
+        wrong,
     }
 }
 
@@ -66,6 +73,8 @@ struct Seen<'a> {
     frame: &'a BuildingDay,
     shape: Shape,
     bins: [Option<&'a Cell>; MOST_BINS],
+    /// Windows of each that count, and bad ones among them.
+    counts: [Count; MOST_BINS],
     /// Windows that each bin should hold.
     expected: [u32; MOST_BINS],
     /// The bins with enough windows.
@@ -80,7 +89,7 @@ struct Hours {
     observed: u128,
     /// The bins of all bad ones, each from its first to its last with bad windows.
     bad: u128,
-    worst: Option<Worst>,
+    worst: Option<Hour>,
 }
 
 /// One of them.
@@ -119,6 +128,7 @@ impl<'a> Seen<'a> {
             frame,
             shape,
             bins: [None; MOST_BINS],
+            counts: [(0, 0); MOST_BINS],
             expected: [0; MOST_BINS],
             usable: 0,
             with_bad: 0,
@@ -140,22 +150,21 @@ impl<'a> Seen<'a> {
                 *place = None;
                 continue;
             }
+            let bad = cell.bad.min(cell.valid);
             let usable = cell.valid > 0
                 && u64::from(cell.valid) * u64::from(params.usable_one_in) >= u64::from(expected);
+            seen.counts[at] = (cell.valid, bad);
             seen.usable |= u128::from(usable) << at;
-            seen.with_bad |= u128::from(usable && cell.bad > 0) << at;
+            seen.with_bad |= u128::from(usable && bad > 0) << at;
         }
         seen
     }
 
     /// Windows that count, and bad ones, over bins.
     fn count(&self, bins: u128) -> Count {
-        each(bins).filter_map(|at| self.bins.get(at).copied().flatten()).fold(
-            (0, 0),
-            |sum, cell| {
-                (sum.0.saturating_add(cell.valid), sum.1.saturating_add(cell.bad.min(cell.valid)))
-            },
-        )
+        each(bins).filter_map(|at| self.counts.get(at)).fold((0, 0), |sum, count| {
+            (sum.0.saturating_add(count.0), sum.1.saturating_add(count.1))
+        })
     }
 
     /// Windows that bins should hold.
@@ -189,7 +198,7 @@ impl<'a> Seen<'a> {
                 worst = Some(hour);
             }
         }
-        hours.worst = worst.map(|hour| self.describe(&hour));
+        hours.worst = worst;
         hours
     }
 
@@ -212,7 +221,7 @@ impl<'a> Seen<'a> {
 
     fn verdict(&self, hours: &Hours, params: &Params) -> (DayVerdict, u128) {
         let busy = self.frame.busy_bins();
-        if !self.frame.working || busy == 0 {
+        if !self.frame.working || !self.frame.is_over() || busy == 0 {
             return (DayVerdict::Missing, 0);
         }
         let percent = u64::from(params.coverage_percent);
@@ -290,10 +299,10 @@ impl<'a> Seen<'a> {
 
     /// The hours of the clock before and after the bad bins. An hour is still bad when it is by
     /// itself, and on a bad day when it has a good part of the worst hour's share.
-    fn rest(&self, bad: u128, worst: Option<&Worst>, params: &Params) -> (Rest, Rest) {
+    fn rest(&self, bad: u128, worst: Option<&Hour>, params: &Params) -> (Rest, Rest) {
         let least = match worst {
             Some(worst) if bad != 0 => {
-                let share = permille((worst.valid, worst.bad));
+                let share = permille(worst.count);
                 params.off_peak_permille.max(share * params.night_to_worst_percent / 100)
             }
             _ => params.bad_permille,
@@ -312,16 +321,11 @@ impl<'a> Seen<'a> {
     }
 
     fn acute(&self, params: &Params) -> u128 {
-        let mut counts = [(0, 0); MOST_BINS];
-        let mut any = false;
-        for (count, cell) in counts.iter_mut().zip(&self.bins) {
-            if let Some(cell) = cell {
-                *count = (cell.valid, cell.bad.min(cell.valid));
-                any |= cell.bad > 0;
-            }
+        if self.counts.iter().all(|(_, bad)| *bad == 0) {
+            return 0;
         }
         let minutes = u16::from(self.frame.bin.quarters()) * 15;
-        if any { acute_bins(&counts, self.shape.bins, minutes, params) } else { 0 }
+        acute_bins(&self.counts, self.shape.bins, minutes, params)
     }
 }
 

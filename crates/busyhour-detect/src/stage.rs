@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use busyhour_model::{Breach, LinkKind, SlotStart};
+use busyhour_model::{Breach, LinkKind, RequirementProfile, SlotStart};
 use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday, date};
 use jiff::tz::TimeZone;
@@ -82,6 +82,7 @@ impl Stage {
                     target: None,
                     upstream: Some(UpstreamNo(u32::from(link == LinkKind::Vpn))),
                     reach: Reach::Far,
+                    requirement: RequirementProfile::ClientToMicrosoftEdge,
                     near: None,
                     simulated: true,
                 });

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::fleet::{Bin, SeriesNo};
 use crate::history::History;
 use crate::quarters::Quarters;
-use crate::series::{FULL, SeriesDay, UNSEEN};
+use crate::series::{FULL, SeriesDay};
 
 /// At most so many bad days place an incident: the latest.
 const PLACE_DAYS: usize = 10;
@@ -88,7 +88,7 @@ impl When {
             row.working
                 && row.verdict.is_observed()
                 && !bad(row)
-                && !row.bad_quarters.overlaps(hours)
+                && !row.bad_quarters().overlaps(hours)
         };
         let latest = || rows.iter().rev().copied();
         Self {
@@ -166,7 +166,7 @@ fn slot_of(row: &SeriesDay, at: usize, bin: Bin) -> i64 {
     row.first.number() + i64::try_from(at).unwrap_or(0) * i64::from(bin.quarters())
 }
 
-/// The elevations that a series' rows hold of a stretch, unseen ones included.
+/// The elevations that a series' rows hold of a stretch, of the bins that were seen.
 fn elevations(
     rows: &[SeriesDay],
     (from, until): (i64, i64),
@@ -178,8 +178,7 @@ fn elevations(
     touching.flat_map(move |row| {
         let begins = (from - row.first.number()).max(0) / length;
         let ends = (until - row.first.number() + length - 1) / length;
-        let bins = row.elevation.iter().skip(usize::try_from(begins).unwrap_or(usize::MAX));
-        bins.take(usize::try_from(ends - begins).unwrap_or(0)).copied()
+        (begins..ends).filter_map(|bin| row.elevation(usize::try_from(bin).ok()?))
     })
 }
 
@@ -188,7 +187,7 @@ fn mean_elevation(rows: &[SeriesDay], day: &Stretches, bin: Bin) -> Option<(f64,
     let (mut sum, mut seen, mut slots) = (0u32, 0u32, 0);
     for &stretch in day {
         slots += stretch.1 - stretch.0;
-        for elevation in elevations(rows, stretch, bin).filter(|&bin| bin != UNSEEN) {
+        for elevation in elevations(rows, stretch, bin) {
             sum += u32::from(elevation);
             seen += 1;
         }
@@ -204,12 +203,7 @@ fn other_hours(rows: &[SeriesDay], day: &Stretches, bin: Bin) -> Option<f64> {
     let after = rows.partition_point(|row| row.first.number() <= first);
     let row = rows.get(after.checked_sub(1)?)?;
     let near = |slot: i64| day.iter().any(|&(from, until)| (from - 4..until + 4).contains(&slot));
-    let mut others: Vec<f64> = row
-        .elevation
-        .iter()
-        .enumerate()
-        .filter(|&(at, &elevation)| elevation != UNSEEN && !near(slot_of(row, at, bin)))
-        .map(|(_, &elevation)| f64::from(elevation) / f64::from(FULL))
-        .collect();
-    median(&mut others)
+    let others = (0..row.minutes.len()).filter(|&at| !near(slot_of(row, at, bin)));
+    let seen = others.filter_map(|at| row.elevation(at));
+    median(&mut seen.map(|level| f64::from(level) / f64::from(FULL)).collect::<Vec<f64>>())
 }

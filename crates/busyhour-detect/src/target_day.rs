@@ -15,7 +15,8 @@ const BAD_ONE_IN: u32 = 5;
 const BAD_WINDOWS: u32 = 2;
 /// A bin is looked at with a fifth of its windows.
 const USABLE_ONE_IN: u32 = 5;
-/// It is a witness's with less than one bad window in twenty, the share that makes an hour bad.
+/// It is a witness's with less than one bad window in twenty, the share that makes an hour bad, by the
+/// same limits.
 const CLEAN_ONE_IN: u32 = 20;
 /// A target is at fault when four in five of its observers are bad together: at least three agents
 /// in two buildings that share no upstream, or each with a witness.
@@ -61,6 +62,18 @@ impl TargetBins {
         for (target, bins) in other.0 {
             self.0.entry(target).or_default().extend(bins);
         }
+    }
+
+    /// Puts what was found of the bins from `from` to `until`, half open, in place of what was known of
+    /// them. True when that is something else.
+    pub fn replace(&mut self, from: SlotStart, until: SlotStart, found: Self) -> bool {
+        let before = self.clone();
+        for bins in self.0.values_mut() {
+            bins.retain(|start, _| *start < from || *start >= until);
+        }
+        self.extend(found);
+        self.0.retain(|_, bins| !bins.is_empty());
+        *self != before
     }
 
     /// Forgets what was before.
@@ -175,10 +188,13 @@ fn faults_of_bin(fleet: &Fleet, seen: &[(SeriesNo, Look, f64)]) -> Vec<(TargetNo
         }
     }
     let mut targets: BTreeMap<TargetNo, Tally> = BTreeMap::new();
+    let requirement = |no| fleet.info(no).map(|info| info.requirement);
     for views in agents.values() {
         for (&target, &(look, no, share)) in views {
             let elsewhere = || views.iter().filter(|(other, _)| **other != target);
             let others_bad = elsewhere().any(|(_, view)| view.0 >= Look::Bad);
+            let witness =
+                |view: &View| view.0 == Look::Clean && requirement(view.1) == requirement(no);
             let testifies = match look {
                 Look::Clean | Look::Fine => false,
                 // What an agent's ways have in common is not the target.
@@ -188,7 +204,7 @@ fn faults_of_bin(fleet: &Fleet, seen: &[(SeriesNo, Look, f64)]) -> Vec<(TargetNo
             let tally = targets.entry(target).or_default();
             tally.observers += 1;
             if testifies {
-                tally.witnessed += usize::from(elsewhere().any(|(_, v)| v.0 == Look::Clean));
+                tally.witnessed += usize::from(elsewhere().any(|(_, view)| witness(view)));
                 tally.testifying.push((no, share));
             }
         }

@@ -58,13 +58,14 @@ impl Story<'_> {
         } else {
             let _ = write!(text, ", {}.", self.how_often());
         }
-        if let Some((date, _, worst)) = self.figures.worst {
+        if let Some((date, series, worst)) = self.figures.worst {
             let _ = write!(
                 text,
-                " In the worst hour of {} ({}–{}), {} of {} checks missed the limits for calls",
+                " In the worst hour of {} ({}–{}{}), {} of {} checks missed the limits for calls",
                 long_date(date),
                 clock(worst.minute),
                 clock(worst.minute + 60),
+                self.elsewhere(series),
                 worst.bad,
                 worst.valid,
             );
@@ -128,6 +129,16 @@ impl Story<'_> {
                 format!("local time of {}", home.name)
             }
             _ => "local time".to_owned(),
+        }
+    }
+
+    /// Whose clock the hour of a series is by, where that is not the one of the finding's hours.
+    fn elsewhere(&self, series: SeriesNo) -> String {
+        let building = self.fleet.info(series).map(|info| info.building);
+        let site = building.and_then(|building| self.fleet.site(building));
+        match (site, self.fleet.site(self.finding.home)) {
+            (Some(site), Some(home)) if site.zone != home.zone => format!(" in {}", site.name),
+            _ => String::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use busyhour_model::DayVerdict;
 
 use crate::finding::{Finding, FindingKind, Place};
-use crate::fleet::{BuildingNo, Fleet};
+use crate::fleet::{BuildingNo, Fleet, SeriesNo};
 use crate::history::History;
 use crate::quarters::Quarters;
 use crate::series::SeriesDay;
@@ -71,22 +71,41 @@ pub(crate) fn hours_at(
     }
 }
 
+/// The local hours of a finding as the clocks of its series' buildings show them.
+pub(crate) struct Clocks<'a> {
+    fleet: &'a Fleet,
+    finding: &'a Finding,
+    date: Date,
+    /// The buildings that were asked for so far.
+    known: Vec<(BuildingNo, Quarters)>,
+}
+
+impl<'a> Clocks<'a> {
+    pub(crate) const fn of(fleet: &'a Fleet, finding: &'a Finding, date: Date) -> Self {
+        Self { fleet, finding, date, known: Vec::new() }
+    }
+
+    /// Where a series is; `None` for a number that is none of the fleet's.
+    pub(crate) fn hours(&mut self, series: SeriesNo) -> Option<Quarters> {
+        let building = self.fleet.info(series)?.building;
+        if let Some(&(_, hours)) = self.known.iter().find(|(known, _)| *known == building) {
+            return Some(hours);
+        }
+        let (hours, home) = (self.finding.hours, self.finding.home);
+        let there = hours_at(self.fleet, hours, home, building, self.date);
+        self.known.push((building, there));
+        Some(there)
+    }
+}
+
 impl Timeline {
     /// Of these series at these hours, from a date on.
     pub(crate) fn of(fleet: &Fleet, history: &History, finding: &Finding, today: Date) -> Self {
         let from = first_day(today).max(finding.first_bad);
         let mut rows: Vec<(&SeriesDay, Quarters)> = Vec::new();
-        let mut zones: Vec<(BuildingNo, Quarters)> = Vec::new();
+        let mut clocks = Clocks::of(fleet, finding, today);
         for &no in &finding.members {
-            let Some(info) = fleet.info(no) else { continue };
-            let known = zones.iter().find(|(building, _)| *building == info.building);
-            let hours = if let Some(&(_, hours)) = known {
-                hours
-            } else {
-                let there = hours_at(fleet, finding.hours, finding.home, info.building, today);
-                zones.push((info.building, there));
-                there
-            };
+            let Some(hours) = clocks.hours(no) else { continue };
             rows.extend(history.days(no, from, today).iter().map(|row| (row, hours)));
         }
         rows.sort_by_key(|(row, _)| row.date);
@@ -141,11 +160,11 @@ impl Day {
     /// With what its series say in their sum, which may be more than any of them says alone.
     fn or(mut self, sums: &[&SeriesDay], hours: Quarters) -> Self {
         let bad = |row: &&&SeriesDay| {
-            row.date == self.date && row.verdict.is_bad() && row.bad_quarters.overlaps(hours)
+            row.date == self.date && row.verdict.is_bad() && row.bad_quarters().overlaps(hours)
         };
         for row in sums.iter().filter(bad) {
             self.touched = true;
-            self.share = self.share.max(row.worst.map_or(0.0, |worst| worst.share()));
+            self.share = self.share.max(row.worst().map_or(0.0, |worst| worst.share()));
         }
         self
     }
@@ -178,8 +197,8 @@ fn day(rows: &[(&SeriesDay, Quarters)], all_day: bool) -> Option<Day> {
             DayVerdict::Missing => continue,
             DayVerdict::Good if !seen && !all_day => continue,
             DayVerdict::Good => {}
-            DayVerdict::PeakBad | DayVerdict::AllDayBad if row.bad_quarters.overlaps(hours) => {
-                shares.push(row.worst.map_or(0.0, |worst| worst.share()));
+            DayVerdict::PeakBad | DayVerdict::AllDayBad if row.bad_quarters().overlaps(hours) => {
+                shares.push(row.worst().map_or(0.0, |worst| worst.share()));
             }
             DayVerdict::PeakBad | DayVerdict::AllDayBad if !seen && !all_day => continue,
             DayVerdict::PeakBad | DayVerdict::AllDayBad => {}

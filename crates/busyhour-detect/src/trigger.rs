@@ -11,7 +11,7 @@ use crate::layout::Layout;
 use crate::params::{Params, Rule};
 use crate::quarters::Quarters;
 use crate::recurrence::{Recurrence, recurrence};
-use crate::series::{SeriesDay, UNSEEN};
+use crate::series::SeriesDay;
 use crate::union::Union;
 
 /// Something that is bad today.
@@ -135,9 +135,9 @@ fn most_elevated(
 ) -> Vec<SeriesNo> {
     let elevation = |no: SeriesNo| -> Option<u32> {
         let row = history.day(no, today)?;
-        let bins = row.bins_in(found.hours).filter_map(|at| row.elevation.get(at));
-        let seen: Vec<u32> = bins.filter(|&&bin| bin != UNSEEN).map(|&b| u32::from(b)).collect();
-        seen.iter().sum::<u32>().checked_div(u32::try_from(seen.len()).ok()?)
+        let seen = row.bins_in(found.hours).filter_map(|at| row.elevation(at));
+        let (sum, count) = seen.fold((0, 0), |(sum, count), bin| (sum + u32::from(bin), count + 1));
+        u32::checked_div(sum, count)
     };
     let mut known: Vec<(u32, SeriesNo)> =
         series.iter().filter_map(|&no| Some((elevation(no)?, no))).collect();
@@ -157,7 +157,7 @@ impl Trigger {
             bad_days: found.bad_days.clone(),
             pooled: false,
             delay_alone: found.delay_alone,
-            share: row.worst.map_or(0.0, |worst| worst.share()),
+            share: row.worst().map_or(0.0, |worst| worst.share()),
         }
     }
 }
@@ -180,7 +180,7 @@ fn recurring(
     }
     let touched = |hours: Quarters| -> Vec<Date> {
         let touches = |row: &&&SeriesDay| {
-            found.bad_days.binary_search(&row.date).is_ok() && row.bad_quarters.overlaps(hours)
+            found.bad_days.binary_search(&row.date).is_ok() && row.bad_quarters().overlaps(hours)
         };
         rows.iter().filter(touches).map(|row| row.date).collect()
     };
@@ -205,7 +205,7 @@ fn suspicion(
     rows: &[SeriesDay],
 ) -> Trigger {
     let alike = |other: &&SeriesDay| {
-        other.verdict.is_bad() && other.bad_quarters.overlaps(row.bad_quarters)
+        other.verdict.is_bad() && other.bad_quarters().overlaps(row.bad_quarters())
     };
     let kind = if row.verdict == DayVerdict::AllDayBad {
         FindingKind::ConstantFault
@@ -217,10 +217,10 @@ fn suspicion(
         building,
         kind,
         recurs: false,
-        hours: row.bad_quarters,
+        hours: row.bad_quarters(),
         bad_days: rows.iter().filter(alike).map(|other| other.date).collect(),
         pooled: false,
         delay_alone: false,
-        share: row.worst.map_or(0.0, |worst| worst.share()),
+        share: row.worst().map_or(0.0, |worst| worst.share()),
     }
 }

@@ -72,13 +72,13 @@ fn tell(recorded: &RecordedRegion<'_>, no: SeriesNo) {
         let past: Vec<&SeriesDay> = rows.iter().collect();
         let found = recurrence(&past, date, &params);
         let Some(row) = rows.last() else { continue };
-        let worst = row.worst.map(|worst| (worst.minute, worst.bad, worst.valid, worst.bad_by));
+        let worst = row.worst().map(|worst| (worst.minute, worst.bad, worst.valid, worst.bad_by));
         println!(
             "{date} {:?} {:?} worst {worst:?} bad {:?} busy {}/{} quiet {}/{} off-peak {:?} \
              base {:?} rise {:?} before {:?} after {:?} {}",
             date.weekday(),
             row.verdict,
-            row.bad_quarters.spans(),
+            row.bad_quarters().spans(),
             row.busy.bad,
             row.busy.valid,
             row.quiet.bad,

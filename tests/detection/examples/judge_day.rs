@@ -11,7 +11,7 @@ use busyhour_detect::{
     AgentNo, Beside, Bin, BuildingDay, BuildingNo, BusyHours, Cell, Finding, Fleet, History,
     Params, Reach, SeriesInfo, SeriesNo, Site, SubnetNo, UpstreamNo, judge_fleet, series_day,
 };
-use busyhour_model::{Breach, LinkKind};
+use busyhour_model::{Breach, LinkKind, RequirementProfile};
 use jiff::ToSpan as _;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         let day = today.saturating_sub(back.days());
         let begun = Instant::now();
         let changed =
-            judge_fleet(&fleet, &history, &known, day, &params, black_box(&Beside::default()));
+            judge_fleet(&fleet, &history, &known, 0, day, &params, black_box(&Beside::default()));
         println!(
             "{day}: {:?} with {} findings known, {} new or changed",
             begun.elapsed(),
@@ -87,6 +87,7 @@ fn fleet(count: u32) -> Option<Fleet> {
             target: None,
             upstream: Some(UpstreamNo(upstream)),
             reach: Reach::Far,
+            requirement: RequirementProfile::ClientToMicrosoftEdge,
             near: None,
             simulated: true,
         });

@@ -8,3 +8,4 @@ pub mod harness;
 pub mod lanes;
 pub mod recorded;
 pub mod tables;
+pub mod variants;

@@ -5,20 +5,22 @@ use std::error::Error;
 use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 
-use busyhour_detect::{Params, Rule};
 use busyhour_sim::score::{Mistake, Report};
 use busyhour_sim::world::{Hardness, Mechanisms, Plan, Sampling};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use detection::baseline::Baseline;
 use detection::harness::{Method, Run, run};
+use detection::tables::markdown::{self, Intervals};
 use detection::tables::{self, Line};
+use detection::variants::{ablations, curves};
 use jiff::civil::Date;
 
 const HELP: &str = "\
 Examples:
   cargo run --release -p detection -- table --fleet hard --seeds 201..206
   cargo run --release -p detection -- table --methods all --fleet both --mechanisms both --seeds 1..4
-  cargo run --release -p detection -- ablations --fleet hard --seeds 11..14 --output json
+  cargo run --release -p detection -- table --mechanisms both --seeds 21..24 --held-out-seeds 25..28
+  cargo run --release -p detection -- ablations --fleet hard --seeds 11..14 --output markdown
   cargo run --release -p detection -- mistakes --fleet hard --seeds 11 --only false-alert";
 
 /// Runs the detector and the rules that users have today over generated fleets, and scores them.
@@ -82,6 +84,9 @@ struct Worlds {
     /// Seeds, such as 7, 1,2,5 or 201..206 (the last one included)
     #[arg(long, global = true, value_name = "SEEDS", default_value = "1..4", value_parser = parse_seeds)]
     seeds: Seeds,
+    /// Seeds of worlds with held-out mechanisms, where they are others
+    #[arg(long, global = true, value_name = "SEEDS", value_parser = parse_seeds)]
+    held_out_seeds: Option<Seeds>,
     /// Buildings of each world
     #[arg(long, global = true, value_name = "N", default_value_t = 30)]
     buildings: u32,
@@ -100,15 +105,17 @@ struct Worlds {
     /// Regions at the same time; each needs some 30 MB
     #[arg(long, global = true, value_name = "N", default_value_t = 2)]
     threads: usize,
-    /// table or json
+    /// table, markdown or json
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     output: Output,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people, and for docs/DETECT.md.
+    /// For people at a terminal.
     Table,
+    /// For docs/DETECT.md.
+    Markdown,
     /// For programs.
     Json,
 }
@@ -178,10 +185,12 @@ fn execute(cli: &Cli) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    let lines = tables::with_sums(lines);
     cli.print(&lines);
     if let Command::Table { strict: true, .. } = cli.command {
-        let missed: Vec<String> =
-            lines.iter().filter(|line| line.places).flat_map(missed).collect();
+        // The aims are for all that was run of a fleet.
+        let whole = tables::whole(&lines).into_iter();
+        let missed: Vec<String> = whole.filter(|line| line.places).flat_map(missed).collect();
         if !missed.is_empty() {
             return Err(missed.join("; ").into());
         }
@@ -194,7 +203,7 @@ fn missed(line: &Line) -> Vec<String> {
     let rows = line.report.rows().into_iter();
     let missed =
         rows.filter(|row| tables::aim(row.name, line.hardness).is_some_and(|aim| !aim.holds(row)));
-    missed.map(|row| format!("{}: {} {}", line.fleet, row.what, row.figure())).collect()
+    missed.map(|row| format!("{}: {} {}", line.fleet(), row.what, row.figure())).collect()
 }
 
 impl Cli {
@@ -203,10 +212,20 @@ impl Cli {
         match self.worlds.output {
             _ if lines.is_empty() => {}
             Output::Json => println!("{}", tables::json(lines)),
+            Output::Markdown if figures => print!("{}", markdown::figures(lines)),
+            Output::Markdown => print!("{}", markdown::variants(lines, self.intervals())),
             Output::Table if figures => {
                 lines.iter().for_each(|line| println!("{}", tables::figures(line)));
             }
             Output::Table => println!("{}", tables::side_by_side(lines)),
+        }
+    }
+
+    /// Where a few lines are the whole answer, they are told with what they are worth.
+    const fn intervals(&self) -> Intervals {
+        match self.command {
+            Command::Sampling | Command::Absence => Intervals::Shown,
+            _ => Intervals::Left,
         }
     }
 }
@@ -258,7 +277,11 @@ impl Worlds {
             absent_days: fleet.absent,
             ..Plan::new(*seed)
         };
-        self.seeds.0.iter().map(plan).collect()
+        let seeds = match fleet.mechanisms {
+            Mechanisms::Tuning => &self.seeds,
+            Mechanisms::HeldOut => self.held_out_seeds.as_ref().unwrap_or(&self.seeds),
+        };
+        seeds.0.iter().map(plan).collect()
     }
 
     fn run(&self, fleet: &Fleet, methods: &[Method]) -> Result<Run, Box<dyn Error>> {
@@ -286,8 +309,8 @@ impl Worlds {
     ) -> Result<Vec<Line>, Box<dyn Error>> {
         let run = self.run(fleet, methods)?;
         let line = |(method, outcome): (&Method, detection::harness::Outcome)| Line {
-            fleet: fleet.name(),
             hardness: fleet.hardness,
+            mechanisms: Some(fleet.mechanisms),
             method: if what.is_empty() { method.name() } else { what }.to_owned(),
             places: matches!(method, Method::Detector { .. }),
             report: Report::of(outcome.tally),
@@ -317,44 +340,6 @@ fn parse_methods(names: &str) -> Result<Vec<Method>, Box<dyn Error>> {
     Ok(methods)
 }
 
-fn ablations() -> Vec<Method> {
-    let without = |rule: Rule| {
-        let params = Params::default();
-        let params = Params { rules: params.rules.without(rule), ..params };
-        Method::variant(format!("without {}", rule.as_str()), params)
-    };
-    let recurs = |recurs, of_days| {
-        Method::variant(format!("{recurs} of {of_days}"), with_recurrence(recurs, of_days))
-    };
-    let mut methods = vec![Method::detector()];
-    methods.extend(Rule::ALL.map(without));
-    methods.extend([recurs(1, 1), recurs(2, 5), recurs(4, 10)]);
-    methods
-}
-
-fn with_recurrence(recurs: u32, of_days: u32) -> Params {
-    Params { recurs, of_days, ..Params::default() }
-}
-
-fn curves() -> Vec<Method> {
-    let share = |permille: u32| {
-        let params = Params { bad_permille: permille, ..Params::default() };
-        Method::variant(format!("worst hour from {} %", f64::from(permille) / 10.0), params)
-    };
-    let floor = |windows: u32| {
-        let params = Params { bad_windows: windows, ..Params::default() };
-        Method::variant(format!("from {windows} bad windows"), params)
-    };
-    let recurs = |(recurs, of_days)| {
-        Method::variant(format!("{recurs} of {of_days}"), with_recurrence(recurs, of_days))
-    };
-    let shares = [30, 40, 50, 60, 80, 100, 120].map(share);
-    let floors = [3, 4, 5, 6, 8, 10].map(floor);
-    let days =
-        [(2, 3), (2, 5), (3, 4), (3, 5), (3, 6), (3, 7), (4, 5), (4, 7), (4, 10)].map(recurs);
-    shares.into_iter().chain(floors).chain(days).collect()
-}
-
 fn print_mistakes(run: &Run, only: Option<&str>) -> Result<(), Box<dyn Error>> {
     let parse = |word: &str| {
         let known = Mistake::ALL.into_iter().find(|one| one.as_str() == word.trim());
@@ -368,4 +353,33 @@ fn print_mistakes(run: &Run, only: Option<&str>) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn seeds(arguments: &[&str]) -> Vec<(Mechanisms, Vec<u64>)> {
+        let cli =
+            Cli::parse_from([&["detection", "worlds", "--fleet", "hard"], arguments].concat());
+        let fleets = cli.worlds.fleets().unwrap();
+        let seeds = |fleet: &Fleet| cli.worlds.plans(fleet).iter().map(|plan| plan.seed).collect();
+        fleets.iter().map(|fleet| (fleet.mechanisms, seeds(fleet))).collect()
+    }
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn held_out_mechanisms_have_seeds_of_their_own_where_some_are_given() {
+        let both = ["--mechanisms", "both", "--seeds", "7..8"];
+        let (tuning, held_out) = (Mechanisms::Tuning, Mechanisms::HeldOut);
+        assert_eq!(seeds(&both), [(tuning, vec![7, 8]), (held_out, vec![7, 8])]);
+        let apart = [&both[..], &["--held-out-seeds", "9"]].concat();
+        assert_eq!(seeds(&apart), [(tuning, vec![7, 8]), (held_out, vec![9])]);
+    }
 }

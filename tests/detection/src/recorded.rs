@@ -6,7 +6,7 @@ use busyhour_detect::{
     AgentNo, Bin, BuildingNo, Cell, Finding, FindingKind, Fleet, Recorded, SeriesInfo, SeriesNo,
     Site, SubnetNo, TargetNo, UpstreamNo,
 };
-use busyhour_model::SlotStart;
+use busyhour_model::{RequirementProfile, SlotStart};
 use busyhour_sim::score::{ToldEvent, ToldFinding, ToldKind};
 use busyhour_sim::world::{
     BuildingRecord, NamedPlace, PlaceKind, Plan, Reach, RegionRecord, SeriesRecord, SlotRecord,
@@ -154,6 +154,7 @@ fn fleet(region: &RegionRecord) -> Fleet {
             Reach::Near => busyhour_detect::Reach::Near,
             Reach::Far => busyhour_detect::Reach::Far,
         },
+        requirement: RequirementProfile::ClientToMicrosoftEdge,
         near: one.near.map(SeriesNo),
         simulated: true,
     };

@@ -1,10 +1,12 @@
-//! Tables for people and JSON for programs.
+//! Tables for people and for documents, and JSON for programs.
+
+pub mod markdown;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use busyhour_sim::score::{Report, Row, Share};
-use busyhour_sim::world::Hardness;
+use busyhour_sim::world::{Hardness, Mechanisms};
 use serde_json::{Value, json};
 
 use crate::harness::Facts;
@@ -12,10 +14,10 @@ use crate::harness::Facts;
 /// One method over the worlds of one kind.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Which worlds.
-    pub fleet: String,
-    /// How hard they are.
+    /// How hard the worlds are.
     pub hardness: Hardness,
+    /// Which mechanisms they are made of; `None` when those of both sets are taken together.
+    pub mechanisms: Option<Mechanisms>,
     /// Which method, or what is special about it.
     pub method: String,
     /// It tells places, causes and confidence.
@@ -24,6 +26,47 @@ pub struct Line {
     pub report: Report,
     /// How long telling took, all threads together.
     pub took: Duration,
+}
+
+impl Line {
+    /// Which worlds.
+    #[must_use]
+    pub fn fleet(&self) -> String {
+        let mechanisms = self.mechanisms.map_or("both", Mechanisms::as_str);
+        format!("{}, {mechanisms}", self.hardness.as_str())
+    }
+}
+
+/// Adds, for what was run with both sets of mechanisms, a line of both taken together.
+#[must_use]
+pub fn with_sums(mut lines: Vec<Line>) -> Vec<Line> {
+    let mut sums: Vec<Line> = Vec::new();
+    for line in &lines {
+        let same = |sum: &&mut Line| sum.hardness == line.hardness && sum.method == line.method;
+        let Some(sum) = sums.iter_mut().find(same) else {
+            sums.push(line.clone());
+            continue;
+        };
+        let mut tally = sum.report.tally.clone();
+        tally.add(&line.report.tally);
+        sum.report = Report::of(tally);
+        sum.took += line.took;
+        sum.mechanisms = None;
+    }
+    sums.retain(|sum| sum.mechanisms.is_none());
+    lines.extend(sums);
+    lines
+}
+
+/// The lines that hold all there is of a method and a hardness: of both sets of mechanisms taken
+/// together where both were run.
+#[must_use]
+pub fn whole(lines: &[Line]) -> Vec<&Line> {
+    let summed = |line: &Line| {
+        let same = |sum: &Line| sum.hardness == line.hardness && sum.method == line.method;
+        lines.iter().any(|sum| sum.mechanisms.is_none() && same(sum))
+    };
+    lines.iter().filter(|line| line.mechanisms.is_none() || !summed(line)).collect()
 }
 
 /// What a figure ought to be: at most or at least.
@@ -95,7 +138,7 @@ pub fn figures(line: &Line) -> String {
             row.counts.clone(),
         ]);
     }
-    let mut text = format!("## {} ({})\n\n{}", line.method, line.fleet, aligned(&rows));
+    let mut text = format!("## {} ({})\n\n{}", line.method, line.fleet(), aligned(&rows));
     push_table(&mut text, "False alerts by", &false_by(&line.report));
     push_table(&mut text, "Episodes on", &recall_by_place(&line.report));
     if line.places {
@@ -142,7 +185,7 @@ pub fn side_by_side(lines: &[Line]) -> String {
         let days = report.days_to_detect;
         let only_places = |text: String| if line.places { text } else { "-".to_owned() };
         rows.push(vec![
-            line.fleet.clone(),
+            line.fleet(),
             line.method.clone(),
             shown(&report.recall),
             format!("{:.3} to {:.3}", report.recall.low, report.recall.high),
@@ -239,7 +282,7 @@ fn line_json(line: &Line) -> Value {
         .map(|((truth, told), count)| json!({ "true": truth, "told": told, "incidents": count }))
         .collect();
     json!({
-        "fleet": line.fleet,
+        "fleet": line.fleet(),
         "method": line.method,
         "building_months": report.building_months,
         "figures": figures,
@@ -326,8 +369,8 @@ mod tests {
 
     fn line(tally: Tally) -> Line {
         Line {
-            fleet: "hard, tuning".to_owned(),
             hardness: Hardness::Hard,
+            mechanisms: Some(Mechanisms::Tuning),
             method: "detector".to_owned(),
             places: true,
             report: Report::of(tally),
@@ -368,6 +411,19 @@ mod tests {
         let reason = busyhour_sim::score::Reason::Nothing;
         let one = Tally { building_days: 1_800, false_alerts: [(reason, 1)].into(), ..good() };
         assert!(!held(one, "false-alerts"));
+    }
+
+    #[test]
+    fn both_sets_of_mechanisms_are_told_apart_and_together() {
+        let held_out = Line { mechanisms: Some(Mechanisms::HeldOut), ..line(good()) };
+        let rule = Line { method: "prometheus".to_owned(), ..line(good()) };
+        let lines = with_sums(vec![line(good()), held_out, rule]);
+        let fleets: Vec<String> = lines.iter().map(Line::fleet).collect();
+        assert_eq!(fleets, ["hard, tuning", "hard, held-out", "hard, tuning", "hard, both"]);
+        assert_eq!(lines[3].report.tally.must, 1000);
+        // What was run with one set alone is whole by itself.
+        let whole: Vec<&str> = whole(&lines).iter().map(|line| line.method.as_str()).collect();
+        assert_eq!(whole, ["prometheus", "detector"]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Judge<'_> {
         let mut taken: BTreeSet<SeriesNo> = BTreeSet::new();
         for no in self.far_series() {
             let Some(row) = self.history.day(no, self.today) else { continue };
-            if row.acute.is_empty() || taken.contains(&no) || book.suffers(no, Since::Opened) {
+            if row.acute().is_empty() || taken.contains(&no) || book.suffers(no, Since::Opened) {
                 continue;
             }
             let Some(info) = self.fleet.info(no) else { continue };
@@ -35,14 +35,14 @@ impl Judge<'_> {
                 building: info.building,
                 kind: FindingKind::OneOff,
                 recurs: true,
-                hours: row.acute,
+                hours: row.acute(),
                 bad_days: vec![self.today],
                 pooled: false,
                 delay_alone: false,
-                share: row.worst.map_or(0.0, |worst| worst.share()),
+                share: row.worst().map_or(0.0, |worst| worst.share()),
             };
-            let rows: Vec<&SeriesDay> = self.history.all(no).iter().collect();
-            let when = When::of(&rows, self.fleet.bin, row.acute, &trigger.bad_days);
+            let rows = self.recent(no);
+            let when = When::of(&rows, self.fleet.bin, row.acute(), &trigger.bad_days);
             let votes = self.votes(&[no], &when);
             let near = self.params.holds(Rule::NearProbes);
             let Some(located) = locate(self.fleet, self.layout, no, &votes, 1, near) else {
@@ -99,7 +99,7 @@ impl Judge<'_> {
     }
 
     /// The rows of a series that are looked at.
-    fn recent(&self, no: SeriesNo) -> Vec<&SeriesDay> {
+    pub(super) fn recent(&self, no: SeriesNo) -> Vec<&SeriesDay> {
         self.history.days(no, first_day(self.today), self.today).iter().collect()
     }
 
@@ -132,9 +132,9 @@ impl Judge<'_> {
         }
     }
 
-    /// What became slower month by month, asked once a month.
+    /// What became slower month by month, asked once a month, when there is one month more.
     pub(super) fn drifts(&self, book: &mut Book<'_>) {
-        if self.today.day() != 1 {
+        if !self.history.asks_drift(self.today) {
             return;
         }
         let of = |no| Some((no, drift(self.history.months(no), self.params)?.months));

@@ -6,7 +6,6 @@ use jiff::civil::Date;
 use super::{Book, Family, family};
 use crate::finding::{Change, Finding, FindingKind};
 use crate::fleet::SeriesNo;
-use crate::series::UNSEEN;
 use crate::timeline::{Timeline, is_stale};
 use crate::trigger::first_day;
 
@@ -70,7 +69,7 @@ impl Book<'_> {
         };
         if family(finding.kind) != Family::Degradation {
             // It is not there today; that says something only when somebody looked.
-            let asked = finding.kind != FindingKind::Drift || today.day() == 1;
+            let asked = finding.kind != FindingKind::Drift || self.history.asks_drift(today);
             let gone = is_stale(self.fleet, finding, finding.last_bad, today);
             if asked && (gone || self.was_looked_at(finding)) {
                 close(finding, Change::Closed);
@@ -108,7 +107,7 @@ impl Book<'_> {
         let looked = |no: &SeriesNo| {
             self.history.day(*no, self.today).is_some_and(|row| match finding.kind {
                 FindingKind::EarlyWarning => row.verdict.is_observed(),
-                _ => row.elevation.iter().any(|&bin| bin != UNSEEN),
+                _ => row.is_seen(),
             })
         };
         finding.members.iter().any(looked)

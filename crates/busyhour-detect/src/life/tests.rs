@@ -19,7 +19,7 @@ fn judge(
     today: Date,
 ) -> Vec<(u64, Change)> {
     let params = params();
-    let found = judge_fleet(&stage.fleet, history, known, today, &params, &Beside::default());
+    let found = judge_fleet(&stage.fleet, history, known, 0, today, &params, &Beside::default());
     let mut told = Vec::new();
     for finding in found {
         if finding.changed == today {

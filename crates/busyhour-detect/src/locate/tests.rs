@@ -4,7 +4,7 @@ use busyhour_model::LinkKind;
 
 use super::{Located, Vote, Votes, asked, locate, vote};
 use crate::finding::Place;
-use crate::fleet::{BuildingNo, SeriesNo, SubnetNo, UpstreamNo};
+use crate::fleet::{BuildingNo, Reach, SeriesNo, SubnetNo, UpstreamNo};
 use crate::layout::Layout;
 use crate::stage::Stage;
 use crate::suffer::Suffering;
@@ -44,6 +44,24 @@ fn four_of_five_share_it_and_three_of_five_do_not() {
     assert_eq!(of(4), Place::Upstream(UpstreamNo(0)));
     assert_eq!(of(3), Place::Building(BuildingNo(0)));
     assert_eq!(of(1), Place::Building(BuildingNo(0)));
+}
+
+#[test]
+fn buildings_that_are_fine_to_their_edge_and_beyond_it_acquit_the_upstream() {
+    let mut stage = Stage::street(6, 1);
+    let mut suffers = Vec::new();
+    for far in (0..6 * 4).filter(|no| no % 4 < 3) {
+        let near = stage.add(far, |info| {
+            info.reach = Reach::Near;
+            info.upstream = None;
+        });
+        suffers.extend([(far, if far < 2 * 4 { 0.3 } else { 0.0 }), (near, 0.0)]);
+    }
+    let found = place_of(&stage, 0, &suffers, 3);
+    assert_eq!(found.place, Place::Building(BuildingNo(0)));
+    // Where all suffer beyond edges that are fine, it is what they share.
+    suffers.iter_mut().for_each(|(no, suffers)| *suffers = if *no < 6 * 4 { 0.3 } else { 0.0 });
+    assert_eq!(place_of(&stage, 0, &suffers, 3).place, Place::Upstream(UpstreamNo(0)));
 }
 
 #[test]

@@ -31,7 +31,9 @@ impl Voice {
 
     /// For a fault beyond the edge: what its edge sees says the opposite.
     fn outside(self) -> f64 {
-        self.far() - self.near
+        // That the edge is fine speaks for what lies beyond it only where that suffers.
+        let near = if self.far() > 0.0 { self.near } else { self.near.max(0.0) };
+        self.far() - near
     }
 }
 

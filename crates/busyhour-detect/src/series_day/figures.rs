@@ -1,11 +1,11 @@
 //! What explains a day: round trips, loss, elevation. None of it decides.
 
-use super::{Seen, add, each};
+use super::{add, each};
 use crate::day_frame::MOST_BINS;
 use crate::params::Params;
 use crate::pool::Mean;
 use crate::rank::{Sample, kendall_permille};
-use crate::series::{Cell, FULL, Part, UNSEEN};
+use crate::series::{Cell, Elevation, FULL, Part, Peak};
 
 /// Fewer quiet bins do not tell what a quiet hour is like.
 const QUIET_BINS: u32 = 4;
@@ -78,62 +78,70 @@ impl<'a> Figures<'a> {
     }
 
     /// How much each bin was elevated.
-    pub(super) fn elevation(&self, bins: usize, base: Base, params: &Params) -> Box<[u8]> {
-        self.bins
-            .iter()
-            .take(bins)
-            .map(|cell| match cell {
-                Some(cell) if cell.valid > 0 => elevation_of(cell, base, params),
-                _ => UNSEEN,
-            })
-            .collect()
+    pub(super) fn elevation(&self, bins: usize, base: Base, params: &Params) -> Elevation {
+        let levels = self.bins.iter().take(bins).map(|cell| match cell {
+            Some(cell) if cell.valid > 0 => Some(elevation_of(cell, base, params)),
+            _ => None,
+        });
+        Elevation::of(levels)
     }
-}
 
-impl Seen<'_> {
     /// Counts and round trips of bins together; nothing of no bins.
-    pub(super) fn part(&self, figures: &Figures<'_>, bins: u128) -> Part {
+    pub(super) fn part(&self, bins: u128) -> Part {
         let mut part = Part::default();
-        if bins == 0 {
-            return part;
-        }
-        part.expected = self.expected(bins);
-        (part.valid, part.bad) = self.count(bins);
         let (mut rtt, mut jitter) = (Mean::default(), Mean::default());
-        for cell in figures.cells(bins) {
-            rtt.add(cell.rtt_p50_us, cell.valid);
-            jitter.add(cell.jitter_p50_us, cell.valid);
-            add(&mut part.bad_by, &cell.bad_by);
+        let (mut rtts, mut jitters) = (Sample::default(), Sample::default());
+        for cell in self.cells(bins) {
+            part.valid = part.valid.saturating_add(cell.valid);
+            part.bad = part.bad.saturating_add(cell.bad.min(cell.valid));
             part.sent = part.sent.saturating_add(cell.sent);
             part.lost = part.lost.saturating_add(cell.lost);
-            part.reordered = part.reordered.saturating_add(cell.reordered);
-            part.remarked = part.remarked.saturating_add(cell.remarked);
+            rtt.add(cell.rtt_p50_us, cell.valid);
+            jitter.add(cell.jitter_p50_us, cell.valid);
+            rtts.add(cell.rtt_p50_us);
+            jitters.add(cell.jitter_p50_us);
         }
-        let median =
-            |of: fn(&Cell) -> Option<u32>| Sample::of(figures.cells(bins).map(of)).median();
-        part.rtt_min_us = median(|cell| cell.rtt_min_us);
-        part.rtt_p50_us = median(|cell| cell.rtt_p50_us);
-        part.rtt_p95_us = median(|cell| cell.rtt_p95_us);
-        part.jitter_p50_us = median(|cell| cell.jitter_p50_us);
+        part.rtt_p50_us = rtts.median();
+        part.jitter_p50_us = jitters.median();
         part.rtt_mean_us = rtt.value();
         part.jitter_mean_us = jitter.value();
         part
+    }
+
+    /// What is told of bad bins; nothing of no bins.
+    pub(super) fn peak(&self, bins: u128) -> Peak {
+        let mut peak = Peak { part: self.part(bins), ..Peak::default() };
+        for cell in self.cells(bins) {
+            add(&mut peak.bad_by, &cell.bad_by);
+            peak.remarked = peak.remarked.saturating_add(cell.remarked);
+        }
+        peak
     }
 }
 
 /// Packets lost over packets sent, in parts per million; `None` when nobody knows.
 fn loss_ppm(cell: &Cell) -> Option<u32> {
-    let ppm = u128::from(cell.lost.min(cell.sent)) * 1_000_000;
-    u32::try_from(ppm.checked_div(u128::from(cell.sent))?).ok()
+    let lost = cell.lost.min(cell.sent);
+    if lost == 0 {
+        return (cell.sent > 0).then_some(0);
+    }
+    // Long division is for counts that nobody has.
+    let ppm = match lost.checked_mul(1_000_000) {
+        Some(millionths) => millionths / cell.sent,
+        None => u64::try_from(u128::from(lost) * 1_000_000 / u128::from(cell.sent)).ok()?,
+    };
+    u32::try_from(ppm).ok()
 }
 
 /// The highest of: the share of bad windows; the round trip above that of the day's own quiet hours;
 /// loss. Medians are compared with medians and lowest with lowest.
 fn elevation_of(cell: &Cell, base: Base, params: &Params) -> u8 {
     let full = u64::from(FULL);
-    let share = u64::from(cell.bad.min(cell.valid)) * full / u64::from(cell.valid.max(1));
-    let over = |value: u32, from: u32, over: u32| {
-        u64::from(value.saturating_sub(from)) * full / u64::from(over.max(1))
+    let bad = u64::from(cell.bad.min(cell.valid));
+    let share = if bad == 0 { 0 } else { bad * full / u64::from(cell.valid.max(1)) };
+    let over = |value: u32, from: u32, over: u32| match value.saturating_sub(from) {
+        0 => 0,
+        above => u64::from(above) * full / u64::from(over.max(1)),
     };
     let above = |rtt: Option<u32>, base: Option<u32>| {
         let above = rtt.zip(base).map_or(0, |(rtt, base)| rtt.saturating_sub(base));

@@ -1,6 +1,6 @@
 //! Who is believed when a target is accused.
 
-use busyhour_model::{Breach, SlotStart};
+use busyhour_model::{Breach, RequirementProfile, SlotStart};
 
 use super::TargetViews;
 use crate::fleet::{SeriesNo, TargetNo, UpstreamNo};
@@ -72,6 +72,9 @@ fn a_clean_way_to_another_target_is_a_witness() {
     assert!(!at_fault(&stage, &[(0, 8), (second, 8)], Breach::Loss), "the way is bad");
     assert!(!at_fault(&stage, &[(0, 8), (second, 1)], Breach::Loss), "a witness is clean");
     assert!(!at_fault(&stage, &[(0, 8), (1, 0), (second, 0)], Breach::Loss), "one of two");
+    let info = &mut stage.fleet.series[second as usize];
+    info.requirement = RequirementProfile::None;
+    assert!(!at_fault(&stage, &[(0, 8), (second, 0)], Breach::Loss), "judged by looser limits");
 }
 
 #[test]
@@ -96,5 +99,26 @@ fn old_faults_are_forgotten() {
     faults.forget_before(AT);
     assert!(faults.contains(TargetNo(0), AT));
     faults.forget_before(AT.offset(1));
+    assert!(faults.is_empty());
+}
+
+#[test]
+fn what_is_found_again_takes_the_place_of_what_was_known() {
+    let stage = street(3, true);
+    let found = |starts: &[SlotStart]| {
+        let mut views = TargetViews::new(&stage.fleet);
+        for no in 0..12 {
+            let cells: Vec<Cell> =
+                starts.iter().map(|&start| Cell { start, ..cell(8, Breach::Loss) }).collect();
+            views.add(SeriesNo(no), &cells);
+        }
+        views.faults()
+    };
+    let [before, first, last, after] = [-1, 0, 1, 2].map(|at| AT.offset(at));
+    let mut faults = found(&[before, first, after]);
+    assert!(!faults.replace(first, after, found(&[first])), "nothing new");
+    assert!(faults.replace(first, after, found(&[last])));
+    assert_eq!(faults, found(&[before, last, after]));
+    assert!(faults.replace(before, after.offset(1), found(&[])));
     assert!(faults.is_empty());
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use busyhour_model::{Breach, SlotStart};
 use jiff::civil::{Date, date};
 
+use super::Story;
+use crate::figures::Figures;
 use crate::finding::{Change, Finding};
 use crate::fleet::SeriesNo;
 use crate::replay::Recorded as _;
@@ -177,6 +179,28 @@ fn hours_of_a_finding_are_named_by_the_clock() {
         sentence.contains("between 10:00 and 12:30 and between 15:00 and 16:00 local time"),
         "{sentence}"
     );
+}
+
+#[test]
+fn the_clock_is_named_where_clocks_differ() {
+    let mut stage = Stage::street(4, 14);
+    for building in 2..4 {
+        stage.fleet.buildings[building].zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
+    }
+    let days = working_days(date(2025, 3, 10), 3);
+    let all: Vec<u32> = (0..16).collect();
+    stage.trouble(&all, &days);
+    // House C has the worst hours, and is asked about.
+    stage.trouble(&[8], &days).bad = 7;
+    let finding = opened(&stage);
+    let sentence = &finding.sentence;
+    assert!(sentence.contains("between 12:00 and 14:30 local time of House C"), "{sentence}");
+    assert!(sentence.contains("(12:00–13:00), 28 of 60 checks"), "{sentence}");
+    // An hour of a series that keeps to another clock says whose it is.
+    let figures = Figures::default();
+    let story = Story { fleet: &stage.fleet, finding: &finding, figures: &figures, limits: None };
+    assert_eq!(story.elsewhere(SeriesNo(0)), " in House A");
+    assert_eq!(story.elsewhere(SeriesNo(12)), "");
 }
 
 #[test]

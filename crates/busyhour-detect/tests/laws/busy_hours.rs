@@ -1,6 +1,7 @@
 //! Busy hours, learned from load.
 
 use busyhour_detect::{BusyHours, LoadDay, Params, Quarters, Rule, Rules, Site, learn_busy_hours};
+use busyhour_model::BuildingId;
 use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday, date};
 
@@ -60,6 +61,33 @@ fn two_learnings_that_agree_move_the_frame() {
     let again = learn(&earlier, Some(&back), false);
     assert_eq!(again.quarters, twice.quarters, "nor do two that do not follow each other");
     assert_eq!(learn(&earlier, Some(&again), false).quarters[0], hours(450, 900));
+}
+
+#[test]
+fn busy_hours_that_were_kept_go_on_as_if_they_had_not_been() {
+    let kept =
+        |hours: &BusyHours| BusyHours::of_week(&hours.week(BuildingId::from_u128(7), today()));
+    let siesta = |date, minute| {
+        let at_work = !is_weekend(date) && matches!(minute, 480..720 | 900..1140);
+        Some(if at_work { 100.0 } else { 5.0 })
+    };
+    let once = learn(&four_weeks(siesta), None, false);
+    assert_eq!(kept(&once), once, "with what is not sure yet");
+    let twice = learn(&four_weeks(siesta), Some(&kept(&once)), false);
+    assert!(twice.learned);
+    assert_eq!(twice.quarters[0], hours(480, 720).or(hours(900, 1140)));
+    assert_eq!(kept(&twice), twice);
+    assert_eq!(kept(&BusyHours::configured(&site())), BusyHours::configured(&site()));
+}
+
+#[test]
+fn kept_hours_that_cannot_be_are_survived() {
+    let mut week = BusyHours::configured(&site()).week(BuildingId::from_u128(7), today());
+    week.hours[0] = vec![(50, 40), (1_430, u16::MAX), (u16::MAX, u16::MAX), (607, 613)];
+    week.typical[0] = Some(f32::NAN);
+    let hours = BusyHours::of_week(&week);
+    assert_eq!(hours.quarters[0], self::hours(600, 615).or(self::hours(1_425, 1_440)));
+    assert_eq!(hours.typical[0], None);
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! The row of a day.
 
-use busyhour_detect::{
-    Bin, Cell, FULL, Params, Quarters, Rest, Rule, Rules, UNSEEN, pooled, series_day,
-};
+use busyhour_detect::{Bin, Cell, FULL, Params, Quarters, Rest, Rule, Rules, pooled, series_day};
 use busyhour_model::{Breach, DayVerdict};
 use jiff::tz::TimeZone;
 
@@ -54,12 +52,12 @@ fn longer_bins_make_hours_of_two_or_one() {
     };
     let halves = of(Bin::Half, 30, &[(600, 3), (630, 3)]);
     assert_eq!(halves.verdict, DayVerdict::PeakBad);
-    assert_eq!(halves.bad_quarters, hours(600, 660));
+    assert_eq!(halves.bad_quarters(), hours(600, 660));
     assert_eq!(of(Bin::Half, 30, &[(600, 6)]).verdict, DayVerdict::Good, "not spread");
     let whole = of(Bin::Hour, 60, &[(600, 6)]);
     assert_eq!(whole.verdict, DayVerdict::PeakBad, "an hour in one bin cannot be spread");
-    assert_eq!(whole.bad_quarters, hours(600, 660));
-    assert_eq!((whole.worst.unwrap().minute, whole.bin_quarters()), (600, 4));
+    assert_eq!(whole.bad_quarters(), hours(600, 660));
+    assert_eq!((whole.worst().unwrap().minute, whole.bin_quarters()), (600, 4));
 }
 
 #[test]
@@ -99,7 +97,7 @@ fn a_day_that_is_hardly_known_is_missing_unless_an_hour_of_it_is_bad() {
     assert_eq!(hour.verdict, DayVerdict::PeakBad, "nobody knows whether all of it was");
     assert_eq!(hour.seen_quarters, hours(480, 540));
     assert_eq!(missing(monday()).verdict, DayVerdict::Missing);
-    assert_eq!(missing(monday()).worst, None);
+    assert_eq!(missing(monday()).worst(), None);
 }
 
 #[test]
@@ -118,9 +116,8 @@ fn what_a_target_did_itself_counts_as_unobserved() {
     let row = series_day(&frame, &cells, &|slot| faulty.contains(&slot), &Params::default());
     assert_eq!(row.verdict, DayVerdict::Good);
     assert_eq!(row.busy.bad, 0);
-    assert_eq!(row.busy.expected, 600, "expected all the same");
     assert_eq!(row.busy.valid, 480);
-    assert_eq!(row.elevation[40], UNSEEN);
+    assert_eq!(row.elevation(40), None);
 }
 
 #[test]
@@ -128,7 +125,7 @@ fn on_days_off_all_hours_are_quiet() {
     let row = row(after(5), within((600, 720), bad(15)));
     assert!(!row.working);
     assert_eq!(row.verdict, DayVerdict::Missing);
-    assert!(row.bad_quarters.is_empty());
+    assert!(row.bad_quarters().is_empty());
     assert_eq!((row.busy.valid, row.quiet.valid), (0, 1_440));
     assert_eq!(row.base_rtt_us, Some(18_000));
     assert_eq!(row.before, Rest { seen: 24, bad: 2 });
@@ -150,10 +147,11 @@ fn elevation_is_the_highest_of_bad_share_delay_and_loss() {
     let full = u32::from(FULL);
     let of = |share: f64| (f64::from(full) * share) as u8;
     // 15 of 11 250 packets lost are 0.133 %, 0.033 above where elevation begins; 1 of 15 is more.
-    let expected = [of(0.2), 0, of(0.5), FULL, of(1.0 / 15.0), UNSEEN, 0];
-    assert_eq!(row.elevation[..7], expected);
+    let expected = [0.2, 0.0, 0.5, 1.0, 1.0 / 15.0].map(|share| Some(of(share)));
+    assert_eq!([0, 1, 2, 3, 4].map(|bin| row.elevation(bin)), expected);
+    assert_eq!((row.elevation(5), row.elevation(6), row.elevation(96)), (None, Some(0), None));
     let loss = self::row(monday(), |_| Some(Is { breach: Breach::Failed, ..bad(0) }));
-    assert!(loss.elevation.iter().all(|&level| level == 0));
+    assert!(loss.elevated_quarters().is_empty() && loss.is_seen());
 }
 
 #[test]
@@ -170,15 +168,15 @@ fn the_rise_is_that_of_the_slowest_busy_hour() {
     assert_eq!(row.base_rtt_us, Some(18_000), "of the lowest");
     assert_eq!(row.rise_us, Some(24_000), "a mean of 44 ms above a median of 20");
     assert_eq!(good(monday()).rise_us, Some(0));
-    assert_eq!(row.delay_with_loss, None, "only bad days are explained");
+    assert_eq!(row.delay_with_loss(), None, "only bad days are explained");
 }
 
 #[test]
 fn delay_and_loss_that_rise_together_correlate() {
     let queue = row(monday(), within((600, 720), Is { rtt_us: 90_000, ..bad(8) }));
-    assert_eq!(queue.delay_with_loss, Some(1_000));
+    assert_eq!(queue.delay_with_loss(), Some(1_000));
     let policer = row(monday(), within((600, 720), bad(8)));
-    assert_eq!(policer.delay_with_loss, None, "the round trip never varies");
+    assert_eq!(policer.delay_with_loss(), None, "the round trip never varies");
 }
 
 #[test]
@@ -202,8 +200,8 @@ fn the_hours_around_the_bad_ones_say_whether_it_went_away() {
 fn what_burns_at_night_is_acute() {
     let row = row(monday(), within((120, 180), bad(15)));
     assert_eq!(row.verdict, DayVerdict::Good);
-    assert_eq!(row.acute, hours(120, 180));
-    assert!(good(monday()).acute.is_empty());
+    assert_eq!(row.acute(), hours(120, 180));
+    assert!(good(monday()).acute().is_empty());
 }
 
 #[test]
@@ -214,13 +212,14 @@ fn doubled_hours_are_one_hour_on_the_wall_and_missing_ones_none() {
         let date = jiff::civil::date(2026, month, day);
         let frame = frame_of(&site, date, Bin::Quarter);
         let row = row_of(&frame, &cells(&frame, within((600, 660), bad(15))));
-        assert_eq!(row.elevation.len(), bins);
+        assert_eq!(row.minutes.len(), bins);
+        assert!(row.elevation(bins - 1).is_some() && row.elevation(bins).is_none());
         assert_eq!(row.verdict, DayVerdict::PeakBad);
-        assert_eq!(row.worst.unwrap().minute, 600);
-        assert_eq!(row.bad_quarters, hours(600, 660));
+        assert_eq!(row.worst().unwrap().minute, 600);
+        assert_eq!(row.bad_quarters(), hours(600, 660));
         let night = row_of(&frame, &cells(&frame, within((120, 180), bad(15))));
         let expected = if bins == 100 { hours(120, 180) } else { Quarters::default() };
-        assert_eq!(night.bad_quarters, expected);
+        assert_eq!(night.bad_quarters(), expected);
     }
 }
 
@@ -261,7 +260,7 @@ fn series_taken_together_show_what_each_hides() {
     let together = pooled(&frame, &[&a, &b, &c]);
     let row = row_of(&frame, &together);
     assert_eq!(row.verdict, DayVerdict::PeakBad);
-    assert_eq!(row.worst.map(|worst| (worst.valid, worst.bad)), Some((180, 12)));
+    assert_eq!(row.worst().map(|worst| (worst.valid, worst.bad)), Some((180, 12)));
     assert_eq!(together[0].rtt_p50_us, Some(25_000), "of those that saw it");
     assert_eq!(together[50].rtt_p50_us, Some(30_000));
     assert_eq!(together[50].expected, 45);

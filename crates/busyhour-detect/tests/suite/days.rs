@@ -1,16 +1,16 @@
 //! The verdict on one path's day.
 
-use busyhour_detect::{TargetFaults, judge_day};
+use busyhour_detect::{Bin, BusyHours, Quarters, TargetBins};
 use busyhour_model::{
-    AgentId, Breach, DayVerdict, Figures, LinkKind, PathId, RequirementProfile, Scope, Slot,
-    SlotCounts, SlotStart, UtcMicros,
+    AgentId, AzureRegion, Breach, DayVerdict, Figures, Judgement, LimitsVersion, LinkKind, PathId,
+    RequirementProfile, Scope, Slot, SlotCounts, SlotStart, UtcMicros,
 };
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
 use crate::support::{
-    FINE, LATER, Quarter, bad, frame, judged, judged_path, local_day, of, path, path_days, target,
-    tuesday, zone,
+    B, FINE, Quarter, TestPath, bad, frame, frame_with, judged, judged_as_of, judged_in,
+    judged_path, judged_path_in, local_day, of, path, tuesday, usual_frame, zone,
 };
 
 /// The quarter-hours from 10:00 hold so many bad windows each.
@@ -43,7 +43,7 @@ fn with_many_windows_the_share_decides() {
     let verdict = |bad: u32| {
         let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
             let bad = if (600..630).contains(&minute) { bad } else { 0 };
-            Some(Quarter { valid: 60, bad, breach: Breach::Jitter })
+            Some(Quarter { valid: 60, bad, breach: Breach::Jitter, ..FINE })
         });
         judged_path(slots).verdict
     };
@@ -81,7 +81,11 @@ fn the_worst_hour_says_what_it_rests_on() {
     assert_eq!(worst.loss_ppm, 20_000);
     // Above 18 000 and up to 20 000.
     assert_eq!(worst.loss_ppm_p90, 19_000);
+    assert_eq!(worst.bad_by, [60, 0, 0, 0, 0]);
+    // Between 3 600 and 4 000 hundredths below 100.
+    assert_eq!(worst.rating_p10_hundredths, Some(6_200));
     assert_eq!((day.expected, day.valid, day.bad), (600, 600, 84));
+    assert_eq!(day.limits, Some(LimitsVersion(1)));
 }
 
 #[test]
@@ -108,7 +112,7 @@ fn the_factor_is_that_of_the_dominant_limit() {
     ] {
         let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
             let bad = if (600..660).contains(&minute) { 15 } else { 0 };
-            Some(Quarter { valid: 15, bad, breach })
+            Some(Quarter { bad, breach, ..FINE })
         });
         let day = judged_path(slots);
         assert_eq!(day.worst_hour.unwrap().dominant, Some(breach));
@@ -131,7 +135,7 @@ fn the_average_of_sparse_windows_says_nothing_of_loss_and_jitter_but_tells_outag
     let day = |breach| {
         let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
             let bad = if (600..660).contains(&minute) { 15 } else { 0 };
-            Some(Quarter { valid: 15, bad, breach })
+            Some(Quarter { bad, breach, ..FINE })
         });
         // 1 800 of 11 250 lost would be far beyond every limit.
         judged_path(sparse(slots, 1_800))
@@ -151,7 +155,7 @@ fn the_average_of_sparse_windows_says_nothing_of_loss_and_jitter_but_tells_outag
 fn failed_windows_are_bad_and_never_missing() {
     let slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
         let bad = if (600..630).contains(&minute) { 15 } else { 0 };
-        Some(Quarter { valid: 15, bad, breach: Breach::Failed })
+        Some(Quarter { bad, breach: Breach::Failed, ..FINE })
     });
     let day = judged_path(slots);
     assert_eq!(day.verdict, DayVerdict::PeakBad);
@@ -162,7 +166,7 @@ fn failed_windows_are_bad_and_never_missing() {
 }
 
 #[test]
-fn bad_outside_business_hours_is_good_but_bad_everywhere_is_all_day() {
+fn bad_outside_busy_hours_is_good_but_bad_everywhere_is_all_day() {
     let day = |bad_at: fn(u16) -> bool| {
         judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {
             Some(if bad_at(minute) { bad(15) } else { FINE })
@@ -205,12 +209,12 @@ fn unknown_is_never_good() {
 fn quarter_hours_with_too_few_windows_are_not_used() {
     // Two of 15 windows are less than a fifth: however bad, they say nothing.
     let slots = local_day(tuesday(), &TimeZone::UTC, |minute| match minute {
-        600..720 => Some(Quarter { valid: 2, bad: 2, breach: Breach::Loss }),
+        600..720 => Some(Quarter { valid: 2, bad: 2, ..FINE }),
         _ => Some(FINE),
     });
     assert_eq!(judged_path(slots).verdict, DayVerdict::Good);
     let slots = local_day(tuesday(), &TimeZone::UTC, |minute| match minute {
-        600..720 => Some(Quarter { valid: 3, bad: 3, breach: Breach::Loss }),
+        600..720 => Some(Quarter { valid: 3, bad: 3, ..FINE }),
         _ => Some(FINE),
     });
     assert_eq!(judged_path(slots).verdict, DayVerdict::PeakBad);
@@ -220,9 +224,8 @@ fn quarter_hours_with_too_few_windows_are_not_used() {
 fn days_off_and_paths_without_limits_are_not_judged() {
     let saturday = date(2026, 3, 14);
     let slots = local_day(saturday, &TimeZone::UTC, |_| Some(bad(15)));
-    let paths = [path(1, 1, slots)];
-    let frame = frame(saturday, &TimeZone::UTC, "Mo-Fr 08:00-18:00", LATER);
-    let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+    let frame = frame(saturday, &TimeZone::UTC, "Mo-Fr 08:00-18:00");
+    let summaries = judged_in(&frame, &[path(1, 1, slots)]);
     assert!(summaries.iter().all(|day| day.verdict == DayVerdict::Missing));
 
     let mut unjudged = path(1, 1, local_day(tuesday(), &TimeZone::UTC, |_| Some(bad(15))));
@@ -241,8 +244,8 @@ fn today_counts_what_is_already_bad_and_is_not_good_too_early() {
             observed.then(|| if minute >= bad_from { bad(15) } else { FINE })
         });
         let paths = [path(1, 1, slots)];
-        let frame = frame(tuesday(), &TimeZone::UTC, "Mo-Fr 08:00-18:00", now(hour));
-        let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
+        let none = TargetBins::default();
+        let summaries = judged_as_of(&usual_frame(), now(hour), &paths, &none);
         of(&summaries, Scope::Path(PathId(1)))
     };
     assert_eq!(verdict(9, 1440).verdict, DayVerdict::Missing);
@@ -258,10 +261,7 @@ fn days_of_23_and_25_hours_keep_their_local_labels() {
         let slots = local_day(day, &berlin, |minute| {
             Some(if (600..720).contains(&minute) { bad(15) } else { FINE })
         });
-        let paths = [path(1, 1, slots)];
-        let frame = frame(day, &berlin, "Mo-Su 08:00-18:00", LATER);
-        let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
-        let found = of(&summaries, Scope::Path(PathId(1)));
+        let found = judged_path_in(&frame(day, &berlin, "Mo-Su 08:00-18:00"), slots);
         assert_eq!(found.verdict, DayVerdict::PeakBad, "{day}");
         assert_eq!(found.bad_quarters, (600..720).step_by(15).collect::<Vec<u16>>(), "{day}");
         assert_eq!((found.expected, found.valid), (600, 600), "{day}");
@@ -277,10 +277,7 @@ fn the_hour_that_comes_twice_is_judged_twice() {
     let slots = local_day(day, &berlin, |minute| {
         Some(if (120..180).contains(&minute) { bad(15) } else { FINE })
     });
-    let paths = [path(1, 1, slots)];
-    let frame = frame(day, &berlin, "Mo-Su 00:00-06:00", LATER);
-    let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
-    let found = of(&summaries, Scope::Path(PathId(1)));
+    let found = judged_path_in(&frame(day, &berlin, "Mo-Su 00:00-06:00"), slots);
     assert_eq!((found.expected, found.bad), (7 * 60, 2 * 60));
     assert_eq!(found.bad_quarters, [120, 135, 150, 165]);
 }
@@ -304,7 +301,7 @@ fn nothing_is_expected_before_a_paths_first_window() {
     let at = |hour: i64| SlotStart::containing(UtcMicros::from_secs(1_773_100_800 + hour * 3600));
     let added = |hour| {
         let mut new = path(1, 1, Vec::new());
-        new.target = target("b");
+        new.target = B;
         new.since = at(hour);
         judged(&[path(1, 1, good()), new])
     };
@@ -329,4 +326,105 @@ fn a_day_that_began_at_three_is_not_good() {
     };
     assert_eq!((day(900).verdict, day(900).coverage()), (DayVerdict::Missing, Some(1.0)));
     assert_eq!(day(840).verdict, DayVerdict::Good);
+}
+
+#[test]
+fn the_hours_that_people_work_are_judged_and_no_others() {
+    let day = |learned: bool| {
+        let teach = |hours: &mut BusyHours| {
+            if learned {
+                hours.quarters = [Quarters::between(360, 600); 7];
+            }
+        };
+        let week = (&TimeZone::UTC, "Mo-Fr 08:00-18:00");
+        let frame = frame_with(tuesday(), week, teach, None, Bin::Quarter);
+        judged_path_in(
+            &frame,
+            local_day(tuesday(), &TimeZone::UTC, |minute| {
+                Some(if (390..450).contains(&minute) { bad(10) } else { FINE })
+            }),
+        )
+    };
+    assert_eq!((day(false).verdict, day(false).expected), (DayVerdict::Good, 600));
+    assert_eq!((day(true).verdict, day(true).expected), (DayVerdict::PeakBad, 240));
+    assert_eq!(day(true).worst_hour.unwrap().start_minute, 390);
+}
+
+#[test]
+fn nobody_works_on_a_holiday_or_in_a_closed_building() {
+    let verdict = |day: Date, load: Option<f32>| {
+        let teach = |hours: &mut BusyHours| hours.typical = [Some(100.0); 7];
+        let week = (&TimeZone::UTC, "Mo-Fr 08:00-18:00");
+        let frame = frame_with(day, week, teach, load, Bin::Quarter);
+        judged_path_in(&frame, local_day(day, &TimeZone::UTC, |_| Some(bad(15)))).verdict
+    };
+    let holiday = date(2026, 5, 1);
+    assert_eq!(verdict(holiday, None), DayVerdict::Missing);
+    assert_eq!(verdict(tuesday(), Some(10.0)), DayVerdict::Missing);
+    assert_eq!(verdict(tuesday(), Some(90.0)), DayVerdict::AllDayBad);
+    assert_eq!(verdict(tuesday(), None), DayVerdict::AllDayBad);
+}
+
+#[test]
+fn a_frame_that_is_not_in_quarter_hours_is_not_judged() {
+    let week = (&TimeZone::UTC, "Mo-Fr 08:00-18:00");
+    let frame = frame_with(tuesday(), week, |_| {}, None, Bin::Hour);
+    let slots = local_day(tuesday(), &TimeZone::UTC, |_| Some(FINE));
+    assert!(judged_in(&frame, &[path(1, 1, slots)]).is_empty());
+}
+
+/// A day whose hour from ten is the worst, with so many replies of each quarter-hour out of order.
+fn out_of_order(each: u64) -> Vec<Slot> {
+    let at_ten = |slot: &Slot| usual_frame().bin_of(slot.start).is_some_and(|at| at / 4 == 10);
+    let mut slots = local_day(tuesday(), &TimeZone::UTC, |minute| {
+        Some(if minute / 60 == 10 { bad(1) } else { FINE })
+    });
+    for slot in slots.iter_mut().filter(|slot| at_ten(slot)) {
+        slot.reordered = each;
+    }
+    slots
+}
+
+#[test]
+fn the_order_of_the_worst_hour_is_tested_and_decides_nothing() {
+    // Of 45 000 sent 60 are lost; 22.5 out of order are allowed.
+    for (each, order) in [(2, Judgement::Pass), (6, Judgement::Unknown), (10, Judgement::Fail)] {
+        let day = judged_path(out_of_order(each));
+        let worst = day.worst_hour.unwrap();
+        assert_eq!((worst.start_minute, worst.bad), (600, 4));
+        assert_eq!((worst.reordered, worst.replies, worst.order), (each * 4, 44_940, order));
+        assert_eq!(day.verdict, DayVerdict::Good);
+    }
+}
+
+#[test]
+fn order_is_tested_where_packets_can_overtake_and_a_limit_is_published() {
+    let worst = |paths: &[TestPath]| {
+        let agent = Scope::Agent(AgentId::from_u128(1), LinkKind::Wired);
+        of(&judged(paths), agent).worst_hour.unwrap()
+    };
+    let dense = || path(1, 1, out_of_order(10));
+    let thin = || path(1, 1, sparse(out_of_order(1_000), 0));
+    let alone = worst(&[thin()]);
+    assert_eq!((alone.reordered, alone.replies, alone.order), (0, 0, Judgement::Unknown));
+    // A sparse path beside a dense one has no say.
+    let both = worst(&[dense(), thin()]);
+    assert_eq!((both.reordered, both.replies, both.order), (40, 44_940, Judgement::Fail));
+    let azure = RequirementProfile::ClientToAzure(AzureRegion::WestEurope);
+    let unpublished = TestPath { requirement: azure, ..dense() };
+    assert_eq!(worst(std::slice::from_ref(&unpublished)).order, Judgement::Unknown);
+    assert_eq!(worst(&[dense(), unpublished]).order, Judgement::Unknown);
+}
+
+#[test]
+fn an_hour_in_which_nothing_came_back_has_no_call_estimate() {
+    let day = |windows: u32| {
+        judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let bad = if minute / 60 == 10 { windows } else { 0 };
+            Some(Quarter { bad, breach: Breach::Failed, ..FINE })
+        }))
+    };
+    assert_eq!(day(15).worst_hour.unwrap().rating_p10_hundredths, None);
+    // Of those that came back a tenth was rated no better than 93: 650 to 700 hundredths below 100.
+    assert_eq!(day(14).worst_hour.unwrap().rating_p10_hundredths, Some(9_350));
 }

@@ -1,12 +1,11 @@
 //! What holds for every input.
 
-use busyhour_detect::{TargetFaults, judge_day};
-use busyhour_model::{Breach, DaySummary, DayVerdict, PathId, Scope, Slot};
-use jiff::civil::date;
+use busyhour_detect::{Cell, Params, Quarters, series_day};
+use busyhour_model::{Breach, DaySummary, DayVerdict, Slot};
 use jiff::tz::{Offset, TimeZone};
 use proptest::prelude::*;
 
-use crate::support::{LATER, Quarter, frame, local_day, of, path, path_days, slot, tuesday};
+use crate::support::{FINE, Quarter, frame, judged_path_in, local_day, slot, tuesday, usual_frame};
 
 /// Per quarter-hour of the day: windows that count and bad ones, or nothing.
 fn quarters() -> impl Strategy<Value = Vec<Option<(u32, u32)>>> {
@@ -21,15 +20,12 @@ fn quarters() -> impl Strategy<Value = Vec<Option<(u32, u32)>>> {
 fn slots_of(quarters: &[Option<(u32, u32)>], zone: &TimeZone) -> Vec<Slot> {
     local_day(tuesday(), zone, |minute| {
         let (valid, bad) = quarters.get(usize::from(minute) / 15).copied().flatten()?;
-        Some(Quarter { valid, bad, breach: Breach::Loss })
+        Some(Quarter { valid, bad, ..FINE })
     })
 }
 
 fn judge_in(zone: &TimeZone, slots: Vec<Slot>) -> DaySummary {
-    let paths = [path(1, 1, slots)];
-    let frame = frame(tuesday(), zone, "Mo-Fr 08:00-18:00", LATER);
-    let summaries = judge_day(&frame, &path_days(&paths), &TargetFaults::default());
-    of(&summaries, Scope::Path(PathId(1)))
+    judged_path_in(&frame(tuesday(), zone, "Mo-Fr 08:00-18:00"), slots)
 }
 
 proptest! {
@@ -58,13 +54,13 @@ proptest! {
         quarters in quarters(),
         longer_us in 0u32..70_000,
     ) {
-        let slots = slots_of(&quarters, &TimeZone::UTC);
-        let mut longer = slots.clone();
-        for slot in &mut longer {
-            let packets = slot.rtt_us.count();
-            slot.rtt_us = busyhour_model::Histogram::new();
-            slot.rtt_us.record_n(20_000 + longer_us, packets);
-        }
+        let slots_with = |rtt_us| {
+            slots_of(&quarters, &TimeZone::UTC).into_iter().map(move |before| {
+                let (valid, bad) = (before.valid, before.bad);
+                slot(before.start, Quarter { valid, bad, rtt_us, ..FINE }, before.expected)
+            }).collect::<Vec<Slot>>()
+        };
+        let (slots, longer) = (slots_with(20_000), slots_with(20_000 + longer_us));
         let (before, after) = (judge_in(&TimeZone::UTC, slots), judge_in(&TimeZone::UTC, longer));
         prop_assert_eq!(before.verdict, after.verdict);
         prop_assert_eq!(before.bad_quarters, after.bad_quarters);
@@ -89,14 +85,26 @@ proptest! {
         let slots = slots_of(&quarters, &TimeZone::UTC);
         let alone = judge_in(&TimeZone::UTC, slots.clone());
         let mut more = slots;
-        let elsewhere = frame_start().offset(far);
-        let bad = Quarter { valid: 15, bad: 15, breach: Breach::Delay };
-        more.extend([slot(elsewhere, bad, 15), slot(frame_start().offset(-far), bad, 15)]);
+        let elsewhere = usual_frame().first.offset(far);
+        let bad = Quarter { bad: 15, breach: Breach::Delay, ..FINE };
+        more.extend([slot(elsewhere, bad, 15), slot(usual_frame().first.offset(-far), bad, 15)]);
         prop_assert_eq!(judge_in(&TimeZone::UTC, more), alone);
     }
-}
 
-fn frame_start() -> busyhour_model::SlotStart {
-    let midnight = date(2026, 3, 10).to_zoned(TimeZone::UTC).unwrap().timestamp();
-    busyhour_model::SlotStart::containing(busyhour_model::UtcMicros(midnight.as_microsecond()))
+    #[test]
+    fn a_paths_day_and_the_row_that_findings_rest_on_agree(quarters in quarters()) {
+        let slots = slots_of(&quarters, &TimeZone::UTC);
+        let cells: Vec<Cell> = slots.iter().map(Cell::of).collect();
+        let frame = usual_frame();
+        let row = series_day(&frame, &cells, &|_| false, &Params::default());
+        let day = judged_path_in(&frame, slots);
+        prop_assert_eq!(row.verdict.is_bad(), day.verdict.is_bad());
+        prop_assert_eq!(row.verdict.is_observed(), day.verdict.is_observed());
+        prop_assert_eq!(row.bad_quarters(), Quarters::from_minutes(&day.bad_quarters));
+        prop_assert!(row.worst().is_some() || !row.verdict.is_bad());
+        if let Some(worst) = row.worst() {
+            let hour = day.worst_hour.map(|hour| (hour.start_minute, hour.valid, hour.bad, hour.bad_by));
+            prop_assert_eq!(hour, Some((worst.minute, worst.valid, worst.bad, worst.bad_by)));
+        }
+    }
 }

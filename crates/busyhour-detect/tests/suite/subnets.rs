@@ -1,9 +1,9 @@
 //! Agents first, then subnets, then the building.
 
-use busyhour_model::{AgentId, DayVerdict, LinkKind, Scope, Slot, SubnetId};
+use busyhour_model::{AgentId, DaySummary, DayVerdict, LinkKind, PathId, Scope, Slot, SubnetId};
 use jiff::tz::TimeZone;
 
-use crate::support::{BUILDING, FINE, TestPath, bad, judged, local_day, of, path, target, tuesday};
+use crate::support::{B, BUILDING, FINE, TestPath, bad, judged, local_day, of, path, tuesday};
 
 fn good() -> Vec<Slot> {
     local_day(tuesday(), &TimeZone::UTC, |_| Some(FINE))
@@ -22,7 +22,7 @@ fn silent() -> Vec<Slot> {
 /// One wired subnet with these agents.
 fn subnet_of(agents: &[Vec<Slot>]) -> DayVerdict {
     let paths: Vec<TestPath> =
-        (1u128..).zip(agents).map(|(agent, slots)| path(agent, 1, slots.clone())).collect();
+        (1..).zip(agents).map(|(agent, slots)| path(agent, 1, slots.clone())).collect();
     of(&judged(&paths), Scope::Subnet(SubnetId::from_u128(1), LinkKind::Wired)).verdict
 }
 
@@ -88,10 +88,25 @@ fn a_building_of_which_little_is_observed_is_unknown() {
 
 #[test]
 fn an_agents_targets_are_taken_together() {
-    let b = TestPath { target: target("b"), ..path(1, 1, bad_at(10)) };
+    let b = TestPath { target: B, ..path(1, 1, bad_at(10)) };
     let summaries = judged(&[path(1, 1, good()), b]);
     let agent = of(&summaries, Scope::Agent(AgentId::from_u128(1), LinkKind::Wired));
     assert_eq!(agent.verdict, DayVerdict::PeakBad);
     let worst = agent.worst_hour.unwrap();
     assert_eq!((worst.valid, worst.bad), (120, 40));
+}
+
+#[test]
+fn an_agent_with_one_path_is_as_that_path() {
+    let summaries = judged(&[path(1, 1, bad_at(10))]);
+    let scopes = [
+        Scope::Path(PathId(1)),
+        Scope::Agent(AgentId::from_u128(1), LinkKind::Wired),
+        Scope::Subnet(SubnetId::from_u128(1), LinkKind::Wired),
+        Scope::Building(BUILDING),
+    ];
+    assert_eq!(summaries.iter().map(|day| day.scope).collect::<Vec<_>>(), scopes);
+    for day in &summaries {
+        assert_eq!(DaySummary { scope: scopes[0], ..day.clone() }, summaries[0]);
+    }
 }
