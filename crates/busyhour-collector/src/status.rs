@@ -42,12 +42,20 @@ impl StatusSource for Status {
         let pruned = self.work.pruned.load(Ordering::Relaxed);
         let damaged = self.telemetry.damaged().len() as u64;
         let faults = judge.target_faults().len() as u64;
+        let round_us = u64::try_from(judge.last_round().as_micros()).unwrap_or(u64::MAX);
         let figure = |name: &str, value: u64, help: &'static str| Figure {
             name: name.to_owned(),
             value: i64::try_from(value).unwrap_or(i64::MAX),
             help,
         };
-        vec![
+        let open = judge.open_findings().into_iter().map(|(kind, count)| {
+            figure(
+                &format!("judge_open_{}", kind.as_str().replace('-', "_")),
+                count,
+                "open findings",
+            )
+        });
+        let mut figures = vec![
             figure("uptime_s", self.started.elapsed().as_secs(), "since the collector began"),
             figure("ingest_sessions_total", ingest.sessions, "sessions that agents opened"),
             figure("ingest_replaced_total", ingest.replaced, "sessions replaced by a newer one"),
@@ -63,13 +71,19 @@ impl StatusSource for Status {
             figure("judge_dates_total", judge.judged_days(), "local dates judged"),
             figure("judge_verdicts_total", judge.written_days(), "verdicts written"),
             figure("judge_failures_total", judge.failures(), "rounds of judging that failed"),
-            figure("judge_targets_at_fault", faults, "targets at fault on the newest judged date"),
+            figure("judge_targets_at_fault", faults, "targets at fault within the last day"),
+            figure("judge_rebuild_dates", judge.rebuild_waiting(), "dates to read before findings"),
+            figure("judge_rows", judge.rows(), "series days that findings are judged by"),
+            figure("judge_learned_buildings", judge.learned_buildings(), "with learned busy hours"),
+            figure("judge_round_us", round_us, "the last round of judging took so long"),
             figure("notify_sent_total", notify.sent, "alerts that the other side took"),
             figure("notify_failed_total", notify.failed, "attempts to send that failed"),
             figure("notify_withheld_total", notify.withheld, "alerts withheld or given up"),
             figure("notify_store_failures_total", notify.store_failures, "outbox not available"),
             figure("store_damaged_files", damaged, "files found damaged and set aside"),
             figure("pruned_rows_total", pruned, "rows forgotten as too old"),
-        ]
+        ];
+        figures.extend(open);
+        figures
     }
 }

@@ -2,37 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use busyhour_detect::{
-    BuildingHistory, INCIDENT_HISTORY_DAYS, IncidentChange, TargetFaults, Told, judge_day,
-    judge_incidents, retire_incident, target_faults,
-};
-use busyhour_model::{
-    BuildingId, DaySummary, DayVerdict, IncidentState, PathId, SLOT_MICROS, Scope, UtcMicros,
-};
-use busyhour_store::{Control, DirtyDay, IncidentEvent, JudgeWrite, StoreError, Telemetry};
-use jiff::ToSpan as _;
+use busyhour_detect::{Finding, Params};
+use busyhour_model::{BuildingId, DaySummary, DayVerdict, FindingKind, Incident, Scope, UtcMicros};
+use busyhour_store::{Control, DirtyDay, JudgeWrite, StoreError, Telemetry};
 use jiff::civil::Date;
 use thiserror::Error;
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::inputs::{Inventory, Site};
-use crate::status::{JudgeStatus, TargetFault};
+use crate::incidents::{describe_worst, incident_of, retired};
+use crate::inventory::{Inventory, Noons};
+use crate::state::{Context, Plan, State, date_marks, goes_on};
+use crate::status::{JudgeStatus, RoundFigures};
+use crate::targets;
 
-/// Dirty marks read in a round: a day of 4 096 paths, and little memory.
-const MARKS_A_ROUND: usize = 4096;
-/// Dates judged in a round, so that the newest are written soon while a backlog loads.
-const DATES_A_ROUND: usize = 8;
-/// Dates judged again when a zone, business hours or a placement changed, and at the start: what
-/// incidents look at.
-const DATES_AGAIN: i32 = 35;
-/// The least time between two rounds, however often new data is announced: while a backlog loads,
-/// judging takes turns with storing.
+/// Dirty marks read in a round: four days of 15,000 paths, in two megabytes.
+const MARKS_A_ROUND: usize = 65_536;
+/// The least time between the beginnings of two rounds, however often new data is announced: while a
+/// backlog loads, judging takes turns with storing.
 const SPACING: Duration = Duration::from_secs(1);
+/// A round begins no sooner than so many times the last one's duration after that began: judging takes
+/// a twentieth of a core at most, and a quarter of one while there is more than a round's work.
+const SHARE: u32 = 20;
+const SHARE_WHILE_MORE: u32 = 4;
 
 /// A round of judging that did not happen. Nothing of it was written, or all of it was.
 #[derive(Debug, Error)]
@@ -60,6 +56,10 @@ pub struct Summary {
     pub incidents_written: usize,
     /// Events that somebody is to be told.
     pub told: usize,
+    /// Days of buildings whose load is new or changed.
+    pub loads_written: usize,
+    /// Buildings whose busy hours were looked at, as they are once a week.
+    pub weeks_written: usize,
     /// True when more waits to be judged.
     pub more: bool,
 }
@@ -71,25 +71,10 @@ pub struct Judge {
     every: Duration,
     wake: Arc<Notify>,
     status: Arc<JudgeStatus>,
-    /// Locked only by the one round that runs at a time.
-    again: Mutex<Again>,
-}
-
-/// Dates to be judged again without a mark.
-#[derive(Default)]
-struct Again {
-    fingerprint: Option<u64>,
-    /// The dates it was at the buildings in the last round.
-    todays: BTreeSet<Date>,
-    dates: BTreeSet<Date>,
-}
-
-/// The dates of a round, and the marks that they settle.
-#[derive(Default)]
-struct Plan {
-    dates: BTreeSet<Date>,
-    marks: Vec<DirtyDay>,
-    waiting: usize,
+    params: Params,
+    /// What is remembered; locked only by the one round that runs at a time. `None` before the first
+    /// one, and after one that broke off.
+    state: Mutex<Option<State>>,
 }
 
 impl Judge {
@@ -101,8 +86,8 @@ impl Judge {
         every: Duration,
         wake: Arc<Notify>,
     ) -> Self {
-        let (status, again) = (Arc::default(), Mutex::default());
-        Self { telemetry, control, every, wake, status, again }
+        let (status, state, params) = (Arc::default(), Mutex::default(), Params::default());
+        Self { telemetry, control, every, wake, status, params, state }
     }
 
     /// Its counters; they live on when the judge runs.
@@ -116,14 +101,14 @@ impl Judge {
         let judge = Arc::new(self);
         let mut ticks = interval(judge.every.max(SPACING));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut spacing = interval(SPACING);
-        spacing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = tokio::time::Instant::now();
         let mut more = false;
         loop {
+            // Not an interval: how long to wait follows from how long the last round took.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = spacing.tick() => {}
+                () = sleep_until(next) => {}
             }
             tokio::select! {
                 biased;
@@ -132,7 +117,12 @@ impl Judge {
                 () = judge.wake.notified() => {}
                 _ = ticks.tick() => {}
             }
+            let begun = Instant::now();
             more = round(&judge).await;
+            let took = begun.elapsed();
+            judge.status.took(took);
+            let begun = tokio::time::Instant::from_std(begun);
+            next = begun.checked_add(spacing(took, more)).unwrap_or(begun);
         }
     }
 
@@ -149,197 +139,179 @@ impl Judge {
     }
 
     fn round(&self, now: UtcMicros) -> Result<Summary, JudgeError> {
-        let marks = self.telemetry.dirty_days(MARKS_A_ROUND).map_err(JudgeError::Read)?;
         let inventory =
             Inventory::load(&*self.telemetry, &*self.control).map_err(JudgeError::Read)?;
-        let plan = self.plan(&inventory, marks, now);
+        let marks = self.telemetry.dirty_days(MARKS_A_ROUND).map_err(JudgeError::Read)?;
+        let context = Context {
+            telemetry: &*self.telemetry,
+            control: &*self.control,
+            inventory: &inventory,
+            params: &self.params,
+            now,
+        };
+        let mut held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = held.take().filter(|state| state.serves(&inventory));
+        let mut state = match known {
+            Some(state) => state,
+            None => State::begin(&context).map_err(JudgeError::Read)?,
+        };
+        let result = self.work(&mut state, &context, &marks);
+        // In a round that broke off findings may have moved on that nobody wrote down.
+        if matches!(result, Ok(_) | Err(JudgeError::Clear(_))) {
+            *held = Some(state);
+        }
+        result
+    }
+
+    fn work(
+        &self,
+        state: &mut State,
+        context: &Context<'_>,
+        marks: &[DirtyDay],
+    ) -> Result<Summary, JudgeError> {
         let mut write = JudgeWrite::default();
-        for &date in plan.dates.iter().rev() {
-            let days = self.judge_date(&inventory, date, now).map_err(JudgeError::Read)?;
-            write.days.extend(days);
-        }
-        self.judge_incidents(&inventory, now, &mut write).map_err(JudgeError::Read)?;
+        let plan = self.decide(state, context, marks, &mut write).map_err(JudgeError::Read)?;
+        (write.loads, write.weeks) = state.hours.unsaved();
+        write.months = state.new_months();
         if write != JudgeWrite::default() {
-            self.control.write_judgement(&write, now).map_err(JudgeError::Write)?;
+            self.control.write_judgement(&write, context.now).map_err(JudgeError::Write)?;
         }
+        state.incidents.saved(&write.incidents);
+        state.settle(&plan, &write.months);
         self.telemetry.clear_dirty(&plan.marks).map_err(JudgeError::Clear)?;
-        let waiting = plan.waiting + self.settle(&plan.dates);
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let (judged, written) = (plan.dates.len(), write.days.len());
-        self.status.succeeded(now, count(waiting), count(judged), count(written));
+        self.say(state, context, &plan, &write);
         Ok(Summary {
-            dates: judged,
-            days_written: written,
+            dates: plan.dates.len(),
+            days_written: write.days.len(),
             incidents_written: write.incidents.len(),
             told: write.tell.len(),
-            more: waiting > 0,
+            loads_written: write.loads.len(),
+            weeks_written: write.weeks.len(),
+            more: plan.waiting > 0,
         })
     }
 
-    /// Chooses the newest dates; a mark is settled when all of its dates are among them.
-    fn plan(&self, inventory: &Inventory, marks: Vec<DirtyDay>, now: UtcMicros) -> Plan {
-        let mut wanted: BTreeSet<Date> = self.dates_again(inventory, now);
-        let dated: Vec<(DirtyDay, BTreeSet<Date>)> = marks
-            .into_iter()
-            .map(|mark| (mark, inventory.dates(mark.path, mark.utc_day)))
-            .collect();
-        wanted.extend(dated.iter().flat_map(|(_, dates)| dates));
-        let dates: BTreeSet<Date> = wanted.into_iter().rev().take(DATES_A_ROUND).collect();
-        let (settled, waiting): (Vec<_>, Vec<_>) =
-            dated.into_iter().partition(|(_, of_mark)| of_mark.is_subset(&dates));
-        let marks = settled.into_iter().map(|(mark, _)| mark).collect();
-        Plan { dates, marks, waiting: waiting.len() }
-    }
-
-    /// The dates to be judged again because buildings or placements changed, and those that are just
-    /// over.
-    fn dates_again(&self, inventory: &Inventory, now: UtcMicros) -> BTreeSet<Date> {
-        let Ok(mut again) = self.again.lock() else { return BTreeSet::new() };
-        let todays = inventory.todays(now);
-        let fingerprint = inventory.fingerprint();
-        if again.fingerprint != Some(fingerprint) {
-            again.fingerprint = Some(fingerprint);
-            for &today in &todays {
-                let back = (0..DATES_AGAIN).map(|days| today.saturating_sub(days.days()));
-                again.dates.extend(back);
-            }
-        }
-        if again.todays != todays {
-            // A day that is over is judged though nothing came: silence is unknown, and is said.
-            again.dates.extend(todays.iter().filter_map(|today| today.yesterday().ok()));
-            again.todays = todays;
-        }
-        again.dates.clone()
-    }
-
-    /// Notes that dates were judged. Returns how many wait to be judged again.
-    fn settle(&self, judged: &BTreeSet<Date>) -> usize {
-        let Ok(mut again) = self.again.lock() else { return 0 };
-        again.dates.retain(|date| !judged.contains(date));
-        again.dates.len()
-    }
-
-    /// Judges a date in every building. Gives the verdicts that are new or changed.
-    fn judge_date(
+    /// Reads and judges what the round is about; writes nothing.
+    fn decide(
         &self,
-        inventory: &Inventory,
+        state: &mut State,
+        context: &Context<'_>,
+        marks: &[DirtyDay],
+        write: &mut JudgeWrite,
+    ) -> Result<Plan, StoreError> {
+        let mut noons = Noons::default();
+        state.follow(context);
+        let marked = date_marks(marks, context, &mut noons);
+        state.read_loads(context, &marked, &mut noons)?;
+        let plan = state.plan(context, marked, &mut noons)?;
+        let days = &mut write.days;
+        state.judge_days(context, &plan, &mut noons, &mut |(date, building), judged| {
+            days.extend(self.news(building, date, judged)?);
+            Ok(())
+        })?;
+        self.retire_lost(state, context, write);
+        let findings = state.judge_findings(context, &plan);
+        self.note_findings(state, &findings, context.now, write)?;
+        Ok(plan)
+    }
+
+    /// Those of a building's verdicts that are new or changed. What was judged before and no longer is
+    /// becomes unknown: the agent turned out to be elsewhere.
+    fn news(
+        &self,
+        building: BuildingId,
         date: Date,
-        now: UtcMicros,
+        judged: Vec<DaySummary>,
     ) -> Result<Vec<DaySummary>, StoreError> {
-        let Some((from, until)) = Inventory::slots_of(date) else { return Ok(Vec::new()) };
-        let ids: Vec<PathId> = inventory.paths.iter().map(|row| row.id).collect();
-        let slots = self.telemetry.slots(&ids, from, until)?;
-        let placed = inventory.placed(date, slots);
-        let paths: Vec<_> = placed.iter().map(|path| path.day()).collect();
-        let faults = target_faults(&paths);
-        self.report_faults(date, &faults);
+        let known = self.control.days(Some(building), date, date)?;
         let mut known: BTreeMap<Scope, DaySummary> =
-            self.control.days(None, date, date)?.into_iter().map(|day| (day.scope, day)).collect();
+            known.into_iter().map(|day| (day.scope, day)).collect();
         let mut changed = Vec::new();
-        for site in inventory.sites.values() {
-            let Some(frame) = Inventory::frame(site, date, now) else { continue };
-            for day in judge_day(&frame, &paths, &faults) {
-                let before = known.remove(&day.scope);
-                if before.as_ref() != Some(&day) && (before.is_some() || says_something(&day)) {
-                    changed.push(day);
-                }
+        for day in judged {
+            let before = known.remove(&day.scope);
+            if before.as_ref() != Some(&day) && (before.is_some() || says_something(&day)) {
+                changed.push(day);
             }
         }
-        // What was judged before and no longer is: the agent turned out to be elsewhere. Buildings
-        // that are no longer in force keep their past.
-        let in_force = |day: &DaySummary| inventory.sites.contains_key(&day.building);
-        let gone = known.into_values().filter(|day| in_force(day) && says_something(day));
+        let gone = known.into_values().filter(says_something);
         changed.extend(gone.map(|day| unknown(&day)));
         Ok(changed)
     }
 
-    fn report_faults(&self, date: Date, faults: &TargetFaults) {
-        let faults: Vec<TargetFault> = faults
-            .iter()
-            .filter_map(|(target, slots)| {
-                let slots: Vec<_> = slots.collect();
-                Some(TargetFault {
-                    target: target.clone(),
-                    from: slots.first()?.start(),
-                    until: UtcMicros(slots.last()?.start().0.saturating_add(SLOT_MICROS)),
-                    quarter_hours: u32::try_from(slots.len()).unwrap_or(u32::MAX),
-                })
-            })
-            .collect();
-        let targets: Vec<String> = faults.iter().map(|fault| fault.target.to_string()).collect();
-        if self.status.keep_faults(date, faults) {
-            tracing::warn!(?targets, %date, "targets fail for most agents; no building is blamed");
+    /// Closes what nobody can see go on.
+    fn retire_lost(&self, state: &mut State, context: &Context<'_>, write: &mut JudgeWrite) {
+        let lost = |incident: &&Incident| {
+            goes_on(incident.state)
+                && (context.inventory.lost(incident)
+                    || state.is_stray(incident.number, incident.building))
+        };
+        let lost: Vec<Incident> =
+            state.incidents.all().filter(lost).map(|one| retired(one, context.now)).collect();
+        for incident in lost {
+            state.retire(incident.number);
+            state.incidents.note(write, incident);
         }
     }
 
-    /// Moves the incidents on of every building that has new verdicts, and closes those whose place
-    /// is no longer in the building file.
-    fn judge_incidents(
+    /// Notes incidents of findings that are other than they were, and those whose worst hour may be
+    /// another one by this round's verdicts.
+    fn note_findings(
         &self,
-        inventory: &Inventory,
+        state: &State,
+        findings: &[Finding],
         now: UtcMicros,
         write: &mut JudgeWrite,
     ) -> Result<(), StoreError> {
-        let touched: BTreeSet<BuildingId> = write.days.iter().map(|day| day.building).collect();
-        let (open, closed): (Vec<_>, Vec<_>) = self
-            .control
-            .incidents(!touched.is_empty())?
-            .into_iter()
-            .partition(|incident| incident.state != IncidentState::Closed);
-        let (lost, open): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|incident| inventory.lost(incident));
-        note(write, lost.iter().map(|incident| retire_incident(incident, now)));
-        let incidents = [open, closed].concat();
-        for site in touched.iter().filter_map(|building| inventory.sites.get(building)) {
-            let today = site.today(now);
-            let days = self.history(site, today, &write.days)?;
-            let own: Vec<_> =
-                incidents.iter().filter(|incident| incident.building == site.id).cloned().collect();
-            let changes = judge_incidents(&BuildingHistory {
-                building: site.id,
-                name: &site.name,
-                subnets: &site.subnets,
-                members: &site.members,
-                today,
-                now,
-                days: &days,
-                incidents: &own,
-            });
-            note(write, changes);
+        let changed: BTreeMap<u64, &Finding> = findings.iter().map(|one| (one.id, one)).collect();
+        let fresh: BTreeSet<(BuildingId, Date)> =
+            write.days.iter().map(|day| (day.building, day.date)).collect();
+        let touched = state.incidents.all().filter(|incident| {
+            let buildings = incident.buildings();
+            goes_on(incident.state)
+                && buildings.iter().any(|&building| fresh.contains(&(building, incident.last_bad)))
+        });
+        let retired: BTreeSet<u64> = write.incidents.iter().map(|one| one.number).collect();
+        let mut numbers: BTreeSet<u64> = touched.map(|incident| incident.number).collect();
+        numbers.extend(changed.keys());
+        for number in numbers.difference(&retired) {
+            let before = state.incidents.get(*number);
+            let incident = match changed.get(number) {
+                Some(finding) => incident_of(finding, &state.directory, before, now),
+                None => before.cloned(),
+            };
+            let Some(mut incident) = incident else { continue };
+            if is_of_bad_windows(incident.kind) {
+                describe_worst(&mut incident, &*self.control, &write.days)?;
+            }
+            state.incidents.note(write, incident);
         }
         Ok(())
     }
 
-    /// A building's recent verdicts, with those of this round over those of the store.
-    fn history(
-        &self,
-        site: &Site,
-        today: Date,
-        fresh: &[DaySummary],
-    ) -> Result<Vec<DaySummary>, StoreError> {
-        let from = today.saturating_sub((INCIDENT_HISTORY_DAYS - 1).days());
-        let mut days: BTreeMap<(Date, Scope), DaySummary> = BTreeMap::new();
-        let stored = self.control.days(Some(site.id), from, today)?;
-        let fresh = fresh.iter().filter(|day| day.building == site.id).cloned();
-        for day in stored.into_iter().chain(fresh) {
-            if matches!(day.scope, Scope::Agent(..) | Scope::Subnet(..)) {
-                days.insert((day.date, day.scope), day);
-            }
+    /// Says what a round did, to the log and the status page.
+    fn say(&self, state: &State, context: &Context<'_>, plan: &Plan, write: &JudgeWrite) {
+        let faults = targets::present(&state.directory, &state.faults, context.now);
+        let targets: Vec<String> = faults.iter().map(|fault| fault.target.to_string()).collect();
+        if self.status.keep_faults(faults) {
+            tracing::warn!(?targets, "targets fail for most agents; no building is blamed");
         }
-        Ok(days.into_values().collect())
+        self.status.succeeded(RoundFigures {
+            at: context.now,
+            waiting: plan.waiting,
+            judged: plan.dates.len(),
+            written: write.days.len(),
+            rebuild_waiting: state.rebuild_waiting(),
+            rows: state.rows(),
+            learned: state.hours.learned(),
+            findings: state.incidents.open_by_kind(),
+        });
     }
 }
 
-/// Notes incidents that changed, and what is to be told of them.
-fn note(write: &mut JudgeWrite, changes: impl IntoIterator<Item = IncidentChange>) {
-    for change in changes {
-        let event = change.told.map(|told| match told {
-            Told::Opened => IncidentEvent::Opened,
-            Told::Closed => IncidentEvent::Closed,
-        });
-        write.tell.extend(event.map(|event| (change.incident.id, event)));
-        write.incidents.push(change.incident);
-    }
+/// The least time from the beginning of a round that took so long to that of the next.
+fn spacing(took: Duration, more: bool) -> Duration {
+    let share = if more { SHARE_WHILE_MORE } else { SHARE };
+    took.saturating_mul(share).max(SPACING)
 }
 
 /// Runs a round off the loop. True when more waits.
@@ -355,6 +327,18 @@ async fn round(judge: &Arc<Judge>) -> bool {
         }
     }
     false
+}
+
+/// True for kinds of which single windows are bad; the others show in round trips alone.
+const fn is_of_bad_windows(kind: FindingKind) -> bool {
+    match kind {
+        FindingKind::RecurringPeak
+        | FindingKind::WeeklyPattern
+        | FindingKind::ConstantFault
+        | FindingKind::OneOff
+        | FindingKind::TargetFault => true,
+        FindingKind::LevelShift | FindingKind::EarlyWarning | FindingKind::Drift => false,
+    }
 }
 
 /// True when a verdict says more than that nothing was observed or should have been. That something
@@ -383,4 +367,18 @@ fn unknown(day: &DaySummary) -> DaySummary {
 fn wall_clock() -> UtcMicros {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UtcMicros::default().plus(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn judging_takes_a_twentieth_of_a_core_and_a_quarter_while_it_lags() {
+        let seconds = Duration::from_secs;
+        assert_eq!(spacing(seconds(3), false), seconds(60));
+        assert_eq!(spacing(seconds(3), true), seconds(12));
+        assert_eq!(spacing(Duration::from_millis(1), false), SPACING);
+        assert_eq!(spacing(Duration::MAX, false), Duration::MAX);
+    }
 }

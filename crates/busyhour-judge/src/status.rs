@@ -2,16 +2,16 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
-use busyhour_model::{TargetName, UtcMicros};
-use jiff::civil::Date;
+use busyhour_model::{FindingKind, TargetName, UtcMicros};
 
-/// A target that was at fault: no building is blamed for it.
+/// A target that was at fault within the last day: no building is blamed for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetFault {
     /// The target.
     pub target: TargetName,
-    /// The beginning of its first quarter-hour at fault on the day judged last.
+    /// The beginning of its first quarter-hour at fault within that day.
     pub from: UtcMicros,
     /// The end of its last one.
     pub until: UtcMicros,
@@ -27,8 +27,30 @@ pub struct JudgeStatus {
     judged_days: AtomicU64,
     written_days: AtomicU64,
     failures: AtomicU64,
-    /// Held only while a small list is copied.
-    target_faults: Mutex<(Option<Date>, Vec<TargetFault>)>,
+    rebuild_waiting: AtomicU64,
+    rows: AtomicU64,
+    learned_buildings: AtomicU64,
+    last_round_us: AtomicU64,
+    /// Held only while small lists are copied.
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    target_faults: Vec<TargetFault>,
+    findings: Vec<(FindingKind, u64)>,
+}
+
+/// What a round found out about the judge itself.
+pub(crate) struct RoundFigures {
+    pub(crate) at: UtcMicros,
+    pub(crate) waiting: usize,
+    pub(crate) judged: usize,
+    pub(crate) written: usize,
+    pub(crate) rebuild_waiting: usize,
+    pub(crate) rows: usize,
+    pub(crate) learned: usize,
+    pub(crate) findings: Vec<(FindingKind, u64)>,
 }
 
 impl JudgeStatus {
@@ -65,32 +87,74 @@ impl JudgeStatus {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// The targets at fault on the newest date that was judged.
+    /// Local dates that have to be read, since the start or since buildings changed, before findings
+    /// are judged again.
     #[must_use]
-    pub fn target_faults(&self) -> Vec<TargetFault> {
-        self.target_faults.lock().map(|held| held.1.clone()).unwrap_or_default()
+    pub fn rebuild_waiting(&self) -> u64 {
+        self.rebuild_waiting.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn succeeded(&self, at: UtcMicros, waiting: u64, judged: u64, written: u64) {
-        self.last_judged.store(at.0, Ordering::Relaxed);
-        self.waiting.store(waiting, Ordering::Relaxed);
-        self.judged_days.fetch_add(judged, Ordering::Relaxed);
-        self.written_days.fetch_add(written, Ordering::Relaxed);
+    /// Series days that findings are judged by.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Buildings whose busy hours were learned from load.
+    #[must_use]
+    pub fn learned_buildings(&self) -> u64 {
+        self.learned_buildings.load(Ordering::Relaxed)
+    }
+
+    /// How long the last round took.
+    #[must_use]
+    pub fn last_round(&self) -> Duration {
+        Duration::from_micros(self.last_round_us.load(Ordering::Relaxed))
+    }
+
+    /// The targets at fault within the day before the last round.
+    #[must_use]
+    pub fn target_faults(&self) -> Vec<TargetFault> {
+        self.lists.lock().map(|lists| lists.target_faults.clone()).unwrap_or_default()
+    }
+
+    /// How many findings of each kind are open; empty before the first time.
+    #[must_use]
+    pub fn open_findings(&self) -> Vec<(FindingKind, u64)> {
+        self.lists.lock().map(|lists| lists.findings.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn succeeded(&self, round: RoundFigures) {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        self.waiting.store(count(round.waiting), Ordering::Relaxed);
+        self.judged_days.fetch_add(count(round.judged), Ordering::Relaxed);
+        self.written_days.fetch_add(count(round.written), Ordering::Relaxed);
+        self.rebuild_waiting.store(count(round.rebuild_waiting), Ordering::Relaxed);
+        self.rows.store(count(round.rows), Ordering::Relaxed);
+        self.learned_buildings.store(count(round.learned), Ordering::Relaxed);
+        if let Ok(mut lists) = self.lists.lock() {
+            lists.findings = round.findings;
+        }
+        self.last_judged.store(round.at.0, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps the faults of the newest date; those of older dates are history. True when they are
-    /// news.
-    pub(crate) fn keep_faults(&self, date: Date, faults: Vec<TargetFault>) -> bool {
-        let Ok(mut held) = self.target_faults.lock() else { return false };
-        let newest = held.0.is_none_or(|newest| newest <= date);
-        let news = newest && held.1 != faults && !faults.is_empty();
-        if newest {
-            *held = (Some(date), faults);
-        }
+    pub(crate) fn took(&self, round: Duration) {
+        let us = u64::try_from(round.as_micros()).unwrap_or(u64::MAX);
+        self.last_round_us.store(us, Ordering::Relaxed);
+    }
+
+    /// Keeps the targets that are at fault. True when one of them was not before.
+    pub(crate) fn keep_faults(&self, faults: Vec<TargetFault>) -> bool {
+        let Ok(mut lists) = self.lists.lock() else { return false };
+        let known = |fault: &TargetFault| {
+            lists.target_faults.iter().any(|known| known.target == fault.target)
+        };
+        let news = faults.iter().any(|fault| !known(fault));
+        lists.target_faults = faults;
         news
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use busyhour_judge::{Judge, Summary};
 use busyhour_model::{
-    AgentId, BlockNo, Body, Building, DaySummary, DayVerdict, Epoch, FileBuilding, FileSubnet,
-    Incident, IncidentState, LinkKind, NetworkColumns, PacketCounts, Record, RequirementProfile,
-    Schedule, Scope, TargetName, UtcMicros, Window, WindowParts, limits_in_force,
+    AgentId, BlockNo, Body, Building, Change, DaySummary, DayVerdict, Epoch, FileBuilding,
+    FileSubnet, Incident, IncidentPlace, IncidentState, LinkKind, NetworkColumns, PacketCounts,
+    Record, RequirementProfile, Schedule, Scope, TargetName, UtcMicros, Window, WindowParts,
+    limits_in_force,
 };
 use busyhour_sim::{Condition, Fleet, SimAgent, demo_fleet};
 use busyhour_store::{
@@ -191,10 +192,11 @@ impl Bench {
             .collect()
     }
 
+    /// The alert of a building that was ever opened.
     fn incident(&self, condition: Condition) -> Option<Incident> {
         let building = self.building(condition).id;
         let mut own: Vec<Incident> = self.control.incidents(true).unwrap();
-        own.retain(|incident| incident.building == building);
+        own.retain(|one| one.building == building && one.kind.alerts() && one.openings > 0);
         assert!(own.len() <= 1, "{own:?}");
         own.pop()
     }
@@ -285,9 +287,12 @@ fn the_masked_building_is_found_told_once_and_judged_without_noise() {
     }
     let incident = bench.incident(Condition::MaskedPeak).unwrap();
     assert_eq!(incident.state, IncidentState::Open);
-    assert_eq!(incident.scope, Scope::Building(bench.building(Condition::MaskedPeak).id));
-    assert_eq!((incident.from_minute, incident.until_minute), (600, 720));
+    let building = bench.building(Condition::MaskedPeak).id;
+    assert_eq!(incident.place, IncidentPlace::Building(building));
+    assert_eq!(incident.hours, [(600, 720)]);
     assert!(incident.masked && incident.simulated);
+    let worst = incident.worst_hour.unwrap();
+    assert!(worst.bad * 20 >= worst.valid && (600..720).contains(&worst.start_minute));
     assert!(incident.sentence.contains("between 10:00 and 12:00"), "{}", incident.sentence);
 
     // Nothing new: nothing is written. The same blocks again: nothing either.
@@ -322,6 +327,8 @@ fn a_healthy_building_and_a_single_bad_hour_tell_nobody() {
     let start = bad[0].worst_hour.unwrap().start_minute;
     assert!(start.abs_diff(truth.from_minute) <= 15, "{start}");
     assert_eq!(bench.incident(Condition::SingleBadHour), None);
+    let suspected = bench.control.incidents(false).unwrap();
+    assert!(suspected.iter().all(|one| one.openings == 0 || !one.kind.alerts()), "{suspected:?}");
 }
 
 #[test]
@@ -343,11 +350,11 @@ fn one_subnet_of_three_is_named() {
     assert_eq!(bench.judge().told, 1);
     let incident = bench.incident(Condition::OneSubnet).unwrap();
     let subnet =
-        bench.control.subnets().unwrap().into_iter().find(|s| Some(s.id) == incident.subnet);
+        bench.control.subnets().unwrap().into_iter().find(|s| Some(s.id) == incident.subnet());
     assert_eq!(Some(subnet.unwrap().prefix), bench.simulated(Condition::OneSubnet).truth.subnet);
-    assert_eq!((incident.from_minute, incident.until_minute), (780, 900));
+    assert_eq!(incident.hours, [(780, 900)]);
     assert!(incident.sentence.contains("Atendimento"), "{}", incident.sentence);
-    assert!(incident.sentence.contains("Only one agent"), "{}", incident.sentence);
+    assert!(incident.sentence.contains("1 of 1 paths suffer"), "{}", incident.sentence);
 }
 
 #[test]
@@ -356,9 +363,8 @@ fn wifi_alone_is_named_though_its_agent_is_off_half_the_time() {
     bench.load(Condition::WifiOnly);
     assert_eq!(bench.judge().told, 1);
     let incident = bench.incident(Condition::WifiOnly).unwrap();
-    assert_eq!(incident.link, Some(LinkKind::Wifi));
-    assert!(incident.subnet.is_some());
-    assert_eq!((incident.from_minute, incident.until_minute), (840, 960));
+    assert_eq!(incident.link(), Some(LinkKind::Wifi));
+    assert_eq!(incident.hours, [(840, 960)]);
     assert!(incident.sentence.contains("on Wi-Fi only"), "{}", incident.sentence);
 }
 
@@ -375,12 +381,13 @@ fn data_that_comes_agent_by_agent_and_newest_first_tells_once() {
         for block in 1..=DAYS {
             bench.load_block(AgentId::from_u128(id), agent, block);
             told += bench.judge().told;
-            identities.extend(bench.control.incidents(true).unwrap().iter().map(|i| i.id));
+            identities.extend(bench.incident(Condition::MaskedPeak).map(|incident| incident.id));
         }
     }
     assert_eq!((told, identities.len()), (1, 1));
     let incident = bench.incident(Condition::MaskedPeak).unwrap();
-    assert_eq!(incident.scope, Scope::Building(bench.building(Condition::MaskedPeak).id));
+    let building = bench.building(Condition::MaskedPeak).id;
+    assert_eq!(incident.place, IncidentPlace::Building(building));
     assert_eq!(incident.first_bad, bench.days(Condition::MaskedPeak)[0].date);
 }
 
@@ -556,7 +563,9 @@ fn an_incident_whose_subnet_left_the_building_file_is_closed() {
     let later = NOW.plus(Duration::from_secs(60));
     bench.control.import_buildings(&file, &Act::by_operator(later)).unwrap();
     assert_eq!(bench.judge_at(later).told, 1);
-    assert_eq!(bench.incident(Condition::OneSubnet).unwrap().state, IncidentState::Closed);
+    let incident = bench.incident(Condition::OneSubnet).unwrap();
+    assert_eq!((incident.state, incident.change), (IncidentState::Closed, Change::Gone));
+    assert!(incident.sentence.ends_with("no longer watched."), "{}", incident.sentence);
     assert_eq!(bench.judge_at(later), Summary::default());
 }
 

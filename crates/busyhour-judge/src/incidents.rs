@@ -1,0 +1,356 @@
+//! Findings of the engine, and the incidents that are kept of them: the same thing by numbers and by
+//! identities.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use busyhour_detect::{Finding, Place, Quarters};
+use busyhour_model::{
+    BuildingId, Change, DaySummary, FindingKind, Incident, IncidentId, IncidentMember,
+    IncidentPlace, IncidentState, Placement, Scope, UtcMicros,
+};
+use busyhour_store::{Control, IncidentEvent, JudgeWrite, StoreError};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::directory::Directory;
+use crate::inventory::Inventory;
+
+const QUARTER_MINUTES: u16 = 15;
+/// Said of what nobody watches any more.
+const NO_LONGER_WATCHED: &str = " It is no longer in the building file and no longer watched.";
+
+/// The finding that an incident was made of. Series that are judged no longer are left out. `None`
+/// when none is left, and when its place is none that is judged.
+pub(crate) fn finding_of(
+    incident: &Incident,
+    directory: &mut Directory,
+    inventory: &Inventory,
+) -> Option<Finding> {
+    let home = directory.building_no(incident.building)?;
+    let members = incident.members.iter().filter_map(|member| {
+        let row = inventory.path(member.path)?;
+        let (subnet, building) = (member.subnet, member.building);
+        let there =
+            Placement { agent: row.agent, subnet, building, from: incident.noted, until: None };
+        directory.series_of(row, &there, inventory)
+    });
+    let mut members: Vec<_> = members.collect();
+    if members.is_empty() && !incident.members.is_empty() {
+        return None;
+    }
+    members.sort_unstable();
+    members.dedup();
+    let spans = incident
+        .hours
+        .iter()
+        .flat_map(|&(from, until)| (from..until).step_by(usize::from(QUARTER_MINUTES)));
+    let hours: Vec<u16> = spans.collect();
+    Some(Finding {
+        id: incident.number,
+        kind: incident.kind,
+        place: place_of(incident, directory, inventory)?,
+        segment: incident.segment,
+        home,
+        members,
+        siblings: incident.siblings,
+        hours: Quarters::from_minutes(&hours),
+        state: incident.state,
+        change: incident.change,
+        changed: incident.changed,
+        merged_into: incident.merged_into,
+        stale: incident.stale,
+        first_bad: incident.first_bad,
+        last_bad: incident.last_bad,
+        bad_days: incident.bad_days.clone(),
+        observed_days: incident.observed_days.clone(),
+        opened: incident.opened_on,
+        closed: incident.closed_on,
+        openings: incident.openings,
+        severity: incident.severity,
+        confidence: incident.confidence,
+        cause: incident.cause,
+        cause_confidence: incident.cause_confidence,
+        mechanism: incident.mechanism,
+        evidence: incident.evidence.clone(),
+        sentence: incident.sentence.clone(),
+        paragraph: incident.paragraph.clone(),
+    })
+}
+
+fn place_of(
+    incident: &Incident,
+    directory: &mut Directory,
+    inventory: &Inventory,
+) -> Option<Place> {
+    Some(match &incident.place {
+        IncidentPlace::Upstream(name) => Place::Upstream(directory.upstream_no(name)),
+        IncidentPlace::Vpn(name) => Place::Vpn(directory.upstream_no(name)),
+        IncidentPlace::Target(name) => Place::Target(directory.target_no(name)),
+        IncidentPlace::Building(id) => Place::Building(directory.building_no(*id)?),
+        IncidentPlace::Link(id, link) => Place::Link(directory.building_no(*id)?, *link),
+        IncidentPlace::Subnet(id, link) => {
+            let building = inventory.subnets.get(id)?.building;
+            let building = directory.building_no(building)?;
+            Place::Subnet(directory.subnet_no(building, *id)?, *link)
+        }
+        IncidentPlace::Agent(id) => Place::Agent(directory.agent_no(*id)?),
+        IncidentPlace::Unplaced(id) => Place::Unplaced(directory.building_no(*id)?),
+    })
+}
+
+/// The incident of a finding, with the moments and figures of what it was before. `None` for numbers
+/// that stand for nothing.
+pub(crate) fn incident_of(
+    finding: &Finding,
+    directory: &Directory,
+    before: Option<&Incident>,
+    now: UtcMicros,
+) -> Option<Incident> {
+    let building = directory.building_id(finding.home)?;
+    // The moments of the same opening, if it was opened before.
+    let same = before.filter(|incident| incident.openings == finding.openings);
+    let opened = match same.and_then(|incident| incident.opened) {
+        Some(opened) => Some(opened),
+        None => (finding.openings > 0).then_some(now),
+    };
+    let is_closed = finding.state == IncidentState::Closed;
+    let closed_before = same.and_then(|incident| incident.closed);
+    let members: Vec<IncidentMember> =
+        finding.members.iter().filter_map(|&no| member(directory, no)).collect();
+    let is_simulated = |no| directory.fleet.info(no).is_none_or(|info| info.simulated);
+    let simulated = finding.members.iter().any(|&no| is_simulated(no)) || members.is_empty();
+    Some(Incident {
+        id: before.map_or_else(|| derive_id(building, finding.id, now), |before| before.id),
+        number: finding.id,
+        kind: finding.kind,
+        place: incident_place(finding.place, directory)?,
+        segment: finding.segment,
+        building,
+        members,
+        siblings: finding.siblings,
+        hours: runs(&finding.hours.minutes()),
+        state: finding.state,
+        change: finding.change,
+        changed: finding.changed,
+        merged_into: finding.merged_into,
+        stale: finding.stale,
+        first_bad: finding.first_bad,
+        last_bad: finding.last_bad,
+        bad_days: latest(&finding.bad_days),
+        observed_days: latest(&finding.observed_days),
+        opened_on: finding.opened,
+        closed_on: finding.closed,
+        noted: before.map_or(now, |before| before.noted),
+        opened,
+        closed: is_closed.then(|| closed_before.unwrap_or(now)),
+        openings: finding.openings,
+        severity: finding.severity,
+        confidence: finding.confidence,
+        cause: finding.cause,
+        cause_confidence: finding.cause_confidence,
+        mechanism: finding.mechanism,
+        evidence: finding.evidence.clone(),
+        worst_hour: before.and_then(|before| before.worst_hour),
+        worst_on: before.and_then(|before| before.worst_on),
+        average: before.and_then(|before| before.average),
+        masked: before.is_some_and(|before| before.masked),
+        masking_factor: before.and_then(|before| before.masking_factor),
+        sentence: finding.sentence.clone(),
+        paragraph: finding.paragraph.clone(),
+        simulated: simulated || before.is_some_and(|before| before.simulated),
+    })
+}
+
+fn member(directory: &Directory, no: busyhour_detect::SeriesNo) -> Option<IncidentMember> {
+    let key = directory.key(no)?;
+    Some(IncidentMember {
+        path: key.path,
+        building: directory.building_id(key.building)?,
+        subnet: directory.subnet_id(key.subnet)?,
+    })
+}
+
+fn incident_place(place: Place, directory: &Directory) -> Option<IncidentPlace> {
+    Some(match place {
+        Place::Upstream(no) => IncidentPlace::Upstream(directory.upstream(no)?.clone()),
+        Place::Vpn(no) => IncidentPlace::Vpn(directory.upstream(no)?.clone()),
+        Place::Target(no) => IncidentPlace::Target(directory.target(no)?.clone()),
+        Place::Building(no) => IncidentPlace::Building(directory.building_id(no)?),
+        Place::Link(no, link) => IncidentPlace::Link(directory.building_id(no)?, link),
+        Place::Subnet(no, link) => IncidentPlace::Subnet(directory.subnet_id(no)?, link),
+        Place::Agent(no) => IncidentPlace::Agent(directory.agent_id(no)?),
+        Place::Unplaced(no) => IncidentPlace::Unplaced(directory.building_id(no)?),
+    })
+}
+
+/// Quarter-hours, ascending, as stretches without holes, half open.
+fn runs(minutes: &[u16]) -> Vec<(u16, u16)> {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for &minute in minutes {
+        match runs.last_mut() {
+            Some((_, until)) if *until == minute => *until = minute + QUARTER_MINUTES,
+            _ => runs.push((minute, minute + QUARTER_MINUTES)),
+        }
+    }
+    runs
+}
+
+fn latest(dates: &[Date]) -> Vec<Date> {
+    dates.iter().skip(dates.len().saturating_sub(Incident::KEPT_DATES)).copied().collect()
+}
+
+/// Derived, so that judging again after a crash gives the same identity: FNV-1a over where and when
+/// the incident was first noted, and its number.
+fn derive_id(building: BuildingId, number: u64, now: UtcMicros) -> IncidentId {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let bytes = building.to_bytes().into_iter().chain(number.to_be_bytes());
+    let bits = bytes
+        .chain(now.0.to_be_bytes())
+        .fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    IncidentId::from_u128(bits)
+}
+
+/// What somebody is told of an incident that is other than it was: that it is open, that it is over.
+/// What merged into another goes on there.
+fn told(before: Option<&Incident>, after: &Incident) -> Option<IncidentEvent> {
+    let alerting = |incident: &Incident| incident.kind.alerts() && incident.is_open();
+    match (before.is_some_and(alerting), alerting(after)) {
+        (false, true) => Some(IncidentEvent::Opened),
+        (true, false) if after.state == IncidentState::Closed && after.merged_into.is_none() => {
+            Some(IncidentEvent::Closed)
+        }
+        _ => None,
+    }
+}
+
+/// The incidents that are known, as they are in the store.
+#[derive(Default)]
+pub(crate) struct Incidents {
+    by_number: BTreeMap<u64, Incident>,
+}
+
+impl Incidents {
+    pub(crate) fn of(known: Vec<Incident>) -> Self {
+        Self { by_number: known.into_iter().map(|one| (one.number, one)).collect() }
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Incident> {
+        self.by_number.values()
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&Incident> {
+        self.by_number.get(&number)
+    }
+
+    /// The buildings that an open alert is about: their busy hours do not move.
+    pub(crate) fn frozen(&self) -> BTreeSet<BuildingId> {
+        let open = self.all().filter(|incident| incident.kind.alerts() && incident.is_open());
+        open.flat_map(Incident::buildings).collect()
+    }
+
+    /// How many of each kind are open.
+    pub(crate) fn open_by_kind(&self) -> Vec<(FindingKind, u64)> {
+        let count = |kind: FindingKind| {
+            let open = self.all().filter(|incident| incident.is_open() && incident.kind == kind);
+            open.count() as u64
+        };
+        FindingKind::ALL.iter().map(|&kind| (kind, count(kind))).collect()
+    }
+
+    /// Takes over what was written.
+    pub(crate) fn saved(&mut self, written: &[Incident]) {
+        for incident in written {
+            self.by_number.insert(incident.number, incident.clone());
+        }
+    }
+
+    /// Forgets what the engine no longer knows and nobody waits for.
+    pub(crate) fn retain(&mut self, is_known: impl Fn(u64) -> bool) {
+        let closed = |one: &Incident| one.state == IncidentState::Closed;
+        self.by_number.retain(|&number, one| !closed(one) || is_known(number));
+    }
+
+    /// Notes an incident as it is now, when that is other than it was, and what is to be told of it.
+    pub(crate) fn note(&self, write: &mut JudgeWrite, incident: Incident) {
+        let before = self.get(incident.number);
+        if before == Some(&incident) {
+            return;
+        }
+        write.tell.extend(told(before, &incident).map(|event| (incident.id, event)));
+        write.incidents.push(incident);
+    }
+}
+
+/// Closes an incident whose subnet or building is no longer in the building file: nobody will ever
+/// see it better.
+pub(crate) fn retired(incident: &Incident, now: UtcMicros) -> Incident {
+    let at = jiff::Timestamp::from_microsecond(now.0).unwrap_or_default();
+    let today = at.to_zoned(TimeZone::UTC).date();
+    let mut incident = incident.clone();
+    incident.state = IncidentState::Closed;
+    incident.change = Change::Gone;
+    incident.changed = today;
+    incident.closed = Some(now);
+    incident.closed_on = Some(today);
+    incident.sentence.push_str(NO_LONGER_WATCHED);
+    incident
+}
+
+/// Reads the worst hour of an incident's last bad day, of the path that suffered most, and the plain
+/// daily average beside it. `fresh` are the verdicts of this round, which are not in the store yet.
+pub(crate) fn describe_worst(
+    incident: &mut Incident,
+    control: &dyn Control,
+    fresh: &[DaySummary],
+) -> Result<(), StoreError> {
+    let date = incident.last_bad;
+    let mut days: BTreeMap<(BuildingId, Scope), DaySummary> = BTreeMap::new();
+    for building in incident.buildings() {
+        let known = control.days(Some(building), date, date)?;
+        let fresh = fresh.iter().filter(|day| (day.building, day.date) == (building, date));
+        days.extend(known.iter().chain(fresh).map(|day| ((building, day.scope), day.clone())));
+    }
+    let of_members = incident.members.iter();
+    let worst = of_members
+        .filter_map(|member| days.get(&(member.building, Scope::Path(member.path))))
+        .filter(|day| day.worst_hour.is_some())
+        .max_by(|a, b| rank(a).cmp(&rank(b)).then(b.scope.cmp(&a.scope)));
+    if let Some(day) = worst {
+        incident.worst_hour = day.worst_hour;
+        incident.worst_on = Some(date);
+        incident.average = day.average;
+        incident.masked = day.masked;
+        incident.masking_factor = day.masking_factor;
+    }
+    Ok(())
+}
+
+/// Bad days before others, and by the share of bad windows in the worst hour, in millionths.
+fn rank(day: &DaySummary) -> (bool, u64) {
+    let share = day.worst_hour.map_or(0, |worst| {
+        u64::from(worst.bad).saturating_mul(1_000_000) / u64::from(worst.valid.max(1))
+    });
+    (day.verdict.is_bad(), share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_runs_without_holes() {
+        assert_eq!(runs(&[600, 615, 645, 1425]), [(600, 630), (645, 660), (1425, 1440)]);
+        assert!(runs(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_identity_follows_from_place_number_and_moment() {
+        let id = |building, number, at| {
+            derive_id(BuildingId::from_u128(building), number, UtcMicros(at))
+        };
+        assert_eq!(id(1, 2, 3), id(1, 2, 3));
+        let others = [id(2, 2, 3), id(1, 3, 3), id(1, 2, 4)];
+        assert!(others.iter().all(|other| *other != id(1, 2, 3)));
+    }
+}

@@ -1,0 +1,329 @@
+//! What the store knows of buildings, agents, placements and paths at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use busyhour_detect::Site;
+use busyhour_model::{
+    AgentId, Building, BuildingId, Incident, LocalDay, PathId, Placement, SlotStart, Subnet,
+    SubnetId, UtcMicros, local_day_span,
+};
+use busyhour_store::{Control, PathRow, StoreError, Telemetry};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// A path on which an agent was silent for so long while it was heard on others is given up: its
+/// target or its link was changed.
+const GIVEN_UP: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Quarter-hours in a day of UTC.
+pub(crate) const SLOTS_A_DAY: i64 = 96;
+
+/// A building that can be judged: its zone and business hours are known.
+pub(crate) struct JudgedSite {
+    pub(crate) site: Site,
+    /// The region of the building file; empty where it tells none.
+    pub(crate) region: String,
+}
+
+impl JudgedSite {
+    pub(crate) fn today(&self, now: UtcMicros) -> Date {
+        self.date_of(SlotStart::containing(now))
+    }
+
+    /// The local date that a slot begins on.
+    pub(crate) fn date_of(&self, slot: SlotStart) -> Date {
+        LocalDay::of(slot, &self.site.zone).date
+    }
+
+    /// The first moment of a local date and the first after it.
+    pub(crate) fn span(&self, date: Date) -> Option<(UtcMicros, UtcMicros)> {
+        local_day_span(date, &self.site.zone)
+    }
+}
+
+/// Buildings, agents, placements and paths at one moment.
+pub(crate) struct Inventory {
+    pub(crate) sites: BTreeMap<BuildingId, JudgedSite>,
+    /// The subnets in force.
+    pub(crate) subnets: BTreeMap<SubnetId, Subnet>,
+    /// Names of agents, and whether they are simulated.
+    pub(crate) agents: BTreeMap<AgentId, (String, bool)>,
+    /// Where each agent was and is, by time.
+    pub(crate) placements: BTreeMap<AgentId, Vec<Placement>>,
+    /// By number.
+    pub(crate) paths: Vec<PathRow>,
+    /// Everything that the building file in force names, judged or not.
+    buildings: BTreeSet<BuildingId>,
+    subnets_of: BTreeMap<BuildingId, Vec<SubnetId>>,
+    /// When each agent was last heard on any path.
+    heard: BTreeMap<AgentId, UtcMicros>,
+}
+
+/// Beginning, noon and end of local dates: looked up once a round.
+#[derive(Default)]
+pub(crate) struct Noons(BTreeMap<(BuildingId, Date), Option<UtcMicros>>);
+
+impl Noons {
+    fn of(&mut self, building: BuildingId, site: &JudgedSite, date: Date) -> Option<UtcMicros> {
+        *self.0.entry((building, date)).or_insert_with(|| {
+            let (from, until) = site.span(date)?;
+            Some(UtcMicros(from.0.saturating_add(until.since(from) / 2)))
+        })
+    }
+}
+
+/// A path on a date, and where it was.
+#[derive(Clone, Copy)]
+pub(crate) struct PlacedPath<'a> {
+    pub(crate) row: &'a PathRow,
+    pub(crate) placement: &'a Placement,
+}
+
+impl Inventory {
+    pub(crate) fn load(
+        telemetry: &dyn Telemetry,
+        control: &dyn Control,
+    ) -> Result<Self, StoreError> {
+        let all = control.buildings()?;
+        let buildings = all.iter().map(|building| building.id).collect();
+        let sites = all.into_iter().filter_map(site_of).collect();
+        let mut subnets = BTreeMap::new();
+        let mut subnets_of: BTreeMap<BuildingId, Vec<SubnetId>> = BTreeMap::new();
+        for subnet in control.subnets()? {
+            subnets_of.entry(subnet.building).or_default().push(subnet.id);
+            subnets.insert(subnet.id, subnet);
+        }
+        let agents = control.agents()?;
+        let agents = agents.into_iter().map(|agent| (agent.id, (agent.name, agent.simulated)));
+        let mut placements: BTreeMap<AgentId, Vec<Placement>> = BTreeMap::new();
+        for placement in control.placements()? {
+            placements.entry(placement.agent).or_default().push(placement);
+        }
+        let paths = telemetry.paths(None)?;
+        let mut heard: BTreeMap<AgentId, UtcMicros> = BTreeMap::new();
+        for row in &paths {
+            let newest = heard.entry(row.agent).or_insert(row.newest);
+            *newest = row.newest.max(*newest);
+        }
+        let agents = agents.collect();
+        Ok(Self { sites, subnets, agents, placements, paths, buildings, subnets_of, heard })
+    }
+
+    pub(crate) fn path(&self, path: PathId) -> Option<&PathRow> {
+        let at = self.paths.binary_search_by_key(&path, |row| row.id).ok()?;
+        self.paths.get(at)
+    }
+
+    /// True when an address lies in one of a building's own subnets.
+    pub(crate) fn is_within(&self, building: BuildingId, address: IpAddr) -> bool {
+        let own = self.subnets_of.get(&building).into_iter().flatten();
+        let mut own = own.filter_map(|subnet| self.subnets.get(subnet));
+        own.any(|subnet| subnet.prefix.contains(&address))
+    }
+
+    /// True when nobody can see how an incident goes on: its building or subnet is no longer in the
+    /// building file.
+    pub(crate) fn lost(&self, incident: &Incident) -> bool {
+        let gone = |subnet: SubnetId| !self.subnets.contains_key(&subnet);
+        !self.buildings.contains(&incident.building) || incident.subnet().is_some_and(gone)
+    }
+
+    /// The local date that it is at each building.
+    pub(crate) fn todays(&self, now: UtcMicros) -> BTreeMap<BuildingId, Date> {
+        self.sites.iter().map(|(&id, site)| (id, site.today(now))).collect()
+    }
+
+    /// Changes whenever everything has to be judged anew: buildings, their zones and hours, their
+    /// names, subnets, regions.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (id, judged) in &self.sites {
+            let site = &judged.site;
+            (id, &site.name, &judged.region, site.zone.iana_name(), site.hours.as_str())
+                .hash(&mut hasher);
+        }
+        for (id, subnet) in &self.subnets {
+            (id, subnet.building, subnet.prefix, subnet.egress).hash(&mut hasher);
+            subnet.columns.network_name.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// The local dates of which a path's day of UTC has a part, each with the building that the path
+    /// belonged to.
+    pub(crate) fn dates(
+        &self,
+        path: PathId,
+        utc_day: i64,
+        noons: &mut Noons,
+    ) -> Vec<(Date, BuildingId)> {
+        let Some(row) = self.path(path) else { return Vec::new() };
+        let Some(placements) = self.placements.get(&row.agent) else { return Vec::new() };
+        let buildings: BTreeSet<BuildingId> = placements.iter().map(|p| p.building).collect();
+        let (first, end) = slots_of_day(utc_day);
+        let mut dates = Vec::new();
+        for building in buildings {
+            let Some(site) = self.sites.get(&building) else { continue };
+            let (from, until) = (site.date_of(first), site.date_of(end.offset(-1)));
+            for date in [Some(from), Some(until).filter(|until| *until != from)] {
+                let Some(date) = date else { continue };
+                let there = self.at_noon(row.agent, date, noons);
+                if there.is_some_and(|placement| placement.building == building) {
+                    dates.push((date, building));
+                }
+            }
+        }
+        dates
+    }
+
+    /// Where an agent was at local noon of a date.
+    pub(crate) fn at_noon(
+        &self,
+        agent: AgentId,
+        date: Date,
+        noons: &mut Noons,
+    ) -> Option<&Placement> {
+        self.placements.get(&agent)?.iter().find(|placement| {
+            let site = self.sites.get(&placement.building);
+            let noon = site.and_then(|site| noons.of(placement.building, site, date));
+            noon.is_some_and(|noon| holds_at(placement, noon))
+        })
+    }
+
+    /// True when an agent was in a place at noon of a local date that a day of UTC touches.
+    pub(crate) fn stayed(&self, there: &Placement, utc_day: i64, noons: &mut Noons) -> bool {
+        let Some(site) = self.sites.get(&there.building) else { return false };
+        let (first, end) = slots_of_day(utc_day);
+        [first, end.offset(-1)].into_iter().any(|slot| {
+            let noon = noons.of(there.building, site, site.date_of(slot));
+            noon.is_some_and(|noon| self.was_in(there, noon))
+        })
+    }
+
+    /// True when the agent was in the same subnet at that moment too.
+    pub(crate) fn was_in(&self, there: &Placement, moment: UtcMicros) -> bool {
+        self.placements.get(&there.agent).is_some_and(|all| {
+            all.iter().any(|placement| {
+                (placement.subnet, placement.building) == (there.subnet, there.building)
+                    && holds_at(placement, moment)
+            })
+        })
+    }
+
+    /// The paths that belonged to buildings on a date, each list by path: where their agents were at
+    /// local noon. A silent agent's paths are there, so that its subnet is unknown; what an agent no
+    /// longer measures while it goes on with others is not.
+    pub(crate) fn placed(
+        &self,
+        date: Date,
+        buildings: &BTreeSet<BuildingId>,
+        noons: &mut Noons,
+    ) -> BTreeMap<BuildingId, Vec<PlacedPath<'_>>> {
+        let begins = local_day_span(date, &TimeZone::UTC).map(|(from, _)| from);
+        let mut placed: BTreeMap<BuildingId, Vec<PlacedPath<'_>>> = BTreeMap::new();
+        for row in &self.paths {
+            let given_up = row.newest.plus(GIVEN_UP);
+            let before = |at: Option<&UtcMicros>| at.is_some_and(|&at| given_up < at);
+            if before(begins.as_ref()) && before(self.heard.get(&row.agent)) {
+                continue;
+            }
+            let Some(placement) = self.at_noon(row.agent, date, noons) else { continue };
+            if buildings.contains(&placement.building) {
+                placed.entry(placement.building).or_default().push(PlacedPath { row, placement });
+            }
+        }
+        placed
+    }
+
+    /// The agents that were in a building at local noon of a date, each with where.
+    pub(crate) fn agents_in(
+        &self,
+        building: BuildingId,
+        date: Date,
+        noons: &mut Noons,
+    ) -> Vec<&Placement> {
+        let candidates = self.placements.iter();
+        let candidates =
+            candidates.filter(|(_, all)| all.iter().any(|one| one.building == building));
+        let there = candidates.filter_map(|(&agent, _)| self.at_noon(agent, date, noons));
+        there.filter(|placement| placement.building == building).collect()
+    }
+}
+
+/// The slots of a day of UTC since 1970, half open.
+pub(crate) const fn slots_of_day(utc_day: i64) -> (SlotStart, SlotStart) {
+    let first = SlotStart::from_number(utc_day.saturating_mul(SLOTS_A_DAY));
+    (first, first.offset(SLOTS_A_DAY))
+}
+
+/// The day of UTC since 1970 that a slot lies in.
+pub(crate) const fn utc_day_of(slot: SlotStart) -> i64 {
+    slot.number().div_euclid(SLOTS_A_DAY)
+}
+
+/// The moment from which on an agent was elsewhere than was known; `None` when nothing changed.
+pub(crate) fn moved_from(before: &[Placement], after: &[Placement]) -> Option<UtcMicros> {
+    let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    match (before.get(same), after.get(same)) {
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => Some(one.from),
+        (Some(a), Some(b)) => {
+            let kept = (a.subnet, a.building, a.from) == (b.subnet, b.building, b.from);
+            let ends = |one: &Placement| one.until.unwrap_or(UtcMicros(i64::MAX));
+            Some(if kept { ends(a).min(ends(b)) } else { a.from.min(b.from) })
+        }
+    }
+}
+
+fn holds_at(placement: &Placement, at: UtcMicros) -> bool {
+    placement.from <= at && placement.until.is_none_or(|until| at < until)
+}
+
+/// `None` for a building whose zone or hours nobody told, or whose zone is not known here.
+fn site_of(building: Building) -> Option<(BuildingId, JudgedSite)> {
+    let zone = TimeZone::get(building.time_zone.as_deref()?).ok()?;
+    let site = Site {
+        name: building.name,
+        zone,
+        hours: building.business_hours?,
+        // The building file tells of none; unannounced ones show by their load.
+        holidays: BTreeSet::new(),
+    };
+    Some((building.id, JudgedSite { site, region: building.region }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stay(subnet: u128, from: i64, until: Option<i64>) -> Placement {
+        Placement {
+            agent: AgentId::from_u128(1),
+            subnet: SubnetId::from_u128(subnet),
+            building: BuildingId::from_u128(subnet),
+            from: UtcMicros(from),
+            until: until.map(UtcMicros),
+        }
+    }
+
+    #[test]
+    fn a_move_changes_only_what_comes_after_it() {
+        let before = [stay(1, 0, Some(10)), stay(2, 10, None)];
+        let moved = [stay(1, 0, Some(10)), stay(2, 10, Some(30)), stay(1, 30, None)];
+        assert_eq!(moved_from(&before, &moved), Some(UtcMicros(30)));
+        assert_eq!(moved_from(&moved, &before), Some(UtcMicros(30)));
+        assert_eq!(moved_from(&before, &before), None);
+        assert_eq!(moved_from(&[], &before), Some(UtcMicros(0)));
+        let elsewhere = [stay(3, 0, Some(10)), stay(2, 10, None)];
+        assert_eq!(moved_from(&before, &elsewhere), Some(UtcMicros(0)));
+    }
+
+    #[test]
+    fn days_of_utc_meet() {
+        let (first, end) = slots_of_day(-1);
+        assert_eq!((utc_day_of(first), utc_day_of(end.offset(-1)), utc_day_of(end)), (-1, -1, 0));
+        assert_eq!(slots_of_day(0).0, end);
+    }
+}

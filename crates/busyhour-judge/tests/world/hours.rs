@@ -1,0 +1,97 @@
+//! Busy hours that are learned.
+
+use busyhour_model::{BuildingId, BuildingLoad, LoadSource, WorkingWeek};
+use busyhour_store::{Act, Control as _};
+
+use crate::live::{Live, noon_after};
+
+/// A world with buildings that nothing is wrong in.
+const SEED: u64 = 4;
+
+/// The week in force of each building.
+fn weeks(live: &Live) -> Vec<WorkingWeek> {
+    let mut weeks = live.control.working_weeks().unwrap();
+    let all = weeks.clone();
+    let newer = |week: &WorkingWeek| {
+        all.iter().any(|one| one.building == week.building && one.looked_on > week.looked_on)
+    };
+    weeks.retain(|week| !newer(week));
+    weeks
+}
+
+/// The buildings without an alert that ever was: where one is open their hours stay as they are.
+fn quiet(live: &Live) -> Vec<BuildingId> {
+    let all = live.control.buildings().unwrap().into_iter().map(|building| building.id);
+    let incidents = live.incidents();
+    let alerted = |id: &BuildingId| {
+        let mut alerts = incidents.iter().filter(|one| one.kind.alerts() && one.openings > 0);
+        alerts.any(|one| one.buildings().contains(id))
+    };
+    all.filter(|id| !alerted(id)).collect()
+}
+
+#[test]
+fn load_teaches_when_people_work_once_a_week() {
+    let live = Live::new(SEED).run();
+    let (weeks, quiet) = (weeks(&live), quiet(&live));
+    assert_eq!(weeks.len(), live.region.buildings.len());
+    assert!(!quiet.is_empty());
+    let buildings = live.control.buildings().unwrap();
+    for week in weeks.iter().filter(|week| quiet.contains(&week.building)) {
+        assert!(week.learned, "four weeks of load teach");
+        let building = buildings.iter().find(|one| one.id == week.building).unwrap();
+        let record = live.region.buildings.iter().find(|one| one.name == building.name).unwrap();
+        assert_eq!(week.working, record.works, "{}", building.name);
+        let worked: u16 = week.hours[1].iter().map(|(from, until)| until - from).sum();
+        assert!((60..=720).contains(&worked), "{week:?}");
+    }
+    let all = live.control.working_weeks().unwrap();
+    let own = all.iter().filter(|week| week.building == all[0].building);
+    let days: Vec<_> = own.map(|week| (week.looked_on - live.first).get_days()).collect();
+    assert_eq!(days, [0, 7, 14, 21, 28]);
+}
+
+#[test]
+fn the_load_of_a_building_is_kept_by_its_own_clock() {
+    let mut live = Live::new(SEED);
+    for date in live.dates().take(3) {
+        live.deliver(date);
+        live.judge_after(date);
+    }
+    let dates: Vec<_> = live.dates().take(3).collect();
+    let loads = live.control.building_loads(None, dates[0], dates[2]).unwrap();
+    assert_eq!(loads.len(), 3 * live.region.buildings.len());
+    for load in loads {
+        assert_eq!(load.machines, 1);
+        let known = load.quarters.iter().flatten().count();
+        assert!(known > 48, "{} {known}", load.date);
+    }
+}
+
+#[test]
+fn imported_load_counts_alone_where_there_is_enough_of_it() {
+    let mut live = Live::new(SEED);
+    let building = live.control.buildings().unwrap()[0].id;
+    let evening = |at: usize| if (72..88).contains(&at) { 100.0 } else { 1.0 };
+    let day = |date| BuildingLoad {
+        building,
+        date,
+        source: LoadSource::Imported,
+        machines: 0,
+        quarters: std::array::from_fn(|at| Some(evening(at))),
+    };
+    let loads: Vec<BuildingLoad> = live.dates().map(day).collect();
+    let act = Act::by_operator(noon_after(live.first));
+    live.control.import_loads(&loads, &act).unwrap();
+    for date in live.dates() {
+        live.deliver(date);
+        live.judge_after(date);
+    }
+    let quiet = quiet(&live);
+    assert!(quiet.len() > 1 && quiet.contains(&building));
+    for week in weeks(&live).into_iter().filter(|week| quiet.contains(&week.building)) {
+        let is_evening = week.hours.iter().flatten().all(|&(from, _)| from >= 17 * 60);
+        assert!(week.learned);
+        assert_eq!(is_evening, week.building == building, "{week:?}");
+    }
+}
