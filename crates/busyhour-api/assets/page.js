@@ -10,7 +10,8 @@ for (const picture of document.querySelectorAll("figure svg.bh")) {
   const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row };
   const say = (event) => {
     const mark = event.target.closest("[role=img]");
-    if (mark) readout.textContent = mark.getAttribute("aria-label");
+    const name = mark?.getAttribute("aria-label") ?? mark?.querySelector("title")?.textContent;
+    if (name) readout.textContent = name;
   };
   marks.forEach((mark, at) => mark.setAttribute("tabindex", at ? "-1" : "0"));
   picture.addEventListener("mouseover", say);

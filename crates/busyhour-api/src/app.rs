@@ -18,7 +18,8 @@ use crate::{check_listen, guard, json, page};
 const MAX_STORE_CALLS: usize = 8;
 /// The longest body of a write, except an import.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// The longest import: a building file and its companion for some 50 000 subnets.
+/// The longest import: a building file and its companion for some 50 000 subnets, or a table of load
+/// with some 400 000 rows.
 const MAX_IMPORT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Tells the time; tests give a fixed one.
@@ -96,6 +97,7 @@ impl App {
 pub fn router(services: Services) -> Router {
     let app = App { services, store_calls: Arc::new(Semaphore::new(MAX_STORE_CALLS)) };
     let import = post(json::inventory::import).layer(DefaultBodyLimit::max(MAX_IMPORT_BYTES));
+    let import_loads = post(json::loads::import).layer(DefaultBodyLimit::max(MAX_IMPORT_BYTES));
     let api = Router::new()
         .route("/buildings", get(json::buildings::list))
         .route("/buildings/import", import)
@@ -104,6 +106,7 @@ pub fn router(services: Services) -> Router {
         .route("/buildings/export/companion", get(json::inventory::export_companion))
         .route("/buildings/{id}", get(json::buildings::one))
         .route("/buildings/{id}/map", get(json::buildings::map))
+        .route("/loads/import", import_loads)
         .route("/top", get(json::buildings::top))
         .route("/subnets", get(json::inventory::subnets))
         .route("/subnets/missing", get(json::inventory::missing))
@@ -121,10 +124,13 @@ pub fn router(services: Services) -> Router {
         .route("/agents/{id}/history", get(json::places::list))
         .route("/audit", get(json::audit::list))
         .route("/incidents", get(json::incidents::list))
+        .route("/incidents/{id}", get(json::incidents::one))
+        .route("/incidents/{id}/picture.svg", get(json::incidents::picture))
         .route("/status", get(json::status::figures));
     Router::new()
         .route("/", get(page::overview))
         .route("/buildings/{id}", get(page::building))
+        .route("/incidents/{id}", get(page::incident))
         .route("/assets/page.css", get(page::style))
         .route("/assets/page.js", get(page::script))
         .route("/assets/icon.svg", get(page::icon))

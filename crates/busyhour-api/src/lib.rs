@@ -7,15 +7,18 @@
 //! and simulated data as simulated.
 
 mod app;
+mod finding;
 mod gaps;
 mod guard;
 mod json;
 mod page;
+mod place;
 mod problem;
 mod rank;
 mod state;
 mod text;
 mod week;
+mod weeks;
 
 pub use app::{Clock, Figure, Services, StatusSource, router, serve};
 pub use guard::{ListenRefused, Principal, check_listen};

@@ -1,6 +1,8 @@
 //! The page: rendered here, complete without scripts, every view in its address.
 
 mod building;
+mod findings;
+mod incident;
 mod overview;
 
 use std::sync::LazyLock;
@@ -80,6 +82,14 @@ pub(crate) async fn building(
     let view = building::View { part, whole: parameters.whole.is_some(), date };
     let page =
         app.with_store(move |services| rendered(&building::BuildingPage::read(services, view)?));
+    Ok(Html(page.await?))
+}
+
+/// One incident, by its identity or its number.
+pub(crate) async fn incident(_: Principal, State(app): State<App>, Path(id): Path<String>) -> Page {
+    let wanted = json::incidents::reference(&id)?;
+    let page =
+        app.with_store(move |services| rendered(&incident::IncidentPage::read(services, wanted)?));
     Ok(Html(page.await?))
 }
 

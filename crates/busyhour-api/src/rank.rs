@@ -12,7 +12,7 @@ pub(crate) enum Standing {
     Hidden,
     /// An open incident.
     Open,
-    /// A bad busy hour lately: suspected, or recovering, or a single one.
+    /// A bad busy hour lately: an incident that recovers, or a bad day that has not come back.
     Lately,
     /// Not observed well enough to say.
     Unknown,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use busyhour_chart::{DayMark, DayShape};
 use busyhour_model::{
-    AgentId, Building, BuildingId, DailyAverage, DaySummary, DayVerdict, Incident, IncidentState,
-    Scope, Subnet, UtcMicros, WorstHour,
+    AgentId, Building, BuildingId, DailyAverage, DaySummary, DayVerdict, Incident, IncidentPlace,
+    IncidentState, Scope, Subnet, UtcMicros, WorstHour,
 };
 use busyhour_store::{AgentRow, PathRow, StoreError};
 use jiff::civil::Date;
@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::Services;
+use crate::place::{Names, is_told};
 use crate::rank::{Rank, Standing, worst_first};
 
 /// Days before today that are looked at for the last observed business days, as the judge does.
@@ -70,10 +71,11 @@ impl Snapshot {
         for day in &self.days {
             days.entry(day.building).or_default().push(day);
         }
-        let newest = self.newest();
+        let (newest, told) = (self.newest(), self.told());
         let state = |building: &Building| {
             let days = days.get(&building.id).map_or(&[][..], Vec::as_slice);
-            self.state(building, days, &newest)
+            let told = told.get(&building.id).map_or(&[][..], Vec::as_slice);
+            self.state(building, days, told, &newest)
         };
         self.buildings.iter().map(state).collect()
     }
@@ -89,6 +91,11 @@ impl Snapshot {
         self.buildings.iter().find(|building| building.id == id)
     }
 
+    /// What places are called.
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names::new(&self.buildings, &self.subnets, &self.agents)
+    }
+
     /// The beginning of each agent's newest window.
     pub(crate) fn newest(&self) -> HashMap<AgentId, UtcMicros> {
         let mut newest: HashMap<AgentId, UtcMicros> = HashMap::new();
@@ -99,10 +106,26 @@ impl Snapshot {
         newest
     }
 
+    /// The incidents that people are told of and that are not over, by the buildings that suffer.
+    fn told(&self) -> HashMap<BuildingId, Vec<&Incident>> {
+        let mut told: HashMap<BuildingId, Vec<&Incident>> = HashMap::new();
+        for incident in self.incidents.iter().filter(|incident| is_told(incident)) {
+            let mut buildings = incident.buildings();
+            if !buildings.contains(&incident.building) {
+                buildings.push(incident.building);
+            }
+            for building in buildings {
+                told.entry(building).or_default().push(incident);
+            }
+        }
+        told
+    }
+
     fn state(
         &self,
         building: &Building,
         days: &[&DaySummary],
+        told: &[&Incident],
         newest: &HashMap<AgentId, UtcMicros>,
     ) -> BuildingState {
         let agents: Vec<&AgentRow> =
@@ -116,15 +139,10 @@ impl Snapshot {
             .take(OBSERVED_DAYS)
             .copied()
             .collect();
-        let incident = self
-            .incidents
-            .iter()
-            .filter(|incident| incident.building == building.id)
-            .min_by(|a, b| worse_incident(a, b))
-            .cloned();
+        let incident = told.iter().min_by(|a, b| worse_incident(a, b)).map(|&worst| worst.clone());
         let last_bad = observed.iter().find(|day| day.verdict.is_bad()).copied();
         let (bad_days, observed_days) = match &incident {
-            Some(incident) => (incident.bad_days, incident.observed_days),
+            Some(incident) => last_days(incident),
             None => {
                 let bad = observed.iter().filter(|day| day.verdict.is_bad()).count();
                 (bad as u32, observed.len() as u32)
@@ -134,7 +152,7 @@ impl Snapshot {
         let standing = standing(incident.as_ref(), &observed, fresh, today);
         BuildingState {
             standing,
-            evidence: evidence(incident.as_ref(), last_bad),
+            evidence: evidence(incident.as_ref(), building.id, last_bad),
             incident,
             bad_days,
             observed_days,
@@ -158,7 +176,7 @@ impl Snapshot {
 pub(crate) struct BuildingState {
     pub(crate) building: Building,
     pub(crate) standing: Standing,
-    /// The worst incident that is not closed.
+    /// The worst incident that people are told of and that is not over.
     pub(crate) incident: Option<Incident>,
     /// What its last bad day rests on.
     pub(crate) evidence: Option<Evidence>,
@@ -167,7 +185,7 @@ pub(crate) struct BuildingState {
     pub(crate) subnets: usize,
     pub(crate) agents: usize,
     pub(crate) simulated: bool,
-    /// Observed share of the business hours' windows of the last week.
+    /// Observed share of the busy hours' windows of the last week.
     pub(crate) coverage: Option<f64>,
     /// The beginning of the newest window.
     pub(crate) newest: Option<UtcMicros>,
@@ -180,7 +198,8 @@ pub(crate) struct BuildingState {
 /// The figures of a bad day.
 #[derive(Debug, Clone)]
 pub(crate) struct Evidence {
-    pub(crate) scope: Scope,
+    /// The whole building is bad, not a part of it.
+    pub(crate) whole: bool,
     pub(crate) date: Date,
     pub(crate) worst: Option<WorstHour>,
     pub(crate) average: Option<DailyAverage>,
@@ -192,7 +211,7 @@ impl Evidence {
     /// What a day's verdict rests on.
     pub(crate) const fn of(day: &DaySummary) -> Self {
         Self {
-            scope: day.scope,
+            whole: matches!(day.scope, Scope::Building(_)),
             date: day.date,
             worst: day.worst_hour,
             average: day.average,
@@ -203,15 +222,18 @@ impl Evidence {
 }
 
 impl BuildingState {
+    /// The hours that its worst incident keeps to, where they are by its own clock.
+    pub(crate) fn incident_hours(&self) -> Option<Vec<(u16, u16)>> {
+        let own = |incident: &&Incident| incident.building == self.building.id;
+        self.incident.as_ref().filter(own).map(|incident| incident.hours_joined())
+    }
+
     fn rank(&self) -> Rank<'_> {
         let worst = self.evidence.as_ref().and_then(|evidence| evidence.worst);
         Rank {
             standing: self.standing,
             masked: self.evidence.as_ref().is_some_and(|evidence| evidence.masked),
-            whole: self
-                .evidence
-                .as_ref()
-                .is_some_and(|evidence| matches!(evidence.scope, Scope::Building(_))),
+            whole: self.evidence.as_ref().is_some_and(|evidence| evidence.whole),
             bad_share: worst.as_ref().map_or(0.0, crate::text::bad_share),
             bad_days: self.bad_days,
             observed_days: self.observed_days,
@@ -249,7 +271,16 @@ fn day_views<'a>(days: &[&'a DaySummary]) -> BTreeMap<Date, &'a DaySummary> {
     own.map(|&day| (day.date, day)).collect()
 }
 
-fn worse_incident(a: &Incident, b: &Incident) -> Ordering {
+/// Bad days among the last observed days of an incident, and how many those are.
+fn last_days(incident: &Incident) -> (u32, u32) {
+    let last = incident.observed_days.iter().rev().take(OBSERVED_DAYS);
+    last.fold((0, 0), |(bad, observed), date| {
+        (bad + u32::from(incident.bad_days.contains(date)), observed + 1)
+    })
+}
+
+/// The worse incident first.
+pub(crate) fn worse_incident(a: &Incident, b: &Incident) -> Ordering {
     let open = |incident: &Incident| incident.state == IncidentState::Open;
     let share =
         |incident: &Incident| incident.worst_hour.as_ref().map_or(0.0, crate::text::bad_share);
@@ -264,7 +295,11 @@ fn worse_incident(a: &Incident, b: &Incident) -> Ordering {
 /// before it was observed.
 fn is_fresh(building: &Building, views: &BTreeMap<Date, &DaySummary>, today: Date) -> bool {
     let hours = building.business_hours.as_ref();
-    let is_business = |date: &Date| hours.is_none_or(|hours| hours.is_business_day(date.weekday()));
+    let is_business = |date: &Date| match views.get(date) {
+        // Nothing was to be observed: a holiday, or nobody was there.
+        Some(day) if !day.verdict.is_observed() && day.expected == 0 => false,
+        _ => hours.is_none_or(|hours| hours.is_business_day(date.weekday())),
+    };
     let observed = |date: &Date| views.get(date).is_some_and(|day| day.verdict.is_observed());
     let missed = |date: &Date| {
         views.get(date).is_some_and(|day| *date < today && !day.verdict.is_observed())
@@ -305,11 +340,17 @@ fn standing(
     if fresh { Standing::Good } else { Standing::Unknown }
 }
 
-fn evidence(incident: Option<&Incident>, last_bad: Option<&DaySummary>) -> Option<Evidence> {
-    if let Some(incident) = incident {
+/// The figures of an incident are those of its own building; another that suffers as well is told by
+/// its own days.
+fn evidence(
+    incident: Option<&Incident>,
+    building: BuildingId,
+    last_bad: Option<&DaySummary>,
+) -> Option<Evidence> {
+    if let Some(incident) = incident.filter(|incident| incident.building == building) {
         return Some(Evidence {
-            scope: incident.scope,
-            date: incident.last_bad,
+            whole: is_whole(&incident.place),
+            date: incident.worst_on.unwrap_or(incident.last_bad),
             worst: incident.worst_hour,
             average: incident.average,
             masked: incident.masked,
@@ -319,7 +360,19 @@ fn evidence(incident: Option<&Incident>, last_bad: Option<&DaySummary>) -> Optio
     last_bad.map(Evidence::of)
 }
 
-/// Observed over expected windows of business hours in the last week, the building's own figures.
+/// True when all of a building suffers.
+const fn is_whole(place: &IncidentPlace) -> bool {
+    match place {
+        IncidentPlace::Upstream(_) | IncidentPlace::Target(_) | IncidentPlace::Building(_) => true,
+        IncidentPlace::Vpn(_)
+        | IncidentPlace::Link(..)
+        | IncidentPlace::Subnet(..)
+        | IncidentPlace::Agent(_)
+        | IncidentPlace::Unplaced(_) => false,
+    }
+}
+
+/// Observed over expected windows of busy hours in the last week, the building's own figures.
 fn coverage(days: &[&DaySummary], today: Date) -> Option<f64> {
     let since = add_days(today, -COVERAGE_DAYS);
     let (mut valid, mut expected) = (0u64, 0u64);
@@ -365,4 +418,4 @@ fn day_mark(date: Date, day: Option<&DaySummary>) -> DayMark {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

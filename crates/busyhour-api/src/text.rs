@@ -1,7 +1,9 @@
 //! Figures and verdicts in words.
 
-use busyhour_model::{Breach, DailyAverage, LimitTable, UtcMicros, WorstHour};
+use busyhour_model::{DailyAverage, LimitTable, UtcMicros, WorstHour};
 use jiff::Timestamp;
+
+use crate::week::Measure;
 
 /// Parts per million as a percentage.
 pub(crate) fn percent_ppm(ppm: u32) -> String {
@@ -26,6 +28,29 @@ pub(crate) fn clock(minute: u16) -> String {
 /// Hours of the day: `10:00–12:00`.
 pub(crate) fn hours(from: u16, until: u16) -> String {
     format!("{}–{}", clock(from), clock(until))
+}
+
+/// Several spans of hours: `10:00–12:00, 15:00–16:00`; a dash for none.
+pub(crate) fn spans(spans: &[(u16, u16)]) -> String {
+    if spans.is_empty() {
+        return "–".to_owned();
+    }
+    spans.iter().map(|&(from, until)| hours(from, until)).collect::<Vec<_>>().join(", ")
+}
+
+/// A word of the vocabulary as it is read: `customer-lan` is `customer lan`.
+pub(crate) fn plain(word: &str) -> String {
+    word.replace('-', " ")
+}
+
+/// How sure something is, 0..=1: `likely (72 %)`.
+pub(crate) fn sure(confidence: f64) -> String {
+    let word = match confidence {
+        0.9.. => "sure",
+        0.6.. => "likely",
+        _ => "not sure",
+    };
+    format!("{word} ({})", percent(confidence.clamp(0.0, 1.0)))
 }
 
 /// The rolling hour that begins at `start`.
@@ -64,16 +89,14 @@ pub(crate) struct Contrast {
 
 /// The worst hour's 90th percentile and the daily average, for what is most wrong in that hour.
 pub(crate) fn contrast(worst: &WorstHour, average: &DailyAverage) -> Contrast {
-    let (worst, average, what) = match worst.dominant {
-        Some(Breach::Delay) => {
+    let (worst, average, what) = match Measure::of(worst.dominant) {
+        Measure::RoundTrip => {
             (milliseconds(worst.rtt_us_p90), milliseconds(average.rtt_us), "round trip")
         }
-        Some(Breach::Jitter) => {
+        Measure::Jitter => {
             (milliseconds(worst.jitter_us_p90), milliseconds(average.jitter_us), "jitter")
         }
-        Some(Breach::Loss | Breach::Burst | Breach::Failed) | None => {
-            (percent_ppm(worst.loss_ppm_p90), percent_ppm(average.loss_ppm), "loss")
-        }
+        Measure::Loss => (percent_ppm(worst.loss_ppm_p90), percent_ppm(average.loss_ppm), "loss"),
     };
     Contrast { worst: format!("{worst} {what}"), average: format!("{average} {what}") }
 }

@@ -1,12 +1,12 @@
 //! A building's slots folded into its local time: the hour × weekday map and one day.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use busyhour_chart::{CELLS, MapCell, Percentiles, Quarter};
 use busyhour_model::{
-    AgentId, Building, BuildingId, DailyAverage, Figure, FigureTotals, LimitTable, LinkKind,
-    LocalDay, PathId, RequirementProfile, SLOT_MICROS, Slot, SlotStart, SubnetId, UtcMicros,
-    limits_in_force, local_day_span,
+    AgentId, Breach, BuildingId, BusinessHours, DailyAverage, Figure, FigureTotals, Incident,
+    LimitTable, LinkKind, LocalDay, PathId, Placement, RequirementProfile, SLOT_MICROS, Slot,
+    SlotStart, SubnetId, UtcMicros, limits_in_force, local_day_span,
 };
 use busyhour_store::{Grain, PathRow, SlotDetail, StoreError, Telemetry};
 use jiff::civil::Date;
@@ -45,20 +45,11 @@ impl Members {
     /// Finds them. Paths that are not judged are not among them: they have no bad windows, and
     /// would make the rest look better.
     pub(crate) fn find(services: &Services, part: Part) -> Result<Self, StoreError> {
-        let mut placements = services.control.placements()?;
-        placements.sort_by_key(|placement| (placement.agent, placement.from));
-        let mut stays: HashMap<AgentId, Stays> = HashMap::new();
-        let mut previous = None;
-        for placement in &placements {
-            // An agent's first placement holds for all time before it.
-            let first = previous.replace(placement.agent) != Some(placement.agent);
-            let from = if first { UtcMicros(i64::MIN) } else { placement.from };
-            let inside = placement.building == part.building
-                && part.subnet.is_none_or(|subnet| placement.subnet == subnet);
-            if inside {
-                stays.entry(placement.agent).or_default().push((from, placement.until));
-            }
-        }
+        let inside = |placement: &Placement| {
+            placement.building == part.building
+                && part.subnet.is_none_or(|subnet| placement.subnet == subnet)
+        };
+        let stays = stays(services, inside)?;
         let mut paths = services.telemetry.paths(None)?;
         paths.retain(|path| {
             stays.contains_key(&path.agent)
@@ -68,6 +59,41 @@ impl Members {
         let left_out = paths.len().saturating_sub(MAX_PATHS);
         paths.truncate(MAX_PATHS);
         Ok(Self { paths, stays, left_out })
+    }
+
+    /// The paths that suffer in an incident, with the times their agents were where they suffer. Of more
+    /// than `at_most` those of `first` are kept before those of the incident's own building.
+    pub(crate) fn of_incident(
+        services: &Services,
+        paths: &[PathRow],
+        incident: &Incident,
+        first: &HashSet<PathId>,
+        at_most: usize,
+    ) -> Result<Self, StoreError> {
+        let mut home: HashMap<PathId, bool> = HashMap::new();
+        for member in &incident.members {
+            *home.entry(member.path).or_default() |= member.building == incident.building;
+        }
+        let mut paths: Vec<PathRow> =
+            paths.iter().filter(|path| home.contains_key(&path.id)).cloned().collect();
+        paths.sort_by_key(|path| (!first.contains(&path.id), !home[&path.id], path.id));
+        let left_out = paths.len().saturating_sub(at_most);
+        paths.truncate(at_most);
+        let agents: HashMap<PathId, AgentId> =
+            paths.iter().map(|path| (path.id, path.agent)).collect();
+        let places: HashSet<(AgentId, BuildingId, SubnetId)> = incident
+            .members
+            .iter()
+            .filter_map(|member| Some((*agents.get(&member.path)?, member.building, member.subnet)))
+            .collect();
+        let stays = stays(services, |placement| {
+            places.contains(&(placement.agent, placement.building, placement.subnet))
+        })?;
+        Ok(Self { paths, stays, left_out })
+    }
+
+    pub(crate) fn paths(&self) -> &[PathRow] {
+        &self.paths
     }
 
     /// The limits that all of them are judged by at `at`; `None` when they differ.
@@ -82,15 +108,16 @@ impl Members {
         self.paths.iter().any(|path| path.agent == agent)
     }
 
-    fn ids(&self) -> Vec<PathId> {
+    pub(crate) fn ids(&self) -> Vec<PathId> {
         self.paths.iter().map(|path| path.id).collect()
     }
 
-    fn rows(&self) -> HashMap<PathId, &PathRow> {
+    pub(crate) fn rows(&self) -> HashMap<PathId, &PathRow> {
         self.paths.iter().map(|path| (path.id, path)).collect()
     }
 
-    fn stayed(&self, agent: AgentId, at: UtcMicros) -> bool {
+    /// True when the agent was there at that moment.
+    pub(crate) fn stayed(&self, agent: AgentId, at: UtcMicros) -> bool {
         let held = |&(from, until): &(UtcMicros, Option<UtcMicros>)| {
             from <= at && until.is_none_or(|until| at < until)
         };
@@ -114,6 +141,26 @@ impl Members {
             }
         })
     }
+}
+
+/// When agents were where `inside` says.
+fn stays(
+    services: &Services,
+    inside: impl Fn(&Placement) -> bool,
+) -> Result<HashMap<AgentId, Stays>, StoreError> {
+    let mut placements = services.control.placements()?;
+    placements.sort_by_key(|placement| (placement.agent, placement.from));
+    let mut stays: HashMap<AgentId, Stays> = HashMap::new();
+    let mut previous = None;
+    for placement in &placements {
+        // An agent's first placement holds for all time before it.
+        let first = previous.replace(placement.agent) != Some(placement.agent);
+        let from = if first { UtcMicros(i64::MIN) } else { placement.from };
+        if inside(placement) {
+            stays.entry(placement.agent).or_default().push((from, placement.until));
+        }
+    }
+    Ok(stays)
 }
 
 /// The hour of the local week (0..168) that each slot in `from..until` lies in.
@@ -240,6 +287,15 @@ pub(crate) enum Measure {
 impl Measure {
     pub(crate) const ALL: [Self; 3] = [Self::Loss, Self::RoundTrip, Self::Jitter];
 
+    /// What a breach is seen in.
+    pub(crate) const fn of(breach: Option<Breach>) -> Self {
+        match breach {
+            Some(Breach::Delay) => Self::RoundTrip,
+            Some(Breach::Jitter) => Self::Jitter,
+            Some(Breach::Loss | Breach::Burst | Breach::Failed) | None => Self::Loss,
+        }
+    }
+
     pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::Loss => "Packet loss of windows",
@@ -306,19 +362,18 @@ impl Measure {
     }
 }
 
-/// The quarters of a curve. `bad` are local minutes at which quarters of bad hours begin; what
+/// The quarters of a curve, with the busy hours of the week. `bad` are local minutes at which quarters of bad hours begin; what
 /// begins after `now` is still to come.
 pub(crate) fn quarters(
     day: &Day,
-    building: &Building,
+    busy: Option<&BusinessHours>,
     (bad, now): (&[u16], UtcMicros),
     measure: Measure,
 ) -> Vec<Quarter> {
-    let hours = building.business_hours.as_ref();
     let quarter = |(start, local, slot): &(SlotStart, LocalDay, Option<Slot>)| Quarter {
         minute: local.minute,
         percentiles: slot.as_ref().and_then(|slot| measure.percentiles(slot)),
-        business: hours.is_some_and(|hours| hours.contains(local.date.weekday(), local.minute)),
+        business: busy.is_some_and(|hours| hours.contains(local.date.weekday(), local.minute)),
         bad: bad.contains(&local.minute),
         passed: start.start() < now,
     };

@@ -66,7 +66,7 @@ pub struct Quarter {
     pub minute: u16,
     /// What was observed; `None` is a gap.
     pub percentiles: Option<Percentiles>,
-    /// It lies in business hours.
+    /// It lies in busy hours.
     pub business: bool,
     /// It belongs to an hour that was found bad.
     pub bad: bool,

@@ -116,7 +116,7 @@ pub struct HourMap<'a> {
     pub name: &'a str,
     /// The cells, from Monday 00–01.
     pub cells: &'a [MapCell; CELLS],
-    /// The business hours, framed.
+    /// The hours that are judged, framed: busy hours, or the business hours where those are not known.
     pub business: Option<&'a BusinessHours>,
 }
 
@@ -169,7 +169,7 @@ fn draw_cell(canvas: &mut Canvas, hour_of_week: usize, cell: &MapCell) {
     }
 }
 
-/// One frame around each block of business hours; neighbouring days with the same hours share one.
+/// One frame around each block of busy hours; neighbouring days with the same hours share one.
 fn frames(business: &BusinessHours) -> Vec<Area> {
     let mut frames = Vec::new();
     let mut day = 0;
@@ -208,6 +208,6 @@ fn draw_legend(canvas: &mut Canvas, y: f64, framed: bool) {
     }
     if framed {
         canvas.rect(Area { x, y, width: 14.0, height: 14.0 }, "frame");
-        canvas.text(x + 20.0, y + 11.0, Anchor::Start, "", "business hours");
+        canvas.text(x + 20.0, y + 11.0, Anchor::Start, "", "busy hours");
     }
 }

@@ -73,7 +73,7 @@ impl BuildingItem {
             observed_days: state.observed_days,
             incident_id: incident.map(|incident| incident.id.to_string()),
             sentence: incident.map(|incident| incident.sentence.clone()),
-            bad_hours_local: incident.map(|i| text::hours(i.from_minute, i.until_minute)),
+            bad_hours_local: state.incident_hours().map(|hours| text::spans(&hours)),
             last_bad_date: state.evidence.as_ref().map(|evidence| evidence.date.to_string()),
             figures: figures.unwrap_or_default(),
             coverage_ratio: state.coverage,

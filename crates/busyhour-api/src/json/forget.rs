@@ -93,6 +93,10 @@ pub(crate) struct Gone {
     placements: u64,
     verdicts: u64,
     incidents: u64,
+    /// Days of its buildings' loads that told what it did.
+    building_load_days: u64,
+    /// Months of its paths.
+    path_months: u64,
     /// Bytes of it may still be in the files, because a reader or another process was in the way;
     /// pruning or another `forget` overwrites them.
     lingers: bool,
@@ -127,6 +131,8 @@ pub(crate) async fn forget(
             placements: rest.placements,
             verdicts: rest.verdicts,
             incidents: rest.incidents,
+            building_load_days: rest.loads,
+            path_months: rest.months,
             lingers: telemetry.lingers || rest.lingers,
         })
     });

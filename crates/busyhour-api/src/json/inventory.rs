@@ -198,7 +198,7 @@ fn refused(findings: &[Finding]) -> Problem {
     Problem::unprocessable(detail, told(findings))
 }
 
-fn told(findings: &[Finding]) -> Vec<Value> {
+pub(super) fn told(findings: &[Finding]) -> Vec<Value> {
     findings.iter().take(MAX_FINDINGS).map(finding).collect()
 }
 

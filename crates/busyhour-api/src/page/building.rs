@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use askama::Template;
 use busyhour_chart::{CELLS, DayCurve, HourMap, Level, MapCell, Quarter, Svg, day_strip};
 use busyhour_model::{
-    AgentId, Breach, Building, DaySummary, DayVerdict, Incident, LinkKind, Scope, Slot, Subnet,
-    SubnetId,
+    AgentId, Building, DaySummary, DayVerdict, LinkKind, Scope, Slot, Subnet, SubnetId,
 };
 use busyhour_store::{AgentRow, StoreError};
 use jiff::civil::Date;
 
+use super::findings::{Findings, part_query};
 use super::overview::Figures;
 use super::shape;
 use crate::Services;
@@ -20,6 +20,7 @@ use crate::problem::Problem;
 use crate::state::{self, BuildingState, Evidence, Snapshot, add_days, date_in, zone_of};
 use crate::text;
 use crate::week::{Day, Measure, Members, Part, quarters, read_day, week_map};
+use crate::weeks::Weeks;
 
 #[derive(Template)]
 #[template(path = "building.html")]
@@ -29,12 +30,14 @@ pub(super) struct BuildingPage {
     place: String,
     zone: String,
     hours: String,
+    /// The busy hours that were learned from load.
+    learned: Option<String>,
     class: &'static str,
     shape: &'static str,
     verdict: &'static str,
     because: Option<&'static str>,
     simulated: bool,
-    incidents: Vec<IncidentBox>,
+    findings: Findings,
     /// What part is looked at, when not all of it.
     part: Option<String>,
     /// Nobody asked for that part: it is the worst, and the building's verdict is its.
@@ -63,15 +66,6 @@ pub(super) struct BuildingPage {
     curve_rows: Vec<CurveRow>,
     parts: Vec<PartRow>,
     agents: Vec<AgentLine>,
-}
-
-struct IncidentBox {
-    sentence: String,
-    state: &'static str,
-    masked: bool,
-    simulated: bool,
-    /// Leads to the part that is bad, when not the whole building is.
-    part_href: Option<String>,
 }
 
 struct MapRow {
@@ -165,6 +159,7 @@ impl BuildingPage {
         let day = read_day(services, &members, &zone, date)?;
         let limits = members.limits(day.begin);
         let summary = summary_of(&days, part);
+        let findings = Findings::read(services, &snapshot, building.id)?;
         let bad: &[u16] = summary.map_or(&[], |summary| &summary.bad_quarters);
         let subnets = snapshot.subnets.iter().map(|subnet| (subnet.id, subnet)).collect();
         let gaps = gaps(services, &snapshot, part)?;
@@ -175,11 +170,13 @@ impl BuildingPage {
         let drawn = summary.filter(|_| day_network.is_none());
         let judged = drawn.and_then(|summary| summary.average);
         let measures = measures(summary);
+        let weeks = Weeks::new(building, services.control.working_weeks()?);
+        let busy = weeks.hours(date);
         let curve = |&measure: &Measure| {
             let limit = limits.map(|table| measure.limit(table));
             let measured = || day.whole.as_ref().and_then(|slot| measure.average(slot));
             let average = judged.map(|average| measure.judged(&average)).or_else(measured);
-            let quarters = quarters(&day, building, (bad, snapshot.now), measure);
+            let quarters = quarters(&day, busy.as_ref(), (bad, snapshot.now), measure);
             Curve::new(building, measure, &quarters, (average, limit))
         };
         let kept = match whole {
@@ -191,20 +188,16 @@ impl BuildingPage {
         Ok(Self {
             as_of: text::utc(snapshot.now),
             name: building.name.clone(),
-            place: [&building.city, &building.country, &building.region]
-                .map(String::as_str)
-                .into_iter()
-                .filter(|part| !part.is_empty())
-                .collect::<Vec<_>>()
-                .join(", "),
+            place: place(building),
             zone: building.time_zone.clone().unwrap_or_else(|| "UTC (zone unknown)".to_owned()),
             hours: building.business_hours.as_ref().map_or("unknown".to_owned(), |h| h.to_string()),
+            learned: weeks.learned(today).map(|hours| hours.to_string()),
             class: stands.standing.as_str(),
             shape: shape(stands.standing),
             verdict: stands.standing.words(),
             because: stands.unknown_because,
             simulated: stands.simulated,
-            incidents: incidents(&snapshot, building),
+            findings,
             part: parts.name(),
             part_is_worst,
             whole_href: format!("?date={date}{WHOLE}"),
@@ -212,7 +205,7 @@ impl BuildingPage {
             map_href: format!("/api/v1/buildings/{}/map?date={map_until}{map_part}", building.id),
             left_out: members.left_out,
             strip: day_strip(&format!("The last two weeks of {}", building.name), &stands.strip),
-            map: draw_map(building, &cells, map_until),
+            map: draw_map(building, &weeks, &cells, map_until),
             map_rows: map_rows(&cells),
             date,
             weekday: WEEKDAYS[weekday_index(date)],
@@ -229,6 +222,11 @@ impl BuildingPage {
             agents: parts.agents(),
         })
     }
+}
+
+fn place(building: &Building) -> String {
+    let parts = [&building.city, &building.country, &building.region].map(String::as_str);
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// Names of weekdays from Monday.
@@ -301,15 +299,13 @@ fn gaps(
 /// What is most wrong comes first.
 fn measures(summary: Option<&DaySummary>) -> [Measure; 3] {
     let dominant = summary.and_then(|summary| summary.worst_hour).and_then(|hour| hour.dominant);
-    let [loss, round_trip, jitter] = Measure::ALL;
-    match dominant {
-        Some(Breach::Delay) => [round_trip, loss, jitter],
-        Some(Breach::Jitter) => [jitter, loss, round_trip],
-        Some(Breach::Loss | Breach::Burst | Breach::Failed) | None => [loss, round_trip, jitter],
-    }
+    let mut measures = Measure::ALL;
+    let first = Measure::of(dominant);
+    measures.sort_by_key(|measure| *measure != first);
+    measures
 }
 
-const fn verdict_words(verdict: DayVerdict) -> &'static str {
+pub(super) const fn verdict_words(verdict: DayVerdict) -> &'static str {
     match verdict {
         DayVerdict::Missing => "unknown",
         DayVerdict::Good => "good",
@@ -318,34 +314,13 @@ const fn verdict_words(verdict: DayVerdict) -> &'static str {
     }
 }
 
-/// The query that leads to a part of a building.
-fn part_query(subnet: Option<SubnetId>, link: Option<LinkKind>) -> String {
-    let subnet = subnet.map(|id| format!("&subnet={id}")).unwrap_or_default();
-    let link = link.map(|link| format!("&link={link}")).unwrap_or_default();
-    subnet + &link
-}
-
-fn incidents(snapshot: &Snapshot, building: &Building) -> Vec<IncidentBox> {
-    let of_building = |incident: &&Incident| incident.building == building.id;
-    let boxed = |incident: &Incident| {
-        let part = part_query(incident.subnet, incident.link);
-        IncidentBox {
-            sentence: incident.sentence.clone(),
-            state: incident.state.as_str(),
-            masked: incident.masked,
-            simulated: incident.simulated,
-            part_href: (!part.is_empty()).then(|| format!("?date={}{part}", incident.last_bad)),
-        }
-    };
-    snapshot.incidents.iter().filter(of_building).map(boxed).collect()
-}
-
-fn draw_map(building: &Building, cells: &[MapCell; CELLS], last: Date) -> Svg {
+fn draw_map(building: &Building, weeks: &Weeks<'_>, cells: &[MapCell; CELLS], last: Date) -> Svg {
     let name = format!(
         "{}: share of bad windows in each local hour of the week, four weeks to {last}",
         building.name
     );
-    HourMap { name: &name, cells, business: building.business_hours.as_ref() }.draw()
+    let busy = weeks.hours(last);
+    HourMap { name: &name, cells, business: busy.as_ref() }.draw()
 }
 
 fn map_rows(cells: &[MapCell; CELLS]) -> Vec<MapRow> {

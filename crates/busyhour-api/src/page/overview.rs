@@ -1,12 +1,15 @@
 //! The overview: which building must be looked at, and why.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use busyhour_chart::{Svg, day_strip};
-use busyhour_model::{Incident, IncidentState};
+use busyhour_model::{BuildingId, Incident};
 use busyhour_store::MissingPrefix;
 
 use super::shape;
-use crate::state::{BuildingState, Evidence, Snapshot};
+use crate::place::{Names, is_told};
+use crate::state::{BuildingState, Evidence, Snapshot, worse_incident};
 use crate::text;
 
 /// Older data than this is shown as old: two windows at one a minute would have come long ago.
@@ -25,7 +28,7 @@ pub(super) struct OverviewPage {
 /// An incident that is not over, in its own words.
 struct IncidentLine {
     href: String,
-    building: String,
+    place: String,
     sentence: String,
     state: &'static str,
     masked: bool,
@@ -72,17 +75,9 @@ struct MissingLine {
 impl OverviewPage {
     pub(super) fn new(snapshot: &Snapshot, missing: &[MissingPrefix]) -> Self {
         let states = snapshot.worst_first();
-        let told = |state: &IncidentState| {
-            matches!(state, IncidentState::Open | IncidentState::Recovering)
-        };
-        let incidents = states
-            .iter()
-            .flat_map(|state| {
-                let of_building = |i: &&Incident| i.building == state.building.id && told(&i.state);
-                let incidents = snapshot.incidents.iter().filter(of_building);
-                incidents.map(|incident| IncidentLine::new(incident, &state.building.name))
-            })
-            .collect();
+        let names = snapshot.names();
+        let incidents = told(snapshot, &states).into_iter();
+        let incidents = incidents.map(|incident| IncidentLine::new(incident, &names)).collect();
         let missing = missing
             .iter()
             .map(|m| MissingLine { prefix: m.prefix.to_string(), agents: m.agents.len() })
@@ -97,11 +92,30 @@ impl OverviewPage {
     }
 }
 
+/// The incidents that people are told of and that are not over: in the order of the buildings that
+/// suffer most by them, each once.
+fn told<'a>(snapshot: &'a Snapshot, states: &[BuildingState]) -> Vec<&'a Incident> {
+    let places: HashMap<BuildingId, usize> =
+        states.iter().enumerate().map(|(at, state)| (state.building.id, at)).collect();
+    let first = |incident: &Incident| {
+        let suffering = incident.members.iter().map(|member| member.building);
+        suffering.chain([incident.building]).filter_map(|id| places.get(&id)).min().copied()
+    };
+    let mut told: Vec<(usize, &Incident)> = snapshot
+        .incidents
+        .iter()
+        .filter(|incident| is_told(incident))
+        .filter_map(|incident| Some((first(incident)?, incident)))
+        .collect();
+    told.sort_by(|(a, of_a), (b, of_b)| a.cmp(b).then_with(|| worse_incident(of_a, of_b)));
+    told.into_iter().map(|(_, incident)| incident).collect()
+}
+
 impl IncidentLine {
-    fn new(incident: &Incident, building: &str) -> Self {
+    fn new(incident: &Incident, names: &Names<'_>) -> Self {
         Self {
-            href: format!("/buildings/{}?date={}", incident.building, incident.last_bad),
-            building: building.to_owned(),
+            href: format!("/incidents/{}", incident.number),
+            place: names.words(incident),
             sentence: incident.sentence.clone(),
             state: incident.state.as_str(),
             masked: incident.masked,
@@ -120,8 +134,8 @@ impl Row {
             .join(", ");
         let age = state.newest.map(|newest| text::age_s(snapshot.now, newest));
         let worst = state.evidence.as_ref().and_then(|evidence| evidence.worst.as_ref());
-        let hours = match (&state.incident, worst) {
-            (Some(incident), _) => text::hours(incident.from_minute, incident.until_minute),
+        let hours = match (state.incident_hours(), worst) {
+            (Some(hours), _) => text::spans(&hours),
             (None, Some(worst)) => text::hour_from(worst.start_minute),
             (None, None) => "–".to_owned(),
         };

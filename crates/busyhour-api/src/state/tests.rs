@@ -1,10 +1,13 @@
-use busyhour_model::{Breach, IncidentId, LinkKind, Placement, SubnetId};
+use busyhour_model::{
+    Breach, Cause, Change, FindingKind, IncidentId, IncidentMember, Judgement, LinkKind, Mechanism,
+    Placement, Segment, Siblings, SubnetId,
+};
 use busyhour_store::Binding;
 use jiff::civil::date;
 
 use super::*;
 
-const BUILDING: BuildingId = BuildingId::from_u128(1);
+pub(crate) const BUILDING: BuildingId = BuildingId::from_u128(1);
 /// Friday 2026-03-06, noon in UTC.
 const NOW: UtcMicros = UtcMicros::from_secs(1_772_798_400);
 
@@ -47,7 +50,7 @@ fn snapshot(days: Vec<DaySummary>, incidents: Vec<Incident>) -> Snapshot {
     }
 }
 
-fn day(day: i8, verdict: DayVerdict, masked: bool) -> DaySummary {
+pub(crate) fn day(day: i8, verdict: DayVerdict, masked: bool) -> DaySummary {
     let worst = WorstHour {
         start_minute: 600,
         valid: 60,
@@ -57,12 +60,18 @@ fn day(day: i8, verdict: DayVerdict, masked: bool) -> DaySummary {
         loss_ppm_p90: 0,
         rtt_us_p90: 0,
         jitter_us_p90: 0,
+        bad_by: [6, 0, 0, 0, 0],
+        reordered: 0,
+        replies: 0,
+        order: Judgement::Unknown,
+        rating_p10_hundredths: None,
     };
     DaySummary {
         scope: Scope::Building(BUILDING),
         building: BUILDING,
         date: date(2026, 3, day),
         verdict,
+        limits: None,
         expected: 600,
         valid: 300,
         bad: 0,
@@ -74,27 +83,46 @@ fn day(day: i8, verdict: DayVerdict, masked: bool) -> DaySummary {
     }
 }
 
-fn incident(state: IncidentState, masked: bool) -> Incident {
+/// Bad from Monday 2 March to Wednesday, good on Thursday.
+pub(crate) fn incident(state: IncidentState, masked: bool) -> Incident {
     Incident {
         id: IncidentId::from_u128(1),
-        scope: Scope::Building(BUILDING),
+        number: 1,
+        kind: FindingKind::RecurringPeak,
+        place: IncidentPlace::Building(BUILDING),
+        segment: Segment::Unknown,
         building: BUILDING,
-        subnet: None,
-        link: None,
+        members: Vec::new(),
+        siblings: Siblings::default(),
+        hours: vec![(600, 660)],
         state,
-        opened: NOW,
-        closed: None,
+        change: Change::Updated,
+        changed: date(2026, 3, 4),
+        merged_into: None,
+        stale: false,
         first_bad: date(2026, 3, 2),
         last_bad: date(2026, 3, 4),
-        from_minute: 600,
-        until_minute: 660,
-        bad_days: 3,
-        observed_days: 4,
+        bad_days: (2..=4).map(|day| date(2026, 3, day)).collect(),
+        observed_days: (2..=5).map(|day| date(2026, 3, day)).collect(),
+        opened_on: Some(date(2026, 3, 4)),
+        closed_on: None,
+        noted: NOW,
+        opened: Some(NOW),
+        closed: None,
+        openings: 1,
+        severity: 0.1,
+        confidence: 0.9,
+        cause: Cause::NotKnown,
+        cause_confidence: 0.0,
+        mechanism: Mechanism::NotKnown,
+        evidence: Vec::new(),
         worst_hour: None,
+        worst_on: None,
         average: None,
         masked,
         masking_factor: None,
         sentence: String::new(),
+        paragraph: String::new(),
         simulated: false,
     }
 }
@@ -117,12 +145,67 @@ fn a_building_stands_as_its_days_and_incidents_say() {
         (vec![good()], vec![incident(Open, true)], Standing::Hidden),
         (vec![good()], vec![incident(Open, false)], Standing::Open),
         (vec![good()], vec![incident(Recovering, true)], Standing::Lately),
-        (vec![good()], vec![incident(Suspected, true)], Standing::Lately),
+        // What is suspected is told by its days alone.
+        (vec![good()], vec![incident(Suspected, true)], Standing::Good),
+        (vec![good(), day(4, PeakBad, true)], vec![incident(Suspected, true)], Standing::Lately),
         (vec![good()], vec![incident(Suspected, true), incident(Open, false)], Standing::Open),
     ];
     for (n, (days, incidents, standing)) in cases.into_iter().enumerate() {
         assert_eq!(state_of(days, incidents).standing, standing, "case {n}");
     }
+}
+
+#[test]
+fn what_nobody_is_told_of_does_not_make_a_building_bad() {
+    for &kind in FindingKind::ALL {
+        let incident = Incident { kind, ..incident(IncidentState::Open, false) };
+        let state = state_of(vec![day(5, DayVerdict::Good, false)], vec![incident]);
+        let expected = if kind.alerts() { Standing::Open } else { Standing::Good };
+        assert_eq!(state.standing, expected, "{kind}");
+    }
+}
+
+#[test]
+fn a_building_suffers_by_an_incident_of_another_and_keeps_its_own_figures() {
+    let elsewhere = BuildingId::from_u128(2);
+    let member = |building| IncidentMember {
+        path: busyhour_model::PathId(1),
+        building,
+        subnet: SubnetId::from_u128(1),
+    };
+    let upstream = |members| Incident {
+        place: IncidentPlace::Upstream("west".to_owned()),
+        building: elsewhere,
+        members,
+        worst_hour: day(4, DayVerdict::PeakBad, true).worst_hour,
+        ..incident(IncidentState::Open, true)
+    };
+    let days = || vec![day(5, DayVerdict::Good, false), day(3, DayVerdict::PeakBad, false)];
+    let state = state_of(days(), vec![upstream(vec![member(elsewhere), member(BUILDING)])]);
+    assert_eq!(state.standing, Standing::Hidden);
+    assert_eq!(state.evidence.as_ref().map(|evidence| evidence.date), Some(date(2026, 3, 3)));
+    assert_eq!(state.incident_hours(), None, "they are by another clock");
+
+    let state = state_of(days(), vec![upstream(vec![member(elsewhere)])]);
+    assert_eq!((state.standing, state.incident.is_none()), (Standing::Lately, true));
+}
+
+#[test]
+fn an_incident_tells_its_last_five_observed_days() {
+    let mut long = incident(IncidentState::Open, false);
+    long.observed_days = (1..=20).map(|day| date(2026, 2, day)).collect();
+    long.bad_days = [3, 15, 17, 20].map(|day| date(2026, 2, day)).to_vec();
+    let state = state_of(vec![], vec![long]);
+    assert_eq!((state.bad_days, state.observed_days), (2, 5));
+    assert_eq!(state.incident_hours(), Some(vec![(600, 660)]));
+}
+
+#[test]
+fn a_holiday_does_not_make_a_building_unknown() {
+    let mut holiday = day(5, DayVerdict::Missing, false);
+    (holiday.expected, holiday.valid) = (0, 0);
+    let state = state_of(vec![day(4, DayVerdict::Good, false), holiday], vec![]);
+    assert_eq!((state.standing, state.unknown_because), (Standing::Good, None));
 }
 
 #[test]

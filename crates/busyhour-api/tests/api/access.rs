@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::Bed;
 
 /// Every route with its methods; a route without an entry fails the test.
-const ROUTES: [(&str, Method); 32] = [
+const ROUTES: [(&str, Method); 36] = [
     ("/", Method::GET),
     ("/buildings/ID", Method::GET),
+    ("/incidents/1", Method::GET),
     ("/assets/page.css", Method::GET),
     ("/assets/page.js", Method::GET),
     ("/assets/icon.svg", Method::GET),
@@ -27,6 +28,7 @@ const ROUTES: [(&str, Method); 32] = [
     ("/api/v1/buildings/export/companion", Method::GET),
     ("/api/v1/buildings/ID", Method::GET),
     ("/api/v1/buildings/ID/map", Method::GET),
+    ("/api/v1/loads/import", Method::POST),
     ("/api/v1/top", Method::GET),
     ("/api/v1/subnets", Method::GET),
     ("/api/v1/subnets/missing", Method::GET),
@@ -45,6 +47,8 @@ const ROUTES: [(&str, Method); 32] = [
     ("/api/v1/agents/00000000-0000-0000-0000-000000000001/history", Method::GET),
     ("/api/v1/audit", Method::GET),
     ("/api/v1/incidents", Method::GET),
+    ("/api/v1/incidents/1", Method::GET),
+    ("/api/v1/incidents/1/picture.svg", Method::GET),
     ("/api/v1/status", Method::GET),
 ];
 

@@ -1,7 +1,7 @@
 //! Agents that are bound anew, removed, or forgotten.
 
 use axum::http::StatusCode;
-use busyhour_model::{AgentId, UtcMicros};
+use busyhour_model::{AgentId, Scope, UtcMicros};
 use busyhour_store::{Binding, RecordKind};
 use serde_json::json;
 
@@ -37,7 +37,9 @@ async fn a_forgotten_agent_leaves_nothing_but_its_buildings_verdicts() {
     let (agent, building) = (AgentId::from_u128(1), bed.building(MASKED));
     let days = |bed: &Bed| {
         let span = (jiff::civil::date(2026, 3, 1), jiff::civil::date(2026, 3, 9));
-        bed.control.days(Some(building), span.0, span.1).expect("days")
+        let mut days = bed.control.days(Some(building), span.0, span.1).expect("days");
+        days.retain(|day| day.scope == Scope::Building(building));
+        days
     };
     let before = days(&bed);
     let answer = bed.delete(&address("?confirm=berlin-1")).await;
@@ -48,6 +50,9 @@ async fn a_forgotten_agent_leaves_nothing_but_its_buildings_verdicts() {
         (&gone["slots"], &gone["others"], &gone["placements"]),
         (&json!(192), &json!(1), &json!(1))
     );
+    // Two days of its path, and the incident that only it suffers from.
+    assert_eq!((&gone["verdicts"], &gone["incidents"]), (&json!(2), &json!(1)));
+    bed.get("/api/v1/incidents/1").await.problem(StatusCode::NOT_FOUND);
     assert_eq!(bed.telemetry.paths(None).expect("paths"), []);
     let always = (UtcMicros(i64::MIN), UtcMicros(i64::MAX));
     let gaps = bed.telemetry.others(agent, RecordKind::Gap, always.0, always.1, 9);

@@ -5,6 +5,8 @@ mod agents;
 mod forget;
 mod history;
 mod import;
+mod incidents;
+mod loads;
 mod page;
 mod quality;
 mod support;

@@ -10,12 +10,14 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use busyhour_api::{Figure, Services, StatusSource, router};
 use busyhour_model::{
-    AddressFamily, AgentId, BlockNo, BootId, BootMicros, Breach, BuildingId, BurstLoss, Context,
-    DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, FileBuilding, FileSubnet, Gap,
-    GapReason, Histogram, Incident, IncidentId, IncidentState, Jitter, Link, LinkKind,
-    NetworkColumns, PacketCounts, PathKey, ProfileName, Record, RequirementProfile, Schedule,
-    ScheduleRevision, Scope, Stamp, TargetName, TimestampMethod, TrafficClass, Transport,
-    UtcMicros, Window, WindowParts, WorstHour, limits_in_force,
+    AddressFamily, AgentId, BlockNo, BootId, BootMicros, Breach, BuildingId, BurstLoss, Cause,
+    Change, Context, DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, Evidence,
+    FileBuilding, FileSubnet, FindingKind, Gap, GapReason, Histogram, Incident, IncidentId,
+    IncidentMember, IncidentPlace, IncidentState, Jitter, Judgement, LimitsVersion, Link, LinkKind,
+    Mechanism, NetworkColumns, PacketCounts, PathId, PathKey, ProfileName, Record,
+    RequirementProfile, Schedule, ScheduleRevision, Scope, Segment, Siblings, Stamp, TargetName,
+    TimestampMethod, TrafficClass, Transport, UtcMicros, Window, WindowParts, WorstHour,
+    limits_in_force,
 };
 use busyhour_store::{
     Act, Binding, BlockRows, Control, JudgeWrite, JudgedWindow, NewAgent, Retention, Telemetry,
@@ -30,6 +32,7 @@ pub(crate) const NOW: UtcMicros = UtcMicros::from_secs(1_772_812_800);
 pub(crate) const MONDAY: UtcMicros = UtcMicros::from_secs(1_772_406_000);
 pub(crate) const HOSTILE: &str = "<script>alert('x')</script>";
 pub(crate) const MASKED: &str = "Berlin HQ";
+const TARGET: &str = "reflector:862";
 
 pub(crate) struct Bed {
     pub(crate) control: Arc<dyn Control>,
@@ -79,15 +82,18 @@ impl Bed {
             let of = |name: &str| building_id(control, name);
             let days = (2..=6).flat_map(|day| {
                 let date = date(2026, 3, day);
-                [day_summary(of(MASKED), date, true), day_summary(of("Always Bad"), date, false)]
+                let path = path_summary(1, of(MASKED), date);
+                let other = day_summary(of("Always Bad"), date, false);
+                [day_summary(of(MASKED), date, true), other]
+                    .into_iter()
+                    .chain((day < 4).then_some(path))
             });
+            let mut masked = incident(1, of(MASKED), true);
+            masked.members = vec![member(control, 1, of(MASKED))];
             let write = JudgeWrite {
                 days: days.collect(),
-                incidents: vec![
-                    incident(1, of(MASKED), true),
-                    incident(2, of("Always Bad"), false),
-                ],
-                tell: Vec::new(),
+                incidents: vec![masked, incident(2, of("Always Bad"), false)],
+                ..JudgeWrite::default()
             };
             control.write_judgement(&write, NOW).expect("write judgement");
             append_two_days(telemetry, AgentId::from_u128(1), 50);
@@ -255,6 +261,11 @@ fn worst_hour(masked: bool) -> WorstHour {
         loss_ppm_p90: 24_000,
         rtt_us_p90: 40_000,
         jitter_us_p90: 4_000,
+        bad_by: [if masked { 30 } else { 60 }, 0, 0, 0, 0],
+        reordered: 50,
+        replies: 44_000,
+        order: Judgement::Fail,
+        rating_p10_hundredths: Some(7_150),
     }
 }
 
@@ -269,6 +280,7 @@ pub(crate) fn day_summary(building: BuildingId, date: Date, masked: bool) -> Day
         building,
         date,
         verdict: if masked { DayVerdict::PeakBad } else { DayVerdict::AllDayBad },
+        limits: Some(LimitsVersion(1)),
         expected: 600,
         valid: 590,
         bad: 60,
@@ -280,27 +292,66 @@ pub(crate) fn day_summary(building: BuildingId, date: Date, masked: bool) -> Day
     }
 }
 
-fn incident(n: u128, building: BuildingId, masked: bool) -> Incident {
+/// The same of one of its paths.
+pub(crate) fn path_summary(path: i64, building: BuildingId, date: Date) -> DaySummary {
+    DaySummary { scope: Scope::Path(PathId(path)), ..day_summary(building, date, true) }
+}
+
+/// A path that suffers in a building's first subnet.
+pub(crate) fn member(control: &dyn Control, path: i64, building: BuildingId) -> IncidentMember {
+    let subnets = control.subnets().expect("subnets");
+    let subnet = subnets.iter().find(|subnet| subnet.building == building).expect("a subnet").id;
+    IncidentMember { path: PathId(path), building, subnet }
+}
+
+/// An open incident of a whole building: bad on Monday and Tuesday, then not observed.
+pub(crate) fn incident(number: u64, building: BuildingId, masked: bool) -> Incident {
+    let monday = date(2026, 3, 2);
     Incident {
-        id: IncidentId::from_u128(n),
-        scope: Scope::Building(building),
+        id: IncidentId::from_u128(u128::from(number)),
+        number,
+        kind: FindingKind::RecurringPeak,
+        place: IncidentPlace::Building(building),
+        segment: Segment::CustomerWan,
         building,
-        subnet: None,
-        link: None,
+        members: Vec::new(),
+        siblings: Siblings { within: 4, suffering: 3, near: 1, ..Siblings::default() },
+        hours: vec![(600, 720)],
         state: IncidentState::Open,
-        opened: NOW,
-        closed: None,
-        first_bad: date(2026, 3, 2),
+        change: Change::Opened,
+        changed: date(2026, 3, 3),
+        merged_into: None,
+        stale: false,
+        first_bad: monday,
         last_bad: date(2026, 3, 3),
-        from_minute: 600,
-        until_minute: 720,
-        bad_days: 5,
-        observed_days: 5,
+        bad_days: vec![monday, date(2026, 3, 3)],
+        observed_days: vec![monday, date(2026, 3, 3)],
+        opened_on: Some(date(2026, 3, 3)),
+        closed_on: None,
+        noted: MONDAY,
+        opened: Some(NOW),
+        closed: None,
+        openings: 1,
+        severity: 0.5,
+        confidence: 0.95,
+        cause: Cause::Bandwidth,
+        cause_confidence: 0.7,
+        mechanism: Mechanism::Queue,
+        evidence: vec![
+            Evidence {
+                cause: Cause::Bandwidth,
+                weight: 2.0,
+                text: "delay rises before loss".to_owned(),
+            },
+            Evidence { cause: Cause::Wifi, weight: -1.5, text: "wired suffers too".to_owned() },
+        ],
         worst_hour: Some(worst_hour(masked)),
+        worst_on: Some(date(2026, 3, 3)),
         average: Some(average(masked)),
         masked,
         masking_factor: masked.then_some(8.0),
-        sentence: format!("Calls in building {n} break up & crackle from 10:00 to 12:00."),
+        sentence: format!("Calls in building {number} break up & crackle from 10:00 to 12:00."),
+        paragraph: format!("Incident {number}: 30 of 60 windows were bad."),
         simulated: masked,
     }
 }
@@ -313,7 +364,9 @@ fn append_two_days(telemetry: &dyn Telemetry, agent: AgentId, rate_pps: u32) {
         let windows = (0..60u64).map(|minute| {
             let at = MONDAY.plus(Duration::from_secs(hour * 3_600 + minute * 60));
             let lossy = (10..12).contains(&(hour % 24)) && minute % 2 == 0;
-            judged(at, rate_pps, if lossy { 30 } else { 0 }, reordered(hour, minute))
+            let window =
+                window(TARGET, rate_pps, if lossy { 30 } else { 0 }, reordered(hour, minute));
+            judged(at, window)
         });
         let rows = BlockRows {
             agent,
@@ -365,10 +418,26 @@ fn reordered(hour: u64, minute: u64) -> u32 {
     }
 }
 
-fn judged(at: UtcMicros, rate_pps: u32, lost: u32, reordered: u32) -> JudgedWindow {
+/// One good window on each of many paths, on Monday at nine.
+pub(crate) fn append_paths(telemetry: &dyn Telemetry, agent: AgentId, count: usize) {
+    let at = MONDAY.plus(Duration::from_secs(9 * 3_600));
+    let windows = (0..count).map(|n| judged(at, window(&format!("target-{n}:862"), 50, 0, 0)));
+    let rows = BlockRows {
+        agent,
+        epoch: Epoch(1),
+        block: BlockNo(2_000),
+        received: NOW,
+        schedules: vec![Schedule { revision: ScheduleRevision(1), period_us: 60_000_000 }],
+        windows: windows.collect(),
+        others: Vec::new(),
+        quarantined: Vec::new(),
+    };
+    telemetry.append(&[rows]).expect("append");
+}
+
+fn judged(at: UtcMicros, window: Window) -> JudgedWindow {
     let requirement = RequirementProfile::ClientToMicrosoftEdge;
     let table = limits_in_force(requirement, at).expect("a table");
-    let window = window(rate_pps, lost, reordered);
     JudgedWindow {
         placed: at,
         stamp: Stamp::new(at, BootMicros(1), BootId::from_u128(1), 15_000_000).expect("a stamp"),
@@ -381,7 +450,7 @@ fn judged(at: UtcMicros, rate_pps: u32, lost: u32, reordered: u32) -> JudgedWind
     }
 }
 
-fn window(rate_pps: u32, lost: u32, reordered: u32) -> Window {
+fn window(target: &str, rate_pps: u32, lost: u32, reordered: u32) -> Window {
     let mut rtt = Histogram::new();
     rtt.record_n(20_000, u64::from(700 - lost));
     rtt.record_n(35_000, 50);
@@ -406,7 +475,7 @@ fn window(rate_pps: u32, lost: u32, reordered: u32) -> Window {
             PathKey {
                 link: Link::new(LinkKind::Wired, "eth0").expect("a link"),
                 family: AddressFamily::Ipv4,
-                target: TargetName::new("reflector:862").expect("a target"),
+                target: TargetName::new(target).expect("a target"),
                 class: TrafficClass::Audio,
                 profile: ProfileName::new("audio-50").expect("a profile"),
                 transport: Transport::Udp,
