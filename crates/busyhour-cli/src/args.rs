@@ -89,6 +89,9 @@ pub(crate) enum Command {
     /// Buildings: list, show, import from the building file, export
     #[command(subcommand)]
     Building(BuildingCommand),
+    /// Load: import what is known of how much goes on in buildings, such as counts of calls
+    #[command(subcommand)]
+    Load(LoadCommand),
     /// Subnets: list, and find those that no building file knows
     #[command(subcommand)]
     Subnet(SubnetCommand),
@@ -109,7 +112,7 @@ Examples:
     /// Agents: list, add one, move it, look where it was, remove it, forget it
     #[command(subcommand)]
     Agent(AgentCommand),
-    /// Incidents: list
+    /// Incidents: list, show one with what speaks for it
     #[command(subcommand)]
     Incident(IncidentCommand),
     /// The audit: who did what
@@ -212,6 +215,33 @@ Examples:
         /// Print the companion table: time zones, business hours, IPv6 and egress prefixes
         #[arg(long)]
         companion: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoadCommand {
+    /// Import a table of load: counts of calls, of people, of anything that rises with work
+    #[command(after_help = "\
+Busy hours are learned from load. Where a building's load was imported for at least 14 of the
+last 28 days, it is learned from that alone, otherwise from the traffic of its agents.
+
+The table has a line of column names, among them building (its name), start (UTC as
+2026-03-02T09:15:00Z, or seconds since 1970) and load (a figure from 0 on, in any unit). Rows
+that all begin on the hour hold for an hour, others for half an hour or a quarter-hour. What was
+imported before of the same buildings and days is replaced.
+
+Findings are printed with line, column and remedy. A table with errors changes nothing and the
+command ends with exit code 3; warnings alone do not stop it.
+
+Examples:
+  busyhour load import calls.csv --dry-run
+  busyhour load import calls.csv")]
+    Import {
+        /// The table: CSV or TSV
+        file: PathBuf,
+        /// Check only, change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -445,15 +475,33 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IncidentCommand {
-    /// List the incidents
+    /// List the incidents: what is bad where, at which local hours, since when, and why
     #[command(after_help = "\
+Severity is the share of bad windows in the worst hour of its bad days; sure says how well the place
+is known. The sentence is cut to the terminal; csv and json have all of it.
+
 Examples:
   busyhour incident ls
-  busyhour incident ls --closed -o csv")]
+  busyhour incident ls --all-kinds
+  busyhour incident ls --closed -o csv > incidents.csv")]
     Ls {
         /// Closed ones as well
         #[arg(long)]
         closed: bool,
+        /// Also what nobody is told of: one-off incidents, routes that moved, targets at fault, early
+        /// warnings, drift
+        #[arg(long)]
+        all_kinds: bool,
+    },
+    /// Show one incident: the sentence, the figures, what speaks for and against causes, the paths
+    #[command(after_help = "\
+Examples:
+  busyhour incident show 12
+  busyhour incident show 12 -o json")]
+    Show {
+        /// Its number, as `incident ls` prints it, or its id
+        #[arg(value_name = "NUMBER")]
+        incident: String,
     },
 }
 

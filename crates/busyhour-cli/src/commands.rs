@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::args::{BuildingCommand, IncidentCommand, PathCommand, SubnetCommand};
+use crate::args::{BuildingCommand, PathCommand, SubnetCommand};
 use crate::client::{Answer, Client, Envelope, Item};
 use crate::output::{Column, Printer, harmless};
 use crate::path_quality;
@@ -108,6 +108,8 @@ const BUILDING: &[Column] = &[
     ("worst_hour_loss_ratio_p90", "worst hour, loss p90"),
     ("worst_hour_rtt_us_p90", "worst hour, round trip p90"),
     ("worst_hour_jitter_us_p90", "worst hour, jitter p90"),
+    ("worst_hour_reorder", "worst hour, order"),
+    ("worst_hour_estimate_mos_p10", "worst hour, MOS estimate p10"),
     ("average_loss_ratio", "daily average, loss"),
     ("average_rtt_us", "daily average, round trip"),
     ("average_jitter_us", "daily average, jitter"),
@@ -127,7 +129,7 @@ const BUILDING: &[Column] = &[
     ("id", "id"),
 ];
 
-const FINDINGS: &[Column] = &[
+pub(crate) const FINDINGS: &[Column] = &[
     ("severity", "severity"),
     ("source", "in"),
     ("line", "line"),
@@ -165,12 +167,12 @@ fn import(
 }
 
 /// Why nothing was done (RFC 9457).
-fn detail(problem: &Value) -> String {
+pub(crate) fn detail(problem: &Value) -> String {
     let detail = problem.get("detail").and_then(Value::as_str);
     detail.unwrap_or("the collector refuses this").to_owned()
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
     let reading = || format!("read {}", path.display());
     let size = fs::metadata(path).with_context(reading)?.len();
     if size > MAX_FILE_BYTES {
@@ -183,7 +185,7 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The rows that an answer holds under `key`.
-fn rows(answer: &Value, key: &str) -> Vec<Item> {
+pub(crate) fn rows(answer: &Value, key: &str) -> Vec<Item> {
     let rows = answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     rows.into_iter()
         .filter_map(|row| match row {
@@ -378,32 +380,5 @@ const TOP: &[Column] = &[
 
 pub(crate) fn top(client: &Client, printer: &Printer, limit: u32) -> anyhow::Result<Outcome> {
     printer.rows(&client.list("/api/v1/top", &[("limit", limit.to_string())])?, TOP)?;
-    Ok(Outcome::Done)
-}
-
-const INCIDENTS: &[Column] = &[
-    ("building", "building"),
-    ("network", "network"),
-    ("link", "link"),
-    ("state", "state"),
-    ("hours_local", "local hours"),
-    ("first_bad_date", "since"),
-    ("last_bad_date", "last"),
-    ("masked", "masked"),
-    ("simulated", "simulated"),
-    ("sentence", "what"),
-];
-
-pub(crate) fn incident(
-    client: &Client,
-    printer: &Printer,
-    command: &IncidentCommand,
-) -> anyhow::Result<Outcome> {
-    match command {
-        IncidentCommand::Ls { closed } => {
-            let query = [("closed", closed.to_string())];
-            printer.rows(&client.list("/api/v1/incidents", &query)?, INCIDENTS)?;
-        }
-    }
     Ok(Outcome::Done)
 }

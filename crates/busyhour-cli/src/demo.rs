@@ -142,6 +142,7 @@ fn print_invitation(page: &str) {
     println!("Try, in another shell:");
     println!("  {program} --collector {page} top");
     println!("  {program} --collector {page} building show \"Berlin HQ\"");
+    println!("  {program} --collector {page} incident ls");
     println!("  {program} --collector {page} path ls");
     println!();
 }

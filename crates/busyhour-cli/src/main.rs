@@ -14,6 +14,8 @@ mod commands;
 mod decode;
 mod demo;
 mod detect;
+mod incidents;
+mod loads;
 mod output;
 mod path_quality;
 mod secret_file;
@@ -59,12 +61,13 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     let printer = Printer::new(cli.global.output.unwrap_or_default(), cli.global.no_headers);
     match cli.command {
         Command::Building(command) => commands::building(&client?, &printer, command),
+        Command::Load(command) => loads::run(&client?, &printer, &command),
         Command::Subnet(command) => commands::subnet(&client?, &printer, &command),
         Command::Path(command) => commands::path(&client?, &printer, &command),
         Command::Top { limit } => commands::top(&client?, &printer, limit),
         Command::Agent(command) => agents::run(&client?, &printer, command),
         Command::Audit(command) => audit::run(&client?, &printer, &command),
-        Command::Incident(command) => commands::incident(&client?, &printer, &command),
+        Command::Incident(command) => incidents::run(&client?, &printer, &command),
         Command::Decode(args) => decode::run(&printer, &args),
         Command::Detect(args) => detect::run(cli.global.output, cli.global.no_headers, &args),
         Command::Sim(command) => {

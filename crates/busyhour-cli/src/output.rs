@@ -30,6 +30,15 @@ enum Style {
     Colour,
 }
 
+/// What becomes of a row that is longer than a terminal is wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Long {
+    /// It takes several lines.
+    Wrapped,
+    /// It is cut to one.
+    Cut,
+}
+
 impl Style {
     fn of_stdout() -> Self {
         // https://no-color.org: set and not empty, whatever the value.
@@ -55,9 +64,20 @@ impl Printer {
 
     /// Prints rows: the chosen columns as a table; everything as JSON or CSV.
     pub(crate) fn rows(&self, envelope: &Envelope, columns: &[Column]) -> anyhow::Result<()> {
+        self.print(envelope, columns, Long::Wrapped)
+    }
+
+    /// Prints rows as [`Self::rows`] does, each cut to one line where a terminal shows them.
+    pub(crate) fn lines(&self, envelope: &Envelope, columns: &[Column]) -> anyhow::Result<()> {
+        self.print(envelope, columns, Long::Cut)
+    }
+
+    fn print(&self, envelope: &Envelope, columns: &[Column], long: Long) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         match self.format {
-            Format::Table => self.table(&mut out, &envelope.items, columns)?,
+            Format::Table => {
+                print_table(&mut out, &self.table(&envelope.items, columns, long))?;
+            }
             Format::Json => {
                 serde_json::to_writer_pretty(&mut out, envelope).map_err(io::Error::from)?;
                 writeln!(out)?;
@@ -80,12 +100,7 @@ impl Printer {
         print_table(&mut io::stdout().lock(), &table)
     }
 
-    fn table(
-        &self,
-        out: &mut impl Write,
-        items: &[Item],
-        columns: &[Column],
-    ) -> anyhow::Result<()> {
+    fn table(&self, items: &[Item], columns: &[Column], long: Long) -> Table {
         let mut table = self.empty_table();
         if !self.no_headers {
             let title = |(_, title): &Column| {
@@ -96,9 +111,13 @@ impl Printer {
         }
         for item in items {
             let cell = |(key, _): &Column| self.cell(key, item.get(*key).unwrap_or(&Value::Null));
-            table.add_row(Row::from(columns.iter().map(cell).collect::<Vec<_>>()));
+            let mut row = Row::from(columns.iter().map(cell).collect::<Vec<_>>());
+            if long == Long::Cut && self.style != Style::Plain {
+                row.max_height(1);
+            }
+            table.add_row(row);
         }
-        print_table(out, &table)
+        table
     }
 
     fn empty_table(&self) -> Table {
@@ -266,6 +285,31 @@ mod tests {
         ] {
             assert_eq!(shown(key, &value), expected, "{key} {value}");
         }
+    }
+
+    #[test]
+    fn a_sentence_is_cut_to_the_terminal_and_nowhere_else() {
+        let items: Vec<Item> = (1..=2)
+            .map(|number| {
+                let sentence = "words go missing in calls ".repeat(10);
+                let item = json!({"number": number, "sentence": sentence.trim()});
+                item.as_object().unwrap().clone()
+            })
+            .collect();
+        let columns = [("number", "no"), ("sentence", "what")];
+        let lines = |style: Style, long: Long| {
+            let printer = Printer { format: Format::Table, no_headers: true, style };
+            let mut table = printer.table(&items, &columns, long);
+            table.set_width(60);
+            table.lines().collect::<Vec<String>>()
+        };
+        let cut = lines(Style::Monochrome, Long::Cut);
+        assert_eq!(cut.len(), 2, "{cut:?}");
+        assert!(cut.iter().all(|line| line.chars().count() <= 60 && line.contains('…')), "{cut:?}");
+        assert!(lines(Style::Monochrome, Long::Wrapped).len() > 2);
+        let whole = lines(Style::Plain, Long::Cut);
+        assert_eq!(whole.len(), 2, "{whole:?}");
+        assert!(whole.iter().all(|line| !line.contains('…')), "{whole:?}");
     }
 
     #[test]

@@ -85,6 +85,11 @@ fn every_command_works_against_a_real_collector() {
     assert!(collector.text(&["subnet", "ls"]).contains("10.10.16.0/22"));
     assert!(collector.text(&["top"]).contains("Berlin HQ"));
 
+    let hours = "Berlin HQ,2020-03-02T08:00:00Z,12\nBerlin HQ,2020-03-02T09:00:00Z,40\n";
+    std::fs::write(at("calls.csv"), format!("building,start,load\n{hours}")).unwrap();
+    collector.text(&["load", "import", &at("calls.csv"), "--dry-run"]);
+    collector.text(&["load", "import", &at("calls.csv")]);
+
     let secret = at("lab-1.secret");
     let add = ["agent", "add", "lab-1", "--building", "Bengaluru Tower", "--secret-file", &secret];
     let id = collector.text(&add);
@@ -109,7 +114,7 @@ fn every_command_works_against_a_real_collector() {
         ["forget-agent", "remove-agent", "bind-agent", "add-agent"],
         "{audit}"
     );
-    assert_eq!(actions[4], "import", "{audit}");
+    assert_eq!(actions[4..6], ["import-loads", "import"], "{audit}");
     assert!(audit.contains(settings) && !audit.contains("lab-1"), "{audit}");
     assert!(collector.text(&["building", "history"]).contains("local operator"));
     assert_eq!(collector.text(&["building", "export", "--version", "1"]), BUILDINGS);
@@ -119,7 +124,9 @@ fn every_command_works_against_a_real_collector() {
     );
     assert_eq!(collector.text(&["subnet", "missing", "--no-headers"]), "");
     assert_eq!(collector.text(&["path", "ls", "--no-headers"]), "");
-    assert_eq!(collector.text(&["incident", "ls", "--no-headers"]), "");
+    let incidents = ["incident", "ls", "--closed", "--all-kinds", "--no-headers"];
+    assert_eq!(collector.text(&incidents), "");
+    assert_eq!(collector.ask(&["incident", "show", "1"]).status.code(), Some(1));
     assert_eq!(collector.ask(&["path", "windows", "7"]).status.code(), Some(1));
 
     drop(collector.child.stdin.take());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use e2e::{LIMIT, have, program, signal, wait_for};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The building whose daily average hides its bad hours.
@@ -61,6 +62,14 @@ impl Demo {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The number of an open incident that is shown with a building.
+    fn open_incident_of(&self, building: &str) -> Option<String> {
+        let answer: Value =
+            serde_json::from_str(&self.busyhour(&["incident", "ls", "-o", "json"])).unwrap();
+        let open = |item: &&Value| item["building"] == building && item["state"] == "open";
+        answer["items"].as_array()?.iter().find(open).map(|item| item["number"].to_string())
     }
 
     /// Interrupts it as Ctrl-C does; true when it ended in order.
@@ -124,7 +133,7 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
     let temporary = folder.path().join("tmp");
     fs::create_dir(&temporary).unwrap();
     let demo = Demo::start(&temporary, folder.path().join("messages"));
-    assert_eq!(demo.printed.iter().filter(|line| line.contains("--collector")).count(), 3);
+    assert_eq!(demo.printed.iter().filter(|line| line.contains("--collector")).count(), 4);
 
     let profile = folder.path().join("profile");
     let dump = |path: &str| {
@@ -132,7 +141,8 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
         String::from_utf8(chromium(&profile, &["--dump-dom", &url])).unwrap()
     };
     // The browser asks once the collector says that the incident is there.
-    wait_for("the masked building's incident", || {
+    let incident = wait_for("the masked building's incident", || demo.open_incident_of(MASKED));
+    wait_for("the masked building at the top", || {
         demo.busyhour(&["top", "-n", "1", "--no-headers"]).contains(MASKED).then_some(())
     });
     let said = fs::read_to_string(&demo.messages).unwrap();
@@ -155,6 +165,11 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
         .to_owned();
     let page = dump(&building);
     assert!(page.contains(MASKED) && page.contains("<svg"), "the building page has its pictures");
+
+    let shown = demo.busyhour(&["incident", "show", &incident]);
+    assert!(shown.starts_with(MASKED) && shown.contains("Why we think so"), "{shown}");
+    let page = dump(&format!("/incidents/{incident}"));
+    assert!(page.contains(MASKED) && page.contains("imulated"), "the incident has its page");
 
     // Windows of real packets on loopback arrive as well.
     wait_for("a window of real packets", || {

@@ -1,11 +1,14 @@
 //! What the commands print, ask and end with, seen from outside: the real program against a
 //! collector with fixed answers.
 
+#![recursion_limit = "256"]
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 mod agents;
 mod canned;
 mod decode;
+mod incidents;
+mod loads;
 mod quality;
 mod sim;
 
@@ -76,6 +79,8 @@ fn help_has_examples() {
         ("help-agent-forget", vec!["agent", "forget"]),
         ("help-audit-ls", vec!["audit", "ls"]),
         ("help-incident-ls", vec!["incident", "ls"]),
+        ("help-incident-show", vec!["incident", "show"]),
+        ("help-load-import", vec!["load", "import"]),
         ("help-decode", vec!["decode"]),
         ("help-detect", vec!["detect"]),
         ("help-sim-generate", vec!["sim", "generate"]),

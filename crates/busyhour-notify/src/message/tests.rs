@@ -1,81 +1,294 @@
-use busyhour_model::{BuildingId, IncidentId, IncidentState, Scope, SubnetId};
+use busyhour_model::{
+    AgentId, Breach, BuildingId, Cause, Change, DailyAverage, Evidence, FindingKind, Incident,
+    IncidentId, IncidentMember, IncidentPlace, IncidentState, Judgement, LinkKind, Mechanism,
+    PathId, Segment, Siblings, SubnetId, TargetName, UtcMicros, WorstHour,
+};
 use jiff::civil::date;
 
 use super::*;
 
+const BERLIN: BuildingId = BuildingId::from_u128(7);
+
+fn evidence(cause: Cause, weight: f64, text: &str) -> Evidence {
+    Evidence { cause, weight, text: text.to_owned() }
+}
+
+fn worst_hour() -> WorstHour {
+    WorstHour {
+        start_minute: 615,
+        valid: 120,
+        bad: 37,
+        dominant: Some(Breach::Loss),
+        bad_by: [37, 0, 0, 0, 0],
+        loss_ppm: 18_000,
+        loss_ppm_p90: 24_000,
+        rtt_us_p90: 84_000,
+        jitter_us_p90: 9_400,
+        reordered: 0,
+        replies: 88_000,
+        order: Judgement::Pass,
+        rating_p10_hundredths: Some(6_800),
+    }
+}
+
+fn incident() -> Incident {
+    Incident {
+        id: IncidentId::from_u128(42),
+        number: 12,
+        kind: FindingKind::RecurringPeak,
+        place: IncidentPlace::Building(BERLIN),
+        segment: Segment::CustomerWan,
+        building: BERLIN,
+        members: vec![IncidentMember {
+            path: PathId(3),
+            building: BERLIN,
+            subnet: SubnetId::from_u128(3),
+        }],
+        siblings: Siblings {
+            within: 4,
+            suffering: 4,
+            beside: 6,
+            suffering_beside: 0,
+            near: 0,
+            suffering_near: 0,
+        },
+        hours: vec![(600, 720), (1380, 1440)],
+        state: IncidentState::Open,
+        change: Change::Opened,
+        changed: date(2026, 3, 4),
+        merged_into: None,
+        stale: false,
+        first_bad: date(2026, 2, 26),
+        last_bad: date(2026, 3, 4),
+        bad_days: vec![date(2026, 2, 26), date(2026, 3, 2), date(2026, 3, 4)],
+        observed_days: vec![
+            date(2026, 2, 25),
+            date(2026, 2, 26),
+            date(2026, 2, 27),
+            date(2026, 3, 2),
+            date(2026, 3, 3),
+            date(2026, 3, 4),
+        ],
+        opened_on: Some(date(2026, 3, 4)),
+        closed_on: None,
+        noted: UtcMicros::from_secs(1_772_500_000),
+        opened: Some(UtcMicros::from_secs(1_772_700_000)),
+        closed: None,
+        openings: 1,
+        severity: 0.308,
+        confidence: 0.95,
+        cause: Cause::Bandwidth,
+        cause_confidence: 0.7,
+        mechanism: Mechanism::Queue,
+        evidence: vec![
+            evidence(Cause::Bandwidth, 2.1, "round trips rise with load, 84 ms against 21 ms"),
+            evidence(Cause::Qos, 1.0, "marks arrive as they were sent"),
+            evidence(Cause::Provider, 0.4, "marks arrive as they were sent"),
+            evidence(Cause::Bandwidth, -0.5, "loss comes without delay in 3 of 37 windows"),
+            evidence(Cause::Wifi, -3.0, "wired paths suffer too"),
+        ],
+        worst_hour: Some(worst_hour()),
+        worst_on: Some(date(2026, 3, 4)),
+        average: Some(DailyAverage {
+            loss_ppm: 3_100,
+            rtt_us: 41_200,
+            jitter_us: 4_000,
+            passes: true,
+        }),
+        masked: true,
+        masking_factor: Some(7.74),
+        sentence: "Calls in Berlin HQ break up every workday from 10 to 12.".to_owned(),
+        paragraph: "37 of 120 checks bad.".to_owned(),
+        simulated: false,
+    }
+}
+
 fn delivery() -> Delivery {
-    let building = BuildingId::from_u128(7);
     Delivery {
         id: 1,
         channel: "champion".to_owned(),
         event: IncidentEvent::Opened,
-        incident: Incident {
-            id: IncidentId::from_u128(42),
-            scope: Scope::Building(building),
-            building,
-            subnet: None,
-            link: None,
-            state: IncidentState::Open,
-            opened: UtcMicros::from_secs(1_772_700_000),
-            closed: None,
-            first_bad: date(2026, 2, 26),
-            last_bad: date(2026, 3, 4),
-            from_minute: 600,
-            until_minute: 1440,
-            bad_days: 3,
-            observed_days: 5,
-            worst_hour: Some(WorstHour {
-                start_minute: 615,
-                valid: 120,
-                bad: 37,
-                dominant: Some(Breach::Loss),
-                loss_ppm: 18_000,
-                loss_ppm_p90: 24_000,
-                rtt_us_p90: 84_000,
-                jitter_us_p90: 9_400,
-            }),
-            average: Some(DailyAverage {
-                loss_ppm: 3_100,
-                rtt_us: 41_200,
-                jitter_us: 4_000,
-                passes: true,
-            }),
-            masked: true,
-            masking_factor: Some(7.74),
-            sentence: "Calls in Berlin HQ break up every workday from 10 to 12.".to_owned(),
-            simulated: false,
-        },
+        incident: incident(),
         building: "Berlin HQ".to_owned(),
+        buildings: vec!["Berlin HQ".to_owned()],
         subnet: None,
+        agent: None,
         created: UtcMicros::from_secs(1_772_700_000),
         attempts: 0,
     }
+}
+
+fn closed(change: Change) -> Delivery {
+    let mut delivery = delivery();
+    delivery.event = IncidentEvent::Closed;
+    delivery.incident.state = IncidentState::Closed;
+    delivery.incident.change = change;
+    delivery
 }
 
 fn message(delivery: &Delivery) -> Message {
     Message::of(delivery, &"https://busyhour.example.org/".parse().unwrap())
 }
 
+fn json(delivery: &Delivery) -> serde_json::Value {
+    serde_json::from_str(&message(delivery).json).unwrap()
+}
+
 #[test]
 fn an_alert_says_what_the_champion_needs() {
     let message = message(&delivery());
-    assert_eq!(message.subject, "Berlin HQ: calls suffer at 10:00-24:00 since 2026-02-26");
+    assert_eq!(
+        message.subject,
+        "Berlin HQ: calls suffer at 10:00-12:00, 23:00-24:00 since 2026-02-26"
+    );
     let expected = "\
 Calls in Berlin HQ break up every workday from 10 to 12.
 
-Building:       Berlin HQ
-Subnet:         the whole building
-Local hours:    10:00-24:00
-Since:          2026-02-26, last on 2026-03-04, bad on 3 of the last 5 observed business days
+What:           bad at the same hours of most working days
+Place:          Berlin HQ (sure: 4 of 4 paths suffer there, 0 of 6 beside it)
+Whose part:     the customer's own wide area network or uplink
+Local hours:    10:00-12:00, 23:00-24:00
+Since:          2026-02-26, last on 2026-03-04, bad on 3 of the last 5 observed working days
 Calls:          words and syllables are missing, people ask each other to repeat
-Worst hour:     10:15-11:15: 37 of 120 measurements bad, 1.8 % lost; nine of ten below 2.4 % loss, \
-84 ms round trip, 9.4 ms jitter
+Worst hour:     2026-03-04, 10:15-11:15: 37 of 120 measurements bad, 1.8 % lost; nine of ten below \
+2.4 % loss, 84 ms round trip, 9.4 ms jitter
+Call estimate:  one measurement in ten rates R 68 or less (ITU-T G.107, of 93)
 Daily average:  0.31 % lost, 41 ms round trip, 4.0 ms jitter: within the limits, so a daily report \
 calls this day fine; the 90th percentile of loss in the worst hour is 7.7 times the daily average
+Likely cause:   the link is too small for its busy hours (likely); packets wait in a queue
+Because:        round trips rise with load, 84 ms against 21 ms
+Against it:     loss comes without delay in 3 of 37 windows
+Also seen:      marks arrive as they were sent
 
-Picture and figures: https://busyhour.example.org/buildings/00000000-0000-0000-0000-000000000007
+Picture and figures: https://busyhour.example.org/incidents/00000000-0000-0000-0000-00000000002a
 ";
     assert_eq!(message.text, expected);
+}
+
+#[test]
+fn how_sure_is_said_in_words() {
+    for (confidence, word) in
+        [(1.0, "sure"), (0.9, "sure"), (0.899, "likely"), (0.6, "likely"), (0.599, "not sure")]
+    {
+        let mut delivery = delivery();
+        delivery.incident.confidence = confidence;
+        delivery.incident.cause_confidence = confidence;
+        let text = message(&delivery).text;
+        assert!(text.contains(&format!("Berlin HQ ({word}: 4 of 4")), "{confidence}: {text}");
+        assert!(text.contains(&format!("busy hours ({word});")), "{confidence}: {text}");
+        assert_eq!(json(&delivery)["confidence_says"], word);
+    }
+}
+
+#[test]
+fn a_cause_that_is_not_known_is_not_guessed() {
+    let mut delivery = delivery();
+    delivery.incident.cause = Cause::NotKnown;
+    delivery.incident.mechanism = Mechanism::NotKnown;
+    delivery.incident.evidence.truncate(1);
+    let text = message(&delivery).text;
+    assert!(text.contains("Likely cause:   not known\nAlso seen:      round trips rise"), "{text}");
+    assert!(!text.contains("Because:"), "{text}");
+}
+
+#[test]
+fn a_place_beyond_one_building_names_it_and_the_first_ten_buildings() {
+    let mut delivery = delivery();
+    delivery.buildings = (1..=13).map(|number| format!("Site {number}")).collect();
+    delivery.incident.segment = Segment::Provider;
+    for (place, subject) in [
+        (IncidentPlace::Upstream("EMEA".to_owned()), "13 buildings behind EMEA: calls suffer at"),
+        (IncidentPlace::Vpn("gate-1".to_owned()), "VPN through gate-1, 13 buildings: calls suffer"),
+        (
+            IncidentPlace::Target(TargetName::new("edge.example.com:862").unwrap()),
+            "Target edge.example.com:862, 13 buildings: calls",
+        ),
+    ] {
+        delivery.incident.place = place;
+        let message = message(&delivery);
+        assert!(message.subject.starts_with(subject), "{}", message.subject);
+        assert!(
+            message.text.contains(
+                "Buildings:      Site 1, Site 2, Site 3, Site 4, Site 5, Site 6, Site 7, Site 8, \
+                 Site 9, Site 10 and 3 more\n"
+            ),
+            "{}",
+            message.text
+        );
+        assert!(
+            message.text.contains("23:00-24:00, local time of Berlin HQ\n"),
+            "{}",
+            message.text
+        );
+        assert!(message.text.contains("Whose part:     the provider's network\n"));
+    }
+    let json = json(&delivery);
+    assert_eq!(json["buildings"].as_array().unwrap().len(), 10);
+    assert_eq!(json["buildings_total"], 13);
+    assert_eq!(json["place"]["kind"], "target");
+}
+
+#[test]
+fn what_is_over_is_said_once_with_what_it_was() {
+    let message = message(&closed(Change::Closed));
+    assert_eq!(message.subject, "Berlin HQ: calls at 10:00-12:00, 23:00-24:00 are fine again");
+    assert!(message.text.starts_with("This is over. What it was:\nCalls in Berlin HQ"));
+}
+
+#[test]
+fn what_left_the_building_file_is_not_called_fine() {
+    let message = message(&closed(Change::Gone));
+    assert_eq!(message.subject, "Berlin HQ: no longer in the building file, and no longer watched");
+    assert!(message.text.starts_with("It is no longer in the building file. What it was:\n"));
+    assert!(!message.text.contains("over"), "{}", message.text);
+    assert_eq!(json(&closed(Change::Gone))["change"], "gone");
+}
+
+#[test]
+fn what_came_back_is_told_as_such() {
+    let mut delivery = delivery();
+    delivery.incident.openings = 2;
+    delivery.incident.change = Change::Reopened;
+    let message = message(&delivery);
+    assert!(message.subject.contains(": calls suffer again at 10:00-12:00"), "{}", message.subject);
+    assert!(message.text.contains("observed working days; opened 2 times by now\n"));
+}
+
+#[test]
+fn each_kind_says_when_in_its_own_way() {
+    for (kind, subject, hours) in [
+        (
+            FindingKind::RecurringPeak,
+            "calls suffer at 10:00-12:00, 23:00-24:00 since",
+            "Local hours:    10:00-12:00, 23:00-24:00\n",
+        ),
+        (
+            FindingKind::WeeklyPattern,
+            "calls suffer on Wednesdays at 10:00-12:00, 23:00-24:00 since",
+            "Local hours:    on Wednesdays 10:00-12:00, 23:00-24:00\n",
+        ),
+        (
+            FindingKind::ConstantFault,
+            "calls suffer all day since",
+            "Local hours:    all day, not only at busy hours\n",
+        ),
+    ] {
+        let mut delivery = delivery();
+        delivery.incident.kind = kind;
+        let message = message(&delivery);
+        assert!(message.subject.contains(subject), "{}", message.subject);
+        assert!(message.text.contains(hours), "{}", message.text);
+    }
+}
+
+#[test]
+fn many_stretches_of_hours_do_not_fill_a_subject() {
+    let mut delivery = delivery();
+    delivery.incident.hours = (4..9).map(|hour| (hour * 120, hour * 120 + 15)).collect();
+    let message = message(&delivery);
+    let expected = "at 08:00-08:15, 10:00-10:15, 12:00-12:15 and more since";
+    assert!(message.subject.contains(expected), "{}", message.subject);
+    assert!(message.text.contains("14:00-14:15, 16:00-16:15\n"), "{}", message.text);
 }
 
 #[test]
@@ -87,7 +300,7 @@ fn the_factor_names_the_measure_that_it_compares() {
     ] {
         let mut delivery = delivery();
         delivery.incident.masking_factor = Some(13.3);
-        delivery.incident.worst_hour.as_mut().expect("a worst hour").dominant = Some(breach);
+        delivery.incident.worst_hour.as_mut().unwrap().dominant = Some(breach);
         let text = message(&delivery).text;
         assert!(text.contains(words), "{text}");
     }
@@ -95,26 +308,84 @@ fn the_factor_names_the_measure_that_it_compares() {
 
 #[test]
 fn the_json_carries_the_figures_with_their_units() {
-    let json: serde_json::Value = serde_json::from_str(&message(&delivery()).json).unwrap();
-    assert_eq!(json["schema_version"], 1);
+    let json = json(&delivery());
+    assert_eq!(json["schema_version"], 2);
     assert_eq!(json["event"], "opened");
     assert_eq!(json["incident_id"], "00000000-0000-0000-0000-00000000002a");
     assert_eq!(json["worst_hour"]["loss_ppm_p90"], 24_000);
     assert_eq!(json["daily_average"]["rtt_us"], 41_200);
     assert_eq!(json["masked"], true);
-    assert_eq!(json["subnet"], serde_json::Value::Null);
+    assert_eq!(json["number"], 12);
+    assert_eq!(json["kind"], "recurring-peak");
+    assert_eq!(json["place"]["name"], "Berlin HQ");
+    assert_eq!(json["place"]["link"], serde_json::Value::Null);
+    assert_eq!(json["segment"], "customer-wan");
+    assert_eq!(json["local_hours"], serde_json::json!(["10:00-12:00", "23:00-24:00"]));
+    assert_eq!(json["minutes"], serde_json::json!([[600, 720], [1380, 1440]]));
+    assert_eq!(json["bad_days"].as_array().unwrap().len(), 3);
+    assert_eq!(json["severity_class"], "major");
+    assert_eq!(json["evidence"][0]["cause"], "bandwidth");
+    assert_eq!(json["siblings"]["suffering"], 4);
+    assert_eq!(json["worst_hour"]["bad_by_loss"], 37);
+    assert_eq!(json["worst_hour"]["estimate_r_p10"], 68.0);
+    assert_eq!(json["explanation"], "37 of 120 checks bad.");
     assert_eq!(json["created_utc"], "2026-03-05T08:40:00Z");
 }
 
+/// The fields that docs/ALERTS.md explains, and no other.
 #[test]
-fn a_subnet_on_one_kind_of_link_is_named() {
+fn every_field_is_documented() {
+    let page = include_str!("../../../../docs/ALERTS.md");
+    let named = |name: &str| page.contains(&format!("`{name}`"));
+    let json = json(&delivery());
+    let mut missing = Vec::new();
+    for (name, value) in json.as_object().unwrap() {
+        let inner: Vec<&String> = match value {
+            serde_json::Value::Object(fields) => fields.keys().collect(),
+            serde_json::Value::Array(rows) => rows
+                .first()
+                .and_then(|row| row.as_object())
+                .map_or_else(Vec::new, |row| row.keys().collect()),
+            _ => Vec::new(),
+        };
+        missing.extend([name].into_iter().chain(inner).filter(|name| !named(name)).cloned());
+    }
+    assert!(missing.is_empty(), "docs/ALERTS.md does not explain {missing:?}");
+}
+
+#[test]
+fn each_place_within_a_building_is_named() {
+    let subnet = SubnetId::from_u128(3);
+    let agent = AgentId::from_u128(9);
+    for (place, expected) in [
+        (IncidentPlace::Subnet(subnet, None), "Berlin HQ, Floor 3, 10.1.3.0/24 (sure"),
+        (
+            IncidentPlace::Subnet(subnet, Some(LinkKind::Wifi)),
+            "Berlin HQ, Floor 3, 10.1.3.0/24, Wi-Fi only (sure",
+        ),
+        (IncidentPlace::Link(BERLIN, LinkKind::Mobile), "Berlin HQ, mobile only (sure"),
+        (IncidentPlace::Agent(agent), "Berlin HQ, machine berlin-7 (sure"),
+        (
+            IncidentPlace::Unplaced(BERLIN),
+            "Berlin HQ (only one path was observed then: where on its way is not known)",
+        ),
+    ] {
+        let mut delivery = delivery();
+        delivery.subnet = Some("Floor 3, 10.1.3.0/24".to_owned());
+        delivery.agent = Some("berlin-7".to_owned());
+        delivery.incident.place = place;
+        let text = message(&delivery).text;
+        assert!(text.contains(&format!("Place:          {expected}")), "{text}");
+        assert!(!text.contains("Buildings:"), "{text}");
+    }
+}
+
+#[test]
+fn a_forgotten_agent_is_an_identity_only() {
     let mut delivery = delivery();
-    delivery.subnet = Some("Floor 3, 10.1.3.0/24".to_owned());
-    delivery.incident.subnet = Some(SubnetId::from_u128(3));
-    delivery.incident.link = Some(LinkKind::Wifi);
+    delivery.incident.place = IncidentPlace::Agent(AgentId::from_u128(9));
     let text = message(&delivery).text;
-    assert!(text.contains("Subnet:         Floor 3, 10.1.3.0/24\n"), "{text}");
-    assert!(text.contains("Link:           Wi-Fi only\n"), "{text}");
+    assert!(text.contains("machine 00000000-0000-0000-0000-000000000009 ("), "{text}");
 }
 
 #[test]
@@ -143,12 +414,28 @@ fn the_key_is_one_per_event_and_reopening() {
 
 #[test]
 fn a_hostile_name_stays_on_its_line_and_has_an_end() {
-    let mut delivery = delivery();
-    delivery.building = format!("a\r\nBcc: all@example.org\u{202e}\u{1b}[31m{}", "x".repeat(9_000));
-    let message = message(&delivery);
-    assert!(!message.subject.contains(['\r', '\n', '\u{1b}', '\u{202e}']));
-    assert!(message.subject.chars().count() < 2_100);
-    assert!(!message.text.contains("\nBcc:"));
+    let name = format!("a\r\nBcc: all@example.org\u{202e}\u{1b}[31m{}", "x".repeat(9_000));
+    let agent = AgentId::from_u128(9);
+    for place in [
+        IncidentPlace::Building(BERLIN),
+        IncidentPlace::Upstream(name.clone()),
+        IncidentPlace::Subnet(SubnetId::from_u128(3), None),
+        IncidentPlace::Agent(agent),
+    ] {
+        let mut delivery = delivery();
+        delivery.incident.place = place;
+        delivery.building.clone_from(&name);
+        delivery.buildings = vec![name.clone(); 12];
+        delivery.subnet = Some(name.clone());
+        delivery.agent = Some(name.clone());
+        delivery.incident.sentence.clone_from(&name);
+        delivery.incident.evidence = vec![evidence(Cause::Bandwidth, 1.0, &name); 100];
+        let message = message(&delivery);
+        assert!(!message.subject.contains(['\r', '\n', '\u{1b}', '\u{202e}']));
+        assert!(message.subject.chars().count() < 600);
+        assert!(!message.text.contains("\nBcc:") && !message.text.contains('\u{1b}'));
+        assert!(message.text.len() < 30_000 && message.json.len() < 300_000);
+    }
 }
 
 #[test]
@@ -156,9 +443,10 @@ fn unknown_figures_are_not_invented() {
     let mut delivery = delivery();
     delivery.incident.worst_hour = None;
     delivery.incident.average = None;
+    delivery.incident.worst_on = None;
     let text = message(&delivery).text;
     assert!(text.contains("Daily average:  not known\n"), "{text}");
-    assert!(!text.contains("Worst hour"), "{text}");
+    assert!(!text.contains("Worst hour") && !text.contains("Call estimate"), "{text}");
 }
 
 #[test]

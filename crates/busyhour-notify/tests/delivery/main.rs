@@ -111,7 +111,7 @@ async fn mail_arrives_by(offer: Offer, security: Security) {
     assert!(mail.header("Message-ID").unwrap().contains("-opened-"), "{}", mail.data);
     let subject = mail.header("Subject").unwrap();
     assert!(subject.starts_with("Berlin HQ: calls suffer at 10:00-12:00"), "{subject}");
-    for expected in ["every workday from 10 to 12", "0.31 % lost", "/buildings/"] {
+    for expected in ["every workday from 10 to 12", "0.31 % lost", "/incidents/"] {
         assert!(unquoted(&mail.data).contains(expected), "{expected}: {}", mail.data);
     }
     assert_eq!(control.delivery_totals().unwrap().sent, 1);
@@ -220,7 +220,8 @@ async fn a_webhook_gets_json_with_the_same_key_at_every_attempt() {
     let body = &requests[1].body;
     assert_eq!(body["idempotency_key"], keys[1]);
     assert_eq!(body["building"], "Berlin HQ");
-    assert_eq!(body["local_hours"], "10:00-12:00");
+    assert_eq!(body["schema_version"], 2);
+    assert_eq!(body["local_hours"][0], "10:00-12:00");
     assert_eq!(body["masked"], true);
 }
 

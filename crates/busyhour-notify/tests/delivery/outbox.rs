@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use busyhour_model::{
-    AgentId, Breach, Building, BuildingId, DailyAverage, DaySummary, FileBuilding, FileSubnet,
-    Incident, IncidentId, IncidentState, NetworkColumns, PathId, Placement, Scope, Subnet,
-    UtcMicros, WorstHour,
+    AgentId, Breach, Building, BuildingId, BuildingLoad, Cause, Change, DailyAverage, DaySummary,
+    Evidence, FileBuilding, FileSubnet, FindingKind, Incident, IncidentId, IncidentMember,
+    IncidentPlace, IncidentState, Judgement, Mechanism, NetworkColumns, PathId, Placement, Segment,
+    SeriesMonth, Siblings, Subnet, UtcMicros, WorkingWeek, WorstHour,
 };
 use busyhour_store::{
     Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
@@ -68,21 +69,43 @@ pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) 
 /// Opens an incident in `building` and tells of it.
 pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, simulated: bool) {
     let id = IncidentId::from_u128(number);
+    let subnet = control.subnets().unwrap()[0].id;
+    let bad_days = [date(2026, 2, 26), date(2026, 3, 2), date(2026, 3, 4)];
     let incident = Incident {
         id,
-        scope: Scope::Building(building),
+        number: u64::try_from(number).unwrap(),
+        kind: FindingKind::RecurringPeak,
+        place: IncidentPlace::Building(building),
+        segment: Segment::CustomerWan,
         building,
-        subnet: None,
-        link: None,
+        members: vec![IncidentMember { path: PathId(1), building, subnet }],
+        siblings: Siblings { within: 4, suffering: 4, beside: 6, ..Siblings::default() },
+        hours: vec![(600, 720)],
         state: IncidentState::Open,
-        opened: NOW,
-        closed: None,
+        change: Change::Opened,
+        changed: date(2026, 3, 4),
+        merged_into: None,
+        stale: false,
         first_bad: date(2026, 2, 26),
         last_bad: date(2026, 3, 4),
-        from_minute: 600,
-        until_minute: 720,
-        bad_days: 3,
-        observed_days: 5,
+        bad_days: bad_days.to_vec(),
+        observed_days: bad_days.to_vec(),
+        opened_on: Some(date(2026, 3, 4)),
+        closed_on: None,
+        noted: NOW,
+        opened: Some(NOW),
+        closed: None,
+        openings: 1,
+        severity: 0.31,
+        confidence: 0.95,
+        cause: Cause::Bandwidth,
+        cause_confidence: 0.8,
+        mechanism: Mechanism::Queue,
+        evidence: vec![Evidence {
+            cause: Cause::Bandwidth,
+            weight: 2.0,
+            text: "round trips rise with load".to_owned(),
+        }],
         worst_hour: Some(WorstHour {
             start_minute: 615,
             valid: 120,
@@ -92,7 +115,13 @@ pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, si
             loss_ppm_p90: 24_000,
             rtt_us_p90: 84_000,
             jitter_us_p90: 9_400,
+            bad_by: [37, 0, 0, 0, 0],
+            reordered: 0,
+            replies: 88_000,
+            order: Judgement::Pass,
+            rating_p10_hundredths: Some(6_800),
         }),
+        worst_on: Some(date(2026, 3, 4)),
         average: Some(DailyAverage {
             loss_ppm: 3_100,
             rtt_us: 41_200,
@@ -102,10 +131,11 @@ pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, si
         masked: true,
         masking_factor: Some(7.5),
         sentence: "Calls in Berlin HQ break up every workday from 10 to 12.".to_owned(),
+        paragraph: "37 of 120 checks bad.".to_owned(),
         simulated,
     };
     let tell = vec![(id, IncidentEvent::Opened)];
-    let write = JudgeWrite { days: Vec::new(), incidents: vec![incident], tell };
+    let write = JudgeWrite { incidents: vec![incident], tell, ..JudgeWrite::default() };
     control.write_judgement(&write, NOW).unwrap();
 }
 
@@ -151,6 +181,13 @@ impl Control for ForgetfulControl {
         missing_prefixes() -> Vec<MissingPrefix>;
         days(building: Option<BuildingId>, from: Date, until: Date) -> Vec<DaySummary>;
         incidents(include_closed: bool) -> Vec<Incident>;
+        incident(id: IncidentId) -> Option<Incident>;
+        recent_incidents(closed_from: UtcMicros) -> Vec<Incident>;
+        last_incident_number() -> u64;
+        building_loads(building: Option<BuildingId>, from: Date, until: Date) -> Vec<BuildingLoad>;
+        import_loads(loads: &[BuildingLoad], by: &Act) -> ();
+        working_weeks() -> Vec<WorkingWeek>;
+        months() -> Vec<SeriesMonth>;
         write_judgement(write: &JudgeWrite, now: UtcMicros) -> ();
         due_deliveries(channels: &[String], now: UtcMicros, limit: usize) -> Vec<Delivery>;
         delivery_totals() -> DeliveryTotals;

@@ -7,7 +7,7 @@ use anyhow::bail;
 use busyhour_detect::{
     AgentNo, Bin, BuildingNo, Fleet, Reach, SeriesInfo, SeriesNo, SubnetNo, TargetNo, UpstreamNo,
 };
-use busyhour_model::LinkKind;
+use busyhour_model::{LinkKind, RequirementProfile};
 use indicatif::ProgressBar;
 
 use super::buildings::{Buildings, Fallback, some};
@@ -209,6 +209,7 @@ impl Draft {
             target: None,
             upstream: None,
             reach: Reach::Far,
+            requirement: RequirementProfile::ClientToMicrosoftEdge,
             near: None,
             simulated: false,
         });

@@ -1,0 +1,293 @@
+//! The subject and the text.
+
+use busyhour_model::{Cause, Change, FindingKind, Incident, IncidentPlace};
+use busyhour_store::{Delivery, IncidentEvent};
+use jiff::civil::Date;
+
+use super::BaseUrl;
+use super::words::{
+    average_says, buildings, cause_words, effect_on_calls, estimate_words, how_sure, kind_words,
+    link_words, mechanism_words, name, prose, segment_words, span, worst_hour_words,
+};
+
+/// The buildings that a message names; of the rest it says how many there are.
+const MAX_BUILDINGS: usize = 10;
+/// The stretches of hours that fit into a subject.
+const HOURS_IN_SUBJECT: usize = 3;
+/// The observed days that people count by, as the rule of recurrence does.
+const COUNTED_DAYS: usize = 5;
+/// What was seen, at most so much of each sort; the page has all of it.
+const MAX_SEEN: usize = 3;
+
+/// The parts of a message as people read them.
+pub(super) struct Story<'a> {
+    pub(super) event: IncidentEvent,
+    pub(super) incident: &'a Incident,
+    /// The building that it is shown with.
+    pub(super) building: String,
+    /// The first of the buildings that suffer, and how many there are.
+    pub(super) buildings: Vec<String>,
+    pub(super) buildings_total: usize,
+    /// The name of the place: a building's, a subnet's, a region's, a target's, an agent's.
+    pub(super) place_name: String,
+    pub(super) sentence: String,
+    pub(super) url: String,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn of(delivery: &'a Delivery, base_url: &BaseUrl) -> Self {
+        let incident = &delivery.incident;
+        Self {
+            event: delivery.event,
+            incident,
+            building: name(&delivery.building),
+            buildings: delivery.buildings.iter().take(MAX_BUILDINGS).map(|b| name(b)).collect(),
+            buildings_total: delivery.buildings.len(),
+            place_name: place_name(delivery),
+            sentence: prose(&incident.sentence),
+            url: format!("{base_url}/incidents/{}", incident.id),
+        }
+    }
+
+    pub(super) fn subject(&self) -> String {
+        let simulated = if self.incident.simulated { "[simulated] " } else { "" };
+        let (place, when) = (self.place(), self.when(HOURS_IN_SUBJECT));
+        let says = match (self.event, self.incident.change) {
+            (IncidentEvent::Opened, _) => {
+                let again = if self.incident.openings > 1 { " again" } else { "" };
+                format!("calls suffer{again} {when} since {}", self.incident.first_bad)
+            }
+            (IncidentEvent::Closed, Change::Gone) => {
+                "no longer in the building file, and no longer watched".to_owned()
+            }
+            (IncidentEvent::Closed, _) => format!("calls {when} are fine again"),
+        };
+        format!("{simulated}{place}: {says}")
+    }
+
+    pub(super) fn text(&self) -> String {
+        let incident = self.incident;
+        let mut text = String::new();
+        if incident.simulated {
+            text.push_str("This rests on simulated data. No real calls are meant.\n\n");
+        }
+        if self.event == IncidentEvent::Closed {
+            text.push_str(if incident.change == Change::Gone {
+                "It is no longer in the building file. What it was:\n"
+            } else {
+                "This is over. What it was:\n"
+            });
+        }
+        text.push_str(&self.sentence);
+        text.push_str("\n\n");
+        for (label, words) in self.lines() {
+            text.push_str(&format!("{label:<15} {words}\n"));
+        }
+        text.push_str(&format!("\nPicture and figures: {}\n", self.url));
+        text
+    }
+
+    /// What is said, under which label.
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let incident = self.incident;
+        let mut lines = vec![
+            ("What:", kind_words(incident.kind).to_owned()),
+            ("Place:", format!("{} ({})", self.place(), self.how_sure_of_place())),
+        ];
+        if self.is_beyond_one_building() {
+            lines.push(("Buildings:", self.named_buildings()));
+        }
+        lines.push(("Whose part:", segment_words(incident.segment).to_owned()));
+        lines.push(("Local hours:", self.hours()));
+        lines.push(("Since:", self.since()));
+        lines.push(("Calls:", effect_on_calls(incident.worst_hour.as_ref()).to_owned()));
+        if let Some(hour) = &incident.worst_hour {
+            let on = incident.worst_on.map_or_else(String::new, |date| format!("{date}, "));
+            lines.push(("Worst hour:", format!("{on}{}", worst_hour_words(hour))));
+            lines.extend(estimate_words(hour).map(|words| ("Call estimate:", words)));
+        }
+        lines.push(("Daily average:", average_says(incident)));
+        lines.push(("Likely cause:", self.cause()));
+        let seen = Seen::of(incident);
+        for (label, texts) in [
+            ("Because:", seen.because),
+            ("Against it:", seen.against),
+            ("Also seen:", seen.besides),
+        ] {
+            if !texts.is_empty() {
+                lines.push((label, prose(&texts.join("; "))));
+            }
+        }
+        lines
+    }
+
+    /// Where it is, in a few words.
+    pub(super) fn place(&self) -> String {
+        let (building, name) = (&self.building, &self.place_name);
+        let count = buildings(self.buildings_total);
+        match self.incident.place {
+            IncidentPlace::Upstream(_) => format!("{count} behind {name}"),
+            IncidentPlace::Vpn(_) => format!("VPN through {name}, {count}"),
+            IncidentPlace::Target(_) => format!("Target {name}, {count}"),
+            IncidentPlace::Building(_) | IncidentPlace::Unplaced(_) => building.clone(),
+            IncidentPlace::Link(_, link) => format!("{building}, {} only", link_words(link)),
+            IncidentPlace::Subnet(_, None) => format!("{building}, {name}"),
+            IncidentPlace::Subnet(_, Some(link)) => {
+                format!("{building}, {name}, {} only", link_words(link))
+            }
+            IncidentPlace::Agent(_) => format!("{building}, machine {name}"),
+        }
+    }
+
+    fn how_sure_of_place(&self) -> String {
+        if let IncidentPlace::Unplaced(_) = self.incident.place {
+            return "only one path was observed then: where on its way is not known".to_owned();
+        }
+        let siblings = &self.incident.siblings;
+        let beside = match siblings.beside {
+            0 => String::new(),
+            beside => format!(", {} of {beside} beside it", siblings.suffering_beside),
+        };
+        format!(
+            "{}: {} of {} paths suffer there{beside}",
+            how_sure(self.incident.confidence),
+            siblings.suffering,
+            siblings.within
+        )
+    }
+
+    fn is_beyond_one_building(&self) -> bool {
+        let shared = matches!(
+            self.incident.place,
+            IncidentPlace::Upstream(_) | IncidentPlace::Vpn(_) | IncidentPlace::Target(_)
+        );
+        shared || self.buildings_total > 1
+    }
+
+    fn named_buildings(&self) -> String {
+        let named = self.buildings.join(", ");
+        match self.buildings_total.saturating_sub(self.buildings.len()) {
+            0 if named.is_empty() => "not known any more".to_owned(),
+            0 => named,
+            more => format!("{named} and {more} more"),
+        }
+    }
+
+    /// `at 10:00-12:00`, `on Tuesdays at 10:00-12:00`, `all day`; at most so many stretches.
+    fn when(&self, stretches: usize) -> String {
+        let hours = self.incident.hours_joined();
+        if self.incident.kind == FindingKind::ConstantFault || hours.is_empty() {
+            return "all day".to_owned();
+        }
+        let named: Vec<String> = hours.iter().take(stretches).map(span).collect();
+        let more = if hours.len() > stretches { " and more" } else { "" };
+        format!("{}at {}{more}", self.weekday(), named.join(", "))
+    }
+
+    fn weekday(&self) -> String {
+        if self.incident.kind == FindingKind::WeeklyPattern {
+            format!("on {}s ", self.incident.last_bad.strftime("%A"))
+        } else {
+            String::new()
+        }
+    }
+
+    fn hours(&self) -> String {
+        let zone = if self.is_beyond_one_building() {
+            format!(", local time of {}", self.building)
+        } else {
+            String::new()
+        };
+        if self.incident.kind == FindingKind::ConstantFault || self.incident.hours.is_empty() {
+            return "all day, not only at busy hours".to_owned();
+        }
+        let hours: Vec<String> = self.incident.hours_joined().iter().map(span).collect();
+        format!("{}{}{zone}", self.weekday(), hours.join(", "))
+    }
+
+    fn since(&self) -> String {
+        let incident = self.incident;
+        let again = match incident.openings {
+            0 | 1 => String::new(),
+            times => format!("; opened {times} times by now"),
+        };
+        format!(
+            "{}, last on {}, {}{again}",
+            incident.first_bad,
+            incident.last_bad,
+            how_often(incident)
+        )
+    }
+
+    fn cause(&self) -> String {
+        let incident = self.incident;
+        let how = mechanism_words(incident.mechanism);
+        let how = how.map_or_else(String::new, |how| format!("; {how}"));
+        match incident.cause {
+            Cause::NotKnown => format!("not known{how}"),
+            cause => {
+                format!("{} ({}){how}", cause_words(cause), how_sure(incident.cause_confidence))
+            }
+        }
+    }
+}
+
+fn place_name(delivery: &Delivery) -> String {
+    match &delivery.incident.place {
+        IncidentPlace::Upstream(shared) | IncidentPlace::Vpn(shared) => name(shared),
+        IncidentPlace::Target(target) => name(target.as_str()),
+        IncidentPlace::Building(_) | IncidentPlace::Link(..) | IncidentPlace::Unplaced(_) => {
+            name(&delivery.building)
+        }
+        IncidentPlace::Subnet(subnet, _) => {
+            delivery.subnet.as_deref().map_or_else(|| subnet.to_string(), name)
+        }
+        IncidentPlace::Agent(agent) => {
+            delivery.agent.as_deref().map_or_else(|| agent.to_string(), name)
+        }
+    }
+}
+
+/// Counted as the rule counts: the last observed days; a weekly pattern by its days.
+fn how_often(incident: &Incident) -> String {
+    let last: Vec<Date> = incident.observed_days.iter().rev().take(COUNTED_DAYS).copied().collect();
+    if incident.kind == FindingKind::WeeklyPattern || last.is_empty() {
+        let count = incident.bad_days.len();
+        return format!("bad on {count} {} so far", if count == 1 { "day" } else { "days" });
+    }
+    let bad = last.iter().filter(|date| incident.bad_days.contains(date)).count();
+    format!("bad on {bad} of the last {} observed working days", last.len())
+}
+
+/// What was seen, by what it says of the cause that is named; each once, heaviest first.
+struct Seen<'a> {
+    because: Vec<&'a str>,
+    against: Vec<&'a str>,
+    besides: Vec<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(incident: &'a Incident) -> Self {
+        let mut seen = Self { because: Vec::new(), against: Vec::new(), besides: Vec::new() };
+        for one in incident.evidence.iter().filter(|one| one.cause == incident.cause) {
+            if one.weight > 0.0 {
+                add(&mut seen.because, &one.text);
+            } else if one.weight < 0.0 {
+                add(&mut seen.against, &one.text);
+            }
+        }
+        for one in incident.evidence.iter().filter(|one| one.weight > 0.0) {
+            let told = one.text.as_str();
+            if !seen.because.contains(&told) && !seen.against.contains(&told) {
+                add(&mut seen.besides, told);
+            }
+        }
+        seen
+    }
+}
+
+fn add<'a>(texts: &mut Vec<&'a str>, text: &'a str) {
+    if texts.len() < MAX_SEEN && !texts.contains(&text) {
+        texts.push(text);
+    }
+}
