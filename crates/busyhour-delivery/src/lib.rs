@@ -12,9 +12,11 @@
 //! - a block is acknowledged only after its commit, and deleted only after its acknowledgement or
 //!   when the spool's caps demand it, which is then reported;
 //! - within one session no block is sent twice; redelivery in later ones is harmless;
-//! - blocks in flight never exceed the credit, and backlog never takes more than half of it;
+//! - blocks in flight never exceed the credit, and backlog never takes more than half of it, or than
+//!   the collector allows;
 //! - live blocks go before backlog, backlog goes newest first.
 
+mod away;
 mod message;
 mod ranges;
 mod receiver;
@@ -22,9 +24,10 @@ mod sealer;
 mod spool;
 mod uplink;
 
-pub use message::{Acknowledgement, Block, Hello, Welcome};
+pub use away::{GoAway, LONGEST_AWAY};
+pub use message::{Acknowledgement, Block, Credit, Hello, Welcome};
 pub use ranges::BlockRanges;
-pub use receiver::{INITIAL_CREDIT, MAX_CREDIT, Receiver, Refusal, Verdict};
+pub use receiver::{INITIAL_CREDIT, Lane, MAX_CREDIT, Receiver, Refusal, Verdict};
 pub use sealer::{SealPolicy, Sealer};
 pub use spool::{BlockMeta, Dropped, SpoolCaps, SpoolIndex};
 pub use uplink::{Uplink, UplinkError};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use busyhour_model::{BlockNo, Epoch};
 use thiserror::Error;
 
-use crate::{Acknowledgement, Block, BlockRanges, Hello, Welcome};
+use crate::{Acknowledgement, Block, BlockRanges, Credit, Hello, Welcome};
 
 /// Blocks that an agent may have in flight at first.
 pub const INITIAL_CREDIT: u32 = 8;
@@ -36,11 +36,20 @@ pub enum Refusal {
     Credit(BlockNo),
 }
 
+/// How urgent a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Sealed in this session: somebody may be waiting for what is in it.
+    Live,
+    /// Sealed before this session.
+    Backlog,
+}
+
 /// What to do with a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Store it, then tell [`Receiver::committed`].
-    Store,
+    Store(Lane),
     /// It is durable already: send this.
     AlreadyStored(Acknowledgement),
     /// It came before in this session and is not committed yet: nothing.
@@ -52,7 +61,7 @@ pub enum Verdict {
 /// One session of one agent. What it knows of earlier ones comes from the store.
 #[derive(Debug, Clone)]
 pub struct Receiver {
-    credit: u32,
+    credit: Credit,
     /// The highest credit of this session: what is on its way when it is lowered is no offence.
     highest_credit: u32,
     spool: Option<Spool>,
@@ -63,16 +72,21 @@ struct Spool {
     epoch: Epoch,
     /// Lower numbers were not announced.
     oldest: BlockNo,
+    /// From here on blocks are live.
+    live_from: BlockNo,
     stored: BlockRanges,
     waiting: BTreeSet<BlockNo>,
+    /// Blocks that the agent held when it said hello, that are not stored and did not come yet: at
+    /// most, as far as can be told.
+    backlog_left: u64,
 }
 
 impl Receiver {
     /// A session in which nothing was said yet, with this credit (held to 1..=[`MAX_CREDIT`]).
     #[must_use]
-    pub fn new(credit: u32) -> Self {
-        let credit = credit.clamp(1, MAX_CREDIT);
-        Self { credit, highest_credit: credit, spool: None }
+    pub fn new(credit: Credit) -> Self {
+        let credit = bounded(credit);
+        Self { credit, highest_credit: credit.blocks, spool: None }
     }
 
     /// The agent said what its spool holds; `stored` are the blocks of that epoch that the store
@@ -89,7 +103,17 @@ impl Receiver {
         stored.forget_below(oldest);
         stored.keep_newest(MAX_STORED_RANGES);
         let welcome = Welcome { stored: stored.clone(), credit: self.credit };
-        self.spool = Some(Spool { epoch: hello.epoch, oldest, stored, waiting: BTreeSet::new() });
+        let announced = next.0.saturating_sub(oldest.0);
+        // What is stored may be held still or be deleted long since.
+        let missing = announced.saturating_sub(stored.count());
+        self.spool = Some(Spool {
+            epoch: hello.epoch,
+            oldest,
+            live_from: next,
+            backlog_left: hello.held.map_or(missing, |held| held.min(missing)),
+            stored,
+            waiting: BTreeSet::new(),
+        });
         Ok(welcome)
     }
 
@@ -113,7 +137,11 @@ impl Receiver {
             return Verdict::Refuse(Refusal::Credit(number));
         }
         spool.waiting.insert(number);
-        Verdict::Store
+        if number >= spool.live_from {
+            return Verdict::Store(Lane::Live);
+        }
+        spool.backlog_left = spool.backlog_left.saturating_sub(1);
+        Verdict::Store(Lane::Backlog)
     }
 
     /// Blocks became durable. Returns what to send; `None` when none of them came in this session.
@@ -134,13 +162,13 @@ impl Receiver {
 
     /// Changes the credit (held to 1..=[`MAX_CREDIT`]). Returns what to tell the agent; `None` when
     /// it is the same.
-    pub fn set_credit(&mut self, credit: u32) -> Option<u32> {
-        let credit = credit.clamp(1, MAX_CREDIT);
+    pub fn set_credit(&mut self, credit: Credit) -> Option<Credit> {
+        let credit = bounded(credit);
         if credit == self.credit {
             return None;
         }
         self.credit = credit;
-        self.highest_credit = self.highest_credit.max(credit);
+        self.highest_credit = self.highest_credit.max(credit.blocks);
         Some(credit)
     }
 
@@ -150,11 +178,28 @@ impl Receiver {
         self.spool.as_ref().map(|spool| spool.epoch)
     }
 
+    /// How many blocks, at most, the agent has that were sealed before this session and did not come
+    /// yet.
+    #[must_use]
+    pub fn backlog_left(&self) -> u64 {
+        self.spool.as_ref().map_or(0, |spool| spool.backlog_left)
+    }
+
+    /// Blocks of backlog that came and are not committed.
+    #[must_use]
+    pub fn backlog_waiting(&self) -> usize {
+        self.spool.as_ref().map_or(0, |spool| spool.waiting.range(..spool.live_from).count())
+    }
+
     /// Blocks that came and are not committed.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.spool.as_ref().map_or(0, |spool| spool.waiting.len())
     }
+}
+
+fn bounded(credit: Credit) -> Credit {
+    Credit { blocks: credit.blocks.clamp(1, MAX_CREDIT), ..credit }
 }
 
 impl Spool {

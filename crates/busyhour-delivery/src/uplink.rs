@@ -6,7 +6,7 @@ use busyhour_model::{BlockNo, Epoch, UtcMicros};
 use thiserror::Error;
 
 use crate::spool::dropped;
-use crate::{Acknowledgement, BlockMeta, Dropped, Hello, SpoolIndex, Welcome};
+use crate::{Acknowledgement, BlockMeta, Credit, Dropped, Hello, SpoolIndex, Welcome};
 
 /// What a collector cannot say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -42,7 +42,7 @@ enum Session {
 
 #[derive(Debug, Clone)]
 struct Flight {
-    credit: u32,
+    credit: Credit,
     in_flight: BTreeSet<BlockNo>,
     /// Blocks from here on were sealed in this session: they are live, the others backlog.
     live_from: BlockNo,
@@ -71,7 +71,12 @@ impl Uplink {
     /// A stream to the collector is open. Says what must be sent first on it.
     pub fn connected(&mut self) -> Hello {
         self.session = Session::Greeting { live_from: self.spool.next_number() };
-        Hello { epoch: self.epoch, oldest: self.spool.oldest(), newest: self.spool.newest() }
+        Hello {
+            epoch: self.epoch,
+            oldest: self.spool.oldest(),
+            newest: self.spool.newest(),
+            held: Some(self.spool.blocks() as u64),
+        }
     }
 
     /// The stream is gone. What was in flight is sent again in the next session, unless the
@@ -124,11 +129,11 @@ impl Uplink {
     ///
     /// # Errors
     /// Before the welcome. The session must be closed then.
-    pub fn credited(&mut self, blocks: u32) -> Result<(), UplinkError> {
+    pub fn credited(&mut self, credit: Credit) -> Result<(), UplinkError> {
         let Session::Up(flight) = &mut self.session else {
             return Err(UplinkError::OutOfTurn);
         };
-        flight.credit = blocks;
+        flight.credit = credit;
         Ok(())
     }
 
@@ -160,10 +165,10 @@ impl Uplink {
     /// or no credit: ask again after anything happened.
     ///
     /// Live blocks go first, in their order. Backlog goes newest first and never takes more than
-    /// half of the credit (but at least one block), so that there is room for what comes in.
+    /// [`Credit::backlog_in_flight`], so that there is room for what comes in.
     pub fn next_block(&mut self) -> Option<BlockNo> {
         let Session::Up(flight) = &mut self.session else { return None };
-        if flight.in_flight.len() >= flight.credit as usize {
+        if flight.in_flight.len() >= flight.credit.blocks as usize {
             return None;
         }
         if let Some(live) = self.spool.at_or_above(flight.live_next) {
@@ -171,7 +176,7 @@ impl Uplink {
             flight.in_flight.insert(live);
             return Some(live);
         }
-        if flight.backlog_in_flight() >= (flight.credit / 2).max(1) as usize {
+        if flight.backlog_in_flight() >= flight.credit.backlog_in_flight() as usize {
             return None;
         }
         let backlog = self.spool.below(flight.backlog_below)?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use busyhour_delivery::{
-    Acknowledgement, Block, BlockMeta, BlockRanges, Dropped, Hello, Receiver, SpoolCaps,
+    Acknowledgement, Block, BlockMeta, BlockRanges, Credit, Dropped, Hello, Receiver, SpoolCaps,
     SpoolIndex, Uplink, Verdict, Welcome,
 };
 use busyhour_model::{BlockNo, Epoch, UtcMicros};
@@ -47,7 +47,7 @@ enum Up {
 enum Down {
     Welcome(Welcome),
     Acknowledgement(Acknowledgement),
-    Credit(u32),
+    Credit(Credit),
 }
 
 /// One connection. Once cut, nothing arrives any more, and either side notices in its own time.
@@ -233,7 +233,7 @@ impl World {
         match message {
             // A newer session replaces the older one, even if nobody noticed that it is gone.
             Up::Hello(hello) => {
-                let mut receiver = Receiver::new(self.rng.u32(1..10));
+                let mut receiver = Receiver::new(Credit::of(self.rng.u32(1..10)));
                 let stored: BlockRanges = self.store.keys().copied().collect();
                 let welcome = receiver.hello(&hello, stored).unwrap();
                 self.session = Some((id, receiver));
@@ -243,7 +243,7 @@ impl World {
                 let Some((session, receiver)) = &mut self.session else { return };
                 assert_eq!(*session, id);
                 match receiver.block(&block) {
-                    Verdict::Store => self.queue.push(block),
+                    Verdict::Store(_) => self.queue.push(block),
                     Verdict::AlreadyStored(ack) => self.answer(id, Down::Acknowledgement(ack)),
                     verdict => panic!("{verdict:?} for {:?}", block.number),
                 }
@@ -289,8 +289,8 @@ impl World {
         let deleted = match message {
             Down::Welcome(welcome) => self.uplink.welcomed(&welcome).unwrap(),
             Down::Acknowledgement(ack) => self.uplink.acknowledged(&ack).unwrap(),
-            Down::Credit(blocks) => {
-                self.uplink.credited(blocks).unwrap();
+            Down::Credit(credit) => {
+                self.uplink.credited(credit).unwrap();
                 Vec::new()
             }
         };
@@ -329,7 +329,7 @@ impl World {
     }
 
     fn change_credit(&mut self) {
-        let credit = self.rng.u32(1..20);
+        let credit = Credit::of(self.rng.u32(1..20));
         let Some((id, receiver)) = &mut self.session else { return };
         let id = *id;
         if let Some(credit) = receiver.set_credit(credit) {

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use busyhour_delivery::{
-    Acknowledgement, Block, BlockMeta, BlockRanges, Hello, INITIAL_CREDIT, MAX_CREDIT, Receiver,
-    Refusal, SealPolicy, Sealer, SpoolCaps, SpoolIndex, Uplink, UplinkError, Verdict, Welcome,
+    Acknowledgement, Block, BlockMeta, BlockRanges, Credit, GoAway, Hello, INITIAL_CREDIT,
+    LONGEST_AWAY, Lane, MAX_CREDIT, Receiver, Refusal, SealPolicy, Sealer, SpoolCaps, SpoolIndex,
+    Uplink, UplinkError, Verdict, Welcome,
 };
-use busyhour_model::{BlockNo, Body, BootId, Epoch, GapReason, ScheduleRevision, UtcMicros};
+use busyhour_model::{
+    AgentId, BlockNo, Body, BootId, Epoch, GapReason, ScheduleRevision, UtcMicros,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -45,6 +48,7 @@ fn numbers(blocks: &[BlockNo]) -> Vec<u64> {
 fn welcomed(spool: SpoolIndex, credit: u32) -> Uplink {
     let mut uplink = Uplink::new(EPOCH, spool);
     uplink.connected();
+    let credit = Credit::of(credit);
     uplink.welcomed(&Welcome { stored: BlockRanges::new(), credit }).unwrap();
     uplink
 }
@@ -215,10 +219,10 @@ fn without_live_data_backlog_still_leaves_half_of_the_credit() {
 fn a_credit_of_one_moves_everything_and_of_none_nothing() {
     let mut uplink = welcomed(spool(1..=2), 1);
     assert_eq!(sent(&mut uplink), [2]);
-    uplink.credited(0).unwrap();
+    uplink.credited(Credit::of(0)).unwrap();
     acknowledge(&mut uplink, &[(2, 2)]);
     assert_eq!(sent(&mut uplink), []);
-    uplink.credited(1).unwrap();
+    uplink.credited(Credit::of(1)).unwrap();
     assert_eq!(sent(&mut uplink), [1]);
 }
 
@@ -232,7 +236,7 @@ fn what_was_in_flight_is_sent_again_only_in_the_next_session() {
     let hello = uplink.connected();
     assert_eq!((hello.oldest, hello.newest), (Some(BlockNo(1)), Some(BlockNo(2))));
     assert_eq!(uplink.next_block(), None, "nothing before the welcome");
-    let welcome = Welcome { stored: set(&[(2, 2)]), credit: 8 };
+    let welcome = Welcome { stored: set(&[(2, 2)]), credit: Credit::of(8) };
     assert_eq!(numbers(&uplink.welcomed(&welcome).unwrap()), [2]);
     assert_eq!(sent(&mut uplink), [1]);
 }
@@ -250,11 +254,11 @@ fn an_unreadable_block_is_told_and_makes_room() {
 #[test]
 fn a_collector_that_contradicts_itself_is_not_believed() {
     let mut uplink = Uplink::new(EPOCH, spool(1..=3));
-    let welcome = |stored: &[(u64, u64)]| Welcome { stored: set(stored), credit: 8 };
+    let welcome = |stored: &[(u64, u64)]| Welcome { stored: set(stored), credit: Credit::of(8) };
     let ack = |epoch| Acknowledgement { epoch, blocks: set(&[(1, 3)]) };
     assert_eq!(uplink.welcomed(&welcome(&[])), Err(UplinkError::OutOfTurn));
     assert_eq!(uplink.acknowledged(&ack(EPOCH)), Err(UplinkError::OutOfTurn));
-    assert_eq!(uplink.credited(4), Err(UplinkError::OutOfTurn));
+    assert_eq!(uplink.credited(Credit::of(4)), Err(UplinkError::OutOfTurn));
     uplink.connected();
     assert_eq!(
         uplink.welcomed(&welcome(&[(1, 4)])),
@@ -266,7 +270,8 @@ fn a_collector_that_contradicts_itself_is_not_believed() {
 }
 
 fn hello(oldest: u64, newest: u64) -> Hello {
-    Hello { epoch: EPOCH, oldest: Some(BlockNo(oldest)), newest: Some(BlockNo(newest)) }
+    let held = Some(newest - oldest + 1);
+    Hello { epoch: EPOCH, oldest: Some(BlockNo(oldest)), newest: Some(BlockNo(newest)), held }
 }
 
 fn block(number: u64) -> Block {
@@ -275,24 +280,27 @@ fn block(number: u64) -> Block {
 
 #[test]
 fn the_receiver_tells_what_is_stored_of_what_the_agent_still_holds() {
-    let mut receiver = Receiver::new(INITIAL_CREDIT);
+    let mut receiver = Receiver::new(Credit::of(INITIAL_CREDIT));
     let welcome = receiver.hello(&hello(3, 9), set(&[(1, 4), (7, 7)])).unwrap();
-    assert_eq!(welcome, Welcome { stored: set(&[(3, 4), (7, 7)]), credit: INITIAL_CREDIT });
+    assert_eq!(
+        welcome,
+        Welcome { stored: set(&[(3, 4), (7, 7)]), credit: Credit::of(INITIAL_CREDIT) }
+    );
     assert_eq!(receiver.hello(&hello(3, 9), set(&[])), Err(Refusal::SecondHello));
 
-    let empty = Hello { epoch: EPOCH, oldest: None, newest: Some(BlockNo(9)) };
-    let welcome = Receiver::new(1).hello(&empty, set(&[(1, 9)])).unwrap();
+    let empty = Hello { epoch: EPOCH, oldest: None, newest: Some(BlockNo(9)), held: Some(0) };
+    let welcome = Receiver::new(Credit::of(1)).hello(&empty, set(&[(1, 9)])).unwrap();
     assert!(welcome.stored.is_empty());
 }
 
 #[test]
 fn only_what_was_committed_is_acknowledged() {
-    let mut receiver = Receiver::new(8);
+    let mut receiver = Receiver::new(Credit::of(8));
     receiver.hello(&hello(1, 9), set(&[(1, 1)])).unwrap();
     let ack = |ranges: &[(u64, u64)]| Acknowledgement { epoch: EPOCH, blocks: set(ranges) };
     assert_eq!(receiver.block(&block(1)), Verdict::AlreadyStored(ack(&[(1, 1)])));
     for number in [2, 3, 5] {
-        assert_eq!(receiver.block(&block(number)), Verdict::Store);
+        assert_eq!(receiver.block(&block(number)), Verdict::Store(Lane::Backlog));
     }
     assert_eq!(receiver.block(&block(2)), Verdict::Waiting);
     assert_eq!(receiver.waiting(), 3);
@@ -307,7 +315,7 @@ fn the_receiver_refuses_what_breaks_the_protocol() {
         Verdict::Refuse(refusal) => refusal,
         verdict => panic!("{verdict:?}"),
     };
-    let mut receiver = Receiver::new(2);
+    let mut receiver = Receiver::new(Credit::of(2));
     assert_eq!(refused(&mut receiver, &block(5)), Refusal::BeforeHello);
     receiver.hello(&hello(5, 9), set(&[])).unwrap();
     assert_eq!(refused(&mut receiver, &block(4)), Refusal::Foreign(BlockNo(4)));
@@ -315,24 +323,92 @@ fn the_receiver_refuses_what_breaks_the_protocol() {
     let mut torn = block(5);
     torn.payload[0] ^= 1;
     assert_eq!(refused(&mut receiver, &torn), Refusal::Checksum(BlockNo(5)));
-    assert_eq!(receiver.block(&block(5)), Verdict::Store);
-    assert_eq!(receiver.block(&block(6)), Verdict::Store);
+    assert_eq!(receiver.block(&block(5)), Verdict::Store(Lane::Backlog));
+    assert_eq!(receiver.block(&block(6)), Verdict::Store(Lane::Backlog));
     assert_eq!(refused(&mut receiver, &block(7)), Refusal::Credit(BlockNo(7)));
 }
 
 #[test]
 fn credit_stays_within_its_bounds() {
-    let mut receiver = Receiver::new(u32::MAX);
-    assert_eq!(receiver.set_credit(MAX_CREDIT), None, "it was held to the bound already");
-    assert_eq!(receiver.set_credit(0), Some(1));
-    assert_eq!(receiver.set_credit(1), None);
+    let mut receiver = Receiver::new(Credit::of(u32::MAX));
+    let backlog = Credit::of(u32::MAX).backlog;
+    let credit = |blocks| Credit { blocks, backlog };
+    assert_eq!(receiver.set_credit(credit(MAX_CREDIT)), None, "it was held to the bound already");
+    assert_eq!(receiver.set_credit(credit(0)), Some(credit(1)));
+    assert_eq!(receiver.set_credit(credit(1)), None);
     receiver.hello(&hello(1, 9), set(&[])).unwrap();
-    assert_eq!(receiver.block(&block(1)), Verdict::Store);
-    assert_eq!(receiver.block(&block(2)), Verdict::Store, "it was on its way when credit fell");
+    let stored = Verdict::Store(Lane::Backlog);
+    assert_eq!(receiver.block(&block(1)), Verdict::Store(Lane::Backlog));
+    assert_eq!(receiver.block(&block(2)), stored, "it was on its way when credit fell");
 }
 
 #[test]
 fn the_checksum_is_crc_32c() {
     // RFC 3720 appendix B.4: 32 bytes of zeroes.
     assert_eq!(Block::seal(BlockNo(1), vec![0; 32]).crc32c, 0x8a91_36aa);
+}
+
+#[test]
+fn without_a_turn_backlog_waits_and_live_goes_on() {
+    let mut uplink = Uplink::new(EPOCH, spool(1..=10));
+    uplink.connected();
+    let welcome = Welcome { stored: BlockRanges::new(), credit: Credit::live_only(4) };
+    uplink.welcomed(&welcome).unwrap();
+    assert_eq!(sent(&mut uplink), []);
+    uplink.sealed(meta(11, NOW), NOW);
+    assert_eq!(sent(&mut uplink), [11]);
+    uplink.credited(Credit { blocks: 4, backlog: 1 }).unwrap();
+    assert_eq!(sent(&mut uplink), [10]);
+    uplink.credited(Credit { blocks: 4, backlog: 9 }).unwrap();
+    assert_eq!(sent(&mut uplink), [9], "never more than half of the credit");
+}
+
+#[test]
+fn the_receiver_tells_live_from_backlog_and_how_much_is_left() {
+    let mut receiver = Receiver::new(Credit::of(8));
+    assert_eq!(receiver.backlog_left(), 0);
+    // Newest first: what was delivered before lies above what is left, and is deleted.
+    let said = Hello { held: Some(3), ..hello(3, 9) };
+    receiver.hello(&said, set(&[(6, 8)])).unwrap();
+    assert_eq!(receiver.backlog_left(), 3);
+    assert_eq!(receiver.block(&block(9)), Verdict::Store(Lane::Backlog));
+    assert_eq!(receiver.block(&block(10)), Verdict::Store(Lane::Live));
+    assert_eq!(receiver.block(&block(9)), Verdict::Waiting);
+    assert_eq!(receiver.backlog_left(), 2);
+
+    // An agent that does not say how many it holds may hold all between oldest and newest.
+    let mut receiver = Receiver::new(Credit::of(8));
+    receiver.hello(&Hello { held: None, ..hello(3, 9) }, set(&[(4, 5)])).unwrap();
+    assert_eq!(receiver.backlog_left(), 5);
+    let mut receiver = Receiver::new(Credit::of(8));
+    receiver.hello(&Hello { held: Some(u64::MAX), ..hello(3, 9) }, set(&[])).unwrap();
+    assert_eq!(receiver.backlog_left(), 7, "no more than there are numbers");
+}
+
+#[test]
+fn agents_that_are_sent_away_come_back_spread_over_the_time_that_all_of_them_need() {
+    let places = |agents: u128| {
+        let away = (0..agents).map(|n| GoAway::draining(AgentId::from_u128(n), agents as usize));
+        away.map(|away| away.delay.as_millis()).collect::<Vec<_>>()
+    };
+    // 2,000 agents in ten seconds: no tenth of the time has much more than a tenth of them.
+    let mut tenths = [0; 10];
+    for delay in places(2_000) {
+        tenths[(delay / 1_000).min(9) as usize] += 1;
+    }
+    assert!(tenths.iter().all(|&agents| (150..250).contains(&agents)), "{tenths:?}");
+    assert!(places(3).iter().all(|&delay| delay <= 1_000));
+    assert!(places(50_000).iter().all(|&delay| delay <= 120_000));
+    let agent = AgentId::from_u128(7);
+    assert_eq!(GoAway::draining(agent, 9), GoAway::draining(agent, 9), "always the same place");
+}
+
+#[test]
+fn an_agent_stays_away_for_as_long_as_asked_but_never_for_good() {
+    let seconds = Duration::from_secs;
+    let away = GoAway { delay: seconds(30), spread: seconds(10) };
+    assert_eq!((away.wait(0), away.wait(u64::MAX)), (seconds(30), seconds(40)));
+    assert!(away.wait(u64::MAX / 2) > seconds(34) && away.wait(u64::MAX / 2) < seconds(36));
+    let for_ever = GoAway { delay: Duration::MAX, spread: Duration::MAX };
+    assert_eq!(for_ever.wait(u64::MAX), LONGEST_AWAY);
 }

@@ -1,31 +1,38 @@
 //! The one thread that writes, and one that reads ahead for it: whatever waits is placed and judged as
 //! a group while the one before is committed; so a slow commit makes the next group larger, and no
-//! block waits for a timer.
+//! block waits for a timer. Live blocks go first; backlog has a quarter of each group at least.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use busyhour_delivery::Lane;
 use busyhour_model::{BlockNo, UtcMicros};
+use busyhour_proto::PayloadReader;
 use busyhour_store::{Appended, BlockRows, ErrorKind, Quarantined, StoreError, Telemetry};
 use ipnet::IpNet;
 use thiserror::Error;
+use tokio::runtime::Runtime;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::mpsc::{self, Permit, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 use crate::Counters;
 use crate::place::{Arrived, Placer};
 
-/// Blocks that wait for the committer, of all sessions together. A session whose block finds no
-/// place keeps it, within its credit.
-const MAX_QUEUE: usize = 1_024;
+/// Blocks that wait for the committer in each lane, of all sessions together; their payload has a
+/// bound of its own, which most often is met first. A session whose block finds no place keeps it,
+/// within its credit.
+const MAX_QUEUE: usize = 16_384;
 /// Blocks in one transaction.
 const MAX_GROUP: usize = 1_024;
 /// Bytes of payload in one transaction, the last block's not counted: what a commit holds in memory
 /// decoded is some ten times that, and as much is read ahead.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// Of both, what live blocks may take while there is backlog.
+const LIVE_PARTS: (usize, usize) = (3, 4);
 /// The first pause after the store could not write; it doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: how late a full disk that was cleared is noticed.
@@ -57,6 +64,31 @@ pub(crate) struct Committed {
     pub(crate) seen: Option<(UtcMicros, IpNet)>,
 }
 
+/// Where blocks to be stored are handed over.
+#[derive(Debug, Clone)]
+pub(crate) struct Jobs {
+    live: Sender<Job>,
+    backlog: Sender<Job>,
+}
+
+impl Jobs {
+    /// Waits for a place in a lane. Safe to drop.
+    pub(crate) async fn place(&self, lane: Lane) -> Result<Permit<'_, Job>, SendError<()>> {
+        match lane {
+            Lane::Live => self.live.reserve().await,
+            Lane::Backlog => self.backlog.reserve().await,
+        }
+    }
+}
+
+/// The other end of [`Jobs`].
+struct Lanes {
+    live: Receiver<Job>,
+    backlog: Receiver<Job>,
+    /// What this thread waits with: there is no input or output in it.
+    waiting: Runtime,
+}
+
 /// Blocks that are stored together, and what they bring.
 type Group = (Vec<Job>, Vec<BlockRows>);
 
@@ -70,35 +102,36 @@ pub(crate) struct Committer {
 impl Committer {
     /// Starts the thread. It ends when all senders are gone, or at shutdown when the store cannot
     /// write. However it ends, even by a panic, it cancels `ended`.
-    pub(crate) fn spawn(
-        self,
-        ended: CancellationToken,
-    ) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
-        let (sender, receiver) = mpsc::channel(MAX_QUEUE);
+    pub(crate) fn spawn(self, ended: CancellationToken) -> std::io::Result<(Jobs, JoinHandle<()>)> {
+        let (live, from_live) = mpsc::channel(MAX_QUEUE);
+        let (backlog, from_backlog) = mpsc::channel(MAX_QUEUE);
+        let waiting = tokio::runtime::Builder::new_current_thread().build()?;
+        let lanes = Lanes { live: from_live, backlog: from_backlog, waiting };
         let thread =
             thread::Builder::new().name("ingest-committer".to_owned()).spawn(move || {
-                self.run(receiver, ended);
+                self.run(lanes, ended);
             })?;
-        Ok((sender, thread))
+        Ok((Jobs { live, backlog }, thread))
     }
 
     /// Reads blocks on one thread while the one before them is stored on this.
-    fn run(self, jobs: Receiver<Job>, ended: CancellationToken) {
+    fn run(self, lanes: Lanes, ended: CancellationToken) {
         // Nothing lies between the threads: a group is stored, and the next one is read meanwhile.
         let (give, take) = sync_channel(0);
         let committer = &self;
         thread::scope(|scope| {
-            scope.spawn(move || committer.read(jobs, &give));
+            scope.spawn(move || committer.read(lanes, &give));
             // Before the other thread is waited for: it ends when the sessions do.
             let _ended = ended.drop_guard();
             committer.store(take);
         });
     }
 
-    fn read(&self, mut jobs: Receiver<Job>, give: &SyncSender<Group>) {
-        while let Some(first) = jobs.blocking_recv() {
-            let group = gather(first, &mut jobs);
-            let rows = group.iter().map(|job| self.placer.rows(&job.arrived)).collect();
+    fn read(&self, mut lanes: Lanes, give: &SyncSender<Group>) {
+        let mut reader = PayloadReader::default();
+        while let Some(group) = lanes.gather() {
+            let rows = |job: &Job| self.placer.rows(&job.arrived, &mut reader);
+            let rows = group.iter().map(rows).collect();
             if give.send((group, rows)).is_err() {
                 return;
             }
@@ -190,15 +223,48 @@ impl Committer {
     }
 }
 
-fn gather(first: Job, jobs: &mut Receiver<Job>) -> Vec<Job> {
-    let mut size_bytes = first.arrived.payload.len();
-    let mut group = vec![first];
-    while group.len() < MAX_GROUP && size_bytes < MAX_GROUP_BYTES {
-        let Ok(job) = jobs.try_recv() else { break };
-        size_bytes += job.arrived.payload.len();
-        group.push(job);
+impl Lanes {
+    /// Waits for a block, and takes what else waits, live blocks first; `None` when nobody will hand
+    /// over any more.
+    fn gather(&mut self) -> Option<Vec<Job>> {
+        let Self { live, backlog, waiting } = self;
+        // Both branches are cancel-safe.
+        let first = waiting.block_on(async {
+            tokio::select! {
+                biased;
+                Some(job) = live.recv() => Some(job),
+                Some(job) = backlog.recv() => Some(job),
+                else => None,
+            }
+        })?;
+        let mut group = Gathered::default();
+        group.add(first);
+        let (parts, of) = if backlog.is_empty() { (1, 1) } else { LIVE_PARTS };
+        group.fill(live, MAX_GROUP / of * parts, MAX_GROUP_BYTES / of * parts);
+        group.fill(backlog, MAX_GROUP, MAX_GROUP_BYTES);
+        Some(group.jobs)
     }
-    group
+}
+
+#[derive(Default)]
+struct Gathered {
+    jobs: Vec<Job>,
+    size_bytes: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, job: Job) {
+        self.size_bytes += job.arrived.payload.len();
+        self.jobs.push(job);
+    }
+
+    /// Takes what waits until there are so many blocks or bytes.
+    fn fill(&mut self, from: &mut Receiver<Job>, blocks: usize, size_bytes: usize) {
+        while self.jobs.len() < blocks && self.size_bytes < size_bytes {
+            let Ok(job) = from.try_recv() else { return };
+            self.add(job);
+        }
+    }
 }
 
 fn log_failure(error: &StoreError) {
@@ -230,4 +296,68 @@ fn newest_prefix(rows: &BlockRows) -> Option<(UtcMicros, IpNet)> {
         .iter()
         .filter_map(|window| Some((window.placed, window.context.local_prefix?)));
     prefixes.max_by_key(|&(placed, _)| placed)
+}
+
+#[cfg(test)]
+mod tests {
+    use busyhour_model::{AgentId, Epoch};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn lanes() -> (Jobs, Lanes) {
+        let (live, from_live) = mpsc::channel(MAX_QUEUE);
+        let (backlog, from_backlog) = mpsc::channel(MAX_QUEUE);
+        let waiting = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        (Jobs { live, backlog }, Lanes { live: from_live, backlog: from_backlog, waiting })
+    }
+
+    fn job(number: u64, size_bytes: usize) -> Job {
+        let arrived = Arrived {
+            agent: AgentId::from_u128(1),
+            epoch: Epoch(1),
+            block: BlockNo(number),
+            payload: vec![0; size_bytes],
+            received: UtcMicros(0),
+            clock: None,
+        };
+        let share = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        Job { arrived, _share: share, reply: mpsc::channel(1).0 }
+    }
+
+    fn numbers(group: &[Job]) -> Vec<u64> {
+        group.iter().map(|job| job.arrived.block.0).collect()
+    }
+
+    #[test]
+    fn live_blocks_are_stored_before_backlog_that_came_earlier() {
+        let (jobs, mut lanes) = lanes();
+        for number in 1..=3 {
+            jobs.backlog.try_send(job(number, 10)).unwrap();
+        }
+        jobs.live.try_send(job(4, 10)).unwrap();
+        jobs.live.try_send(job(5, 10)).unwrap();
+        assert_eq!(numbers(&lanes.gather().unwrap()), [4, 5, 1, 2, 3]);
+        drop(jobs);
+        assert!(lanes.gather().is_none());
+    }
+
+    #[test]
+    fn backlog_has_its_part_of_a_group_whatever_live_data_there_is() {
+        let (jobs, mut lanes) = lanes();
+        let quarter = MAX_GROUP_BYTES / 4;
+        for number in 1..=9 {
+            jobs.live.try_send(job(number, quarter)).unwrap();
+        }
+        assert_eq!(numbers(&lanes.gather().unwrap()), [1, 2, 3, 4], "alone it takes all");
+        for number in 101..=109 {
+            jobs.backlog.try_send(job(number, quarter)).unwrap();
+        }
+        assert_eq!(numbers(&lanes.gather().unwrap()), [5, 6, 7, 101]);
+        assert_eq!(numbers(&lanes.gather().unwrap()), [8, 9, 102, 103]);
+        for number in 1..=2_000 {
+            jobs.live.try_send(job(number, 1)).unwrap();
+        }
+        assert_eq!(lanes.gather().unwrap().len(), 768 + 4, "the same by number");
+    }
 }

@@ -41,6 +41,12 @@ counters!(
     unauthenticated,
     /// Sessions closed because the agent broke the protocol.
     refused,
+    /// Sessions whose agent was asked to come back later.
+    sent_away,
+    /// Turns at delivering backlog.
+    turns,
+    /// Sightings that were not noted because too many waited.
+    sightings_dropped,
     /// Blocks stored.
     blocks,
     /// Blocks that were stored already.

@@ -16,6 +16,8 @@ mod listen;
 mod place;
 mod service;
 mod session;
+mod sightings;
+mod turn;
 mod wire;
 
 pub use auth::{AgentPrincipal, AuthError, Authenticator, SecretAuthenticator, secret_sha256};
@@ -24,3 +26,4 @@ pub use counters::{Counters, CountersSnapshot};
 pub use listen::{PlaintextBeyondLoopback, check_listen};
 pub use place::{MAX_AHEAD, Requirements};
 pub use service::{Ingest, IngestParts, IngestService, ServeError};
+pub use session::RECEIVE_WINDOW_BYTES;

@@ -8,7 +8,7 @@ use busyhour_model::{
     AgentId, BlockNo, Body, BootId, Epoch, Judgement, LimitsVersion, Record, RequirementProfile,
     TargetName, UtcMicros, Window, WindowVerdict, limits_in_force,
 };
-use busyhour_proto::{PayloadError, decode_payload};
+use busyhour_proto::{PayloadError, PayloadReader};
 use busyhour_store::{BlockRows, JudgedWindow, Quarantined};
 
 /// How far ahead of the collector's clock a record may begin. Beyond, its clock is wrong and nobody
@@ -87,7 +87,7 @@ pub(crate) struct Placer {
 impl Placer {
     /// What a block brings. A payload that cannot be read at all is quarantined as a whole, so that
     /// it is acknowledged and not offered forever.
-    pub(crate) fn rows(&self, arrived: &Arrived) -> BlockRows {
+    pub(crate) fn rows(&self, arrived: &Arrived, reader: &mut PayloadReader) -> BlockRows {
         let mut rows = BlockRows {
             agent: arrived.agent,
             epoch: arrived.epoch,
@@ -98,15 +98,21 @@ impl Placer {
             others: Vec::new(),
             quarantined: Vec::new(),
         };
-        if let Err(error) = self.fill(&mut rows, arrived) {
+        if let Err(error) = self.fill(&mut rows, arrived, reader) {
             rows.quarantined.push(quarantined(None, &error));
         }
         rows
     }
 
-    fn fill(&self, rows: &mut BlockRows, arrived: &Arrived) -> Result<(), PayloadError> {
-        let payload = decode_payload(&arrived.payload)?;
+    fn fill(
+        &self,
+        rows: &mut BlockRows,
+        arrived: &Arrived,
+        reader: &mut PayloadReader,
+    ) -> Result<(), PayloadError> {
+        let payload = reader.decode(&arrived.payload)?;
         rows.schedules = payload.schedules;
+        rows.windows.reserve_exact(payload.records.len());
         for record in payload.records {
             match record {
                 Ok(record) => self.place(rows, record, arrived.clock),

@@ -5,24 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use busyhour_delivery::INITIAL_CREDIT;
 use busyhour_model::AgentId;
 use busyhour_proto::v1;
 use busyhour_proto::v1::ingest_server::{Ingest as IngestRpc, IngestServer};
 use busyhour_store::{Control, Telemetry};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{self, Sender};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::committer::{Committer, CommitterEnded, Job};
+use crate::committer::{Committer, CommitterEnded, Jobs};
 use crate::place::Placer;
-use crate::session::{Session, Shared};
+use crate::session::{Limits, RECEIVE_WINDOW_BYTES, Session, Shared};
+use crate::sightings::{self, MAX_WAITING};
 use crate::{
     AgentPrincipal, AuthError, Authenticator, Counters, PlaintextBeyondLoopback, Requirements,
     check_listen,
@@ -32,10 +31,6 @@ use crate::{
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Answers that wait for an agent that does not read. Then its session waits, too.
 const MAX_ANSWERS: usize = 16;
-
-/// Bytes of payload that wait for the committer, of all agents together. Beyond, each session keeps
-/// the one block that it has read, and reads no more.
-const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// How often a silent connection is asked whether it is alive, and how long it may take to answer:
 /// an agent that lost its network is noticed within a minute.
@@ -80,7 +75,7 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Starts the thread that writes.
+    /// Starts the thread that writes. To be called on a runtime.
     ///
     /// # Errors
     /// When the operating system has no thread left.
@@ -95,12 +90,14 @@ impl Ingest {
         let committer_ended = CancellationToken::new();
         let (jobs, committer) = committer.spawn(committer_ended.clone())?;
         let tracker = TaskTracker::new();
+        let (sightings, seen) = mpsc::channel(MAX_WAITING);
+        tracker.spawn(sightings::note(Arc::clone(&parts.control), seen, shutdown.clone()));
         let service = IngestService {
             shared: Arc::new(Shared {
                 telemetry: parts.telemetry,
-                control: parts.control,
                 counters: Arc::clone(&counters),
-                room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)),
+                limits: Limits::default(),
+                sightings,
                 shutdown,
                 committer_ended,
             }),
@@ -128,6 +125,8 @@ impl Ingest {
         Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
+            .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
             .serve_with_incoming_shutdown(
                 self.server(),
                 TcpListenerStream::new(listener),
@@ -180,7 +179,7 @@ type Live = Arc<Mutex<HashMap<AgentId, (u64, CancellationToken)>>>;
 pub struct IngestService {
     shared: Arc<Shared>,
     authenticator: Arc<dyn Authenticator>,
-    jobs: Sender<Job>,
+    jobs: Jobs,
     live: Live,
     tracker: TaskTracker,
 }
@@ -205,7 +204,7 @@ impl IngestRpc for IngestService {
         let live = Arc::clone(&self.live);
         let inbound = request.into_inner();
         self.tracker.spawn(async move {
-            session.run(inbound, replaced, INITIAL_CREDIT).await;
+            session.run(inbound, replaced).await;
             leave(&live, principal.agent, number);
         });
         Ok(Response::new(ReceiverStream::new(stream)))

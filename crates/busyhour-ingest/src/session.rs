@@ -1,22 +1,30 @@
 //! One session of one agent: its loop, which owns the delivery engine's receiver.
+//!
+//! Live blocks have their own room and their own lane to the committer. Backlog comes by turns: an
+//! agent is given credit for it while its session has one.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use busyhour_delivery::{BlockRanges, MAX_CREDIT, Receiver, Verdict};
+use busyhour_delivery::{
+    BlockRanges, Credit, GoAway, INITIAL_CREDIT, Lane, MAX_CREDIT, Receiver, Verdict, Welcome,
+};
 use busyhour_model::UtcMicros;
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message;
-use busyhour_store::{Appended, Control, ErrorKind, Sighting, Telemetry};
-use tokio::sync::mpsc::{self, Sender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use busyhour_store::{Appended, Sighting, Telemetry};
+use tokio::sync::mpsc::{self, Permit, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::committer::{Committed, Job};
+use crate::committer::{Committed, Job, Jobs};
 use crate::place::{Arrived, ClockOffset};
+use crate::sightings::Seen;
+use crate::turn::{Change, MAX_TURNS, Turn, Wish};
 use crate::wire::{self, Introduction};
 use crate::{AgentPrincipal, Counters};
 
@@ -24,25 +32,97 @@ use crate::{AgentPrincipal, Counters};
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is noted that an agent is still there, in microseconds.
 const SIGHTING_EVERY_US: i64 = 60 * 1_000_000;
+/// What an agent may send before its session reads it, on each connection and stream: what the
+/// transport keeps in memory for a session that waits. It limits an agent to this much in a round
+/// trip, which at a second is still a hundred times what it has to say.
+pub const RECEIVE_WINDOW_BYTES: u32 = 64 * 1024;
+/// Bytes of payload that wait for the committer in each lane, of all agents together. Beyond, each
+/// session keeps the one block that it has read, and reads no more.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// Look-ups of what is stored at the same time: agents that come back together wait for each other
+/// rather than for a thread each.
+const MAX_LOOK_UPS: usize = 4;
+/// Sessions at the same time: twice the agents that a collector is meant for.
+const MAX_SESSIONS: usize = 20_000;
+/// When an agent that found no place may ask again.
+const CROWDED: GoAway = GoAway { delay: Duration::from_secs(30), spread: Duration::from_secs(90) };
 
 /// What all sessions share.
 pub(crate) struct Shared {
     pub(crate) telemetry: Arc<dyn Telemetry>,
-    pub(crate) control: Arc<dyn Control>,
     pub(crate) counters: Arc<Counters>,
-    /// Bytes of payload that may wait for the committer.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) limits: Limits,
+    pub(crate) sightings: Sender<Seen>,
     pub(crate) shutdown: CancellationToken,
     /// Cancelled when the thread that writes has ended.
     pub(crate) committer_ended: CancellationToken,
 }
 
+/// What sessions take turns at.
+pub(crate) struct Limits {
+    /// Bytes of payload that may wait for the committer, live and backlog.
+    room: [Arc<Semaphore>; 2],
+    turns: Arc<Semaphore>,
+    look_ups: Semaphore,
+    sessions: AtomicUsize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Self {
+            room: [semaphore(MAX_WAITING_BYTES), semaphore(MAX_WAITING_BYTES)],
+            turns: semaphore(MAX_TURNS),
+            look_ups: Semaphore::new(MAX_LOOK_UPS),
+            sessions: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Limits {
+    const fn room(&self, lane: Lane) -> &Arc<Semaphore> {
+        let [live, backlog] = &self.room;
+        match lane {
+            Lane::Live => live,
+            Lane::Backlog => backlog,
+        }
+    }
+}
+
+/// Counts a session for as long as it lives.
+struct Present<'a>(&'a AtomicUsize);
+
+impl<'a> Present<'a> {
+    /// `None` when there are too many.
+    fn enter(sessions: &'a AtomicUsize) -> Option<Self> {
+        let present = Self(sessions);
+        (sessions.fetch_add(1, Ordering::Relaxed) < MAX_SESSIONS).then_some(present)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Asks an agent to come back later; one that does not read will not miss it.
+    fn send_away(&self, away: GoAway, answers: &Answers) {
+        self.counters.sent_away(1);
+        let _ = answers.try_send(Ok(wire::go_away(away)));
+    }
+}
+
+/// What the agent is told.
+type Answers = Sender<Result<v1::CollectorMessage, Status>>;
+
 pub(crate) struct Session {
     shared: Arc<Shared>,
     principal: AgentPrincipal,
     peer: Option<SocketAddr>,
-    jobs: Sender<Job>,
-    answers: Sender<Result<v1::CollectorMessage, Status>>,
+    jobs: Jobs,
+    answers: Answers,
 }
 
 impl Session {
@@ -50,8 +130,8 @@ impl Session {
         shared: Arc<Shared>,
         principal: AgentPrincipal,
         peer: Option<SocketAddr>,
-        jobs: Sender<Job>,
-        answers: Sender<Result<v1::CollectorMessage, Status>>,
+        jobs: Jobs,
+        answers: Answers,
     ) -> Self {
         Self { shared, principal, peer, jobs, answers }
     }
@@ -61,14 +141,19 @@ impl Session {
         self,
         inbound: Streaming<v1::AgentMessage>,
         replaced: CancellationToken,
-        credit: u32,
     ) {
         let agent = self.principal.agent;
         let (shared, answers) = (Arc::clone(&self.shared), self.answers.clone());
+        let Some(_present) = Present::enter(&shared.limits.sessions) else {
+            shared.send_away(CROWDED, &answers);
+            return;
+        };
         tracing::info!(%agent, simulated = self.principal.simulated, "agent connected");
         let end = tokio::select! {
             biased;
             () = shared.shutdown.cancelled() => {
+                let sessions = shared.limits.sessions.load(Ordering::Relaxed);
+                shared.send_away(GoAway::draining(agent, sessions), &answers);
                 Err(Status::unavailable("the collector is shutting down"))
             }
             () = replaced.cancelled() => {
@@ -77,7 +162,7 @@ impl Session {
             () = shared.committer_ended.cancelled() => {
                 Err(Status::internal("nothing is stored any more"))
             }
-            end = self.serve(inbound, credit) => end,
+            end = self.serve(inbound) => end,
         };
         if let Err(status) = &end {
             if status.code() == tonic::Code::InvalidArgument
@@ -95,11 +180,7 @@ impl Session {
         tracing::info!(%agent, reason, "agent disconnected");
     }
 
-    async fn serve(
-        self,
-        mut inbound: Streaming<v1::AgentMessage>,
-        credit: u32,
-    ) -> Result<(), Status> {
+    async fn serve(self, mut inbound: Streaming<v1::AgentMessage>) -> Result<(), Status> {
         let hello = tokio::time::timeout(HELLO_WITHIN, inbound.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no hello in time"))??;
@@ -107,10 +188,16 @@ impl Session {
             Some(Message::Hello(hello)) => wire::introduction(&hello)?,
             _ => return Err(Status::invalid_argument("the first message must be hello")),
         };
-        let (jobs, room) = (self.jobs.clone(), Arc::clone(&self.shared.room));
-        let mut greeted = self.greet(introduction, credit).await?;
+        let (jobs, shared) = (self.jobs.clone(), Arc::clone(&self.shared));
+        let mut greeted = self.greet(introduction).await?;
+        let mut turn = Turn::new(Arc::clone(&shared.limits.turns));
+        greeted.welcome(&mut turn).await?;
         let (reply, mut committed) = mpsc::channel(MAX_CREDIT as usize);
         loop {
+            let lanes = [Lane::Live, Lane::Backlog];
+            let waits = lanes.map(|lane| !greeted.line(lane).is_empty());
+            let (outside, size_bytes) = greeted.bytes_outside();
+            let (room, wish) = (Arc::clone(shared.limits.room(outside)), greeted.wish());
             // Every branch is safe to drop: a message or permit that was not taken stays there.
             tokio::select! {
                 biased;
@@ -119,32 +206,33 @@ impl Session {
                     while let Ok(more) = committed.try_recv() {
                         blocks.push(more);
                     }
+                    turn.stored();
                     greeted.committed(&blocks).await?;
                 }
-                permit = jobs.reserve(), if !greeted.waiting.is_empty() => {
-                    let permit = permit.map_err(|_| Status::internal("nothing is stored any more"))?;
-                    if let Some((arrived, share)) = greeted.waiting.pop_front() {
-                        permit.send(Job { arrived, _share: share, reply: reply.clone() });
-                    }
+                permit = jobs.place(Lane::Live), if waits[0] => {
+                    greeted.hand_over(Lane::Live, permit.map_err(nothing_stored)?, &reply);
                 }
-                share = Arc::clone(&room).acquire_many_owned(greeted.bytes_outside()),
-                    if greeted.outside.is_some() =>
-                {
-                    let share = share.map_err(|_| Status::internal("nothing is stored any more"))?;
-                    greeted.waiting.extend(greeted.outside.take().map(|arrived| (arrived, share)));
+                permit = jobs.place(Lane::Backlog), if waits[1] => {
+                    greeted.hand_over(Lane::Backlog, permit.map_err(nothing_stored)?, &reply);
                 }
+                share = room.acquire_many_owned(size_bytes), if greeted.outside.is_some() => {
+                    greeted.let_in(share.map_err(nothing_stored)?);
+                }
+                let_in = noted(&mut greeted.noting) => greeted.noted(let_in)?,
+                change = turn.changes(wish) => greeted.turned(change).await?,
                 message = inbound.message(), if greeted.outside.is_none() => match message? {
                     None => return Ok(()),
-                    Some(message) => greeted.heard(message).await?,
+                    Some(message) => greeted.heard(message, &mut turn).await?,
                 },
             }
         }
     }
 
-    /// Answers hello with what is stored already.
-    async fn greet(self, introduction: Introduction, credit: u32) -> Result<Greeted, Status> {
+    /// Looks up what is stored already.
+    async fn greet(self, introduction: Introduction) -> Result<Greeted, Status> {
         let (telemetry, agent) = (Arc::clone(&self.shared.telemetry), self.principal.agent);
         let epoch = introduction.hello.epoch;
+        let looking = self.shared.limits.look_ups.acquire().await.map_err(nothing_stored)?;
         let stored = tokio::task::spawn_blocking(move || telemetry.received(agent, epoch))
             .await
             .map_err(|_| Status::internal("the look-up of stored blocks ended early"))?
@@ -152,10 +240,10 @@ impl Session {
                 tracing::warn!(%agent, %error, "stored blocks cannot be looked up");
                 Status::unavailable("stored blocks cannot be looked up now")
             })?;
-        let mut receiver = Receiver::new(credit);
+        drop(looking);
+        let mut receiver = Receiver::new(Credit::live_only(INITIAL_CREDIT));
         let stored: BlockRanges = stored.into_iter().collect();
         let welcome = receiver.hello(&introduction.hello, stored).map_err(refusal)?;
-        self.answer(wire::welcome(&welcome)).await?;
         let sighting = Sighting {
             at: now(),
             version: introduction.version,
@@ -163,17 +251,19 @@ impl Session {
             local_prefix: None,
             peer: self.peer.map(|peer| peer.ip()),
         };
-        let mut greeted = Greeted {
+        Ok(Greeted {
             session: self,
             receiver,
+            welcome: Some(welcome),
             outside: None,
-            waiting: VecDeque::new(),
+            live: VecDeque::new(),
+            backlog: VecDeque::new(),
             clock: None,
             sighting,
+            noting: None,
+            unnoted: false,
             newest: UtcMicros(i64::MIN),
-        };
-        greeted.note_sighting().await?;
-        Ok(greeted)
+        })
     }
 
     async fn answer(&self, message: v1::CollectorMessage) -> Result<(), Status> {
@@ -182,32 +272,105 @@ impl Session {
     }
 }
 
+/// What waits with its share of the room for a place in the commit queue.
+type Line = VecDeque<(Arrived, OwnedSemaphorePermit)>;
+
 /// A session after hello.
 struct Greeted {
     session: Session,
     receiver: Receiver,
+    /// The answer to hello, until it was given.
+    welcome: Option<Welcome>,
     /// A block that found no room yet. Nothing is read after it.
-    outside: Option<Arrived>,
-    /// Blocks with their share of the room that found no place in the commit queue yet; at most the
-    /// credit.
-    waiting: VecDeque<(Arrived, OwnedSemaphorePermit)>,
+    outside: Option<(Lane, Arrived)>,
+    /// Both together at most the credit.
+    live: Line,
+    backlog: Line,
     /// By the newest exchange that was quick enough to say something.
     clock: Option<ClockOffset>,
     sighting: Sighting,
+    /// Whether the agent is let in, once its sighting is noted.
+    noting: Option<oneshot::Receiver<bool>>,
+    /// The sighting changed since.
+    unnoted: bool,
     /// The newest window that told where the agent is: older ones are history.
     newest: UtcMicros,
 }
 
 impl Greeted {
-    fn bytes_outside(&self) -> u32 {
-        // A message is far smaller than 4 GiB.
-        let bytes = self.outside.as_ref().map_or(0, |arrived| arrived.payload.len());
-        u32::try_from(bytes).unwrap_or(u32::MAX)
+    /// Answers hello, with credit for backlog if there is some and nobody else waits for a turn.
+    async fn welcome(&mut self, turn: &mut Turn) -> Result<(), Status> {
+        let Some(mut welcome) = self.welcome.take() else { return Ok(()) };
+        if self.receiver.backlog_left() > 0 && turn.begin_at_once() {
+            self.session.shared.counters.turns(1);
+            let credit = self.receiver.set_credit(Credit::of(INITIAL_CREDIT));
+            welcome.credit = credit.unwrap_or(welcome.credit);
+        }
+        self.session.answer(wire::welcome(&welcome)).await?;
+        self.note_sighting();
+        Ok(())
     }
 
-    async fn heard(&mut self, message: v1::AgentMessage) -> Result<(), Status> {
+    /// The session's turn at delivering backlog began or is over.
+    async fn turned(&mut self, change: Change) -> Result<(), Status> {
+        let credit = match change {
+            Change::Begun => {
+                self.session.shared.counters.turns(1);
+                Credit::of(INITIAL_CREDIT)
+            }
+            Change::Over => Credit::live_only(INITIAL_CREDIT),
+        };
+        match self.receiver.set_credit(credit) {
+            Some(credit) => self.session.answer(wire::credit(credit)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn wish(&self) -> Wish {
+        match (self.receiver.backlog_left(), self.receiver.backlog_waiting()) {
+            (0, _) => Wish::Nothing,
+            (_, 0) => Wish::Backlog,
+            _ => Wish::BacklogInFlight,
+        }
+    }
+
+    const fn line(&self, lane: Lane) -> &Line {
+        match lane {
+            Lane::Live => &self.live,
+            Lane::Backlog => &self.backlog,
+        }
+    }
+
+    const fn line_mut(&mut self, lane: Lane) -> &mut Line {
+        match lane {
+            Lane::Live => &mut self.live,
+            Lane::Backlog => &mut self.backlog,
+        }
+    }
+
+    /// The lane and size of the block that found no room yet.
+    fn bytes_outside(&self) -> (Lane, u32) {
+        // A message is far smaller than 4 GiB.
+        let size = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let outside = self.outside.as_ref();
+        outside.map_or((Lane::Live, 0), |(lane, arrived)| (*lane, size(arrived.payload.len())))
+    }
+
+    fn let_in(&mut self, share: OwnedSemaphorePermit) {
+        if let Some((lane, arrived)) = self.outside.take() {
+            self.line_mut(lane).push_back((arrived, share));
+        }
+    }
+
+    fn hand_over(&mut self, lane: Lane, place: Permit<'_, Job>, reply: &Sender<Committed>) {
+        if let Some((arrived, share)) = self.line_mut(lane).pop_front() {
+            place.send(Job { arrived, _share: share, reply: reply.clone() });
+        }
+    }
+
+    async fn heard(&mut self, message: v1::AgentMessage, turn: &mut Turn) -> Result<(), Status> {
         match message.message {
-            Some(Message::Block(block)) => self.block(block).await,
+            Some(Message::Block(block)) => self.block(block, turn).await,
             Some(Message::Clock(request)) => {
                 let received = now();
                 self.clock = wire::clock_offset(&request).or(self.clock);
@@ -219,19 +382,25 @@ impl Greeted {
         }
     }
 
-    async fn block(&mut self, block: v1::Block) -> Result<(), Status> {
+    async fn block(&mut self, block: v1::Block, turn: &mut Turn) -> Result<(), Status> {
         let block = wire::block(block);
         match self.receiver.block(&block) {
-            Verdict::Store => {
+            Verdict::Store(lane) => {
                 let Some(epoch) = self.receiver.epoch() else { return Ok(()) };
-                self.outside = Some(Arrived {
+                let arrived = Arrived {
                     agent: self.session.principal.agent,
                     epoch,
                     block: block.number,
                     payload: block.payload,
                     received: now(),
                     clock: self.clock,
-                });
+                };
+                self.outside = Some((lane, arrived));
+                match lane {
+                    Lane::Backlog if self.receiver.backlog_left() == 0 => turn.finish(),
+                    Lane::Backlog if turn.came() => self.turned(Change::Over).await?,
+                    Lane::Backlog | Lane::Live => {}
+                }
                 Ok(())
             }
             Verdict::AlreadyStored(ack) => {
@@ -259,26 +428,51 @@ impl Greeted {
             moved = self.sighting.local_prefix.replace(prefix) != Some(prefix);
         }
         if moved || now().since(self.sighting.at) >= SIGHTING_EVERY_US {
-            self.note_sighting().await?;
+            self.note_sighting();
         }
         Ok(())
     }
 
-    /// Notes that the agent is there. It is for people to see: when it fails, delivery goes on;
-    /// unless the agent was removed meanwhile.
-    async fn note_sighting(&mut self) -> Result<(), Status> {
+    /// Has it noted that the agent is there, unless that is under way: then afterwards.
+    fn note_sighting(&mut self) {
+        self.unnoted = self.noting.is_some();
+        if self.unnoted {
+            return;
+        }
         self.sighting.at = now();
-        let (control, sighting) = (Arc::clone(&self.session.shared.control), self.sighting.clone());
+        let (let_in, noting) = oneshot::channel();
         let agent = self.session.principal.agent;
-        let noted = tokio::task::spawn_blocking(move || control.saw_agent(agent, &sighting)).await;
-        if let Ok(Err(error)) = noted {
-            if error.kind() == ErrorKind::NotFound {
-                return Err(Status::unauthenticated("this agent is not let in any more"));
-            }
-            tracing::warn!(%agent, %error, "what was seen of the agent cannot be noted");
+        let seen = Seen { agent, sighting: self.sighting.clone(), let_in };
+        match self.session.shared.sightings.try_send(seen) {
+            Ok(()) => self.noting = Some(noting),
+            Err(_) => self.session.shared.counters.sightings_dropped(1),
+        }
+    }
+
+    /// The agent's sighting is noted, or cannot be, which is for people to see: delivery goes on,
+    /// unless the agent was removed meanwhile.
+    fn noted(&mut self, let_in: Option<bool>) -> Result<(), Status> {
+        self.noting = None;
+        if let_in == Some(false) {
+            return Err(Status::unauthenticated("this agent is not let in any more"));
+        }
+        if self.unnoted {
+            self.note_sighting();
         }
         Ok(())
     }
+}
+
+/// What became of a sighting; `None` when that is not known. Waits for ever when none is under way.
+async fn noted(noting: &mut Option<oneshot::Receiver<bool>>) -> Option<bool> {
+    match noting {
+        Some(noting) => noting.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+fn nothing_stored<E>(_: E) -> Status {
+    Status::internal("nothing is stored any more")
 }
 
 fn refusal(reason: busyhour_delivery::Refusal) -> Status {

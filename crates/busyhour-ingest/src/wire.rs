@@ -1,6 +1,8 @@
 //! The messages of a session, between the wire and the delivery engine.
 
-use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Hello, Welcome};
+use std::time::Duration;
+
+use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Credit, GoAway, Hello, Welcome};
 use busyhour_model::{BlockNo, BootId, Epoch, UtcMicros};
 use busyhour_proto::v1;
 use busyhour_proto::v1::collector_message::Message;
@@ -28,6 +30,7 @@ pub(crate) fn introduction(wire: &v1::Hello) -> Result<Introduction, Status> {
             epoch: Epoch(wire.epoch),
             oldest: block(wire.oldest_block),
             newest: block(wire.newest_block),
+            held: (wire.held_blocks > 0).then_some(wire.held_blocks),
         },
         version: label(&wire.version),
         os: label(&wire.os),
@@ -41,7 +44,22 @@ pub(crate) fn block(wire: v1::Block) -> Block {
 pub(crate) fn welcome(welcome: &Welcome) -> v1::CollectorMessage {
     message(Message::Welcome(v1::Welcome {
         stored: ranges(&welcome.stored),
-        credit: welcome.credit,
+        credit: welcome.credit.blocks,
+        backlog: Some(welcome.credit.backlog_in_flight()),
+        ..v1::Welcome::default()
+    }))
+}
+
+pub(crate) fn credit(credit: Credit) -> v1::CollectorMessage {
+    let backlog = Some(credit.backlog_in_flight());
+    message(Message::Credit(v1::Credit { blocks: credit.blocks, backlog }))
+}
+
+pub(crate) fn go_away(away: GoAway) -> v1::CollectorMessage {
+    let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    message(Message::GoAway(v1::GoAway {
+        delay_ms: millis(away.delay),
+        spread_ms: millis(away.spread),
     }))
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use busyhour_delivery::{
-    Acknowledgement, BlockMeta, BlockRanges, SpoolCaps, SpoolIndex, Uplink, Welcome,
+    Acknowledgement, BlockMeta, BlockRanges, Credit, SpoolCaps, SpoolIndex, Uplink, Welcome,
 };
 use busyhour_ingest::CommitterEnded;
 use busyhour_model::{BlockNo, Epoch, UtcMicros};
@@ -310,9 +310,9 @@ async fn a_collector_that_stores_no_more_says_so() {
 async fn where_an_agent_was_seen_is_noted() {
     let collector = Collector::start().await;
     let (mut session, _) = collector.session(1, 2).await;
-    hear_clock(&mut session).await;
-    let sighting = || collector.control.agents().unwrap()[0].sighting.clone().unwrap();
-    let first = sighting();
+    let seen = || collector.control.agents().unwrap()[0].sighting.clone();
+    collector.until("the first sighting", |_| seen().is_some()).await;
+    let first = seen().unwrap();
     assert_eq!((first.version.as_str(), first.os.as_str()), ("0.1.0", "linux"));
     assert_eq!(first.peer, Some("127.0.0.1".parse().unwrap()));
     assert_eq!(first.local_prefix, None);
@@ -324,8 +324,10 @@ async fn where_an_agent_was_seen_is_noted() {
     session.hear_acknowledged(&[2]).await;
     session.say(Up::Block(block(1, &[elsewhere]))).await;
     session.hear_acknowledged(&[1]).await;
+    let newest = "10.20.30.0/24".parse().ok();
+    collector.until("the newest", |_| seen().unwrap().local_prefix == newest).await;
     hear_clock(&mut session).await;
-    assert_eq!(sighting().local_prefix, Some("10.20.30.0/24".parse().unwrap()));
+    assert_eq!(seen().unwrap().local_prefix, newest);
 }
 
 #[tokio::test]
@@ -340,6 +342,58 @@ async fn a_stopping_collector_says_so_and_keeps_what_it_acknowledged() {
     drop(session);
     assert_eq!(collector.stop().await.blocks, 1);
     assert_eq!(telemetry.totals().unwrap().windows, 1);
+}
+
+#[tokio::test]
+async fn a_stopping_collector_asks_its_agents_to_come_back_later() {
+    let collector = Collector::start().await;
+    let (mut session, _) = collector.session(1, 1).await;
+    collector.shutdown.cancel();
+    match session.hear().await.unwrap() {
+        // One agent alone need not wait for long.
+        Down::GoAway(away) => assert!(away.delay_ms <= 1_000 && away.spread_ms > 0, "{away:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(session.hear_end().await.code(), Code::Unavailable);
+    drop(session);
+    assert_eq!(collector.stop().await.sent_away, 1);
+}
+
+/// 64 agents deliver what they kept at a time. The next one delivers what is new meanwhile, and what
+/// it kept when one of them is done.
+#[tokio::test]
+async fn backlog_comes_by_turns_and_live_data_at_once() {
+    const TURNS: u128 = 64;
+    let collector = Collector::start().await;
+    let mut sessions = Vec::new();
+    for number in 1..=TURNS + 1 {
+        if number > 1 {
+            collector.let_in(number);
+        }
+        let (session, welcome) = collector.session_of(number, 1, 2).await;
+        let expected = if number <= TURNS { Some(4) } else { Some(0) };
+        assert_eq!((welcome.credit, welcome.backlog), (8, expected), "agent {number}");
+        sessions.push(session);
+    }
+    let mut last = sessions.pop().unwrap();
+    last.say(Up::Block(block(3, &[window(minutes_ago(1))]))).await;
+    last.hear_acknowledged(&[3]).await;
+
+    let mut first = sessions.remove(0);
+    first.say(Up::Block(block(2, &[window(minutes_ago(1))]))).await;
+    first.hear_acknowledged(&[2]).await;
+    hear_clock(&mut last).await;
+    assert_eq!(collector.counters().turns, 64, "it has another block, so its turn is not over");
+    first.say(Up::Block(block(1, &[window(minutes_ago(2))]))).await;
+    match last.hear_any().await.unwrap() {
+        Down::Credit(credit) => assert_eq!((credit.blocks, credit.backlog), (8, Some(4))),
+        other => panic!("{other:?}"),
+    }
+    // An agent that does not know of turns sends without one, and is heard.
+    let mut older = sessions.pop().unwrap();
+    older.say(Up::Block(block(1, &[window(minutes_ago(2))]))).await;
+    older.hear_acknowledged(&[1]).await;
+    assert_eq!(collector.counters().turns, 65);
 }
 
 /// Delivers a spool over connections that break at any moment, as an agent does.
@@ -368,7 +422,8 @@ async fn a_spool_arrives_once_over_connections_that_break() {
         let number = |block: Option<BlockNo>| block.map_or(0, |block| block.0);
         let (mut session, welcome) =
             collector.session(number(said.oldest), number(said.newest)).await;
-        let welcome = Welcome { stored: ranges(&welcome.stored), credit: welcome.credit };
+        let credit = Credit::of(welcome.credit);
+        let welcome = Welcome { stored: ranges(&welcome.stored), credit };
         uplink.welcomed(&welcome).unwrap();
         for _ in 0..random.usize(0..6) {
             while let Some(number) = uplink.next_block() {

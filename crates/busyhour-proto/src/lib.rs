@@ -13,12 +13,13 @@
 mod decode;
 mod encode;
 mod payload;
+mod remembered;
 mod words;
 
 pub use decode::RecordError;
 pub use payload::{
-    BadRecord, DecodedPayload, MAX_BLOCK_RECORDS, MAX_PAYLOAD_BYTES, PayloadError, decode_payload,
-    encode_payload, encoded_len, fuzz_payload,
+    BadRecord, DecodedPayload, MAX_BLOCK_RECORDS, MAX_PAYLOAD_BYTES, PayloadError, PayloadReader,
+    decode_payload, encode_payload, encoded_len, fuzz_payload,
 };
 
 /// The generated types of package `busyhour.v1`.

@@ -1,11 +1,13 @@
 //! The payload of a sealed block: dictionaries, and the records that refer to them.
 
-use busyhour_model::{Record, Schedule, UtcMicros};
+use busyhour_model::{Context, PathKey, Record, Schedule, UtcMicros};
 use prost::Message as _;
+use prost::bytes::Bytes;
 use thiserror::Error;
 
 use crate::decode::{self, Dictionaries, RecordError};
 use crate::encode::Encoder;
+use crate::remembered::Remembered;
 use crate::v1;
 
 /// The most records, and the most entries of each dictionary, in a block: a block is one unit of
@@ -53,17 +55,17 @@ pub struct DecodedPayload {
 }
 
 /// `BlockPayload` one level deep, so that what cannot be read spoils nothing else, and nothing is
-/// allocated before it was counted.
+/// allocated before it was counted. The parts share the payload's memory.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Envelope {
-    #[prost(bytes = "vec", repeated, tag = "1")]
-    paths: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    contexts: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "3")]
-    schedules: Vec<Vec<u8>>,
-    #[prost(bytes = "vec", repeated, tag = "4")]
-    records: Vec<Vec<u8>>,
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    paths: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    contexts: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    schedules: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    records: Vec<Bytes>,
 }
 
 /// Encodes records with the schedules that they name.
@@ -96,31 +98,51 @@ fn payload_of(records: &[Record], schedules: &[Schedule]) -> v1::BlockPayload {
 /// # Errors
 /// When the payload is too large, holds too many of anything, or is no message at all.
 pub fn decode_payload(payload: &[u8]) -> Result<DecodedPayload, PayloadError> {
-    if payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(PayloadError::TooLarge(payload.len()));
-    }
-    let envelope = Envelope::decode(payload).map_err(PayloadError::Malformed)?;
-    for (what, count) in [
-        ("records", envelope.records.len()),
-        ("paths", envelope.paths.len()),
-        ("contexts", envelope.contexts.len()),
-        ("schedules", envelope.schedules.len()),
-    ] {
-        if count > MAX_BLOCK_RECORDS {
-            return Err(PayloadError::TooMany { what, count });
+    PayloadReader::default().decode(payload)
+}
+
+/// Decodes payloads, and remembers the paths and contexts of earlier ones: an agent sends much the same
+/// with each block. What it remembers takes at most some 100 MB.
+#[derive(Debug, Default)]
+pub struct PayloadReader {
+    paths: Remembered<PathKey>,
+    contexts: Remembered<Context>,
+}
+
+impl PayloadReader {
+    /// Decodes a payload as [`decode_payload`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decode(&mut self, payload: &[u8]) -> Result<DecodedPayload, PayloadError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(PayloadError::TooLarge(payload.len()));
         }
+        let shared = Bytes::copy_from_slice(payload);
+        let envelope = Envelope::decode(shared).map_err(PayloadError::Malformed)?;
+        for (what, count) in [
+            ("records", envelope.records.len()),
+            ("paths", envelope.paths.len()),
+            ("contexts", envelope.contexts.len()),
+            ("schedules", envelope.schedules.len()),
+        ] {
+            if count > MAX_BLOCK_RECORDS {
+                return Err(PayloadError::TooMany { what, count });
+            }
+        }
+        let (paths, contexts) = (envelope.paths.iter(), envelope.contexts.iter());
+        let dictionaries = Dictionaries {
+            paths: paths.map(|bytes| self.paths.get(bytes, decode::path)).collect(),
+            contexts: contexts.map(|bytes| self.contexts.get(bytes, decode::context)).collect(),
+            schedules: envelope.schedules.iter().map(|bytes| decode::schedule(bytes)).collect(),
+        };
+        let records = envelope.records.iter().map(|bytes| decode_record(&dictionaries, bytes));
+        let described = |schedule: &&Schedule| schedule.period_us != 0;
+        Ok(DecodedPayload {
+            records: records.collect(),
+            schedules: dictionaries.schedules.iter().flatten().filter(described).copied().collect(),
+        })
     }
-    let dictionaries = Dictionaries {
-        paths: envelope.paths.iter().map(|bytes| decode::path(bytes)).collect(),
-        contexts: envelope.contexts.iter().map(|bytes| decode::context(bytes)).collect(),
-        schedules: envelope.schedules.iter().map(|bytes| decode::schedule(bytes)).collect(),
-    };
-    let records = envelope.records.iter().map(|bytes| decode_record(&dictionaries, bytes));
-    let described = |schedule: &&Schedule| schedule.period_us != 0;
-    Ok(DecodedPayload {
-        records: records.collect(),
-        schedules: dictionaries.schedules.iter().flatten().filter(described).copied().collect(),
-    })
 }
 
 fn decode_record(dictionaries: &Dictionaries, bytes: &[u8]) -> Result<Record, BadRecord> {
@@ -130,13 +152,16 @@ fn decode_record(dictionaries: &Dictionaries, bytes: &[u8]) -> Result<Record, Ba
     dictionaries.record(wire).map_err(|error| BadRecord { started, error })
 }
 
-/// The law of the payload, for the fuzzer and the tests: what was decoded encodes to something
-/// that decodes to the same.
+/// The laws of the payload, for the fuzzer and the tests: what was decoded encodes to something that
+/// decodes to the same, and what a reader remembers changes nothing.
 ///
 /// # Panics
-/// When the law is broken.
+/// When a law is broken.
 pub fn fuzz_payload(data: &[u8]) {
-    let Ok(first) = decode_payload(data) else { return };
+    let mut reader = PayloadReader::default();
+    let first = reader.decode(data);
+    assert!(reader.decode(data) == first, "what was read before is read otherwise");
+    let Ok(first) = first else { return };
     let records: Vec<Record> = first.records.into_iter().flatten().collect();
     let again = encode_payload(&records, &first.schedules);
     // What was redundant on the wire may grow a little when it is written in full.

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use busyhour_model::{AgentId, UtcMicros};
 use thiserror::Error;
 
+use crate::contract::accounts::{ApiTokenNo, UserNo};
+use crate::contract::identity::TokenId;
+
 /// The longest name of an actor, in bytes.
 const MAX_ACTOR_BYTES: usize = 128;
 
@@ -18,7 +21,7 @@ pub struct InvalidAuditWord {
 }
 
 impl InvalidAuditWord {
-    fn new(what: &'static str, text: &str) -> Self {
+    pub(crate) fn new(what: &'static str, text: &str) -> Self {
         Self { what, text: text.to_owned() }
     }
 }
@@ -110,10 +113,42 @@ pub enum AuditAction {
     JudgedAgain,
     /// The store was restored from a backup.
     Restored,
+    /// A token that lets agents in was made.
+    TokenMade,
+    /// Such a token was revoked.
+    TokenRevoked,
+    /// Somebody with such a token was not let in.
+    TokenRefused,
+    /// An agent was let in by a token.
+    AgentEnrolled,
+    /// An agent that waited, or was quarantined, may deliver.
+    AgentApproved,
+    /// An agent's certificate had expired.
+    AgentLate,
+    /// Somebody else seems to have an agent's identity.
+    AgentQuarantined,
+    /// An agent's identity was revoked.
+    AgentRevoked,
+    /// There is another certificate authority.
+    AuthorityChanged,
+    /// A user was added.
+    UserAdded,
+    /// A user was given another role or other buildings.
+    UserChanged,
+    /// A user was given another password.
+    PasswordSet,
+    /// A user was removed.
+    UserRemoved,
+    /// A user signed in.
+    SignedIn,
+    /// An API token was made.
+    ApiTokenMade,
+    /// An API token was revoked.
+    ApiTokenRevoked,
 }
 
 impl AuditAction {
-    const ALL: [Self; 9] = [
+    const ALL: &[Self] = &[
         Self::Imported,
         Self::AgentAdded,
         Self::AgentBound,
@@ -123,6 +158,22 @@ impl AuditAction {
         Self::LoadsImported,
         Self::JudgedAgain,
         Self::Restored,
+        Self::TokenMade,
+        Self::TokenRevoked,
+        Self::TokenRefused,
+        Self::AgentEnrolled,
+        Self::AgentApproved,
+        Self::AgentLate,
+        Self::AgentQuarantined,
+        Self::AgentRevoked,
+        Self::AuthorityChanged,
+        Self::UserAdded,
+        Self::UserChanged,
+        Self::PasswordSet,
+        Self::UserRemoved,
+        Self::SignedIn,
+        Self::ApiTokenMade,
+        Self::ApiTokenRevoked,
     ];
 
     /// The word used in SQL, JSON, on the command line and the page.
@@ -138,6 +189,22 @@ impl AuditAction {
             Self::LoadsImported => "import-loads",
             Self::JudgedAgain => "judge-again",
             Self::Restored => "restore",
+            Self::TokenMade => "make-token",
+            Self::TokenRevoked => "revoke-token",
+            Self::TokenRefused => "refuse-token",
+            Self::AgentEnrolled => "enrol-agent",
+            Self::AgentApproved => "approve-agent",
+            Self::AgentLate => "renew-late",
+            Self::AgentQuarantined => "quarantine-agent",
+            Self::AgentRevoked => "revoke-agent",
+            Self::AuthorityChanged => "change-authority",
+            Self::UserAdded => "add-user",
+            Self::UserChanged => "change-user",
+            Self::PasswordSet => "set-password",
+            Self::UserRemoved => "remove-user",
+            Self::SignedIn => "sign-in",
+            Self::ApiTokenMade => "make-api-token",
+            Self::ApiTokenRevoked => "revoke-api-token",
         }
     }
 }
@@ -146,7 +213,7 @@ impl FromStr for AuditAction {
     type Err = InvalidAuditWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|action| action.as_str() == text);
+        let found = Self::ALL.iter().copied().find(|action| action.as_str() == text);
         found.ok_or_else(|| InvalidAuditWord::new("audited action", text))
     }
 }
@@ -160,6 +227,12 @@ pub enum AuditSubject {
     BuildingFile(u32),
     /// An agent.
     Agent(AgentId),
+    /// A token that lets agents in.
+    Token(TokenId),
+    /// A user.
+    User(UserNo),
+    /// An API token.
+    ApiToken(ApiTokenNo),
 }
 
 impl fmt::Display for AuditSubject {
@@ -168,6 +241,9 @@ impl fmt::Display for AuditSubject {
             Self::Store => f.write_str("store"),
             Self::BuildingFile(number) => write!(f, "building-file {number}"),
             Self::Agent(agent) => write!(f, "agent {agent}"),
+            Self::Token(token) => write!(f, "token {token}"),
+            Self::User(UserNo(number)) => write!(f, "user {number}"),
+            Self::ApiToken(ApiTokenNo(number)) => write!(f, "api-token {number}"),
         }
     }
 }
@@ -180,6 +256,11 @@ impl FromStr for AuditSubject {
             None if text == "store" => Some(Self::Store),
             Some(("building-file", number)) => number.parse().ok().map(Self::BuildingFile),
             Some(("agent", agent)) => agent.parse().ok().map(Self::Agent),
+            Some(("token", token)) => token.parse().ok().map(Self::Token),
+            Some(("user", number)) => number.parse().ok().map(|n| Self::User(UserNo(n))),
+            Some(("api-token", number)) => {
+                number.parse().ok().map(|n| Self::ApiToken(ApiTokenNo(n)))
+            }
             _ => None,
         };
         parsed.ok_or_else(|| InvalidAuditWord::new("audited subject", text))
@@ -220,12 +301,14 @@ mod tests {
 
     #[test]
     fn words_are_read_back() {
-        for action in AuditAction::ALL {
+        for action in AuditAction::ALL.iter().copied() {
             assert_eq!(action.as_str().parse::<AuditAction>().unwrap(), action);
         }
         assert!("sabotage".parse::<AuditAction>().is_err());
         let agent = AuditSubject::Agent(AgentId::from_u128(7));
-        for subject in [AuditSubject::Store, AuditSubject::BuildingFile(12), agent] {
+        let accounts = [AuditSubject::User(UserNo(3)), AuditSubject::ApiToken(ApiTokenNo(4))];
+        let others = [AuditSubject::Store, AuditSubject::BuildingFile(12), agent];
+        for subject in others.into_iter().chain(accounts) {
             assert_eq!(subject.to_string().parse::<AuditSubject>().unwrap(), subject);
         }
         for text in ["", "agent", "agent 7", "building-file -1", "store 1", "shop"] {

@@ -1,9 +1,12 @@
 //! The two contracts of the store. Engines implement them; one behavioural suite tests each.
 //!
 //! Telemetry is large and append-mostly: windows, slots, other records, receipts. Control is small
-//! and transactional: buildings, agents, verdicts, incidents, outbox. No invariant spans both.
+//! and transactional: buildings, agents, verdicts, incidents, outbox. No invariant spans both. Accounts
+//! lie with control.
 
+pub(crate) mod accounts;
 pub(crate) mod control;
+pub(crate) mod identity;
 
 use std::path::PathBuf;
 

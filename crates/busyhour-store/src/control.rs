@@ -1,8 +1,12 @@
 //! The control contract on SQLite.
 
+mod accounts;
 mod agents;
+mod api_tokens;
 mod audit;
 mod forget;
+mod identities;
+mod identity;
 mod import;
 mod incidents;
 mod inventory;
@@ -12,6 +16,8 @@ mod names;
 mod outbox;
 mod place;
 mod prune;
+mod tokens;
+mod users;
 mod versions;
 
 #[cfg(test)]
@@ -153,6 +159,12 @@ impl Control for SqliteControl {
         if known { Ok(()) } else { Err(unknown("note a sighting of", agent)) }
     }
 
+    fn saw_agents(&self, seen: &[(AgentId, Sighting)]) -> Result<Vec<bool>, StoreError> {
+        self.database.write("note sightings", |sql| {
+            seen.iter().map(|(agent, sighting)| agents::saw(sql, *agent, sighting)).collect()
+        })
+    }
+
     fn placements(&self) -> Result<Vec<Placement>, StoreError> {
         self.database.read("read placements", |sql| place::placements(sql))
     }
@@ -274,7 +286,9 @@ impl Control for SqliteControl {
 
 /// Decodes everything that a file has blobs of; how much that is.
 pub(crate) fn check(sql: &Connection) -> rusqlite::Result<u64> {
-    Ok(judgement::check(sql)? + incidents::check(sql)? + learned::check(sql)?)
+    let decoded = judgement::check(sql)? + incidents::check(sql)? + learned::check(sql)?;
+    audit::check(sql)?;
+    Ok(decoded)
 }
 
 fn unknown(operation: &str, agent: AgentId) -> StoreError {

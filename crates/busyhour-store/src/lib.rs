@@ -1,6 +1,7 @@
 //! The collector's data: the only collector SQL.
 //!
-//! Two contracts ([`Telemetry`], [`Control`]) and the embedded engine behind them ([`open`]). The
+//! Four contracts ([`Telemetry`], [`Control`], [`Accounts`], [`Identities`]) and the embedded engine behind
+//! them ([`open`]). The
 //! store keeps and finds; it never judges, and it never names the wire format.
 //!
 //! Invariants: what an operation wrote is durable when it returns, all of it or nothing; a block's
@@ -18,10 +19,18 @@ mod sqlite;
 pub use audit::{Act, Actor, AuditAction, AuditEntry, AuditSubject, InvalidAuditWord};
 #[doc(hidden)]
 pub use codec::pack::{bench as pack_bench, fuzz_pack};
+pub use contract::accounts::{
+    AccountName, Accounts, ApiTokenNo, ApiTokenRow, AuditChain, ChainedEntry, Grant,
+    InvalidAccount, NewApiToken, NewSession, NewUser, Reach, Role, SessionRow, UserNo, UserRow,
+};
 pub use contract::control::{
     AgentRow, Binding, Control, ControlPruned, ControlRetention, DatedBinding, Delivery,
     DeliveryOutcome, DeliveryTotals, FileVersion, ForgottenAgent, ImportPreview, ImportSummary,
     IncidentEvent, InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Sighting,
+};
+pub use contract::identity::{
+    AgentCertificate, Approval, Enrolment, Identities, IdentityRefusal, IdentityRow, IdentityState,
+    LetIn, NewToken, TokenId, TokenPlace, TokenRefusal, TokenRow,
 };
 pub use contract::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow, PathRow,

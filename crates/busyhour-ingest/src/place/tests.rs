@@ -4,7 +4,7 @@ use busyhour_model::{
     ScheduleRevision, SessionReport, SessionReportParts, Stamp, TimestampMethod, TrafficClass,
     Transport, WindowParts,
 };
-use busyhour_proto::encode_payload;
+use busyhour_proto::{PayloadReader, encode_payload};
 
 use super::*;
 
@@ -67,14 +67,15 @@ fn slow_window(target_name: &str, lost: u32, rtt_us: u32) -> Body {
 const BOOT: BootId = BootId::from_u128(7);
 
 fn rows_of(payload: Vec<u8>, offset_us: i64) -> BlockRows {
-    placer().rows(&Arrived {
+    let arrived = Arrived {
         agent: AgentId::from_u128(1),
         epoch: Epoch(2),
         block: BlockNo(3),
         payload,
         received: NOW,
         clock: ClockOffset::measured(BOOT, offset_us, 1_000),
-    })
+    };
+    placer().rows(&arrived, &mut PayloadReader::default())
 }
 
 fn rows(records: &[Record], offset_us: i64) -> BlockRows {

@@ -166,15 +166,7 @@ impl Collector {
         };
         let (telemetry, control) = busyhour_store::open(directory.path(), retention).unwrap();
         let (telemetry, control) = (Arc::new(telemetry), Arc::new(control));
-        let agent = NewAgent {
-            id: agent(1),
-            name: "agent one".to_owned(),
-            secret_sha256: secret_sha256(SECRET),
-            simulated: false,
-            binding: Binding::Address,
-            added: now(),
-        };
-        control.add_agent(&agent, &Act::by_operator(now())).unwrap();
+        let_in(&control, 1);
         let shutdown = CancellationToken::new();
         let parts = IngestParts {
             telemetry: wrap(telemetry.clone()),
@@ -216,12 +208,31 @@ impl Collector {
 
     /// Opens a stream as agent 1 and says nothing yet.
     pub(crate) async fn agent(&self) -> Agent {
-        self.call(Some(&format!("Bearer {}.{SECRET}", agent(1)))).await.unwrap()
+        self.agent_of(1).await
+    }
+
+    async fn agent_of(&self, number: u128) -> Agent {
+        self.call(Some(&format!("Bearer {}.{SECRET}", agent(number)))).await.unwrap()
+    }
+
+    /// Lets another agent in.
+    pub(crate) fn let_in(&self, number: u128) {
+        let_in(&self.control, number);
     }
 
     /// Opens a stream as agent 1 and says hello.
     pub(crate) async fn session(&self, oldest: u64, newest: u64) -> (Agent, v1::Welcome) {
-        let mut agent = self.agent().await;
+        self.session_of(1, oldest, newest).await
+    }
+
+    /// The same as another agent.
+    pub(crate) async fn session_of(
+        &self,
+        number: u128,
+        oldest: u64,
+        newest: u64,
+    ) -> (Agent, v1::Welcome) {
+        let mut agent = self.agent_of(number).await;
         agent.say(hello(oldest, newest)).await;
         let welcome = match agent.hear().await.unwrap() {
             Down::Welcome(welcome) => welcome,
@@ -266,7 +277,17 @@ impl Agent {
         let _ = tokio::time::timeout(PATIENCE, self.sender.send(message)).await.unwrap();
     }
 
+    /// The next message that is not about credit.
     pub(crate) async fn hear(&mut self) -> Result<Down, Status> {
+        loop {
+            match self.hear_any().await {
+                Ok(Down::Credit(_)) => {}
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) async fn hear_any(&mut self) -> Result<Down, Status> {
         let message = tokio::time::timeout(PATIENCE, self.answers.message()).await;
         let message = message.expect("an answer comes")?;
         message.map_or_else(|| Err(Status::ok("")), |m| Ok(m.message.unwrap()))
@@ -296,6 +317,18 @@ impl Agent {
     }
 }
 
+fn let_in(control: &SqliteControl, number: u128) {
+    let new = NewAgent {
+        id: agent(number),
+        name: format!("agent {number}"),
+        secret_sha256: secret_sha256(SECRET),
+        simulated: false,
+        binding: Binding::Address,
+        added: now(),
+    };
+    control.add_agent(&new, &Act::by_operator(now())).unwrap();
+}
+
 pub(crate) fn agent(number: u128) -> AgentId {
     AgentId::from_u128(number)
 }
@@ -313,6 +346,7 @@ pub(crate) fn hello(oldest: u64, newest: u64) -> Up {
         os: "linux".to_owned(),
         oldest_block: oldest,
         newest_block: newest,
+        ..v1::Hello::default()
     })
 }
 

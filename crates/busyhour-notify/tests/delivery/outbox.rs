@@ -59,6 +59,7 @@ pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) 
         region: "EMEA".to_owned(),
         time_zone: Some("Europe/Berlin".to_owned()),
         business_hours: Some("Mo-Fr 08:00-18:00".parse().unwrap()),
+        holidays: std::collections::BTreeSet::new(),
         subnets: vec![FileSubnet { prefix: "10.1.3.0/24".parse().unwrap(), egress: None, columns }],
     };
     control.import_buildings(&[file], &Act::by_operator(NOW)).unwrap();
@@ -177,6 +178,7 @@ impl Control for ForgetfulControl {
         agents() -> Vec<AgentRow>;
         agent_secret(agent: AgentId) -> Option<([u8; 32], bool)>;
         saw_agent(agent: AgentId, sighting: &Sighting) -> ();
+        saw_agents(seen: &[(AgentId, Sighting)]) -> Vec<bool>;
         placements() -> Vec<Placement>;
         missing_prefixes() -> Vec<MissingPrefix>;
         days(building: Option<BuildingId>, from: Date, until: Date) -> Vec<DaySummary>;

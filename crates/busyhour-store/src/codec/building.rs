@@ -1,6 +1,6 @@
 //! A building's load and its working week.
 
-use busyhour_model::{BuildingId, BuildingLoad, WeekFrame, WorkingWeek};
+use busyhour_model::{BuildingId, BuildingLoad, LoadSource, WeekFrame, WorkingWeek};
 use jiff::civil::Date;
 
 use super::incident::{put_spans, spans};
@@ -42,6 +42,8 @@ pub(crate) fn encode_week(week: &WorkingWeek) -> Vec<u8> {
     put_days(&mut out, &week.hours, week.working);
     week.typical.iter().for_each(|&load| out.option(load, put_f32));
     out.flag(week.learned);
+    out.flag(week.source == LoadSource::Imported);
+    out.fixed(&week.machines.to_be_bytes());
     out.option(week.pending.as_ref(), |out, (hours, working)| put_days(out, hours, *working));
     out.into_bytes()
 }
@@ -57,8 +59,21 @@ pub(crate) fn decode_week(
     for load in &mut typical {
         *load = from.option(f32)?;
     }
-    let (learned, pending) = (from.flag()?, from.option(days)?);
-    from.finish(WorkingWeek { building, looked_on, hours, working, typical, learned, pending })
+    let learned = from.flag()?;
+    let source = if from.flag()? { LoadSource::Imported } else { LoadSource::Agents };
+    let machines = u32::from_be_bytes(from.fixed()?);
+    let pending = from.option(days)?;
+    from.finish(WorkingWeek {
+        building,
+        looked_on,
+        hours,
+        working,
+        typical,
+        learned,
+        source,
+        machines,
+        pending,
+    })
 }
 
 fn put_days(out: &mut Encoder, hours: &[Vec<(u16, u16)>; 7], working: [bool; 7]) {
@@ -87,7 +102,6 @@ fn f32(from: &mut Decoder<'_>) -> Decoded<f32> {
 
 #[cfg(test)]
 mod tests {
-    use busyhour_model::LoadSource;
     use jiff::civil::date;
     use proptest::prelude::*;
 
@@ -129,11 +143,13 @@ mod tests {
             (hours, working) in days(),
             typical in prop::array::uniform7(known()),
             learned: bool,
+            source in prop::sample::select(LoadSource::ALL.to_vec()),
+            machines: u32,
             pending in prop::option::of(days()),
         ) {
             let (building, looked_on) = (BuildingId::from_u128(1), date(2026, 9, 21));
             let week = WorkingWeek {
-                building, looked_on, hours, working, typical, learned, pending,
+                building, looked_on, hours, working, typical, learned, source, machines, pending,
             };
             let bytes = encode_week(&week);
             prop_assert_eq!(decode(&bytes), Ok(week));

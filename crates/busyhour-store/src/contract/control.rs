@@ -282,7 +282,8 @@ pub struct ControlRetention {
     pub audit_days: u32,
     /// Addresses of agents that were not seen since: the prefix they said and the one they came from.
     pub sightings_days: u32,
-    /// Names of agents since they were removed, and what was seen of them; the id is what is left.
+    /// Names of agents since they were removed, and what was seen of them; the id is what is left. Tokens
+    /// that let agents in, since they expired.
     pub agents_days: u32,
     /// Places and bindings since they ended, and with the last of them a removed agent. What was
     /// measured before cannot be placed then, so this is no shorter than the retention of hours.
@@ -308,6 +309,8 @@ pub struct ControlPruned {
     pub sightings: u64,
     /// Names of agents.
     pub agents: u64,
+    /// Tokens that expired.
+    pub tokens: u64,
     /// Places and bindings, and agents without any.
     pub placements: u64,
     /// Verdicts of paths and agents.
@@ -336,6 +339,7 @@ impl ControlPruned {
         self.audit
             + self.sightings
             + self.agents
+            + self.tokens
             + self.placements
             + self.path_verdicts
             + self.verdicts
@@ -463,6 +467,12 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no such agent, or it was removed.
     fn saw_agent(&self, agent: AgentId, sighting: &Sighting) -> Result<(), StoreError>;
+
+    /// The same for several agents in one transaction; says of each whether it is let in.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing was noted.
+    fn saw_agents(&self, seen: &[(AgentId, Sighting)]) -> Result<Vec<bool>, StoreError>;
 
     /// Every placement, past and present, by agent and time.
     ///

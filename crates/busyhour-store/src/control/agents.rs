@@ -3,7 +3,7 @@
 use busyhour_model::{AgentId, BuildingId, Placement, SubnetId, UtcMicros};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{audit, id, parsed_option, place};
+use super::{audit, id, identity, parsed_option, place};
 use crate::{Act, AgentRow, AuditAction, AuditSubject, Binding, DatedBinding, NewAgent, Sighting};
 
 pub(super) const AGENTS: &str = "SELECT a.id, a.name, a.simulated, b.prefix, b.egress, a.added_us, a.removed_us, \
@@ -16,8 +16,8 @@ pub(super) const AGENT: &str = "SELECT a.id, a.name, a.simulated, b.prefix, b.eg
      FROM agents a LEFT JOIN bindings b ON b.agent = a.id AND b.valid_until_us IS NULL \
      LEFT JOIN placements p ON p.agent = a.id AND p.valid_until_us IS NULL \
      WHERE a.id = ?1";
-pub(super) const SECRET: &str =
-    "SELECT secret_sha256, simulated FROM agents WHERE id = ?1 AND removed_us IS NULL";
+pub(super) const SECRET: &str = "SELECT secret_sha256, simulated FROM agents WHERE id = ?1 AND removed_us IS NULL \
+     AND secret_sha256 IS NOT NULL";
 pub(super) const BINDINGS: &str = "SELECT prefix, egress, valid_from_us, valid_until_us FROM bindings WHERE agent = ?1 \
      ORDER BY valid_from_us";
 
@@ -59,6 +59,9 @@ pub(super) fn bind(
     }
     end_binding(sql, agent, by.at)?;
     put_binding(sql, agent, binding, by.at)?;
+    if let Binding::Subnet { prefix, egress } = normal(binding) {
+        identity::move_to(sql, agent, prefix, egress)?;
+    }
     place::place_one(sql, agent, by.at)?;
     let detail = format!("bound={}", bound_by(binding));
     audit::note(sql, by, AuditAction::AgentBound, AuditSubject::Agent(agent), &detail)?;
@@ -74,6 +77,7 @@ pub(super) fn remove(sql: &Connection, agent: AgentId, by: &Act) -> rusqlite::Re
     place::end(sql, agent, by.at)?;
     sql.prepare_cached("UPDATE agents SET removed_us = ?2, secret_sha256 = NULL WHERE id = ?1")?
         .execute(params![agent.to_bytes(), by.at.0])?;
+    identity::revoke(sql, agent, "the agent was removed", by)?;
     audit::note(sql, by, AuditAction::AgentRemoved, AuditSubject::Agent(agent), "")?;
     Ok(true)
 }
@@ -157,7 +161,7 @@ const fn bound_by(binding: Binding) -> &'static str {
     }
 }
 
-fn put_binding(
+pub(super) fn put_binding(
     sql: &Connection,
     agent: AgentId,
     binding: Binding,

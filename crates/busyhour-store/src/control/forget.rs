@@ -109,6 +109,7 @@ pub(super) fn forget(
         sql.prepare_cached("DELETE FROM placements WHERE agent = ?1")?.execute([id])?;
     gone.placements = placements as u64;
     sql.prepare_cached("DELETE FROM bindings WHERE agent = ?1")?.execute([id])?;
+    sql.prepare_cached("DELETE FROM identities WHERE agent = ?1")?.execute([id])?;
     sql.prepare_cached("DELETE FROM agents WHERE id = ?1")?.execute([id])?;
     let detail = format!(
         "paths={} windows={} slots={} others={} placements={} verdicts={} incidents={} loads={} \

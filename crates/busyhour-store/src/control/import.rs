@@ -222,7 +222,7 @@ fn put_buildings(
         changed.push((building, identity, old));
     }
     let mut insert =
-        sql.prepare_cached("INSERT INTO buildings VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+        sql.prepare_cached("INSERT INTO buildings VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
     for (building, identity, old) in changed {
         let (zone, hours) = zone_and_hours(building, old);
         insert.execute(params![
@@ -234,6 +234,7 @@ fn put_buildings(
             building.region,
             zone,
             hours.map(BusinessHours::as_str),
+            inventory::in_words(holidays(building, old)),
         ])?;
     }
     Ok(())
@@ -249,12 +250,19 @@ fn zone_and_hours<'b>(
     (new.time_zone.as_deref().or(old_zone), new.business_hours.as_ref().or(old_hours))
 }
 
+/// The holidays that the file tells; those that were told before where it tells none.
+fn holidays<'b>(new: &'b FileBuilding, old: Option<&'b Building>) -> &'b BTreeSet<Date> {
+    let old = old.filter(|_| new.holidays.is_empty());
+    old.map_or(&new.holidays, |old| &old.holidays)
+}
+
 fn says_the_same(old: &Building, new: &FileBuilding) -> bool {
     old.name == new.name
         && old.city == new.city
         && old.country == new.country
         && old.region == new.region
         && zone_and_hours(new, Some(old)) == (old.time_zone.as_deref(), old.business_hours.as_ref())
+        && *holidays(new, Some(old)) == old.holidays
 }
 
 fn put_subnets(

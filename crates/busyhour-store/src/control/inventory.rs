@@ -1,16 +1,18 @@
 //! Buildings and subnets: those in force, and those of another time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use busyhour_model::{Building, BuildingId, NetworkColumns, Subnet, SubnetId, UtcMicros};
+use jiff::civil::Date;
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::{id, parsed, parsed_option};
 
-pub(super) const BUILDINGS: &str = "SELECT id, name, city, country, region, time_zone, business_hours \
-     FROM buildings WHERE valid_until_us IS NULL ORDER BY name";
-pub(super) const BUILDINGS_AT: &str = "SELECT id, name, city, country, region, time_zone, business_hours \
-     FROM buildings WHERE valid_from_us <= ?1 AND (valid_until_us IS NULL OR valid_until_us > ?1) \
+pub(super) const BUILDINGS: &str = "SELECT id, name, city, country, region, time_zone, business_hours, \
+     holidays FROM buildings WHERE valid_until_us IS NULL ORDER BY name";
+pub(super) const BUILDINGS_AT: &str = "SELECT id, name, city, country, region, time_zone, business_hours, \
+     holidays FROM buildings WHERE valid_from_us <= ?1 AND (valid_until_us IS NULL OR valid_until_us > ?1) \
      ORDER BY name";
 pub(super) const SUBNETS: &str = "SELECT id, building, prefix, egress, network_name, ownership_type, building_type, \
      building_office_type, city, zip_code, country, state, region, inside_corp, express_route, vpn \
@@ -65,7 +67,25 @@ fn building(row: &Row<'_>) -> rusqlite::Result<Building> {
         region: row.get(4)?,
         time_zone: row.get(5)?,
         business_hours: parsed_option(row, 6)?,
+        holidays: dates(row, 7)?,
     })
+}
+
+/// Dates as they are kept: separated by spaces, ascending.
+pub(super) fn in_words(dates: &BTreeSet<Date>) -> String {
+    let dates: Vec<String> = dates.iter().map(Date::to_string).collect();
+    dates.join(" ")
+}
+
+fn dates(row: &Row<'_>, column: usize) -> rusqlite::Result<BTreeSet<Date>> {
+    let text: String = row.get(column)?;
+    text.split_whitespace()
+        .map(|part| {
+            part.parse().map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+            })
+        })
+        .collect()
 }
 
 fn subnet(row: &Row<'_>) -> rusqlite::Result<Subnet> {

@@ -7,8 +7,8 @@ use busyhour_model::{AgentId, BuildingId, Placement, Subnet, SubnetId, UtcMicros
 use ipnet::IpNet;
 use rusqlite::{Connection, Row, params};
 
-use super::{agents, id, inventory};
-use crate::{AgentRow, Binding, MissingPrefix};
+use super::{agents, id, identity, inventory};
+use crate::{AgentRow, Binding, IdentityState, MissingPrefix};
 
 pub(super) const PLACEMENTS: &str = "SELECT agent, subnet, building, valid_from_us, valid_until_us \
      FROM placements ORDER BY agent, valid_from_us";
@@ -39,7 +39,8 @@ fn place(
     subnets: &[Subnet],
     now: UtcMicros,
 ) -> rusqlite::Result<()> {
-    let found = locate(agent, subnets).map(|subnet| (subnet.id, subnet.building));
+    let found = on_site(sql, agent, locate(agent, subnets))?;
+    let found = found.map(|subnet| (subnet.id, subnet.building));
     let held = agent.placement.map(|placement| (placement.subnet, placement.building));
     if found == held {
         return Ok(());
@@ -59,6 +60,32 @@ fn place(
         ])?;
     }
     Ok(())
+}
+
+/// Where an agent was found, unless that contradicts its enrolment: then it is nowhere, and is noted to be
+/// off site. Agents without an identity were enrolled by somebody who knew where.
+fn on_site<'s>(
+    sql: &Connection,
+    agent: &AgentRow,
+    found: Option<&'s Subnet>,
+) -> rusqlite::Result<Option<&'s Subnet>> {
+    let Some((building, state)) = identity::placing(sql, agent.id)? else { return Ok(found) };
+    if state == IdentityState::Revoked {
+        return Ok(None);
+    }
+    let elsewhere = |subnet: &Subnet| {
+        subnet.building != building
+            || agent
+                .sighting
+                .as_ref()
+                .and_then(|seen| seen.local_prefix)
+                .is_some_and(|local| !lives_in(local, subnet))
+    };
+    // An address that no building has is not its building's either.
+    let told = agent.sighting.as_ref().is_some_and(|seen| seen.local_prefix.is_some());
+    let off_site = found.map_or(told, elsewhere);
+    identity::put_off_site(sql, agent.id, off_site)?;
+    Ok(found.filter(|_| !off_site))
 }
 
 /// Ends the placement that holds; what began at the same moment or later never held.
@@ -104,21 +131,24 @@ fn by_enrolment(prefix: IpNet, egress: Option<IpNet>, subnets: &[Subnet]) -> Opt
 /// The longest prefix that holds the agent's network, or its address where it told one, among those
 /// whose egress prefix holds the address it is seen under; with an egress prefix before without.
 fn by_address(local: IpNet, peer: Option<IpAddr>, subnets: &[Subnet]) -> Option<&Subnet> {
-    let told_address =
-        local.addr() != local.network() || local.prefix_len() == local.max_prefix_len();
     let peer = peer.map(|peer| peer.to_canonical());
     subnets
         .iter()
-        .filter(|subnet| {
-            subnet.prefix.contains(&local.trunc())
-                || (told_address && subnet.prefix.contains(&local.addr()))
-        })
+        .filter(|subnet| lives_in(local, subnet))
         .filter(|subnet| {
             subnet.egress.is_none_or(|egress| peer.is_some_and(|peer| egress.contains(&peer)))
         })
         .max_by_key(|subnet| {
             (subnet.prefix.prefix_len(), subnet.egress.map(|egress| egress.prefix_len()))
         })
+}
+
+/// Whether an agent's network, or its address where it told one, is in a subnet.
+fn lives_in(local: IpNet, subnet: &Subnet) -> bool {
+    let told_address =
+        local.addr() != local.network() || local.prefix_len() == local.max_prefix_len();
+    subnet.prefix.contains(&local.trunc())
+        || (told_address && subnet.prefix.contains(&local.addr()))
 }
 
 pub(super) fn placements(sql: &Connection) -> rusqlite::Result<Vec<Placement>> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
-use super::{id, incidents, names};
+use super::{audit, id, incidents, names, tokens};
 use crate::sqlite::{DAY_MICROS, days_before};
 use crate::{ControlPruned, ControlRetention};
 
@@ -17,7 +17,6 @@ pub(super) const PATH_VERDICTS: &str = "DELETE FROM days WHERE scope IN ('agent'
 pub(super) const VERDICTS: &str = "DELETE FROM days WHERE date < ?1";
 pub(super) const LOADS: &str = "DELETE FROM building_loads WHERE date < ?1";
 pub(super) const MONTHS: &str = "DELETE FROM series_months WHERE month < ?1";
-pub(super) const AUDIT: &str = "DELETE FROM audit WHERE at_us < ?1";
 pub(super) const SIGHTINGS: &str = "UPDATE agents SET local_prefix = NULL, peer = NULL \
      WHERE seen_us < ?1 AND (local_prefix IS NOT NULL OR peer IS NOT NULL)";
 pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < ?1";
@@ -48,6 +47,7 @@ pub(super) fn prune(
     Ok(ControlPruned {
         audit: prune_audit(sql, from(retention.audit_days))?,
         sightings: delete(SIGHTINGS, retention.sightings_days)?,
+        tokens: delete(tokens::OLD_TOKENS, retention.agents_days)?,
         agents: prune_names(sql, from(retention.agents_days))?,
         placements: prune_placements(sql, from(retention.placements_days))?,
         path_verdicts: delete_days(PATH_VERDICTS, retention.path_verdicts_days)?,
@@ -80,9 +80,7 @@ pub(super) fn day_after(at: UtcMicros) -> UtcMicros {
 }
 
 fn prune_audit(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
-    // The table's own guard is told first how long it keeps its entries.
-    sql.prepare_cached("UPDATE audit_kept SET from_us = ?1")?.execute([from_us])?;
-    let entries = sql.prepare_cached(AUDIT)?.execute([from_us])?;
+    let entries = audit::prune(sql, from_us)?;
     let actors = sql
         .prepare_cached(
             "UPDATE building_files SET actor = NULL \
@@ -122,6 +120,7 @@ fn prune_placements(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
     for statement in [
         "DELETE FROM placements WHERE valid_until_us < ?1",
         "DELETE FROM bindings WHERE valid_until_us < ?1",
+        "DELETE FROM identities WHERE agent IN (SELECT id FROM agents WHERE removed_us < ?1)",
         // Of who was removed before, all places and bindings ended before.
         "DELETE FROM agents WHERE removed_us < ?1",
     ] {

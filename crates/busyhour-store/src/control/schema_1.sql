@@ -25,6 +25,7 @@ CREATE TABLE buildings (
     region TEXT NOT NULL,
     time_zone TEXT,
     business_hours TEXT,
+    holidays TEXT NOT NULL,
     PRIMARY KEY (id, valid_from_us)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX buildings_in_force ON buildings (name) WHERE valid_until_us IS NULL;
@@ -56,7 +57,8 @@ CREATE UNIQUE INDEX subnets_in_force ON subnets (prefix, coalesce(egress, ''))
     WHERE valid_until_us IS NULL;
 CREATE INDEX subnets_ended ON subnets (valid_until_us) WHERE valid_until_us IS NOT NULL;
 
--- Whoever is let in has a secret; whoever was removed has none, and no longer owns its name.
+-- Whoever is let in has a secret or an identity; whoever was removed has no secret, and no longer owns its
+-- name.
 CREATE TABLE agents (
     id BLOB PRIMARY KEY NOT NULL,
     name TEXT NOT NULL,
@@ -69,10 +71,53 @@ CREATE TABLE agents (
     os TEXT,
     local_prefix TEXT,
     peer TEXT,
-    CHECK ((secret_sha256 IS NULL) = (removed_us IS NOT NULL))
+    CHECK (secret_sha256 IS NULL OR removed_us IS NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX agents_let_in ON agents (name) WHERE removed_us IS NULL;
 CREATE INDEX agents_by_name ON agents (name, added_us);
+
+-- What lets agents in. prefix and egress are NULL where it is for a building; peers is the network that
+-- their connections come from, NULL where any will do. refused counts those who had the secret.
+CREATE TABLE enrolment_tokens (
+    id INTEGER PRIMARY KEY NOT NULL,
+    secret_sha256 BLOB NOT NULL,
+    building BLOB NOT NULL,
+    prefix TEXT,
+    egress TEXT,
+    peers TEXT,
+    approval TEXT NOT NULL,
+    uses INTEGER NOT NULL,
+    uses_left INTEGER NOT NULL CHECK (uses_left BETWEEN 0 AND uses),
+    created_us INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_us INTEGER NOT NULL,
+    revoked_us INTEGER,
+    refused INTEGER NOT NULL
+) STRICT;
+CREATE INDEX enrolment_tokens_expiring ON enrolment_tokens (expires_us);
+
+-- Agents with certificates. next_ is the certificate that was not used yet. sessions is the number of the
+-- session that was confirmed last; no lower one comes again. building is what it was enrolled for.
+CREATE TABLE identities (
+    agent BLOB PRIMARY KEY NOT NULL REFERENCES agents (id),
+    token INTEGER NOT NULL,
+    building BLOB NOT NULL,
+    enrolled_us INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    state_us INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    late INTEGER NOT NULL,
+    off_site INTEGER NOT NULL,
+    sessions INTEGER NOT NULL,
+    serial BLOB NOT NULL,
+    key_sha256 BLOB NOT NULL UNIQUE,
+    from_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL,
+    next_serial BLOB,
+    next_key_sha256 BLOB UNIQUE,
+    next_from_us INTEGER,
+    next_until_us INTEGER
+) STRICT, WITHOUT ROWID;
 
 -- Agents, by their 16 bytes, and paths, by the 8 of their numbers, that were forgotten: nothing is written of
 -- them any more. Neither is given again.
@@ -201,22 +246,26 @@ CREATE TABLE delivery_counts (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO delivery_counts VALUES ('sent', 0), ('withheld', 0);
 
--- Who did what. Entries are added, never changed, and go only when they are older than they are kept.
+-- Who did what. Entries are added, never changed, and go, oldest first, when they are older than they
+-- are kept. link is SHA-256 over the link before and the entry; audit_kept has that of the last that went.
 CREATE TABLE audit (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     at_us INTEGER NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,
     subject TEXT NOT NULL,
-    detail TEXT NOT NULL
+    detail TEXT NOT NULL,
+    link BLOB NOT NULL
 ) STRICT;
 CREATE INDEX audit_by_time ON audit (at_us);
 
 CREATE TABLE audit_kept (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    from_us INTEGER NOT NULL
+    from_us INTEGER NOT NULL,
+    gone_number INTEGER NOT NULL,
+    gone_link BLOB NOT NULL
 ) STRICT;
-INSERT INTO audit_kept VALUES (1, -9223372036854775808);
+INSERT INTO audit_kept VALUES (1, -9223372036854775808, 0, zeroblob(32));
 
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN
     SELECT raise(ABORT, 'an entry of the audit is never changed');
@@ -235,3 +284,39 @@ CREATE TABLE settings (
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Who may ask the query side. password_hash is a PHC string. buildings is NULL where all are seen, else
+-- the 16 bytes of each one after the other.
+CREATE TABLE users (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL,
+    buildings BLOB,
+    added_us INTEGER NOT NULL,
+    signed_in_us INTEGER
+) STRICT;
+
+-- Of a session's token only the SHA-256 is here.
+CREATE TABLE sessions (
+    token_sha256 BLOB PRIMARY KEY NOT NULL,
+    user INTEGER NOT NULL REFERENCES users (number),
+    begun_us INTEGER NOT NULL,
+    used_us INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    peer TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_users ON sessions (user, used_us);
+CREATE INDEX sessions_expiring ON sessions (expires_us);
+
+CREATE TABLE api_tokens (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_sha256 BLOB NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    buildings BLOB,
+    made_by TEXT NOT NULL,
+    added_us INTEGER NOT NULL,
+    expires_us INTEGER NOT NULL,
+    used_us INTEGER
+) STRICT;

@@ -1,8 +1,8 @@
 use rusqlite::Connection;
 
 use super::{
-    MIGRATIONS, agents, audit, forget, import, incidents, inventory, judgement, learned, outbox,
-    place, prune, versions,
+    MIGRATIONS, agents, api_tokens, audit, forget, identity, import, incidents, inventory,
+    judgement, learned, outbox, place, prune, tokens, users, versions,
 };
 use crate::sqlite::plan_of;
 
@@ -61,7 +61,30 @@ fn questions_about_what_grows_use_an_index() {
         (outbox::BUILDING_NAME, "SEARCH buildings USING PRIMARY KEY (id=?)"),
         (outbox::SUBNET_NAME, "SEARCH subnets USING PRIMARY KEY (id=?)"),
         (audit::ENTRIES, "SEARCH audit USING INDEX audit_by_time (at_us>? AND at_us<?)"),
+        (audit::CHAINED, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)"),
+        (users::PASSWORD, "SEARCH users USING INDEX sqlite_autoindex_users_1 (name=?)"),
+        (
+            users::SESSION,
+            "SEARCH s USING PRIMARY KEY (token_sha256=?); SEARCH u USING INTEGER PRIMARY KEY (rowid=?)",
+        ),
+        (
+            api_tokens::BY_TOKEN,
+            "SEARCH api_tokens USING INDEX sqlite_autoindex_api_tokens_1 (token_sha256=?)",
+        ),
         (agents::SECRET, "SEARCH agents USING PRIMARY KEY (id=?)"),
+        (tokens::TOKEN, "SEARCH enrolment_tokens USING INTEGER PRIMARY KEY (rowid=?)"),
+        (
+            identity::IDENTITY,
+            "SEARCH i USING PRIMARY KEY (agent=?); SEARCH a USING PRIMARY KEY (id=?); \
+             SEARCH b USING PRIMARY KEY (agent=?) LEFT-JOIN",
+        ),
+        (identity::PLACING, "SEARCH identities USING PRIMARY KEY (agent=?)"),
+        (
+            identity::KEY_OWNER,
+            "COMPOUND QUERY; LEFT-MOST SUBQUERY; SEARCH identities USING COVERING INDEX \
+             sqlite_autoindex_identities_2 (key_sha256=?); UNION ALL; SEARCH identities USING \
+             COVERING INDEX sqlite_autoindex_identities_3 (next_key_sha256=?)",
+        ),
         (agents::BINDINGS, "SEARCH bindings USING PRIMARY KEY (agent=?)"),
         (
             agents::AGENT,
@@ -87,6 +110,12 @@ fn questions_about_the_whole_inventory_read_it_once() {
             "SCAN a USING INDEX agents_by_name; SEARCH b USING PRIMARY KEY (agent=?) LEFT-JOIN; \
              SEARCH p USING PRIMARY KEY (agent=?) LEFT-JOIN",
         ),
+        (tokens::TOKENS, "SCAN enrolment_tokens; USE TEMP B-TREE FOR ORDER BY"),
+        (
+            identity::IDENTITIES,
+            "SCAN i; SEARCH a USING PRIMARY KEY (id=?); \
+             SEARCH b USING PRIMARY KEY (agent=?) LEFT-JOIN; USE TEMP B-TREE FOR ORDER BY",
+        ),
         (place::PLACEMENTS, "SCAN placements"),
         (place::PLACEMENTS_AT, "SCAN placements"),
         (inventory::BUILDINGS, "SCAN buildings USING INDEX buildings_in_force"),
@@ -104,12 +133,16 @@ fn retention_finds_what_is_old_by_an_index() {
         (prune::VERDICTS, "SEARCH days USING PRIMARY KEY (date<?)"),
         (prune::LOADS, "SEARCH building_loads USING INDEX building_loads_by_date (date<?)"),
         (prune::MONTHS, "SEARCH series_months USING PRIMARY KEY (month<?)"),
-        (prune::AUDIT, "SEARCH audit USING COVERING INDEX audit_by_time (at_us<?)"),
+        (audit::FIRST_KEPT, "SCAN audit"),
         (
             prune::DELIVERIES,
             "SEARCH deliveries USING COVERING INDEX deliveries_finished (finished_us<?)",
         ),
         (prune::INCIDENTS, "SEARCH incidents USING INDEX incidents_closed (closed_us<?)"),
+        (
+            tokens::OLD_TOKENS,
+            "SEARCH enrolment_tokens USING COVERING INDEX enrolment_tokens_expiring (expires_us<?)",
+        ),
         (prune::BUILDINGS, "SEARCH buildings USING INDEX buildings_ended (valid_until_us<?)"),
         (prune::SUBNETS, "SEARCH subnets USING INDEX subnets_ended (valid_until_us<?)"),
         (prune::SIGHTINGS, "SCAN agents"),
@@ -140,8 +173,8 @@ fn verdicts_of_one_scope_are_found_date_by_date() {
 fn an_entry_of_the_audit_is_neither_changed_nor_deleted_before_its_time() {
     let connection = empty();
     let entry = |at: i64| {
-        let statement = "INSERT INTO audit (at_us, actor, action, subject, detail) \
-                         VALUES (?1, 'a', 'import', 'store', '')";
+        let statement = "INSERT INTO audit (at_us, actor, action, subject, detail, link) \
+                         VALUES (?1, 'a', 'import', 'store', '', zeroblob(32))";
         connection.execute(statement, [at]).unwrap();
     };
     (1..=3).for_each(entry);
@@ -149,7 +182,7 @@ fn an_entry_of_the_audit_is_neither_changed_nor_deleted_before_its_time() {
         "DELETE FROM audit",
         "DELETE FROM audit WHERE at_us = 1",
         "UPDATE audit SET actor = 'b'",
-        "REPLACE INTO audit VALUES (1, 1, 'b', 'import', 'store', '')",
+        "REPLACE INTO audit VALUES (1, 1, 'b', 'import', 'store', '', zeroblob(32))",
     ] {
         let error = connection.execute(refused, []).unwrap_err().to_string();
         assert!(error.contains("an entry of the audit is"), "{refused}: {error}");

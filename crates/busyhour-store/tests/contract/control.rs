@@ -309,6 +309,22 @@ fn what_was_seen_of_an_agent_is_kept() {
     assert_eq!(store.agents().unwrap()[0].sighting, Some(kept));
 }
 
+#[test]
+fn several_agents_are_seen_at_once_and_strangers_among_them_spoil_nothing() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    add(store, &agent(1, "hh-1", Binding::Address)).unwrap();
+    add(store, &agent(3, "hh-3", Binding::Address)).unwrap();
+    let seen = [1, 2, 3, 4].map(|n| {
+        let prefix = format!("10.{n}.0.7/24");
+        (AgentId::from_u128(n), sighting(at(NOW, 5), &prefix, "2001:db8::7"))
+    });
+    assert_eq!(store.saw_agents(&seen).unwrap(), [true, false, true, false]);
+    let kept: Vec<_> = store.agents().unwrap().into_iter().map(|agent| agent.sighting).collect();
+    assert_eq!(kept, [Some(seen[0].1.clone()), Some(seen[2].1.clone())]);
+    assert_eq!(store.saw_agents(&[]).unwrap(), Vec::<bool>::new());
+}
+
 /// Where an agent with this binding is placed, by network name.
 #[track_caller]
 fn check_place(binding: Binding, seen: Option<&Sighting>, expected: Option<&str>) {

@@ -295,6 +295,7 @@ pub(crate) fn building(name: &str, prefixes: &[&str]) -> FileBuilding {
         region: "EMEA".to_owned(),
         time_zone: Some("Europe/Berlin".to_owned()),
         business_hours: Some("Mo-Fr 08:00-18:00".parse().unwrap()),
+        holidays: std::collections::BTreeSet::new(),
         subnets: prefixes.iter().map(|prefix| subnet(prefix, None)).collect(),
     }
 }

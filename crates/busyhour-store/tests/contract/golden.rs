@@ -11,7 +11,8 @@ use std::sync::Once;
 use busyhour_model::{AgentId, BuildingLoad, IncidentState, LoadSource, Scope};
 use busyhour_store::{
     Act, Actor, AuditAction, AuditSubject, Binding, Control, DeliveryOutcome, DeliveryTotals,
-    IncidentEvent, JudgeWrite, SqliteControl, open,
+    Enrolment, Identities as _, IncidentEvent, JudgeWrite, NewToken, SqliteControl, TokenPlace,
+    open,
 };
 use jiff::civil::date;
 use rusqlite::Connection;
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::control::{agent, by_name, enrolled, sighting};
 use crate::fixtures::{DAY, NOW, RETENTION, at, building};
+use crate::identity;
 use crate::incidents::{due, incident, judge};
 use crate::learned::{load, month, week};
 use crate::verdicts::{HOME, day};
@@ -72,6 +74,12 @@ fn fill(control: &SqliteControl) {
     control.forget_agent(AgentId::from_u128(3), &[], &Default::default(), &by("eva", 4)).unwrap();
     let second = [building("Hafen City", &["10.1.0.0/24", "2001:db8::/48", "10.2.0.0/24"])];
     control.import_buildings(&second, &by("eva", 5)).unwrap();
+    let place = TokenPlace { building: by_name(control)["Hafen City"].id, subnet: None };
+    let expires = at(NOW, 6 * DAY);
+    let token = NewToken { place, expires, ..identity::token(place, 5) };
+    control.add_token(&token, &by("max", 5)).unwrap();
+    let enrolment = Enrolment { at: at(NOW, 5 * DAY), ..identity::enrolment(5, 9) };
+    control.enrol(&enrolment).unwrap().unwrap();
     let today = date(2026, 9, 21);
     let write = JudgeWrite {
         days: vec![day(Scope::Building(HOME), today)],
@@ -90,10 +98,12 @@ fn fill(control: &SqliteControl) {
     control.delivered(waiting[0].0, &DeliveryOutcome::Sent, NOW).unwrap();
     let settings = [("retention.audit", "400d".to_owned())];
     control.note_settings(&settings, &by("collector", 6)).unwrap();
+    crate::accounts::fill(control);
 }
 
 /// Reads back what [`fill`] put in.
 fn check(control: &SqliteControl) {
+    crate::accounts::check(control);
     let files = control.building_files(9).unwrap();
     let told: Vec<_> = files.iter().map(|f| (f.number, f.buildings, f.subnets)).collect();
     assert_eq!(told, [(2, 1, 3), (1, 2, 2)]);
@@ -109,7 +119,9 @@ fn check(control: &SqliteControl) {
 
     let agents = control.agents().unwrap();
     let told: Vec<_> = agents.iter().map(|a| (a.name.as_str(), a.removed.is_some())).collect();
-    assert_eq!(told, [("hh-1", false), ("hh-2", true)]);
+    let enrolled = ("Hafen City-00000009", false);
+    assert_eq!(told, [enrolled, ("hh-1", false), ("hh-2", true)]);
+    let agents = &agents[1..];
     let seen = sighting(at(NOW, DAY), "10.1.0.7/24", "192.0.2.1");
     assert_eq!(agents[0].sighting, Some(seen));
     assert_eq!(control.bindings(agents[0].id).unwrap().len(), 2);
@@ -140,11 +152,13 @@ fn check(control: &SqliteControl) {
         AuditAction::AgentRemoved,
         AuditAction::AgentForgotten,
         AuditAction::Imported,
+        AuditAction::TokenMade,
+        AuditAction::AgentEnrolled,
         AuditAction::LoadsImported,
         AuditAction::SettingsChanged,
     ];
     assert_eq!(actions, expected);
-    assert_eq!(audit[3].subject, AuditSubject::Agent(AgentId::from_u128(3)));
+    assert_eq!(audit[5].subject, AuditSubject::Agent(AgentId::from_u128(3)));
 }
 
 /// Writes the golden database of this version anew when that is asked for, once a run.

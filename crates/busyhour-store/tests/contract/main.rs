@@ -5,6 +5,7 @@
 #[macro_use]
 mod stores;
 
+mod accounts;
 mod audit;
 mod control;
 mod engine;
@@ -12,6 +13,7 @@ mod fixtures;
 mod forget;
 mod golden;
 mod history;
+mod identity;
 mod incidents;
 mod law;
 mod learned;
