@@ -25,7 +25,7 @@ use crate::resolve::Resolver;
 use crate::session::{Addresses, Board, PACE, Session, watch_name};
 use crate::spool::{Settings, SpoolError, SpoolThread};
 use crate::status::{About, Reporter};
-use crate::uplink::{Uplink, UplinkError};
+use crate::uplink::{Uplink, UplinkError, View};
 
 /// The spool's file in the data directory.
 const SPOOL_FILE: &str = "spool.db";
@@ -155,7 +155,8 @@ impl Agent {
         let mut observers = JoinSet::new();
         let (publish, quality) = watch::channel(discipline::quality());
         observers.spawn(discipline::run(publish, shutdown.clone()));
-        observers.spawn(self.reporter(quality.clone()).run(shutdown.clone()));
+        let (publish_uplink, uplink_view) = watch::channel(View::new(None));
+        observers.spawn(self.reporter(quality.clone(), uplink_view).run(shutdown.clone()));
         self.answer(&quality, &mut observers, &shutdown)?;
         let Some(mut spool) = self.spool.take() else {
             return finished(&mut observers).await;
@@ -169,8 +170,10 @@ impl Agent {
         }
         let (mut deliverers, stop_delivery) = (JoinSet::new(), CancellationToken::new());
         if let Some(collector) = &self.config.collector {
+            let folder = &self.config.data_dir;
             let uplink =
-                Uplink::new(collector, self.clock, spool.recorder()).map_err(AgentError::Uplink)?;
+                Uplink::new(collector, folder, self.clock, spool.recorder(), publish_uplink)
+                    .map_err(AgentError::Uplink)?;
             deliverers.spawn(uplink.run(stop_delivery.clone()));
         }
         // All branches are cancel-safe.
@@ -195,7 +198,11 @@ impl Agent {
     }
 
     /// What says on this machine what the agent does.
-    fn reporter(&self, quality: watch::Receiver<ClockQuality>) -> Reporter {
+    fn reporter(
+        &self,
+        quality: watch::Receiver<ClockQuality>,
+        uplink: watch::Receiver<View>,
+    ) -> Reporter {
         Reporter {
             about: About::new(&self.config, self.clock.now()),
             clock: self.clock,
@@ -203,6 +210,7 @@ impl Agent {
             prober: self.prober.as_ref().map(ProberThread::prober),
             reflectors: self.responders.iter().map(Responder::view).collect(),
             quality,
+            uplink,
         }
     }
 

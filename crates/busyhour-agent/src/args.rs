@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const EXAMPLES: &str = "\
 Examples:
   busyhour-agent once reflector.example.com
+  busyhour-agent enrol --collector https://collector.example.com:7443 --token-file -
   busyhour-agent run --config /etc/busyhour/agent.toml
   busyhour-agent run --set reflector.listen='[\"0.0.0.0:862\",\"[::]:862\"]'
   busyhour-agent status
@@ -40,6 +41,20 @@ Examples:
 Reads what a running agent writes into its data directory every ten seconds. The exit code is 0
 when an agent runs and 1 when none does, or when it no longer says anything.";
 
+const ENROL_EXAMPLES: &str = "\
+Examples:
+  busyhour-agent enrol --collector https://collector.example.com:7443 --token-file token
+  busyhour-agent enrol --collector https://10.0.0.5:7443 --token-file - < token
+
+The token is what `busyhour token create` printed; its file must be readable by its owner only. It is
+never an argument, which every user of this machine could read. The agent makes its key here and sends
+only what proves that it has it; before it sends the token's secret, the collector must have shown a
+certificate of the authority that the token names. The identity lies in the data directory, which
+everything else follows from: agent.toml need not name the collector.
+
+Run it again with the same token when it was interrupted. Whoever runs it, the files belong to whom
+the data directory belongs.";
+
 /// `busyhour-agent`: the process's own command line.
 #[derive(Debug, Parser)]
 #[command(name = "busyhour-agent", version, about = ABOUT, after_help = EXAMPLES)]
@@ -64,6 +79,9 @@ pub struct AgentArgs {
 pub enum AgentCommand {
     /// Measure and answer probes until told to stop.
     Run(ConfigArgs),
+    /// Get this machine's identity from a collector, for a token.
+    #[command(after_help = ENROL_EXAMPLES)]
+    Enrol(EnrolArgs),
     /// Measure one window to one reflector, now, and print it.
     #[command(after_help = ONCE_EXAMPLES)]
     Once(Box<OnceArgs>),
@@ -86,6 +104,29 @@ pub struct ConfigArgs {
     /// Stop when standard input closes, so as not to outlive whoever holds its other end.
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
+}
+
+/// Whom to be enrolled with, and by what.
+#[derive(Debug, Clone, Args)]
+pub struct EnrolArgs {
+    /// The collector's address for agents; without it collector.url of the configuration.
+    #[arg(long, value_name = "URL")]
+    pub collector: Option<String>,
+    /// The file that holds the token, or `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: PathBuf,
+    /// The agent's configuration, for its data directory.
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub config: Option<PathBuf>,
+    /// The agent's data directory.
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Replace the identity that this machine has.
+    #[arg(long)]
+    pub again: bool,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
 }
 
 /// What to measure once.

@@ -18,8 +18,10 @@ use busyhour_daemon::{LogConfig, Secret, SecretError};
 use busyhour_model::{AgentId, InvalidPath};
 use busyhour_probe::{InvalidProfile, InvalidSession};
 use thiserror::Error;
+use tonic::codegen::http::uri::Scheme;
 use tonic::transport::Uri;
 
+use crate::identity::{Folder, IdentityError, Stored};
 pub use key::KeyFile;
 pub use raw::RawConfig;
 pub use reflector::{Admission, Provisioned, ReflectorSettings, Timestamps};
@@ -40,6 +42,21 @@ pub enum InvalidConfig {
     /// A collector without the secret that it knows this agent by.
     #[error("collector.url needs agent.secret_file: the line printed by `busyhour agent add`")]
     NoSecret,
+    /// A collector that never gave this agent an identity.
+    #[error(
+        "this machine is not enrolled with {url} ({data_dir:?} holds no identity): get a token from \
+         `busyhour token create` there, then run `busyhour-agent enrol --collector {url} \
+         --token-file -`"
+    )]
+    NotEnrolled {
+        /// The collector.
+        url: String,
+        /// Where an identity would lie.
+        data_dir: PathBuf,
+    },
+    /// The identity cannot be read.
+    #[error("the agent's identity cannot be used")]
+    Identity(#[source] IdentityError),
     /// The secret file cannot be used.
     #[error("agent.secret_file cannot be used")]
     Secret(#[source] SecretError),
@@ -238,10 +255,22 @@ pub struct Collector {
     pub url: Uri,
     /// The agent's identity.
     pub agent: AgentId,
-    /// Where identity and secret were read.
-    pub secret_file: PathBuf,
-    /// The identity and the secret, as sent with each call.
-    pub credential: Secret,
+    /// How the agent proves it.
+    pub access: Access,
+}
+
+/// How an agent proves who it is.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// By a secret, over loopback.
+    Secret {
+        /// Where identity and secret were read.
+        file: PathBuf,
+        /// The identity and the secret, as sent with each call.
+        credential: Secret,
+    },
+    /// By the certificate that it was enrolled for.
+    Certificate(Box<Stored>),
 }
 
 /// How much the spool holds.
@@ -261,6 +290,11 @@ impl RawConfig {
         &self.agent.data_dir
     }
 
+    /// The collector, as far as it is named.
+    pub(crate) fn collector_url(&self) -> Option<&str> {
+        self.collector.url.as_deref()
+    }
+
     /// Checks everything, and reads the secret.
     ///
     /// # Errors
@@ -268,13 +302,13 @@ impl RawConfig {
     pub fn resolve(self) -> Result<Resolved, InvalidConfig> {
         let collector = match &self.collector.url {
             Some(url) => Some(self.collector(url)?),
-            None => None,
+            None => self.identity()?.map(enrolled).transpose()?,
         };
         let link_capacity = self.link.capacity.as_deref().map(capacity).transpose()?;
         let targets = target::resolve(&self.target, &self.profile)?;
         budget::check(&targets, link_capacity)?;
         let reflector = reflector::resolve(&self.reflector)?;
-        if targets.is_empty() && reflector.listen.is_empty() && self.collector.url.is_none() {
+        if targets.is_empty() && reflector.listen.is_empty() && collector.is_none() {
             return Err(InvalidConfig::Idle);
         }
         let max_bytes = self.spool.max_bytes;
@@ -295,13 +329,34 @@ impl RawConfig {
     }
 
     fn collector(&self, text: &str) -> Result<Collector, InvalidConfig> {
-        let url = collector_url(text)
-            .map_err(|problem| InvalidConfig::Url { url: text.to_owned(), problem })?;
-        let path = self.agent.secret_file.as_ref().ok_or(InvalidConfig::NoSecret)?;
-        let credential = Secret::read(path).map_err(InvalidConfig::Secret)?;
-        let agent = agent_of(&credential).ok_or_else(|| InvalidConfig::Credential(path.clone()))?;
-        Ok(Collector { url, agent, secret_file: path.clone(), credential })
+        let url = collector_url(text)?;
+        if url.scheme() == Some(&Scheme::HTTPS) {
+            let stored = self.identity()?.ok_or_else(|| InvalidConfig::NotEnrolled {
+                url: text.to_owned(),
+                data_dir: self.agent.data_dir.clone(),
+            })?;
+            return Ok(Collector {
+                url,
+                agent: stored.current.agent,
+                access: Access::Certificate(Box::new(stored)),
+            });
+        }
+        let file = self.agent.secret_file.as_ref().ok_or(InvalidConfig::NoSecret)?;
+        let credential = Secret::read(file).map_err(InvalidConfig::Secret)?;
+        let agent = agent_of(&credential).ok_or_else(|| InvalidConfig::Credential(file.clone()))?;
+        Ok(Collector { url, agent, access: Access::Secret { file: file.clone(), credential } })
     }
+
+    fn identity(&self) -> Result<Option<Stored>, InvalidConfig> {
+        Folder::of(&self.agent.data_dir).read().map_err(InvalidConfig::Identity)
+    }
+}
+
+/// The collector that an identity is of.
+fn enrolled(stored: Stored) -> Result<Collector, InvalidConfig> {
+    let url = collector_url(&stored.current.collector)?;
+    let agent = stored.current.agent;
+    Ok(Collector { url, agent, access: Access::Certificate(Box::new(stored)) })
 }
 
 /// The identity in `<agent id>.<secret>`.
@@ -311,23 +366,33 @@ fn agent_of(credential: &Secret) -> Option<AgentId> {
     agent.parse().ok().filter(|_| visible)
 }
 
-/// Plaintext stays on the machine: the secret and the records must not cross a network in the clear.
-fn collector_url(text: &str) -> Result<Uri, &'static str> {
-    let url: Uri = text.parse().map_err(|_| "this is not a URL (such as http://127.0.0.1:4317)")?;
-    let host = url.host().ok_or("this is not a URL (such as http://127.0.0.1:4317)")?;
+/// Reads a collector's address. Plaintext stays on the machine: the secret and the records must not
+/// cross a network in the clear.
+pub(crate) fn collector_url(text: &str) -> Result<Uri, InvalidConfig> {
+    checked_url(text).map_err(|problem| InvalidConfig::Url { url: text.to_owned(), problem })
+}
+
+fn checked_url(text: &str) -> Result<Uri, &'static str> {
+    let none = "this is not a URL (such as https://collector.example.com:7443)";
+    let url: Uri = text.parse().map_err(|_| none)?;
+    let host = url.host().ok_or(none)?;
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        return Err("the URL must not have a path");
+    }
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("the URL must not name a user");
+    }
     match url.scheme_str() {
+        Some("https") => return Ok(url),
         Some("http") => {}
-        Some("https") => return Err("this version cannot speak TLS yet; use http:// on loopback"),
-        _ => return Err("only http:// is understood"),
+        _ => return Err("only https:// and, over loopback, http:// are understood"),
     }
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     if host != "localhost" && !address.is_ok_and(|ip| ip.is_loopback()) {
         return Err(
-            "plaintext http:// is only allowed over loopback (127.0.0.1, [::1], localhost)",
+            "plaintext http:// is only allowed over loopback (127.0.0.1, [::1], localhost); \
+                    use https://",
         );
-    }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() {
-        return Err("the URL must not have a path");
     }
     Ok(url)
 }

@@ -14,7 +14,9 @@ mod blocking;
 mod clock;
 mod config;
 mod discipline;
+mod enrol;
 mod gap;
+mod identity;
 mod load;
 mod once;
 mod presence;
@@ -29,11 +31,17 @@ mod status;
 mod uplink;
 
 pub use agent::{Agent, AgentError, run};
-pub use args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs, OnceArgs, Output, StatusArgs};
+pub use args::{
+    AgentArgs, AgentCli, AgentCommand, ConfigArgs, EnrolArgs, OnceArgs, Output, StatusArgs,
+};
 pub use config::{
-    Admission, Collector, InvalidConfig, KeyFile, Provisioned, RawConfig, ReflectorSettings,
-    Resolved, Security, SpoolLimits, Target, Timestamps,
+    Access, Admission, Collector, InvalidConfig, KeyFile, Provisioned, RawConfig,
+    ReflectorSettings, Resolved, Security, SpoolLimits, Target, Timestamps,
+};
+pub use identity::{
+    Credential, CredentialError, IdentityError, IssueError, KeyError, Stored, TlsError, TokenError,
 };
 pub use process::{Outcome, execute, main_with};
 pub use reflector::ReflectorError;
 pub use spool::SpoolError;
+pub use uplink::InvalidHost;

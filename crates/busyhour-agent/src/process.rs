@@ -14,7 +14,7 @@ use clap::Parser as _;
 use crate::args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved};
 use crate::print::print;
-use crate::{once, status};
+use crate::{enrol, once, status};
 
 /// Two name look-ups, the collector's name, and one for looks at the machine and the spool's end.
 const BLOCKING_THREADS: usize = 4;
@@ -78,6 +78,10 @@ pub fn execute(args: AgentArgs) -> anyhow::Result<Outcome> {
         AgentCommand::Once(args) => {
             init_logging(&LogConfig { level: QUIET.to_owned(), ..LogConfig::default() })?;
             on_runtime(|| async move { once::run(&args).await })
+        }
+        AgentCommand::Enrol(args) => {
+            init_logging(&LogConfig { level: QUIET.to_owned(), ..LogConfig::default() })?;
+            on_runtime(|| async move { enrol::run(&args).await })
         }
         AgentCommand::Status(args) => status::show(&args),
         AgentCommand::Run(config) => {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use busyhour_daemon::chain;
 use busyhour_delivery::{
-    Acknowledgement, Block, BlockRanges, Dropped, Hello, SealPolicy, SpoolCaps, Uplink,
+    Acknowledgement, Block, BlockRanges, Credit, Dropped, Hello, SealPolicy, SpoolCaps, Uplink,
     UplinkError, Welcome,
 };
 use busyhour_model::{BlockNo, Epoch, GapReason, Record, Schedule, UtcMicros};
@@ -209,7 +209,7 @@ impl Spool {
 
     /// The collector said what it has.
     pub(crate) fn welcomed(&mut self, welcome: &Welcome, now: &Moment) {
-        let credit = welcome.credit.min(MAX_IN_FLIGHT);
+        let credit = welcome.credit.at_most(MAX_IN_FLIGHT);
         let welcome = Welcome { stored: welcome.stored.clone(), credit };
         self.told(now, |uplink| uplink.welcomed(&welcome));
     }
@@ -220,8 +220,9 @@ impl Spool {
     }
 
     /// The collector gave other credit.
-    pub(crate) fn credited(&mut self, blocks: u32, now: &Moment) {
-        self.told(now, |uplink| uplink.credited(blocks.min(MAX_IN_FLIGHT)).map(|()| Vec::new()));
+    pub(crate) fn credited(&mut self, credit: Credit, now: &Moment) {
+        let credit = credit.at_most(MAX_IN_FLIGHT);
+        self.told(now, |uplink| uplink.credited(credit).map(|()| Vec::new()));
     }
 
     /// True when everything recorded is at the collector.

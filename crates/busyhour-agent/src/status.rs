@@ -24,8 +24,9 @@ use crate::config::Resolved;
 use crate::prober::{self, Prober};
 use crate::reflector::ReflectorView;
 use crate::session::Board;
+use crate::uplink::View;
 pub(crate) use command::run as show;
-use report::{State, Status};
+use report::{State, Status, Uplink};
 
 /// The file in the data directory.
 const STATUS_FILE: &str = "status.json";
@@ -47,6 +48,7 @@ pub(crate) struct Reporter {
     pub(crate) prober: Option<Prober>,
     pub(crate) reflectors: Vec<ReflectorView>,
     pub(crate) quality: watch::Receiver<ClockQuality>,
+    pub(crate) uplink: watch::Receiver<View>,
 }
 
 /// What does not change while the agent runs.
@@ -115,6 +117,9 @@ impl Reporter {
         };
         let quality = *self.quality.borrow();
         let mut status = Status::new(state, &self.about, &self.clock.now(), quality);
+        if self.about.collector.is_some() {
+            status.uplink = Some(Uplink::from(&*self.uplink.borrow()));
+        }
         status.timing = timing.as_ref().map(Into::into);
         status.sessions = self.board.views().iter().map(Into::into).collect();
         status.sockets = sockets.iter().map(Into::into).collect();

@@ -3,54 +3,73 @@
 //! What to send and what to forget is decided by the spool; here are only the network and the
 //! conversion of messages. Nothing of this ever holds up probing.
 
+mod certified;
+mod connect;
 mod convert;
+mod standing;
 
+use std::convert::Infallible;
+use std::path::Path;
 use std::time::Duration;
 
 use busyhour_daemon::{Backoff, InvalidBackoff, chain};
-use busyhour_delivery::{Block, Hello};
+use busyhour_delivery::{Block, GoAway, Hello};
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message as Said;
 use busyhour_proto::v1::collector_message::Message as Heard;
 use busyhour_proto::v1::ingest_client::IngestClient;
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Endpoint;
-use tonic::{Code, Request, Status, Streaming};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
 
+use self::certified::{Certified, RenewalError};
+pub use self::connect::InvalidHost;
+pub(crate) use self::connect::{Secured, TIMEOUT, endpoint};
+use self::standing::Standing;
+pub(crate) use self::standing::View;
 use crate::clock::Clock;
-use crate::config::Collector;
+use crate::config::{Access, Collector};
+use crate::identity::{Folder, IdentityError, Slot, TlsError};
 use crate::spool::{Busy, Recorder};
 
 /// Between two tries: gRPC's connection backoff allows up to two minutes.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(120);
-/// For the connection, and again for the answer to the first message.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// A path that is silently dead is noticed within this time plus the timeout.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How often the clocks are compared.
 const CLOCK: Duration = Duration::from_secs(60);
 /// An offset beyond this is worth somebody's attention.
 const SKEW_US: u64 = 2_000_000;
 /// Messages between us and the transport, which has its own flow control.
 const OUTBOX: usize = 2;
+/// How often it is looked whether the certificate is to be renewed. A look compares two numbers.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why a session ended.
 #[derive(Debug, Error)]
 enum SessionError {
     #[error("the collector cannot be reached")]
     Connect(#[source] tonic::transport::Error),
+    #[error("whoever answers there is not the collector that this agent was enrolled with")]
+    Stranger(#[source] tonic::transport::Error),
+    #[error("the certificate is over and not renewed")]
+    Renewal(#[source] RenewalError),
+    #[error("the certificate was renewed")]
+    Renewed,
+    #[error("the certificate is to be renewed")]
+    RenewalDue,
     #[error("the collector refused")]
     Refused(#[source] Status),
     #[error("the collector does not answer")]
     Timeout,
     #[error("the collector ended the session")]
     Ended,
+    #[error("the collector asks to come back later")]
+    Away(GoAway),
     #[error("the collector began with something else than a welcome")]
     NoWelcome,
     #[error("the spool is not open")]
@@ -69,13 +88,43 @@ struct Measured {
     round_trip_us: u64,
 }
 
+impl SessionError {
+    /// How things stand after it; `None` when nothing is wrong.
+    fn standing(&self) -> Option<Standing> {
+        match self {
+            Self::Refused(status) | Self::Renewal(RenewalError::Refused(status)) => {
+                Some(Standing::of_refusal(status))
+            }
+            Self::Renewal(_) => Some(Standing::Expired),
+            Self::Stranger(_) => Some(Standing::Stranger),
+            Self::Away(_) => Some(Standing::Away),
+            Self::Renewed | Self::RenewalDue => None,
+            Self::Connect(_)
+            | Self::Timeout
+            | Self::Ended
+            | Self::NoWelcome
+            | Self::NoSpool
+            | Self::SpoolEnded
+            | Self::Busy(_) => Some(Standing::Unreachable),
+        }
+    }
+}
+
 /// Delivers until `stop`.
 pub(crate) struct Uplink {
-    endpoint: Endpoint,
-    authorization: MetadataValue<Ascii>,
+    way: Way,
     clock: Clock,
     recorder: Recorder,
     backoff: Backoff,
+    publish: watch::Sender<View>,
+}
+
+/// How the collector knows this agent.
+enum Way {
+    /// By a secret, on this machine only.
+    Plain { endpoint: Box<Endpoint>, authorization: MetadataValue<Ascii> },
+    /// By a certificate.
+    Certified(Box<Certified>),
 }
 
 /// A collector that cannot even be tried.
@@ -87,28 +136,46 @@ pub enum UplinkError {
     /// The delays are constants; this cannot happen.
     #[error("the delays between tries are wrong")]
     Backoff(#[from] InvalidBackoff),
+    /// The collector's name is none.
+    #[error("the collector's address cannot be used")]
+    Host(#[from] InvalidHost),
+    /// The agent's identity cannot be read.
+    #[error("the agent's identity cannot be used")]
+    Identity(#[from] IdentityError),
+    /// Nor can anything be proved with it.
+    #[error("nothing can be proved with the agent's identity")]
+    Tls(#[from] TlsError),
 }
 
 impl Uplink {
+    /// Reads what it needs; may block for a moment.
     pub(crate) fn new(
         collector: &Collector,
+        data_dir: &Path,
         clock: Clock,
         recorder: Recorder,
+        publish: watch::Sender<View>,
     ) -> Result<Self, UplinkError> {
-        let bearer = format!("Bearer {}", collector.credential.expose());
-        let mut authorization: MetadataValue<Ascii> =
-            bearer.parse().map_err(UplinkError::Secret)?;
-        authorization.set_sensitive(true);
-        let endpoint = Endpoint::from(collector.url.clone())
-            .connect_timeout(TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(TIMEOUT)
-            .keep_alive_while_idle(true);
+        let url = &collector.url;
+        let way = match &collector.access {
+            Access::Secret { credential, .. } => {
+                let bearer = format!("Bearer {}", credential.expose());
+                let mut authorization: MetadataValue<Ascii> =
+                    bearer.parse().map_err(UplinkError::Secret)?;
+                authorization.set_sensitive(true);
+                Way::Plain { endpoint: Box::new(endpoint(url)), authorization }
+            }
+            Access::Certificate(stored) => {
+                let certified = Certified::new(url, Folder::of(data_dir), (**stored).clone())?;
+                Way::Certified(Box::new(certified))
+            }
+        };
         let backoff = Backoff::new(SHORTEST, LONGEST, fastrand::u64(..))?;
-        Ok(Self { endpoint, authorization, clock, recorder, backoff })
+        Ok(Self { way, clock, recorder, backoff, publish })
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut renewed = false;
         loop {
             // Dropping the session at any point is safe: the spool sends again what was in flight.
             let ended = tokio::select! {
@@ -117,10 +184,18 @@ impl Uplink {
                 ended = self.session() => ended,
             };
             self.recorder.disconnected();
-            let delay = self.backoff.next_delay();
-            if let Err(error) = ended {
-                report(&error, delay);
-            }
+            let again = std::mem::replace(&mut renewed, matches!(ended, SessionError::Renewed));
+            let delay = match &ended {
+                // What was issued is tried at once; but not over and over.
+                SessionError::Renewed if !again => Duration::ZERO,
+                SessionError::RenewalDue => Duration::ZERO,
+                SessionError::Away(away) => away.wait(fastrand::u64(..)),
+                ended if ended.standing().is_some_and(Standing::is_final) => {
+                    LONGEST.mul_f64(0.5 + 0.5 * fastrand::f64())
+                }
+                _ => self.backoff.next_delay(),
+            };
+            self.tell(&ended, delay);
             // Both branches are cancel-safe.
             tokio::select! {
                 biased;
@@ -131,14 +206,37 @@ impl Uplink {
     }
 
     /// One stream, from the connection to its end.
-    async fn session(&mut self) -> Result<(), SessionError> {
-        let channel = self.endpoint.connect().await.map_err(SessionError::Connect)?;
+    async fn session(&mut self) -> SessionError {
+        let opened = match &mut self.way {
+            Way::Plain { endpoint, .. } => endpoint
+                .connect()
+                .await
+                .map(|channel| (channel, Slot::Current))
+                .map_err(SessionError::Connect),
+            Way::Certified(certified) => certified.open(self.clock.now().wall).await,
+        };
+        let (channel, slot) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return error,
+        };
+        let Err(error) = self.deliver(channel, slot).await;
+        if let (Way::Certified(certified), SessionError::Refused(status)) = (&mut self.way, &error)
+        {
+            certified.refused(slot, Standing::of_refusal(status));
+        }
+        error
+    }
+
+    /// Opens the stream and speaks on it for as long as it lasts.
+    async fn deliver(&mut self, channel: Channel, slot: Slot) -> Result<Infallible, SessionError> {
         let (hello, mut blocks) = self.recorder.connected().await?;
         let hello = hello.ok_or(SessionError::NoSpool)?;
         let (outbox, messages) = mpsc::channel(OUTBOX);
         let _ = outbox.try_send(say(Said::Hello(self.hello(&hello))));
         let mut request = Request::new(ReceiverStream::new(messages));
-        request.metadata_mut().insert("authorization", self.authorization.clone());
+        if let Way::Plain { authorization, .. } = &self.way {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
         let mut client = IngestClient::new(channel);
         let mut inbox = timeout(TIMEOUT, client.session(request))
             .await
@@ -146,13 +244,20 @@ impl Uplink {
             .map_err(SessionError::Refused)?
             .into_inner();
         match timeout(TIMEOUT, hear(&mut inbox)).await.map_err(|_| SessionError::Timeout)?? {
-            Heard::Welcome(welcome) => self.recorder.welcomed(convert::welcome(&welcome))?,
+            Heard::Welcome(welcome) => {
+                if let Way::Certified(certified) = &mut self.way {
+                    certified.welcomed(slot, &welcome.nonce).await;
+                }
+                self.recorder.welcomed(convert::welcome(&welcome))?;
+            }
+            Heard::GoAway(away) => return Err(SessionError::Away(convert::go_away(&away))),
             _ => return Err(SessionError::NoWelcome),
         }
         let measured = timeout(TIMEOUT, self.compare_first(&outbox, &mut inbox))
             .await
             .map_err(|_| SessionError::Timeout)??;
         self.backoff.reset();
+        self.publish(Standing::Delivering, None);
         tracing::info!("delivering to the collector");
         self.converse(&outbox, &mut inbox, &mut blocks, measured).await
     }
@@ -178,11 +283,13 @@ impl Uplink {
         inbox: &mut Streaming<v1::CollectorMessage>,
         blocks: &mut mpsc::Receiver<Block>,
         mut measured: Measured,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Infallible, SessionError> {
         // What was measured is told before the first block.
         let mut next = Some(say(Said::Clock(self.clock_request(Some(measured)))));
         let mut compare = tokio::time::interval_at(Instant::now() + CLOCK, CLOCK);
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // All branches are cancel-safe: what was taken and not sent yet is in `next`.
             tokio::select! {
@@ -200,6 +307,9 @@ impl Uplink {
                 _ = compare.tick(), if next.is_none() => {
                     next = Some(say(Said::Clock(self.clock_request(Some(measured)))));
                 }
+                _ = look.tick() => if self.renewal_is_due() {
+                    return Err(SessionError::RenewalDue);
+                },
             }
         }
     }
@@ -209,7 +319,8 @@ impl Uplink {
             Heard::Acknowledgement(more) => {
                 self.recorder.acknowledged(convert::acknowledgement(&more))?;
             }
-            Heard::Credit(credit) => self.recorder.credited(credit.blocks)?,
+            Heard::Credit(credit) => self.recorder.credited(convert::credit(&credit))?,
+            Heard::GoAway(away) => return Err(SessionError::Away(convert::go_away(&away))),
             Heard::Clock(reply) => return Ok(Some(self.compare(&reply))),
             Heard::Welcome(_) => return Err(SessionError::NoWelcome),
         }
@@ -241,7 +352,39 @@ impl Uplink {
     }
 
     fn hello(&self, hello: &Hello) -> v1::Hello {
-        convert::hello(hello, self.clock.boot_id())
+        let nonce = match &self.way {
+            Way::Plain { .. } => Vec::new(),
+            Way::Certified(certified) => certified.nonce(),
+        };
+        convert::hello(hello, self.clock.boot_id(), nonce)
+    }
+
+    fn renewal_is_due(&self) -> bool {
+        match &self.way {
+            Way::Plain { .. } => false,
+            Way::Certified(certified) => certified.renewal_is_due(self.clock.now().wall),
+        }
+    }
+
+    fn publish(&self, standing: Standing, said: Option<String>) {
+        let certificate = match &self.way {
+            Way::Plain { .. } => None,
+            Way::Certified(certified) => Some(certified.view()),
+        };
+        self.publish.send_replace(View { standing, said, certificate });
+    }
+
+    /// Says why there is no session now, here and in the status file.
+    fn tell(&self, ended: &SessionError, retry_in: Duration) {
+        let Some(standing) = ended.standing() else { return };
+        let certified = matches!(self.way, Way::Certified(_));
+        report(ended, standing, certified, retry_in);
+        let said = match ended {
+            SessionError::Refused(status) => status.message().to_owned(),
+            SessionError::Renewal(RenewalError::Refused(status)) => status.message().to_owned(),
+            ended => chain(ended).to_string(),
+        };
+        self.publish(standing, Some(said));
     }
 }
 
@@ -261,25 +404,37 @@ async fn hear(inbox: &mut Streaming<v1::CollectorMessage>) -> Result<Heard, Sess
     }
 }
 
-fn report(error: &SessionError, retry_in: Duration) {
-    match error {
-        SessionError::Refused(status) if status.code() == Code::Unauthenticated => {
-            tracing::error!(
-                said = status.message(),
-                ?retry_in,
-                "the collector does not know this agent or its secret; run `busyhour agent add` \
-                 there and put the line it prints into agent.secret_file"
-            );
+fn report(error: &SessionError, standing: Standing, certified: bool, retry_in: Duration) {
+    let remedy = match (standing, certified) {
+        (Standing::Refused, false) => {
+            "the collector does not know this agent or its secret; run `busyhour agent add` there and \
+             put the line it prints into agent.secret_file"
         }
-        SessionError::Refused(_)
-        | SessionError::Connect(_)
-        | SessionError::Timeout
-        | SessionError::Ended
-        | SessionError::NoWelcome
-        | SessionError::NoSpool
-        | SessionError::SpoolEnded
-        | SessionError::Busy(_) => {
+        (Standing::Refused, true) => {
+            "the collector does not know this agent; enrol it again with a token of \
+             `busyhour token create`"
+        }
+        (Standing::Revoked, _) => {
+            "the collector has revoked this agent; it takes nothing from it any more"
+        }
+        (Standing::Quarantined, _) => {
+            "the collector saw this agent's identity in two places; enrol the copies each by itself, \
+             then `busyhour agent approve` lets this one in again"
+        }
+        (Standing::Waiting, _) => {
+            "the collector waits for somebody to approve this agent: `busyhour agent approve`"
+        }
+        (Standing::Stranger, _) => {
+            "whoever answers at collector.url is not the collector that this agent was enrolled with"
+        }
+        (Standing::Expired, _) => "the agent's certificate is over and could not be renewed",
+        (
+            Standing::Connecting | Standing::Delivering | Standing::Away | Standing::Unreachable,
+            _,
+        ) => {
             tracing::warn!(error = %chain(error), ?retry_in, "no session with the collector");
+            return;
         }
-    }
+    };
+    tracing::error!(error = %chain(error), ?retry_in, "{remedy}");
 }

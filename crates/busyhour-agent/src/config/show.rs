@@ -6,14 +6,21 @@ use std::path::PathBuf;
 use super::bandwidth::{self, kilobits, limit_kilobits};
 use super::budget::Budget;
 use super::duration::show;
-use super::{Admission, ReflectorSettings, Resolved, Security, Target};
+use super::{Access, Admission, ReflectorSettings, Resolved, Security, Target};
 
 impl fmt::Display for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[agent]\ndata_dir = {:?}", self.data_dir)?;
         if let Some(collector) = &self.collector {
-            writeln!(f, "secret_file = {:?}", collector.secret_file)?;
-            writeln!(f, "# which names agent {}", collector.agent)?;
+            match &collector.access {
+                Access::Secret { file, .. } => {
+                    writeln!(f, "secret_file = {file:?}")?;
+                    writeln!(f, "# which names agent {}", collector.agent)?;
+                }
+                Access::Certificate(_) => {
+                    writeln!(f, "# enrolled there as agent {}", collector.agent)?;
+                }
+            }
             writeln!(f, "\n[collector]\nurl = \"{}\"", collector.url)?;
         }
         show_link(f, self)?;

@@ -233,10 +233,28 @@ fn plaintext_leaves_the_machine_under_no_name() {
     for url in ["http://10.0.0.1:4317", "http://collector.example", "http://localhost.example:1"] {
         check_error(&with_url(url), &["plaintext", "collector.url", url]);
     }
-    check_error(&with_url("https://127.0.0.1:4317"), &["TLS"]);
-    check_error(&with_url("ftp://127.0.0.1"), &["only http://"]);
+    check_error(&with_url("ftp://127.0.0.1"), &["only https://", "loopback"]);
+    check_error(&with_url("http://somebody@127.0.0.1:1"), &["user"]);
     check_error(&with_url("http://127.0.0.1:1/x"), &["path"]);
     check_error(&with_url("not a url"), &["not a URL"]);
+}
+
+#[test]
+fn a_collector_elsewhere_needs_an_enrolment() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[agent]\ndata_dir = {:?}\n[collector]\nurl = \"https://collector.example:7443\"\n\
+         [[target]]\nname = \"a:1\"",
+        folder.path()
+    );
+    check_error(
+        &text,
+        &[
+            "not enrolled",
+            "busyhour-agent enrol --collector https://collector.example:7443",
+            "token",
+        ],
+    );
 }
 
 #[test]

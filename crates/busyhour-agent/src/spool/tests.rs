@@ -80,7 +80,7 @@ impl FarEnd {
         let (outgoing, blocks) = mpsc::channel(MAX_IN_FLIGHT as usize);
         let hello = spool.connected(outgoing).unwrap();
         let stored = self.blocks.keys().filter(|key| key.0 == hello.epoch).map(|key| key.1);
-        let welcome = Welcome { stored: stored.collect(), credit: 3 };
+        let welcome = Welcome { stored: stored.collect(), credit: Credit::of(3) };
         spool.welcomed(&welcome, now);
         spool.work(now);
         blocks
@@ -459,7 +459,7 @@ fn a_spool_that_was_put_back_to_an_earlier_state_goes_on_under_a_new_epoch() {
     let (outgoing, _blocks) = mpsc::channel(MAX_IN_FLIGHT as usize);
     let old = spool.connected(outgoing).unwrap().epoch;
     let stored = [BlockNo(5)].into_iter().collect();
-    spool.welcomed(&Welcome { stored, credit: 8 }, &now);
+    spool.welcomed(&Welcome { stored, credit: Credit::of(8) }, &now);
     let (outgoing, _blocks) = mpsc::channel(MAX_IN_FLIGHT as usize);
     assert_ne!(spool.connected(outgoing).unwrap().epoch, old);
 }

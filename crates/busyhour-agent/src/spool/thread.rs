@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use busyhour_delivery::{Acknowledgement, Block, Hello, Welcome};
+use busyhour_delivery::{Acknowledgement, Block, Credit, Hello, Welcome};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{MAX_IN_FLIGHT, Observed, Settings, Spool, SpoolError};
@@ -22,7 +22,7 @@ enum Command {
     Connected { outgoing: mpsc::Sender<Block>, hello: oneshot::Sender<Option<Hello>> },
     Welcomed(Welcome),
     Acknowledged(Acknowledgement),
-    Credited(u32),
+    Credited(Credit),
     Disconnected,
     Flush { delivered: oneshot::Sender<()> },
     Stop,
@@ -74,8 +74,8 @@ impl Recorder {
     }
 
     /// The collector gave other credit.
-    pub(crate) fn credited(&self, blocks: u32) -> Result<(), Busy> {
-        self.tell(Command::Credited(blocks))
+    pub(crate) fn credited(&self, credit: Credit) -> Result<(), Busy> {
+        self.tell(Command::Credited(credit))
     }
 
     /// The stream is gone. Should the thread not hear of it, the next [`Self::connected`] says so.
@@ -217,7 +217,7 @@ impl Owner {
             }
             Command::Welcomed(welcome) => self.spool.welcomed(&welcome, &now),
             Command::Acknowledged(more) => self.spool.acknowledged(&more, &now),
-            Command::Credited(blocks) => self.spool.credited(blocks, &now),
+            Command::Credited(credit) => self.spool.credited(credit, &now),
             Command::Disconnected => self.spool.disconnected(),
             Command::Flush { delivered } => {
                 self.spool.flush(&now);

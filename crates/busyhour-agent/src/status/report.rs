@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::prober;
 use crate::reflector::ReflectorView;
 use crate::session::{LastWindow, SessionState, SessionView};
+use crate::uplink::View;
 
 /// What the agent did when the file was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub(super) struct Status {
     pub(super) running_s: u64,
     pub(super) agent_id: Option<String>,
     pub(super) collector: Option<String>,
+    /// How the agent stands with the collector.
+    pub(super) uplink: Option<Uplink>,
     pub(super) link_capacity_bits_per_second: Option<u64>,
     pub(super) usage: Option<Usage>,
     pub(super) clock: Clock,
@@ -40,6 +43,21 @@ pub(super) struct Status {
     pub(super) sessions: Vec<Session>,
     pub(super) sockets: Vec<Socket>,
     pub(super) reflectors: Vec<Reflector>,
+}
+
+/// How the agent stands with its collector, and what it has to show for itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Uplink {
+    /// `delivering`; `connecting`, `away` and `unreachable`; `waiting`, `revoked`, `quarantined`,
+    /// `expired` and `refused`; `stranger` when somebody else answers at the collector's address.
+    pub(super) state: String,
+    /// Why, in the collector's words or this agent's.
+    pub(super) said: Option<String>,
+    /// Where the collector has this agent, and until when; of an agent with a certificate.
+    pub(super) building: Option<String>,
+    pub(super) subnet: Option<String>,
+    pub(super) certificate_expires_utc: Option<String>,
+    pub(super) certificate_renewed_from_utc: Option<String>,
 }
 
 /// What the process uses of the machine.
@@ -182,6 +200,7 @@ impl Status {
             running_s: running.as_secs(),
             agent_id: about.agent.clone(),
             collector: about.collector.clone(),
+            uplink: None,
             link_capacity_bits_per_second: about.link_capacity,
             usage: usage(running),
             clock: Clock { synchronized, error_us },
@@ -209,6 +228,22 @@ fn utc(moment: UtcMicros) -> String {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl From<&View> for Uplink {
+    fn from(view: &View) -> Self {
+        let certificate = view.certificate.as_ref();
+        let named = |name: &String| (!name.is_empty()).then(|| name.clone());
+        Self {
+            state: view.standing.as_str().to_owned(),
+            said: view.said.clone(),
+            building: certificate.and_then(|certificate| named(&certificate.building)),
+            subnet: certificate.and_then(|certificate| named(&certificate.subnet)),
+            certificate_expires_utc: certificate.map(|certificate| utc(certificate.expires)),
+            certificate_renewed_from_utc: certificate
+                .map(|certificate| utc(certificate.renewed_from)),
+        }
+    }
 }
 
 impl From<&TimingReport> for Timing {

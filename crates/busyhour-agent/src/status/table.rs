@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::command::Life;
-use super::report::{Reflector, Session, Status, Timing, Window};
+use super::report::{Reflector, Session, Status, Timing, Uplink, Window};
 use crate::print::{bits_per_second, columns, millis, percent};
 
 /// Everything, in a few blocks.
@@ -50,6 +50,7 @@ fn about(status: &Status) -> Vec<Vec<String>> {
         }
         _ => rows.push(line("delivers to", "nobody".to_owned())),
     }
+    rows.extend(status.uplink.iter().flat_map(uplink).map(|(name, text)| line(name, text)));
     let total = status.sessions.iter().map(|session| session.mean_bits_per_second).sum();
     if total > 0 {
         let mut text = format!("{} on average in each direction", bits_per_second(total));
@@ -70,6 +71,35 @@ fn about(status: &Status) -> Vec<Vec<String>> {
     };
     rows.push(line("clock", format!("{kept}{error}")));
     rows.extend(status.timing.as_ref().map(|timing| line("timing", timed(timing))));
+    rows
+}
+
+/// How things stand with the collector.
+fn uplink(uplink: &Uplink) -> Vec<(&'static str, String)> {
+    let place = [uplink.building.as_deref(), uplink.subnet.as_deref()];
+    let place: Vec<&str> = place.into_iter().flatten().collect();
+    let mut rows = Vec::new();
+    if !place.is_empty() {
+        rows.push(("enrolled for", place.join(", ")));
+    }
+    let state = match uplink.state.as_str() {
+        "delivering" => "takes what this agent observes",
+        "connecting" => "is being connected to",
+        "away" => "asked to be left alone for a while",
+        "unreachable" => "cannot be reached; what is observed is kept until it can",
+        "stranger" => "is not who answers at its address; nothing is sent",
+        "waiting" => "waits for somebody to approve this agent",
+        "revoked" => "has revoked this agent and takes nothing from it any more",
+        "quarantined" => "saw this identity in two places and takes nothing from it",
+        "expired" => "did not renew this agent's certificate, which is over",
+        _ => "does not know this agent",
+    };
+    let said = uplink.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    rows.push(("the collector", format!("{state}{said}")));
+    if let Some(expires) = &uplink.certificate_expires_utc {
+        let renewed = uplink.certificate_renewed_from_utc.as_deref().unwrap_or("?");
+        rows.push(("certificate", format!("until {expires}, renewed from {renewed} on")));
+    }
     rows
 }
 

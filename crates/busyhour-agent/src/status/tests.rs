@@ -17,7 +17,8 @@ fn reporter(folder: &Path) -> Reporter {
     let quality = ClockQuality { synchronized: true, error_us: 1_500 };
     let (board, prober) = (Board::default(), None);
     let quality = watch::channel(quality).1;
-    Reporter { about, clock, board, prober, reflectors: Vec::new(), quality }
+    let uplink = watch::channel(View::new(None)).1;
+    Reporter { about, clock, board, prober, reflectors: Vec::new(), quality, uplink }
 }
 
 fn read(folder: &Path) -> Status {

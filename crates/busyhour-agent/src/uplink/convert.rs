@@ -1,10 +1,12 @@
 //! Between the messages of busyhour-delivery and those on the wire.
 
-use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Hello, Welcome};
+use std::time::Duration;
+
+use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Credit, GoAway, Hello, Welcome};
 use busyhour_model::{BlockNo, BootId, Epoch};
 use busyhour_proto::v1;
 
-pub(super) fn hello(hello: &Hello, boot: BootId) -> v1::Hello {
+pub(super) fn hello(hello: &Hello, boot: BootId, nonce: Vec<u8>) -> v1::Hello {
     v1::Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         epoch: hello.epoch.0,
@@ -12,6 +14,8 @@ pub(super) fn hello(hello: &Hello, boot: BootId) -> v1::Hello {
         os: std::env::consts::OS.to_owned(),
         oldest_block: hello.oldest.map_or(0, |block| block.0),
         newest_block: hello.newest.map_or(0, |block| block.0),
+        held_blocks: hello.held.unwrap_or(0),
+        nonce,
     }
 }
 
@@ -20,7 +24,22 @@ pub(super) fn block(block: Block) -> v1::Block {
 }
 
 pub(super) fn welcome(welcome: &v1::Welcome) -> Welcome {
-    Welcome { stored: ranges(&welcome.stored), credit: welcome.credit }
+    let credit = credited(welcome.credit, welcome.backlog);
+    Welcome { stored: ranges(&welcome.stored), credit }
+}
+
+pub(super) fn credit(credit: &v1::Credit) -> Credit {
+    credited(credit.blocks, credit.backlog)
+}
+
+fn credited(blocks: u32, backlog: Option<u32>) -> Credit {
+    let otherwise = Credit::of(blocks);
+    Credit { backlog: backlog.unwrap_or(otherwise.backlog), ..otherwise }
+}
+
+pub(super) fn go_away(away: &v1::GoAway) -> GoAway {
+    let millis = |millis: u32| Duration::from_millis(u64::from(millis));
+    GoAway { delay: millis(away.delay_ms), spread: millis(away.spread_ms) }
 }
 
 pub(super) fn acknowledgement(more: &v1::Acknowledgement) -> Acknowledgement {

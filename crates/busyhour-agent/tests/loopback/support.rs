@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use busyhour_agent::{Agent, RawConfig};
-use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Hello, Receiver, Verdict};
+use busyhour_delivery::{Acknowledgement, Block, BlockRanges, Credit, Hello, Receiver, Verdict};
 use busyhour_model::{BlockNo, Body, Epoch, Gap, Record, Window};
 use busyhour_proto::v1::agent_message::Message as Said;
 use busyhour_proto::v1::collector_message::Message as Heard;
@@ -94,7 +94,7 @@ async fn serve(
     mut inbox: Streaming<v1::AgentMessage>,
     replies: Replies,
 ) -> Result<(), Status> {
-    let mut receiver = Receiver::new(4);
+    let mut receiver = Receiver::new(Credit::of(4));
     while let Some(message) = inbox.message().await? {
         let reply = match message.message {
             Some(Said::Hello(hello)) => {
@@ -104,10 +104,16 @@ async fn serve(
                     epoch: Epoch(hello.epoch),
                     oldest: number(hello.oldest_block),
                     newest: number(hello.newest_block),
+                    held: Some(hello.held_blocks),
                 };
                 let welcome = receiver.hello(&hello, stored).unwrap();
                 let stored = ranges(&welcome.stored);
-                Some(Heard::Welcome(v1::Welcome { stored, credit: welcome.credit }))
+                Some(Heard::Welcome(v1::Welcome {
+                    stored,
+                    credit: welcome.credit.blocks,
+                    backlog: Some(welcome.credit.backlog),
+                    ..v1::Welcome::default()
+                }))
             }
             Some(Said::Block(block)) => {
                 let block = Block {
@@ -148,7 +154,7 @@ fn commit(
 ) -> Option<Option<Acknowledgement>> {
     let epoch = receiver.epoch().unwrap().0;
     match receiver.block(block) {
-        Verdict::Store => {}
+        Verdict::Store(_) => {}
         Verdict::AlreadyStored(acknowledgement) => return Some(Some(acknowledgement)),
         Verdict::Waiting => return Some(None),
         Verdict::Refuse(refusal) => panic!("{refusal}"),
