@@ -54,6 +54,9 @@ pub enum CollectorCommand {
     /// Bring a backup back into an empty directory
     #[command(after_help = RESTORE_HELP)]
     Restore(RestoreArgs),
+    /// Make the next authority of agents' certificates; the one before stays trusted
+    #[command(after_help = ROTATE_HELP)]
+    RotateCa(ConfigArgs),
     /// Count the bad windows of stored slots again, by the limits in force at another time
     #[command(after_help = REJUDGE_HELP)]
     Rejudge(RejudgeArgs),
@@ -74,6 +77,12 @@ const RESTORE_HELP: &str = "\
 --from is one backup, or the folder that holds them, whose newest is taken. Every file is compared with
 what was backed up. Records that agents delivered after the backup are lost: they were acknowledged,
 and agents delete what was.";
+
+const ROTATE_HELP: &str = "\
+Run it while the collector is stopped. Agents get both authorities at their next renewal and are not touched;
+after one certificate life plus 90 days the old certificates may be deleted from identity/authority.pem in the
+data directory. A company's own authority is changed where it is made: the collector takes over files that
+change while it runs.";
 
 const REJUDGE_HELP: &str = "\
 Run it while the collector is stopped. Each path is judged by the table of its requirement profile that was in

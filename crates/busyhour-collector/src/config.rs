@@ -1,5 +1,6 @@
 //! Configuration: what a file may say, and what it means once it was checked.
 
+mod identity;
 mod raw;
 mod show;
 
@@ -9,11 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use busyhour_daemon::LogConfig;
+use busyhour_fleet::FleetConfig;
 use busyhour_model::{InvalidPath, RequirementProfile, TargetName};
 use busyhour_notify::{BaseUrl, Channel, ChannelConfig, ChannelError, InvalidBaseUrl};
 use busyhour_store::{ControlRetention, Retention};
 use thiserror::Error;
 
+use crate::api::ApiTls;
+
+pub use identity::Security;
 pub use raw::RawConfig;
 pub(crate) use raw::defaults;
 
@@ -31,9 +36,27 @@ pub enum InvalidConfig {
     /// Agents would send their secrets in the clear over a network.
     #[error("ingest.listen cannot be used")]
     IngestListen(#[source] busyhour_ingest::PlaintextBeyondLoopback),
+    /// Neither of the two.
+    #[error("ingest.security = {0:?} is neither \"tls\" nor \"plaintext\"")]
+    Security(String),
+    /// A name that no certificate can be for.
+    #[error("ingest.names: {0}")]
+    Name(String),
+    /// Agents could not tell that it is this collector.
+    #[error(
+        "ingest.listen = {0} is every address of this machine: say in ingest.names what agents reach it \
+         by, such as [\"busyhour.example.org\"]"
+    )]
+    NoName(SocketAddr),
+    /// One of two files.
+    #[error("identity.ca_certificate and identity.ca_key are given both or not at all")]
+    HalfAuthority,
     /// The API would be open to a network.
     #[error("api.listen cannot be used")]
     ApiListen(#[source] busyhour_api::ListenRefused),
+    /// A certificate without its key, or the other way round.
+    #[error("api.tls needs both: cert, the file of the certificates, and key, the file of the key")]
+    ApiTls,
     /// The page's address is not one.
     #[error("api.base_url cannot be used")]
     BaseUrl(#[source] InvalidBaseUrl),
@@ -111,8 +134,14 @@ pub struct Resolved {
     pub data_dir: PathBuf,
     /// Where agents deliver.
     pub ingest_listen: SocketAddr,
+    /// What their connections are protected by.
+    pub ingest_security: Security,
+    /// Who agents are, and who says so.
+    pub fleet: FleetConfig,
     /// Where the API and the page are.
     pub api_listen: SocketAddr,
+    /// What the API and the page are served over TLS with; plain HTTP when there is none.
+    pub api_tls: Option<ApiTls>,
     /// Where people open the page; the API's own address unless told.
     pub base_url: Option<BaseUrl>,
     /// How long data is kept.
@@ -144,9 +173,20 @@ impl RawConfig {
     /// When a value is not what its field wants, or an address is not safe to listen on.
     pub fn resolve(self) -> Result<Resolved, InvalidConfig> {
         let ingest_listen = parse_listen("ingest.listen", &self.ingest.listen)?;
-        busyhour_ingest::check_listen(ingest_listen).map_err(InvalidConfig::IngestListen)?;
+        let ingest_security = identity::security(&self.ingest, ingest_listen)?;
+        let port = (ingest_listen, ingest_security);
+        let fleet = identity::fleet(&self.ingest, &self.identity, &self.collector.data_dir, port)?;
         let api_listen = parse_listen("api.listen", &self.api.listen)?;
-        busyhour_api::check_listen(api_listen).map_err(InvalidConfig::ApiListen)?;
+        let api_tls = match (&self.api.tls.cert, &self.api.tls.key) {
+            (Some(certificate), Some(key)) => {
+                Some(ApiTls { certificate: certificate.clone(), key: key.clone() })
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(InvalidConfig::ApiTls),
+        };
+        if api_tls.is_none() {
+            busyhour_api::check_listen(api_listen).map_err(InvalidConfig::ApiListen)?;
+        }
         let base_url = self.api.base_url.as_deref().map(str::parse).transpose();
         let judge_interval =
             parse_duration("judge.interval", &self.judge.interval, defaults::JUDGE_INTERVALS)?;
@@ -157,7 +197,10 @@ impl RawConfig {
         Ok(Resolved {
             data_dir: self.collector.data_dir,
             ingest_listen,
+            ingest_security,
+            fleet,
             api_listen,
+            api_tls,
             base_url: base_url.map_err(InvalidConfig::BaseUrl)?,
             retention,
             control_retention,

@@ -7,6 +7,7 @@
 //! the work behind them ends, and what was acknowledged is durable whatever happens.
 
 mod addresses;
+mod api;
 mod args;
 mod config;
 mod damage;
@@ -16,8 +17,9 @@ mod run;
 mod status;
 
 pub use addresses::Addresses;
+pub use api::ApiTls;
 pub use args::{
     BackupArgs, CollectorArgs, CollectorCli, CollectorCommand, ConfigArgs, DataDirArgs, RestoreArgs,
 };
-pub use config::{InvalidConfig, RawConfig, Requirements, Resolved};
-pub use run::{execute, run};
+pub use config::{InvalidConfig, RawConfig, Requirements, Resolved, Security};
+pub use run::{execute, run, run_with};

@@ -10,21 +10,24 @@ use busyhour_api::Services;
 use busyhour_daemon::{
     AddressFile, cancel_with_stdin, chain, init_logging, load, parse_override, shutdown_signal,
 };
-use busyhour_ingest::{Ingest, IngestParts, SecretAuthenticator};
+use busyhour_fleet::Fleet;
+use busyhour_ingest::{
+    Authenticator, CertificateAuthenticator, Ingest, IngestParts, SecretAuthenticator,
+};
 use busyhour_judge::Judge;
 use busyhour_model::UtcMicros;
 use busyhour_notify::{BaseUrl, Notifier, Settings};
-use busyhour_store::{Act, Control, Telemetry};
+use busyhour_store::{Accounts, Act, Control, Identities, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
-use tokio::time::{Instant as Deadline, timeout, timeout_at};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::time::{Instant as Deadline, MissedTickBehavior, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
+use crate::api::ApiDoor;
 use crate::args::{CollectorArgs, CollectorCommand, ConfigArgs};
-use crate::config::{RawConfig, Resolved};
+use crate::config::{RawConfig, Resolved, Security};
 use crate::damage;
 use crate::maintenance;
 use crate::prune::{self, Pruned};
@@ -35,8 +38,8 @@ const DOORS_BOUND: Duration = Duration::from_secs(5);
 /// How long the work behind them may take to end: a judgement, a mail under way. What is cut off
 /// is done again at the next start.
 const WORK_BOUND: Duration = Duration::from_secs(5);
-/// How often an idle agent's connection is looked at: one that is gone is noticed by then.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How often the authority and the certificate of the agents' port are looked at.
+const REFRESH: Duration = Duration::from_secs(60);
 /// How long blocking calls may keep the process after that.
 const RUNTIME_BOUND: Duration = Duration::from_secs(2);
 
@@ -55,6 +58,7 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
         CollectorCommand::Backup(args) => maintenance::run_backup(&args, &mut std::io::stdout()),
         CollectorCommand::Restore(args) => maintenance::run_restore(&args, &mut std::io::stdout()),
         CollectorCommand::Rejudge(args) => maintenance::run_rejudge(&args, &mut std::io::stdout()),
+        CollectorCommand::RotateCa(config) => rotate_ca(&resolve(&config)?),
         CollectorCommand::Run(config) => {
             let resolved = resolve(&config)?;
             init_logging(&resolved.log).context("set up logging")?;
@@ -70,6 +74,21 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
             ended
         }
     }
+}
+
+/// Makes the next authority of the agents' certificates, while the collector is stopped.
+fn rotate_ca(config: &Resolved) -> anyhow::Result<()> {
+    let store = busyhour_store::open(&config.data_dir, config.retention);
+    let (_, control) =
+        store.with_context(|| format!("open the store in {}", config.data_dir.display()))?;
+    let by = Act::by_operator(utc_now());
+    let pin = Fleet::rotate(&config.fleet, &control, &by).context("make the next authority")?;
+    let pin: String = pin.iter().map(|byte| format!("{byte:02x}")).collect();
+    println!("the authority of agents' certificates is now {pin}");
+    println!(
+        "agents follow at their next renewal; tokens that were made before are good until they expire"
+    );
+    Ok(())
 }
 
 /// The configuration as written, in all its layers.
@@ -90,14 +109,28 @@ fn resolve(args: &ConfigArgs) -> anyhow::Result<Resolved> {
 /// # Errors
 /// When the store cannot be opened, an address cannot be listened on, or a part fails.
 pub async fn run(config: Resolved, shutdown: CancellationToken) -> anyhow::Result<()> {
+    run_with(config, shutdown, |line| eprint!("{line}")).await
+}
+
+/// The same, with what only the one who starts the collector is to see given to `console`.
+///
+/// # Errors
+/// As of [`run`].
+pub async fn run_with(
+    config: Resolved,
+    shutdown: CancellationToken,
+    console: impl FnOnce(&str),
+) -> anyhow::Result<()> {
     let store = Store::open(&config).await?;
     // Only now: whoever holds the store's lock owns the file.
     AddressFile::clear(&config.data_dir).context("remove the addresses of an earlier run")?;
     let (ingest_listener, ingest_address) = bind("ingest.listen", config.ingest_listen).await?;
-    let (api_listener, api_address) = bind("api.listen", config.api_listen).await?;
+    let door = ApiDoor::new(config.api_listen, config.api_tls.as_ref(), store.accounts.as_ref())?;
+    let (api_listener, api_address) = bind("api.listen", door.listen()).await?;
+    door.tell(api_address, console);
     let base_url = match &config.base_url {
         Some(base_url) => base_url.clone(),
-        None => page_of(api_address)?,
+        None => page_of(door.scheme(), api_address)?,
     };
     let data_dir = config.data_dir.clone();
 
@@ -105,7 +138,7 @@ pub async fn run(config: Resolved, shutdown: CancellationToken) -> anyhow::Resul
     let ingest = start_ingest(&mut doors, &config, &store, ingest_listener)?;
     let figures = start_work(&mut work, config, &store, &base_url);
     let status = Status::new(ingest.counters(), figures, Arc::clone(&store.telemetry));
-    start_api(&mut doors, store, status, api_listener);
+    start_api(&mut doors, store, status, (door, api_listener));
 
     let addresses = Addresses { pid: std::process::id(), ingest: ingest_address, api: api_address };
     let file = AddressFile::write(&data_dir, &addresses).context("write addresses.json")?;
@@ -120,7 +153,13 @@ pub async fn run(config: Resolved, shutdown: CancellationToken) -> anyhow::Resul
     };
     drop(file);
     doors.stop(DOORS_BOUND).await;
-    if timeout(DOORS_BOUND, ingest.join()).await.is_err() {
+    // Nobody else has it once the doors are closed.
+    let joined = async {
+        if let Some(ingest) = Arc::into_inner(ingest) {
+            ingest.join().await;
+        }
+    };
+    if timeout(DOORS_BOUND, joined).await.is_err() {
         tracing::warn!("ingest did not end in time; agents keep what was not acknowledged");
     }
     work.stop(WORK_BOUND).await;
@@ -133,6 +172,8 @@ pub async fn run(config: Resolved, shutdown: CancellationToken) -> anyhow::Resul
 struct Store {
     telemetry: Arc<dyn Telemetry>,
     control: Arc<dyn Control>,
+    accounts: Arc<dyn Accounts>,
+    fleet: Arc<Fleet>,
 }
 
 impl Store {
@@ -149,7 +190,13 @@ impl Store {
             .await
             .context("open the store")?
             .with_context(|| format!("open the store in {}", config.data_dir.display()))?;
-        Ok(Self { telemetry: Arc::new(telemetry), control: Arc::new(control) })
+        let control = Arc::new(control);
+        let accounts: Arc<dyn Accounts> = Arc::clone(&control) as Arc<dyn Accounts>;
+        let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
+        let authority = config.fleet.clone();
+        let fleet = Fleet::open(authority, identities, Arc::new(utc_now));
+        let fleet = Arc::new(fleet.context("open the authority of the agents' certificates")?);
+        Ok(Self { telemetry: Arc::new(telemetry), control, accounts, fleet })
     }
 }
 
@@ -171,39 +218,74 @@ fn start_ingest(
     config: &Resolved,
     store: &Store,
     listener: TcpListener,
-) -> anyhow::Result<Ingest> {
+) -> anyhow::Result<Arc<Ingest>> {
+    let authenticator: Arc<dyn Authenticator> = match config.ingest_security {
+        Security::Tls => Arc::new(CertificateAuthenticator::new(Arc::clone(&store.fleet))),
+        Security::Plaintext => Arc::new(SecretAuthenticator::new(Arc::clone(&store.control))),
+    };
     let parts = IngestParts {
         telemetry: Arc::clone(&store.telemetry),
         control: Arc::clone(&store.control),
-        authenticator: Arc::new(SecretAuthenticator::new(Arc::clone(&store.control))),
+        authenticator,
         requirements: config.requirements.for_ingest(),
         retention: days(config.retention.slots_days),
     };
-    let ingest = Ingest::start(parts, doors.token.clone()).context("start ingest")?;
+    let ingest = Arc::new(Ingest::start(parts, doors.token.clone()).context("start ingest")?);
+    store.fleet.end_sessions_with(ingest.live_sessions());
     let failed = ingest.failed();
     doors.spawn("ingest writer", async { failed.await.context("store blocks") });
-    let server = tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .serve_with_incoming_shutdown(
-            ingest.server(),
-            TcpListenerStream::new(listener),
-            doors.token.clone().cancelled_owned(),
-        );
-    doors.spawn("ingest", async { server.await.context("serve agents") });
+    let (serving, fleet, security) =
+        (Arc::clone(&ingest), Arc::clone(&store.fleet), config.ingest_security);
+    doors.spawn("ingest", async move {
+        let served = match security {
+            Security::Tls => serving.serve_tls(listener, fleet).await,
+            Security::Plaintext => serving.serve_plaintext(listener).await,
+        };
+        served.context("serve agents")
+    });
+    let refreshing = refresh(Arc::clone(&store.fleet), doors.token.clone());
+    doors.spawn("authority", infallible(refreshing));
     Ok(ingest)
 }
 
+/// Takes over a changed authority and renews the certificate of the agents' port.
+async fn refresh(fleet: Arc<Fleet>, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(REFRESH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // Both branches are cancel-safe.
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let fleet = Arc::clone(&fleet);
+        match tokio::task::spawn_blocking(move || fleet.refresh()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(error = %chain(&error), "the authority's files cannot be used");
+            }
+            Err(error) => tracing::error!(%error, "the look at the authority ended early"),
+        }
+    }
+}
+
 /// Serves the API and the page.
-fn start_api(doors: &mut Group, store: Store, status: Status, listener: TcpListener) {
+fn start_api(
+    doors: &mut Group,
+    store: Store,
+    status: Status,
+    (door, listener): (ApiDoor, TcpListener),
+) {
     let services = Services {
         telemetry: store.telemetry,
         control: store.control,
+        accounts: store.accounts,
+        fleet: store.fleet,
         status: Arc::new(status),
         clock: Arc::new(utc_now),
     };
-    let closing = doors.token.clone().cancelled_owned();
-    let pages = busyhour_api::serve(listener, busyhour_api::router(services), closing);
-    doors.spawn("api", async { pages.await.context("serve the API and the page") });
+    doors.spawn("api", door.serve(listener, services, doors.token.clone()));
 }
 
 /// Judges, tells and forgets.
@@ -252,8 +334,8 @@ async fn bind(
     Ok((listener, address))
 }
 
-fn page_of(api: SocketAddr) -> anyhow::Result<BaseUrl> {
-    format!("http://{api}").parse().context("tell the page's address")
+fn page_of(scheme: &str, api: SocketAddr) -> anyhow::Result<BaseUrl> {
+    format!("{scheme}://{api}").parse().context("tell the page's address")
 }
 
 fn days(days: u32) -> Duration {

@@ -60,6 +60,13 @@ impl StatusSource for Status {
             figure("ingest_sessions_total", ingest.sessions, "sessions that agents opened"),
             figure("ingest_replaced_total", ingest.replaced, "sessions replaced by a newer one"),
             figure("ingest_unauthenticated_total", ingest.unauthenticated, "calls by nobody known"),
+            figure("ingest_sent_away_total", ingest.sent_away, "agents asked to come back later"),
+            figure("ingest_turns_total", ingest.turns, "turns at delivering backlog"),
+            figure(
+                "ingest_sightings_dropped_total",
+                ingest.sightings_dropped,
+                "sightings of agents that were not noted",
+            ),
             figure("ingest_refused_total", ingest.refused, "sessions that broke the protocol"),
             figure("ingest_blocks_total", ingest.blocks, "blocks stored"),
             figure("ingest_duplicates_total", ingest.duplicates, "blocks stored already"),

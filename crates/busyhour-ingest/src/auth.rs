@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use busyhour_fleet::{AdmitError, Fleet, ShownCertificate};
 use busyhour_model::AgentId;
 use busyhour_store::{Control, StoreError};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tonic::metadata::MetadataMap;
 
 /// The longest secret, in bytes: far more than 256 bits in any notation.
@@ -20,6 +22,19 @@ pub struct AgentPrincipal {
     pub agent: AgentId,
     /// It sends simulated data.
     pub simulated: bool,
+    /// The certificate that it showed, if that is how it is known.
+    pub shown: Option<ShownCertificate>,
+}
+
+/// What a call brings of its caller.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// Its metadata.
+    pub metadata: MetadataMap,
+    /// Where the connection comes from.
+    pub peer: Option<SocketAddr>,
+    /// The certificate that the connection showed; an authority of ours signed it.
+    pub certificate: Option<CertificateDer<'static>>,
 }
 
 /// Why a caller is not let in.
@@ -37,6 +52,9 @@ pub enum AuthError {
     /// The secret is another one.
     #[error("the secret of agent {0} does not match")]
     WrongSecret(AgentId),
+    /// The certificate does not do.
+    #[error("a certificate does not let in")]
+    Certificate(#[source] AdmitError),
     /// It cannot be told now.
     #[error("the identity of agent {agent} cannot be checked now")]
     Unavailable {
@@ -50,16 +68,30 @@ pub enum AuthError {
 
 /// Tells who makes a call.
 pub trait Authenticator: Send + Sync {
-    /// The principal of a call with this metadata from this address. May block: it is called off
-    /// the runtime's threads.
+    /// The principal of a call. May block: it is called off the runtime's threads, as all of these are.
     ///
     /// # Errors
     /// When nobody known makes the call, or that cannot be told.
-    fn authenticate(
-        &self,
-        metadata: &MetadataMap,
-        peer: Option<SocketAddr>,
-    ) -> Result<AgentPrincipal, AuthError>;
+    fn authenticate(&self, caller: &Caller) -> Result<AgentPrincipal, AuthError>;
+
+    /// Looks again, once the agent's session can be ended, at whether it may deliver, with the number of
+    /// its session that it said. What it is to say next time, if sessions are counted.
+    ///
+    /// # Errors
+    /// When it may not deliver (any more), or that cannot be told.
+    fn begin(&self, principal: &AgentPrincipal, said: u64) -> Result<Option<u64>, AuthError> {
+        let _ = (principal, said);
+        Ok(None)
+    }
+
+    /// Notes that the agent kept what it is to say next time.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn confirm(&self, principal: &AgentPrincipal, next: u64) -> Result<(), StoreError> {
+        let _ = (principal, next);
+        Ok(())
+    }
 }
 
 /// SHA-256 of a secret: what the collector keeps of it. Secrets are drawn at random with at least
@@ -83,12 +115,9 @@ impl SecretAuthenticator {
 }
 
 impl Authenticator for SecretAuthenticator {
-    fn authenticate(
-        &self,
-        metadata: &MetadataMap,
-        _peer: Option<SocketAddr>,
-    ) -> Result<AgentPrincipal, AuthError> {
-        let token = metadata
+    fn authenticate(&self, caller: &Caller) -> Result<AgentPrincipal, AuthError> {
+        let token = caller
+            .metadata
             .get("authorization")
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
@@ -106,6 +135,40 @@ impl Authenticator for SecretAuthenticator {
         if !bool::from(secret_sha256(secret).ct_eq(&kept)) {
             return Err(AuthError::WrongSecret(agent));
         }
-        Ok(AgentPrincipal { agent, simulated })
+        Ok(AgentPrincipal { agent, simulated, shown: None })
+    }
+}
+
+/// Knows agents by the certificates that the fleet's authority gave them. No secret lets in here.
+pub struct CertificateAuthenticator {
+    fleet: Arc<Fleet>,
+}
+
+impl CertificateAuthenticator {
+    /// Asks `fleet`.
+    #[must_use]
+    pub const fn new(fleet: Arc<Fleet>) -> Self {
+        Self { fleet }
+    }
+
+    fn admit(&self, certificate: Option<&CertificateDer<'_>>) -> Result<AgentPrincipal, AuthError> {
+        let shown = self.fleet.admit(certificate).map_err(AuthError::Certificate)?;
+        Ok(AgentPrincipal { agent: shown.agent, simulated: false, shown: Some(shown) })
+    }
+}
+
+impl Authenticator for CertificateAuthenticator {
+    fn authenticate(&self, caller: &Caller) -> Result<AgentPrincipal, AuthError> {
+        self.admit(caller.certificate.as_ref())
+    }
+
+    fn begin(&self, principal: &AgentPrincipal, said: u64) -> Result<Option<u64>, AuthError> {
+        let shown = principal.shown.ok_or(AuthError::Missing)?;
+        self.fleet.begin(&shown, said).map_err(AuthError::Certificate)?;
+        Ok(Some(said.saturating_add(1)))
+    }
+
+    fn confirm(&self, principal: &AgentPrincipal, next: u64) -> Result<(), StoreError> {
+        principal.shown.map_or(Ok(()), |shown| self.fleet.confirm(&shown, next))
     }
 }

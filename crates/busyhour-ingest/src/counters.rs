@@ -39,6 +39,8 @@ counters!(
     replaced,
     /// Calls refused because nobody known made them.
     unauthenticated,
+    /// Connections whose TLS handshake failed or took too long.
+    handshakes_failed,
     /// Sessions closed because the agent broke the protocol.
     refused,
     /// Sessions whose agent was asked to come back later.

@@ -9,10 +9,12 @@
 //! each session, the commit queue and a number of bytes; while the store cannot write, sessions stay, nothing is
 //! acknowledged, and everything goes on by itself when it can again.
 
+mod accept;
 mod auth;
 mod committer;
 mod counters;
 mod listen;
+mod live;
 mod place;
 mod service;
 mod session;
@@ -20,7 +22,10 @@ mod sightings;
 mod turn;
 mod wire;
 
-pub use auth::{AgentPrincipal, AuthError, Authenticator, SecretAuthenticator, secret_sha256};
+pub use auth::{
+    AgentPrincipal, AuthError, Authenticator, Caller, CertificateAuthenticator,
+    SecretAuthenticator, secret_sha256,
+};
 pub use committer::CommitterEnded;
 pub use counters::{Counters, CountersSnapshot};
 pub use listen::{PlaintextBeyondLoopback, check_listen};

@@ -1,36 +1,40 @@
 //! The gRPC service: lets agents in and keeps one session of each.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use busyhour_model::AgentId;
+use busyhour_fleet::{AdmitError, EnrolmentService, Fleet, IdentityService, LiveSessions};
 use busyhour_proto::v1;
 use busyhour_proto::v1::ingest_server::{Ingest as IngestRpc, IngestServer};
-use busyhour_store::{Control, Telemetry};
+use busyhour_store::{Control, IdentityRefusal, Telemetry};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::accept::accept;
 use crate::committer::{Committer, CommitterEnded, Jobs};
+use crate::live::{Answers, Live};
 use crate::place::Placer;
 use crate::session::{Limits, RECEIVE_WINDOW_BYTES, Session, Shared};
 use crate::sightings::{self, MAX_WAITING};
 use crate::{
-    AgentPrincipal, AuthError, Authenticator, Counters, PlaintextBeyondLoopback, Requirements,
-    check_listen,
+    AgentPrincipal, AuthError, Authenticator, Caller, Counters, PlaintextBeyondLoopback,
+    Requirements, check_listen,
 };
 
 /// The largest message that is read: twice the largest payload of a block.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Answers that wait for an agent that does not read. Then its session waits, too.
 const MAX_ANSWERS: usize = 16;
+
+/// Calls at the same time on one connection: an agent makes one or two.
+const MAX_STREAMS: u32 = 8;
 
 /// How often a silent connection is asked whether it is alive, and how long it may take to answer:
 /// an agent that lost its network is noticed within a minute.
@@ -98,10 +102,10 @@ impl Ingest {
                 counters: Arc::clone(&counters),
                 limits: Limits::default(),
                 sightings,
+                authenticator: parts.authenticator,
                 shutdown,
                 committer_ended,
             }),
-            authenticator: parts.authenticator,
             jobs,
             live: Arc::default(),
             tracker: tracker.clone(),
@@ -134,6 +138,40 @@ impl Ingest {
             )
             .await
             .map_err(ServeError::Transport)
+    }
+
+    /// Serves agents over TLS, with enrolment and renewal beside their sessions, until `shutdown` is
+    /// cancelled and their streams have ended.
+    ///
+    /// # Errors
+    /// When the transport gives up.
+    pub async fn serve_tls(
+        &self,
+        listener: TcpListener,
+        fleet: Arc<Fleet>,
+    ) -> Result<(), ServeError> {
+        let Shared { shutdown, counters, .. } = self.service.shared.as_ref();
+        let (counters, closing) = (Arc::clone(counters), shutdown.clone());
+        let tracker = &self.tracker;
+        let incoming = accept(listener, Arc::clone(&fleet), counters, tracker, closing.clone());
+        Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
+            .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
+            .max_concurrent_streams(MAX_STREAMS)
+            .add_service(self.server())
+            .add_service(EnrolmentService::server(Arc::clone(&fleet)))
+            .add_service(IdentityService::server(fleet))
+            .serve_with_incoming_shutdown(incoming, closing.cancelled_owned())
+            .await
+            .map_err(ServeError::Transport)
+    }
+
+    /// What ends sessions of agents that are revoked.
+    #[must_use]
+    pub fn live_sessions(&self) -> Arc<dyn LiveSessions> {
+        Arc::clone(&self.service.live) as Arc<dyn LiveSessions>
     }
 
     /// What happened so far.
@@ -170,23 +208,18 @@ impl Ingest {
     }
 }
 
-/// The live session of each agent: a number that tells it from others, and what ends it. There are
-/// as many as agents that were let in. The lock is held for a look-up, never across an await.
-type Live = Arc<Mutex<HashMap<AgentId, (u64, CancellationToken)>>>;
-
 /// Handles the calls of `busyhour.v1.Ingest`.
 #[derive(Clone)]
 pub struct IngestService {
     shared: Arc<Shared>,
-    authenticator: Arc<dyn Authenticator>,
     jobs: Jobs,
-    live: Live,
+    live: Arc<Live>,
     tracker: TaskTracker,
 }
 
 #[tonic::async_trait]
 impl IngestRpc for IngestService {
-    type SessionStream = ReceiverStream<Result<v1::CollectorMessage, Status>>;
+    type SessionStream = Answers;
 
     async fn session(
         &self,
@@ -198,16 +231,23 @@ impl IngestRpc for IngestService {
         let peer = request.remote_addr();
         let principal = self.principal(&request).await?;
         let (answers, stream) = mpsc::channel(MAX_ANSWERS);
-        let (number, replaced) = self.enter(principal.agent);
+        let (number, ending, replaced) = self.live.enter(principal.agent);
+        self.shared.counters.sessions(1);
+        self.shared.counters.replaced(usize::from(replaced));
+        let told = Answers::new(stream, ending.clone());
         let session =
             Session::new(Arc::clone(&self.shared), principal, peer, self.jobs.clone(), answers);
         let live = Arc::clone(&self.live);
         let inbound = request.into_inner();
         self.tracker.spawn(async move {
-            session.run(inbound, replaced).await;
-            leave(&live, principal.agent, number);
+            let end = session.run(inbound, &ending).await;
+            if end == Some(IdentityRefusal::Quarantined) {
+                // Whoever else has this identity is refused, too.
+                live.refuse(principal.agent, IdentityRefusal::Quarantined);
+            }
+            live.leave(principal.agent, number);
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(told))
     }
 }
 
@@ -216,10 +256,13 @@ impl IngestService {
         &self,
         request: &Request<Streaming<v1::AgentMessage>>,
     ) -> Result<AgentPrincipal, Status> {
-        let authenticator = Arc::clone(&self.authenticator);
-        let metadata = request.metadata().clone();
-        let peer = request.remote_addr();
-        let check = move || authenticator.authenticate(&metadata, peer);
+        let authenticator = Arc::clone(&self.shared.authenticator);
+        let caller = Caller {
+            metadata: request.metadata().clone(),
+            peer: request.remote_addr(),
+            certificate: request.peer_certs().and_then(|shown| shown.first().cloned()),
+        };
+        let check = move || authenticator.authenticate(&caller);
         let answer = tokio::task::spawn_blocking(check)
             .await
             .map_err(|_| Status::internal("the check of the identity ended early"))?;
@@ -227,33 +270,13 @@ impl IngestService {
     }
 
     fn turn_away(&self, error: &AuthError) -> Status {
-        let source = std::error::Error::source(error).map(ToString::to_string);
-        if let AuthError::Unavailable { .. } = error {
-            tracing::warn!(%error, source, "an agent waits");
-            return Status::unavailable(error.to_string());
+        if let AuthError::Certificate(AdmitError::Refused {
+            agent,
+            refusal: refusal @ IdentityRefusal::Quarantined,
+        }) = error
+        {
+            self.live.refuse(*agent, *refusal);
         }
-        self.shared.counters.unauthenticated(1);
-        tracing::warn!(%error, "a caller was turned away");
-        Status::unauthenticated(error.to_string())
-    }
-
-    /// Makes the new session the agent's live one and ends the one before.
-    fn enter(&self, agent: AgentId) -> (u64, CancellationToken) {
-        self.shared.counters.sessions(1);
-        let replaced = CancellationToken::new();
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = live.get(&agent).map_or(0, |(number, _)| number + 1);
-        if let Some((_, older)) = live.insert(agent, (number, replaced.clone())) {
-            self.shared.counters.replaced(1);
-            older.cancel();
-        }
-        (number, replaced)
-    }
-}
-
-fn leave(live: &Live, agent: AgentId, number: u64) {
-    let mut live = live.lock().unwrap_or_else(PoisonError::into_inner);
-    if live.get(&agent).is_some_and(|(current, _)| *current == number) {
-        live.remove(&agent);
+        self.shared.turn_away(error)
     }
 }

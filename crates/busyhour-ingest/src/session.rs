@@ -12,21 +12,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use busyhour_delivery::{
     BlockRanges, Credit, GoAway, INITIAL_CREDIT, Lane, MAX_CREDIT, Receiver, Verdict, Welcome,
 };
+use busyhour_fleet::{AdmitError, admit_status};
 use busyhour_model::UtcMicros;
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message;
-use busyhour_store::{Appended, Sighting, Telemetry};
+use busyhour_store::{Appended, IdentityRefusal, Sighting, Telemetry};
 use tokio::sync::mpsc::{self, Permit, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::committer::{Committed, Job, Jobs};
+use crate::live::Ending;
 use crate::place::{Arrived, ClockOffset};
 use crate::sightings::Seen;
 use crate::turn::{Change, MAX_TURNS, Turn, Wish};
 use crate::wire::{self, Introduction};
-use crate::{AgentPrincipal, Counters};
+use crate::{AgentPrincipal, AuthError, Authenticator, Counters};
 
 /// How long an agent may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: Limits,
     pub(crate) sightings: Sender<Seen>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) shutdown: CancellationToken,
     /// Cancelled when the thread that writes has ended.
     pub(crate) committer_ended: CancellationToken,
@@ -112,6 +115,26 @@ impl Shared {
         self.counters.sent_away(1);
         let _ = answers.try_send(Ok(wire::go_away(away)));
     }
+
+    /// What somebody is told who is not let in. Logged and counted here.
+    pub(crate) fn turn_away(&self, error: &AuthError) -> Status {
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        let status = match error {
+            AuthError::Certificate(refused) => admit_status(refused),
+            AuthError::Unavailable { .. } => Status::unavailable(error.to_string()),
+            AuthError::Missing
+            | AuthError::Malformed
+            | AuthError::UnknownAgent(_)
+            | AuthError::WrongSecret(_) => Status::unauthenticated(error.to_string()),
+        };
+        if status.code() == tonic::Code::Unavailable {
+            tracing::warn!(%error, source, "an agent waits");
+        } else {
+            self.counters.unauthenticated(1);
+            tracing::warn!(%error, source, "a caller was turned away");
+        }
+        status
+    }
 }
 
 /// What the agent is told.
@@ -136,17 +159,18 @@ impl Session {
         Self { shared, principal, peer, jobs, answers }
     }
 
-    /// Serves until either side has enough, and tells the agent why.
+    /// Serves until either side has enough, and tells the agent why. Gives the reason when it is that the
+    /// agent may not deliver.
     pub(crate) async fn run(
         self,
         inbound: Streaming<v1::AgentMessage>,
-        replaced: CancellationToken,
-    ) {
+        ending: &Ending,
+    ) -> Option<IdentityRefusal> {
         let agent = self.principal.agent;
         let (shared, answers) = (Arc::clone(&self.shared), self.answers.clone());
         let Some(_present) = Present::enter(&shared.limits.sessions) else {
             shared.send_away(CROWDED, &answers);
-            return;
+            return None;
         };
         tracing::info!(%agent, simulated = self.principal.simulated, "agent connected");
         let end = tokio::select! {
@@ -154,17 +178,19 @@ impl Session {
             () = shared.shutdown.cancelled() => {
                 let sessions = shared.limits.sessions.load(Ordering::Relaxed);
                 shared.send_away(GoAway::draining(agent, sessions), &answers);
-                Err(Status::unavailable("the collector is shutting down"))
+                Err(Status::unavailable("the collector is shutting down").into())
             }
-            () = replaced.cancelled() => {
-                Err(Status::aborted("a newer session of this agent took over"))
-            }
+            status = ending.ended() => Err(status.into()),
             () = shared.committer_ended.cancelled() => {
-                Err(Status::internal("nothing is stored any more"))
+                Err(Status::internal("nothing is stored any more").into())
             }
             end = self.serve(inbound) => end,
         };
-        if let Err(status) = &end {
+        let Err(Ended { status, refusal }) = end else {
+            tracing::info!(%agent, "agent disconnected");
+            return None;
+        };
+        if refusal.is_none() {
             if status.code() == tonic::Code::InvalidArgument
                 || status.code() == tonic::Code::DataLoss
             {
@@ -173,20 +199,22 @@ impl Session {
             if status.code() == tonic::Code::Unauthenticated {
                 shared.counters.unauthenticated(1);
             }
-            // An agent that left or does not read will not miss it.
-            let _ = answers.try_send(Err(status.clone()));
         }
-        let reason = end.err().map(|status| status.message().to_owned());
-        tracing::info!(%agent, reason, "agent disconnected");
+        tracing::info!(%agent, reason = status.message(), "agent disconnected");
+        // An agent that left or does not read will not miss it.
+        let _ = answers.try_send(Err(status));
+        refusal
     }
 
-    async fn serve(self, mut inbound: Streaming<v1::AgentMessage>) -> Result<(), Status> {
+    async fn serve(self, mut inbound: Streaming<v1::AgentMessage>) -> Result<(), Ended> {
         let hello = tokio::time::timeout(HELLO_WITHIN, inbound.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no hello in time"))??;
         let introduction = match hello.and_then(|message| message.message) {
             Some(Message::Hello(hello)) => wire::introduction(&hello)?,
-            _ => return Err(Status::invalid_argument("the first message must be hello")),
+            _ => {
+                return Err(Status::invalid_argument("the first message must be hello").into());
+            }
         };
         let (jobs, shared) = (self.jobs.clone(), Arc::clone(&self.shared));
         let mut greeted = self.greet(introduction).await?;
@@ -229,10 +257,11 @@ impl Session {
     }
 
     /// Looks up what is stored already.
-    async fn greet(self, introduction: Introduction) -> Result<Greeted, Status> {
+    async fn greet(self, introduction: Introduction) -> Result<Greeted, Ended> {
         let (telemetry, agent) = (Arc::clone(&self.shared.telemetry), self.principal.agent);
         let epoch = introduction.hello.epoch;
         let looking = self.shared.limits.look_ups.acquire().await.map_err(nothing_stored)?;
+        let next = self.begin(introduction.session).await?;
         let stored = tokio::task::spawn_blocking(move || telemetry.received(agent, epoch))
             .await
             .map_err(|_| Status::internal("the look-up of stored blocks ended early"))?
@@ -254,6 +283,8 @@ impl Session {
         Ok(Greeted {
             session: self,
             receiver,
+            next,
+            unconfirmed: next,
             welcome: Some(welcome),
             outside: None,
             live: VecDeque::new(),
@@ -266,9 +297,37 @@ impl Session {
         })
     }
 
+    /// Asks again whether the agent may deliver: now its session can be ended.
+    async fn begin(&self, said: u64) -> Result<Option<u64>, Ended> {
+        let (authenticator, principal) = (Arc::clone(&self.shared.authenticator), self.principal);
+        let begun = tokio::task::spawn_blocking(move || authenticator.begin(&principal, said));
+        let begun =
+            begun.await.map_err(|_| Status::internal("the check of the identity ended early"))?;
+        begun.map_err(|error| {
+            let refusal = match &error {
+                AuthError::Certificate(AdmitError::Refused { refusal, .. }) => Some(*refusal),
+                _ => None,
+            };
+            Ended { status: self.shared.turn_away(&error), refusal }
+        })
+    }
+
     async fn answer(&self, message: v1::CollectorMessage) -> Result<(), Status> {
         let gone = |_| Status::cancelled("the agent is gone");
         self.answers.send(Ok(message)).await.map_err(gone)
+    }
+}
+
+/// Why a session ended.
+struct Ended {
+    status: Status,
+    /// That the agent may not deliver.
+    refusal: Option<IdentityRefusal>,
+}
+
+impl From<Status> for Ended {
+    fn from(status: Status) -> Self {
+        Self { status, refusal: None }
     }
 }
 
@@ -279,6 +338,9 @@ type Line = VecDeque<(Arrived, OwnedSemaphorePermit)>;
 struct Greeted {
     session: Session,
     receiver: Receiver,
+    /// What the agent is to say next time, and the same until it kept that.
+    next: Option<u64>,
+    unconfirmed: Option<u64>,
     /// The answer to hello, until it was given.
     welcome: Option<Welcome>,
     /// A block that found no room yet. Nothing is read after it.
@@ -306,7 +368,7 @@ impl Greeted {
             let credit = self.receiver.set_credit(Credit::of(INITIAL_CREDIT));
             welcome.credit = credit.unwrap_or(welcome.credit);
         }
-        self.session.answer(wire::welcome(&welcome)).await?;
+        self.session.answer(wire::welcome(&welcome, self.next)).await?;
         self.note_sighting();
         Ok(())
     }
@@ -369,6 +431,7 @@ impl Greeted {
     }
 
     async fn heard(&mut self, message: v1::AgentMessage, turn: &mut Turn) -> Result<(), Status> {
+        self.confirm().await;
         match message.message {
             Some(Message::Block(block)) => self.block(block, turn).await,
             Some(Message::Clock(request)) => {
@@ -379,6 +442,21 @@ impl Greeted {
             Some(Message::Hello(_)) => Err(Status::invalid_argument("hello was said already")),
             // A newer agent may say what this collector does not know.
             None => Ok(()),
+        }
+    }
+
+    /// The agent's first message after the welcome says that it kept what it is to say next time. When
+    /// that cannot be noted it is by the next message.
+    async fn confirm(&mut self) {
+        let Some(next) = self.unconfirmed else { return };
+        let (authenticator, principal) =
+            (Arc::clone(&self.session.shared.authenticator), self.session.principal);
+        let agent = principal.agent;
+        let noted = tokio::task::spawn_blocking(move || authenticator.confirm(&principal, next));
+        match noted.await {
+            Ok(Ok(())) => self.unconfirmed = None,
+            Ok(Err(error)) => tracing::warn!(%agent, %error, "a session cannot be confirmed"),
+            Err(_) => tracing::warn!(%agent, "the confirmation of a session ended early"),
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Introduction {
     pub(crate) hello: Hello,
     pub(crate) version: String,
     pub(crate) os: String,
+    /// The number of its session, as an earlier welcome told it; 0 before the first.
+    pub(crate) session: u64,
 }
 
 pub(crate) fn introduction(wire: &v1::Hello) -> Result<Introduction, Status> {
@@ -34,19 +36,30 @@ pub(crate) fn introduction(wire: &v1::Hello) -> Result<Introduction, Status> {
         },
         version: label(&wire.version),
         os: label(&wire.os),
+        session: session(&wire.nonce)?,
     })
+}
+
+fn session(nonce: &[u8]) -> Result<u64, Status> {
+    match nonce {
+        [] => Ok(0),
+        some => some
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| Status::invalid_argument("hello: nonce is none that was given")),
+    }
 }
 
 pub(crate) fn block(wire: v1::Block) -> Block {
     Block { number: BlockNo(wire.block), crc32c: wire.crc32c, payload: wire.payload }
 }
 
-pub(crate) fn welcome(welcome: &Welcome) -> v1::CollectorMessage {
+pub(crate) fn welcome(welcome: &Welcome, next: Option<u64>) -> v1::CollectorMessage {
     message(Message::Welcome(v1::Welcome {
         stored: ranges(&welcome.stored),
         credit: welcome.credit.blocks,
         backlog: Some(welcome.credit.backlog_in_flight()),
-        ..v1::Welcome::default()
+        nonce: next.map(|next| next.to_be_bytes().to_vec()).unwrap_or_default(),
     }))
 }
 

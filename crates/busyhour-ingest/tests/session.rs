@@ -1,6 +1,8 @@
 //! Agents at the door: real streams on the loopback into a real store.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails it")]
 
+#[path = "session/identity.rs"]
+mod identity;
 #[path = "session/support.rs"]
 mod support;
 
@@ -267,6 +269,8 @@ async fn an_agent_that_is_forgotten_while_it_delivers_leaves_nothing_behind() {
 async fn an_agent_that_was_removed_is_told_so_when_it_is_next_seen() {
     let collector = Collector::start().await;
     let (mut session, _) = collector.session(1, 3).await;
+    let seen = |_: &_| collector.control.agents().unwrap()[0].sighting.is_some();
+    collector.until("what was seen at the hello", seen).await;
     collector.control.remove_agent(agent(1), &Act::by_operator(now())).unwrap();
     // The first window that tells its network is noted at once.
     session.say(Up::Block(block(1, &[window(minutes_ago(3))]))).await;

@@ -37,8 +37,7 @@ fn schema(folder: &Path) -> Schema {
                 let oneof = oneof.map_or("", |oneof| oneof.name());
                 let kind = field.r#type().as_str_name().trim_start_matches("TYPE_").to_lowercase();
                 let label = field.label().as_str_name().trim_start_matches("LABEL_").to_lowercase();
-                let what =
-                    format!("{} {label} {kind} {} {oneof}", field.name(), field.type_name());
+                let what = format!("{} {label} {kind} {} {oneof}", field.name(), field.type_name());
                 schema.insert(format!("{name} {}", field.number()), what);
             }
             let nested = message.nested_type.iter();
@@ -126,7 +125,11 @@ fn a_changed_or_removed_field_is_refused_and_a_new_one_is_not() {
         ("fixed64 epoch = 2;", "fixed64 era = 2;", &[format!("{hello} 2")]),
         ("  fixed64 epoch = 2;\n", "", &[format!("{hello} 2")]),
         ("repeated BlockRange stored = 1;", "BlockRange stored = 1;", &[format!("{welcome} 1")]),
-        ("    Block block = 2;", "    Credit block = 2;", &["busyhour.v1.AgentMessage 2".to_owned()]),
+        (
+            "    Block block = 2;",
+            "    Credit block = 2;",
+            &["busyhour.v1.AgentMessage 2".to_owned()],
+        ),
         (
             "rpc Session(stream AgentMessage)",
             "rpc Session(AgentMessage)",
@@ -148,13 +151,15 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// Version 0.1.0, epoch 0xfeed, a boot of sevens, "linux", blocks 3 to 9.
-const HELLO: &str =
-    "0a05302e312e30 11edfe000000000000 1a1007070707070707070707070707070707 22056c696e7578 2803 3009";
+const HELLO: &str = "0a05302e312e30 11edfe000000000000 1a1007070707070707070707070707070707 22056c696e7578 2803 3009";
 
 #[test]
 fn what_an_older_agent_or_collector_says_is_understood() {
     let hello = v1::Hello::decode(&bytes(HELLO)[..]).unwrap();
-    assert_eq!((hello.version.as_str(), hello.epoch, hello.os.as_str()), ("0.1.0", 0xfeed, "linux"));
+    assert_eq!(
+        (hello.version.as_str(), hello.epoch, hello.os.as_str()),
+        ("0.1.0", 0xfeed, "linux")
+    );
     assert_eq!((hello.boot, hello.oldest_block, hello.newest_block), (vec![7; 16], 3, 9));
     assert_eq!((hello.held_blocks, hello.nonce), (0, Vec::new()), "it did not say");
 

@@ -12,6 +12,14 @@ pub(crate) mod defaults {
 
     pub(crate) const DATA_DIR: &str = "/var/lib/busyhour-collector";
     pub(crate) const INGEST_LISTEN: &str = "127.0.0.1:7443";
+    /// Below the data directory.
+    pub(crate) const IDENTITY_FOLDER: &str = "identity";
+    /// Branch machines are switched off over holidays.
+    pub(crate) const CERTIFICATE_LIFE: &str = "14d";
+    pub(crate) const CERTIFICATE_LIVES: (Duration, Duration) =
+        (Duration::from_secs(10), Duration::from_secs(30 * 86_400));
+    /// A host name, an alias and a few addresses.
+    pub(crate) const MAX_NAMES: usize = 32;
     pub(crate) const API_LISTEN: &str = "127.0.0.1:8080";
     /// Two weeks in which a figure can be looked at window by window.
     pub(crate) const RETENTION_WINDOWS: &str = "14d";
@@ -60,6 +68,7 @@ pub(crate) mod defaults {
 pub struct RawConfig {
     pub(super) collector: RawCollector,
     pub(super) ingest: RawIngest,
+    pub(super) identity: RawIdentity,
     pub(super) api: RawApi,
     pub(super) retention: RawRetention,
     pub(super) judge: RawJudge,
@@ -84,11 +93,28 @@ impl Default for RawCollector {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawIngest {
     pub(super) listen: String,
+    pub(super) security: Option<String>,
+    pub(super) names: Vec<String>,
 }
 
 impl Default for RawIngest {
     fn default() -> Self {
-        Self { listen: defaults::INGEST_LISTEN.to_owned() }
+        Self { listen: defaults::INGEST_LISTEN.to_owned(), security: None, names: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawIdentity {
+    pub(super) certificate_life: String,
+    pub(super) ca_certificate: Option<PathBuf>,
+    pub(super) ca_key: Option<PathBuf>,
+}
+
+impl Default for RawIdentity {
+    fn default() -> Self {
+        let certificate_life = defaults::CERTIFICATE_LIFE.to_owned();
+        Self { certificate_life, ca_certificate: None, ca_key: None }
     }
 }
 
@@ -97,11 +123,19 @@ impl Default for RawIngest {
 pub(super) struct RawApi {
     pub(super) listen: String,
     pub(super) base_url: Option<String>,
+    pub(super) tls: RawApiTls,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawApiTls {
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 impl Default for RawApi {
     fn default() -> Self {
-        Self { listen: defaults::API_LISTEN.to_owned(), base_url: None }
+        Self { listen: defaults::API_LISTEN.to_owned(), base_url: None, tls: RawApiTls::default() }
     }
 }
 

@@ -10,9 +10,20 @@ impl fmt::Display for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "[collector]\ndata_dir = {:?}", self.data_dir)?;
         writeln!(f, "\n[ingest]\nlisten = \"{}\"", self.ingest_listen)?;
+        writeln!(f, "security = \"{}\"", self.ingest_security.as_str())?;
+        let names: Vec<_> = self.fleet.names.iter().map(|name| format!("\"{name}\"")).collect();
+        writeln!(f, "names = [{}]", names.join(", "))?;
+        let life_s = self.fleet.certificate_life.as_secs();
+        writeln!(f, "\n[identity]\ncertificate_life = \"{life_s}s\"")?;
+        if let Some(company) = &self.fleet.company {
+            writeln!(f, "ca_certificate = {:?}\nca_key = {:?}", company.certificate, company.key)?;
+        }
         writeln!(f, "\n[api]\nlisten = \"{}\"", self.api_listen)?;
         if let Some(base_url) = &self.base_url {
             writeln!(f, "base_url = \"{base_url}\"")?;
+        }
+        if let Some(tls) = &self.api_tls {
+            writeln!(f, "tls.cert = {:?}\ntls.key = {:?}", tls.certificate, tls.key)?;
         }
         writeln!(f, "\n[retention]")?;
         for (field, days) in self.kept_days() {

@@ -29,9 +29,17 @@ fn every_setting_can_be_given_and_is_printed_back() {
 data_dir = "/srv/busyhour"
 [ingest]
 listen = "[::1]:0"
+security = "tls"
+names = ["busyhour.example.org", "192.0.2.7"]
+[identity]
+certificate_life = "24h"
+ca_certificate = "/etc/busyhour/ca.crt"
+ca_key = "/etc/busyhour/ca.key"
 [api]
-listen = "127.0.0.1:0"
+listen = "0.0.0.0:8443"
 base_url = "https://busyhour.example.org"
+tls.cert = "/etc/busyhour/cert.pem"
+tls.key = "/etc/busyhour/key.pem"
 [retention]
 windows = "7d"
 slots = "800d"
@@ -82,6 +90,10 @@ format = "json"
     assert_eq!(resolved.channels.len(), 3);
     let printed = resolved.to_string();
     for line in [
+        "listen = \"0.0.0.0:8443\"",
+        "tls.cert = \"/etc/busyhour/cert.pem\"\ntls.key = \"/etc/busyhour/key.pem\"",
+        "listen = \"[::1]:0\"\nsecurity = \"tls\"\nnames = [\"busyhour.example.org\", \"192.0.2.7\"]",
+        "[identity]\ncertificate_life = \"86400s\"\nca_certificate = \"/etc/busyhour/ca.crt\"",
         "interval = \"60000ms\"",
         "[retention]\nwindows = \"7d\"\nslots = \"800d\"\nhours = \"3650d\"\nchecks = \"31d\"\nfacts = \"32d\"\n\
          loads = \"33d\"\ngaps = \"34d\"\naudit = \"35d\"\nsightings = \"36d\"\nagents = \"37d\"\n\
@@ -97,11 +109,33 @@ format = "json"
 }
 
 #[test]
+fn agents_are_heard_over_tls_wherever_others_can_reach_the_port() {
+    let port = |text: &str| {
+        let resolved = check(text).unwrap();
+        let names: Vec<_> = resolved.fleet.names.iter().map(ToString::to_string).collect();
+        (resolved.ingest_security, names)
+    };
+    assert_eq!(port(""), (Security::Plaintext, Vec::new()));
+    assert_eq!(port("[ingest]\nsecurity = \"tls\""), (Security::Tls, Vec::new()));
+    let listen = "[ingest]\nlisten = \"192.0.2.1:7443\"";
+    assert_eq!(port(listen), (Security::Tls, vec!["192.0.2.1".to_owned()]));
+    let everywhere = "[ingest]\nlisten = \"[::]:7443\"\nnames = [\"busyhour.example.org\"]";
+    assert_eq!(port(everywhere), (Security::Tls, vec!["busyhour.example.org".to_owned()]));
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
     for (text, expected) in [
         ("[ingest]\nlisten = \"0.0.0.0:7443\"", "ingest.listen"),
+        ("[ingest]\nlisten = \"192.0.2.1:7443\"\nsecurity = \"plaintext\"", "loopback"),
+        ("[ingest]\nsecurity = \"some\"", "ingest.security"),
+        ("[ingest]\nnames = [\"a b\"]", "ingest.names"),
+        ("[identity]\ncertificate_life = \"31d\"", "identity.certificate_life"),
+        ("[identity]\ncertificate_life = \"9s\"", "identity.certificate_life"),
+        ("[identity]\nca_key = \"/ca.key\"", "both or not at all"),
         ("[api]\nlisten = \"192.0.2.1:8080\"", "loopback"),
         ("[api]\nlisten = \"8080\"", "api.listen"),
+        ("[api.tls]\ncert = \"/a.pem\"", "api.tls needs both"),
         ("[api]\nbase_url = \"busyhour\"", "api.base_url"),
         ("[retention]\nwindows = \"2w\"", "retention.windows"),
         ("[retention]\nwindows = \"500d\"", "retention.slots"),

@@ -271,6 +271,13 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
+    pub(crate) const fn of(
+        sender: mpsc::Sender<v1::AgentMessage>,
+        answers: Streaming<v1::CollectorMessage>,
+    ) -> Self {
+        Self { sender, answers }
+    }
+
     /// Says something; a collector that hung up does not hear it.
     pub(crate) async fn say(&self, message: Up) {
         let message = v1::AgentMessage { message: Some(message) };

@@ -1,0 +1,34 @@
+//! The collector's side of identity: tokens that let agents in, the certificate authority, renewal,
+//! revocation, and the TLS of the agents' port. `docs/FLEET.md` says why it is as it is.
+//!
+//! Refuses: to sign anything that an agent asks for but its public key, to take an agent's word for
+//! where or who it is, to resume a TLS session, and to keep a secret (only its SHA-256 is kept).
+//!
+//! Invariants: whether an agent may act is decided in the store's transactions, never in memory; a
+//! certificate says who, the store says whether; after [`Fleet::revoke`] returned nothing of the agent
+//! is acknowledged.
+
+mod authority;
+mod bundle;
+mod certificate;
+mod draw;
+mod fleet;
+mod request;
+mod service;
+mod tls;
+mod token;
+
+pub use authority::{Authority, AuthorityError, Validity};
+pub use bundle::{BundleError, CompanyAuthority};
+pub use certificate::{BadCertificate, ShownCertificate};
+pub use draw::NoRandomness;
+pub use fleet::{
+    AdmitError, Clock, Fleet, FleetConfig, FleetError, IssuedToken, LiveSessions, NewTokenRequest,
+    TokenLimit,
+};
+pub use request::{BadRequest, RequestedKey};
+pub use service::{
+    EnrolmentService, IdentityService, REFUSAL_KEY, admit_status, identity_status, refusal_status,
+};
+pub use tls::{ServerName, ServerTls};
+pub use token::TokenText;
