@@ -1,17 +1,24 @@
 //! What the handlers share, and the table of routes.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::request::Parts;
+use busyhour_fleet::Fleet;
 use busyhour_model::UtcMicros;
-use busyhour_store::{Control, Telemetry};
+use busyhour_store::{Accounts, Act, Control, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::access::{Access, Routes, Table};
+use crate::guard::{Peer, Principal, Rejection};
 use crate::problem::Problem;
+use crate::scoped::Scoped;
+use crate::signin::door::Door;
+use crate::signin::{SignIn, pages};
+use crate::tls::TlsListener;
 use crate::{check_listen, guard, json, page};
 
 /// Store calls under way at once; more wait. Each holds a thread and at most a few MiB.
@@ -49,42 +56,73 @@ pub struct Services {
     pub telemetry: Arc<dyn Telemetry>,
     /// Inventory, verdicts, incidents.
     pub control: Arc<dyn Control>,
+    /// Users, sessions, API tokens.
+    pub accounts: Arc<dyn Accounts>,
+    /// Enrolment tokens and the identities of agents.
+    pub fleet: Arc<Fleet>,
     /// Figures about the collector.
     pub status: Arc<dyn StatusSource>,
     /// The wall clock.
     pub clock: Clock,
 }
 
-/// The state of all handlers.
+/// What all requests share.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct Core(Arc<Shared>);
+
+struct Shared {
     services: Services,
     store_calls: Arc<Semaphore>,
+    table: Table,
+    door: Door,
+    sign_in: SignIn,
+    /// There is an administrator; never false again, as the last one cannot go.
+    administrator: AtomicBool,
 }
 
-impl App {
+impl Core {
     pub(crate) fn now(&self) -> UtcMicros {
-        (self.services.clock)()
+        (self.0.services.clock)()
     }
 
-    /// The collector's own figures.
-    pub(crate) fn figures(&self) -> Vec<Figure> {
-        self.services.status.figures()
+    pub(crate) fn table(&self) -> &Table {
+        &self.0.table
     }
 
-    /// Runs store calls on a thread that may block.
-    pub(crate) async fn with_store<T: Send + 'static>(
+    pub(crate) fn door(&self) -> &Door {
+        &self.0.door
+    }
+
+    pub(crate) fn sign_in(&self) -> &SignIn {
+        &self.0.sign_in
+    }
+
+    pub(crate) async fn has_administrator(&self) -> Result<bool, Problem> {
+        if self.0.administrator.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let found = self.with_services(|services| Ok(services.accounts.has_administrator()?));
+        let found = found.await?;
+        if found {
+            self.0.administrator.store(true, Ordering::Relaxed);
+        }
+        Ok(found)
+    }
+
+    /// Runs store calls on a thread that may block, on all there is: for what knows no reach, as
+    /// signing in. Handlers go through [`App::with_store`].
+    pub(crate) async fn with_services<T: Send + 'static>(
         &self,
         calls: impl FnOnce(&Services) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let permit = Arc::clone(&self.store_calls)
+        let permit = Arc::clone(&self.0.store_calls)
             .acquire_owned()
             .await
             .map_err(|_| Problem::unavailable("the collector is stopping"))?;
-        let services = self.services.clone();
+        let core = self.clone();
         let calls = move || {
             let _permit = permit;
-            calls(&services)
+            calls(&core.0.services)
         };
         tokio::task::spawn_blocking(calls).await.unwrap_or_else(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "a request did not finish");
@@ -93,57 +131,162 @@ impl App {
     }
 }
 
+/// What a handler stands on: who asks, and the store as they see it.
+pub(crate) struct App {
+    core: Core,
+    principal: Principal,
+}
+
+impl FromRequestParts<Core> for App {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, core: &Core) -> Result<Self, Rejection> {
+        let principal = Principal::from_request_parts(parts, core).await?;
+        Ok(Self { core: core.clone(), principal })
+    }
+}
+
+impl App {
+    pub(crate) fn now(&self) -> UtcMicros {
+        self.core.now()
+    }
+
+    pub(crate) const fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// What who asks does now, for the audit.
+    pub(crate) fn act(&self) -> Act {
+        self.principal.act(self.now())
+    }
+
+    /// The collector's own figures.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        let mut figures = self.core.0.services.status.figures();
+        figures.extend(self.core.0.sign_in.figures());
+        figures
+    }
+
+    /// Runs store calls on a thread that may block, on what who asks may see.
+    pub(crate) async fn with_store<T: Send + 'static>(
+        &self,
+        calls: impl FnOnce(&Scoped) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let principal = self.principal.clone();
+        let calls = move |services: &Services| calls(&Scoped::new(services, principal)?);
+        self.core.with_services(calls).await
+    }
+}
+
+/// All routes, each with who may use it.
+#[rustfmt::skip]
+fn routes() -> Routes {
+    use Access::{Accounts, Administer, Inspect, Open, Operate, Own, Read, ReadWhole};
+    Routes::new()
+        .get("/", Read, page::overview)
+        .get("/buildings/{id}", Read, page::building)
+        .get("/incidents/{id}", Read, page::incident)
+        .get("/assets/page.css", Open, page::style)
+        .get("/assets/page.js", Open, page::script)
+        .get("/assets/icon.svg", Open, page::icon)
+        .get("/healthz", Open, json::status::healthz)
+        .get("/sign-in", Open, pages::sign_in_page)
+        .form("/sign-in", Open, pages::sign_in)
+        .get("/set-up", Open, pages::set_up_page)
+        .form("/set-up", Open, pages::set_up)
+        .get("/account", Own, pages::account_page)
+        .form("/account/password", Own, pages::change_password)
+        .form("/sign-out", Own, pages::sign_out)
+        .under("/api/v1")
+        .get("/buildings", Read, json::buildings::list)
+        .post_large("/buildings/import", Administer, MAX_IMPORT_BYTES, json::inventory::import)
+        .get("/buildings/files", ReadWhole, json::history::files)
+        .get("/buildings/export", ReadWhole, json::inventory::export)
+        .get("/buildings/export/companion", ReadWhole, json::inventory::export_companion)
+        .get("/buildings/{id}", Read, json::buildings::one)
+        .get("/buildings/{id}/map", Read, json::buildings::map)
+        .post_large("/loads/import", Operate, MAX_IMPORT_BYTES, json::loads::import)
+        .get("/top", Read, json::buildings::top)
+        .get("/subnets", Read, json::inventory::subnets)
+        .get("/subnets/missing", ReadWhole, json::inventory::missing)
+        .get("/paths", Read, json::paths::list)
+        .get("/paths/{id}/windows", Read, json::paths::windows)
+        .get("/paths/{id}/hours", Read, json::hours::list)
+        .get("/paths/{id}/streams", Read, json::streams::list)
+        .get("/paths/{id}/estimates", Read, json::estimate::list)
+        .get("/agents", Read, json::agents::list)
+        .post("/agents", Operate, json::agents::add)
+        .delete("/agents/{id}", Administer, json::forget::forget)
+        .get("/agents/{id}/forget", Administer, json::forget::preview)
+        .post("/agents/{id}/remove", Administer, json::forget::remove)
+        .post("/agents/{id}/bind", Operate, json::agents::bind)
+        .get("/agents/{id}/gaps", Read, json::agents::gaps)
+        .get("/agents/{id}/history", Read, json::places::list)
+        .get("/identities", ReadWhole, json::identities::list)
+        .post("/identities/approve", Administer, json::identities::approve_building)
+        .post("/identities/{id}/approve", Administer, json::identities::approve)
+        .post("/identities/{id}/revoke", Administer, json::identities::revoke)
+        .get("/tokens", Administer, json::tokens::list)
+        .post("/tokens", Administer, json::tokens::make)
+        .delete("/tokens/{id}", Administer, json::tokens::revoke)
+        .get("/audit", Inspect, json::audit::list)
+        .get("/audit/chain", Inspect, json::audit::chain)
+        .get("/audit/export", Inspect, json::audit::export)
+        .get("/incidents", Read, json::incidents::list)
+        .get("/incidents/{id}", Read, json::incidents::one)
+        .get("/incidents/{id}/picture.svg", Read, json::incidents::picture)
+        .get("/status", ReadWhole, json::status::figures)
+        .post("/set-up", Open, json::session::set_up)
+        .post("/sign-in", Open, json::session::sign_in)
+        .post("/sign-out", Own, json::session::sign_out)
+        .get("/whoami", Own, json::session::whoami)
+        .post("/password", Own, json::session::password)
+        .get("/users", Inspect, json::users::list)
+        .post("/users", Accounts, json::users::add)
+        .delete("/users/{name}", Accounts, json::users::remove)
+        .post("/users/{name}/grant", Accounts, json::users::change)
+        .post("/users/{name}/password", Accounts, json::users::set_password)
+        .get("/api-tokens", Inspect, json::api_tokens::list)
+        .post("/api-tokens", Accounts, json::api_tokens::make)
+        .delete("/api-tokens/{name}", Accounts, json::api_tokens::revoke)
+}
+
+/// The method and the address of every route, as it is matched: `/api/v1/buildings/{id}`.
+#[must_use]
+pub fn route_list() -> Vec<(String, String)> {
+    let (_, table) = routes().finish();
+    let mut list: Vec<(String, String)> = table
+        .iter()
+        .flat_map(|(path, rows)| rows.iter().map(|(method, _)| (method.to_string(), path.clone())))
+        .collect();
+    list.sort();
+    list
+}
+
 /// All routes, behind the guard. The server must tell who connects: use [`serve`].
-pub fn router(services: Services) -> Router {
-    let app = App { services, store_calls: Arc::new(Semaphore::new(MAX_STORE_CALLS)) };
-    let import = post(json::inventory::import).layer(DefaultBodyLimit::max(MAX_IMPORT_BYTES));
-    let import_loads = post(json::loads::import).layer(DefaultBodyLimit::max(MAX_IMPORT_BYTES));
-    let api = Router::new()
-        .route("/buildings", get(json::buildings::list))
-        .route("/buildings/import", import)
-        .route("/buildings/files", get(json::history::files))
-        .route("/buildings/export", get(json::inventory::export))
-        .route("/buildings/export/companion", get(json::inventory::export_companion))
-        .route("/buildings/{id}", get(json::buildings::one))
-        .route("/buildings/{id}/map", get(json::buildings::map))
-        .route("/loads/import", import_loads)
-        .route("/top", get(json::buildings::top))
-        .route("/subnets", get(json::inventory::subnets))
-        .route("/subnets/missing", get(json::inventory::missing))
-        .route("/paths", get(json::paths::list))
-        .route("/paths/{id}/windows", get(json::paths::windows))
-        .route("/paths/{id}/hours", get(json::hours::list))
-        .route("/paths/{id}/streams", get(json::streams::list))
-        .route("/paths/{id}/estimates", get(json::estimate::list))
-        .route("/agents", get(json::agents::list).post(json::agents::add))
-        .route("/agents/{id}", delete(json::forget::forget))
-        .route("/agents/{id}/forget", get(json::forget::preview))
-        .route("/agents/{id}/remove", post(json::forget::remove))
-        .route("/agents/{id}/bind", post(json::agents::bind))
-        .route("/agents/{id}/gaps", get(json::agents::gaps))
-        .route("/agents/{id}/history", get(json::places::list))
-        .route("/audit", get(json::audit::list))
-        .route("/incidents", get(json::incidents::list))
-        .route("/incidents/{id}", get(json::incidents::one))
-        .route("/incidents/{id}/picture.svg", get(json::incidents::picture))
-        .route("/status", get(json::status::figures));
-    Router::new()
-        .route("/", get(page::overview))
-        .route("/buildings/{id}", get(page::building))
-        .route("/incidents/{id}", get(page::incident))
-        .route("/assets/page.css", get(page::style))
-        .route("/assets/page.js", get(page::script))
-        .route("/assets/icon.svg", get(page::icon))
-        .route("/healthz", get(json::status::healthz))
-        .nest("/api/v1", api)
+pub fn router(services: Services, door: Door) -> Router {
+    let (routes, table) = routes().finish();
+    let core = Core(Arc::new(Shared {
+        services,
+        store_calls: Arc::new(Semaphore::new(MAX_STORE_CALLS)),
+        table,
+        door,
+        sign_in: SignIn::default(),
+        administrator: AtomicBool::new(false),
+    }));
+    routes
         .fallback(async || Problem::not_found("there is nothing at this address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn(guard::guard))
-        .with_state(app)
+        .layer(axum::middleware::from_fn_with_state(core.clone(), guard::guard))
+        .with_state(core)
 }
 
-/// Serves until `shutdown` is over, then finishes what is under way.
+/// Serves without TLS until `shutdown` is over, then finishes what is under way.
 ///
 /// # Errors
 /// When the listener is not on loopback, or cannot accept any more.
@@ -153,6 +296,19 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     check_listen(listener.local_addr()?).map_err(std::io::Error::other)?;
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+}
+
+/// Serves over TLS until `shutdown` is over, then finishes what is under way.
+///
+/// # Errors
+/// When the server fails.
+pub async fn serve_tls(
+    listener: TlsListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let service = router.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }

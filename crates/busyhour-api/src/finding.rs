@@ -18,8 +18,8 @@ use busyhour_store::{PathRow, StoreError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::Services;
 use crate::place::Names;
+use crate::scoped::Scoped;
 use crate::state::{add_days, zone_of};
 use crate::text;
 use crate::week::{Measure, Members};
@@ -65,7 +65,7 @@ const fn breaks_limits(kind: FindingKind) -> bool {
 impl Picture {
     /// Reads and draws it; `paths` are all there are. [`why_none`] says why there is none.
     pub(crate) fn read(
-        services: &Services,
+        services: &Scoped,
         paths: &[PathRow],
         names: &Names<'_>,
         incident: &Incident,
@@ -112,7 +112,12 @@ impl Sheet<'_> {
         let (busy, busy_from) = self.weeks.busy(row.date);
         FindingDay {
             date: row.date,
-            verdict: self.judged.verdict(self.incident, row.date),
+            verdict: match self.judged.verdict(self.incident, row.date) {
+                FindingVerdict::Closed if self.weeks.is_holiday(row.date) => {
+                    FindingVerdict::Holiday
+                }
+                verdict => verdict,
+            },
             cells: row.cells(now),
             busy: busy.to_vec(),
             busy_from,
@@ -283,7 +288,7 @@ fn place_of(rows: &[Row], slot: SlotStart) -> Option<(usize, usize)> {
 /// Adds up the quarter-hours of all members. A path is expected from its first window on, so that
 /// silence is missing and not good.
 fn fill(
-    services: &Services,
+    services: &Scoped,
     members: &Members,
     judged: &Judged<'_>,
     rows: &mut [Row],

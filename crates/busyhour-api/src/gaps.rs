@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use busyhour_model::{AgentId, Body, GapReason, Record, UtcMicros};
-use busyhour_store::{RecordKind, StoreError, Telemetry};
+use busyhour_store::{RecordKind, StoreError};
+
+use crate::scoped::ScopedTelemetry;
 
 /// Hours of gaps are told for this long.
 pub(crate) const TOLD: Duration = Duration::from_secs(7 * 86_400);
@@ -20,13 +22,13 @@ pub(crate) struct Gaps(Vec<(GapReason, i64)>);
 impl Gaps {
     /// Those of the last week.
     pub(crate) fn read(
-        telemetry: &dyn Telemetry,
+        telemetry: &ScopedTelemetry,
         agent: AgentId,
         now: UtcMicros,
     ) -> Result<Self, StoreError> {
         let from = now.minus(TOLD);
         let reach = from.minus(LONGEST);
-        let records = telemetry.others(agent, RecordKind::Gap, reach, now, MAX_GAPS)?;
+        let records = telemetry.others(agent, RecordKind::Gap, (reach, now), MAX_GAPS)?;
         Ok(Self::of(&records, from, now))
     }
 

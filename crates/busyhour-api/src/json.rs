@@ -1,6 +1,7 @@
 //! The JSON API under `/api/v1`: arrays of flat objects in an envelope, units in the names.
 
 pub(crate) mod agents;
+pub(crate) mod api_tokens;
 pub(crate) mod audit;
 pub(crate) mod buildings;
 pub(crate) mod estimate;
@@ -9,14 +10,18 @@ mod figures;
 pub(crate) mod forget;
 pub(crate) mod history;
 pub(crate) mod hours;
+pub(crate) mod identities;
 pub(crate) mod incidents;
 pub(crate) mod inventory;
 pub(crate) mod loads;
 pub(crate) mod paths;
 pub(crate) mod places;
+pub(crate) mod session;
 mod span;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod tokens;
+pub(crate) mod users;
 
 use std::str::FromStr;
 
@@ -67,6 +72,14 @@ pub(crate) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Pro
 fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     body.map(|Json(body)| body)
         .map_err(|rejection| Problem::rejected(rejection.status(), rejection.body_text()))
+}
+
+/// A body that has a secret in it: what is wrong with it is told without saying it.
+fn secret_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    body.map(|Json(body)| body).map_err(|rejection| {
+        let detail = "the body is not what this address takes".to_owned();
+        Problem::rejected(rejection.status(), detail)
+    })
 }
 
 /// A parameter that is a word, a number, an identity, a date.

@@ -1,11 +1,13 @@
 //! The query side: a JSON API and the page, both over the two store contracts.
 //!
 //! It shows what the judge decided and what was measured; it decides nothing itself, and names
-//! neither ingest nor notify. Invariants: every request passes the guard (loopback peer, loopback
-//! host name, JSON for writes) before a handler sees it; every query has a bounded range and a
-//! bounded answer; store calls never run on the runtime's own threads; unknown is shown as unknown
-//! and simulated data as simulated.
+//! neither ingest nor notify. Invariants: every request passes the guard (who asks, whether they may,
+//! no write that a foreign page sent) before a handler sees it, and every route says who may use it;
+//! a handler sees the store as who asks may see it; every query has a bounded range and a bounded
+//! answer; store calls never run on the runtime's own threads; unknown is shown as unknown and
+//! simulated data as simulated; secrets are kept as digests and shown once or never.
 
+mod access;
 mod app;
 mod finding;
 mod gaps;
@@ -15,10 +17,15 @@ mod page;
 mod place;
 mod problem;
 mod rank;
+mod scoped;
+mod signin;
 mod state;
 mod text;
+mod tls;
 mod week;
 mod weeks;
 
-pub use app::{Clock, Figure, Services, StatusSource, router, serve};
-pub use guard::{ListenRefused, Principal, check_listen};
+pub use app::{Clock, Figure, Services, StatusSource, route_list, router, serve, serve_tls};
+pub use guard::{ListenRefused, Peer, check_listen};
+pub use signin::door::{Door, SetUp, Transport};
+pub use tls::{TlsConnection, TlsError, TlsListener, server_tls};

@@ -9,12 +9,11 @@ use std::sync::LazyLock;
 
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
-use crate::guard::Principal;
 use crate::json::buildings::PartQuery;
 use crate::problem::Problem;
 use crate::{json, rank, state};
@@ -52,7 +51,7 @@ impl IntoResponse for PageProblem {
 
 type Page = Result<Html<String>, PageProblem>;
 
-fn rendered(page: &impl Template) -> Result<String, Problem> {
+pub(crate) fn rendered(page: &impl Template) -> Result<String, Problem> {
     page.render().map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "a page was not rendered");
         Problem::internal()
@@ -60,7 +59,7 @@ fn rendered(page: &impl Template) -> Result<String, Problem> {
 }
 
 /// The buildings, worst first.
-pub(crate) async fn overview(_: Principal, State(app): State<App>) -> Page {
+pub(crate) async fn overview(app: App) -> Page {
     let page = app.with_store(|services| {
         let snapshot = state::Snapshot::read(services, None)?;
         let missing = services.control.missing_prefixes()?;
@@ -71,8 +70,7 @@ pub(crate) async fn overview(_: Principal, State(app): State<App>) -> Page {
 
 /// One building: its week, one of its days, its parts compared.
 pub(crate) async fn building(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     parameters: Result<Query<PartQuery>, QueryRejection>,
 ) -> Page {
@@ -86,7 +84,7 @@ pub(crate) async fn building(
 }
 
 /// One incident, by its identity or its number.
-pub(crate) async fn incident(_: Principal, State(app): State<App>, Path(id): Path<String>) -> Page {
+pub(crate) async fn incident(app: App, Path(id): Path<String>) -> Page {
     let wanted = json::incidents::reference(&id)?;
     let page =
         app.with_store(move |services| rendered(&incident::IncidentPage::read(services, wanted)?));
@@ -97,17 +95,17 @@ static STYLE: LazyLock<String> =
     LazyLock::new(|| busyhour_chart::stylesheet() + include_str!("../assets/page.css"));
 
 /// The style sheet.
-pub(crate) async fn style(_: Principal) -> Response {
+pub(crate) async fn style() -> Response {
     asset("text/css; charset=utf-8", STYLE.as_str())
 }
 
 /// Reading out pictures by pointer and arrow keys; nothing depends on it.
-pub(crate) async fn script(_: Principal) -> Response {
+pub(crate) async fn script() -> Response {
     asset("text/javascript; charset=utf-8", include_str!("../assets/page.js"))
 }
 
 /// The icon.
-pub(crate) async fn icon(_: Principal) -> Response {
+pub(crate) async fn icon() -> Response {
     asset("image/svg+xml", include_str!("../assets/icon.svg"))
 }
 

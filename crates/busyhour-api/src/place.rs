@@ -6,9 +6,9 @@ use std::str::FromStr;
 use busyhour_model::{
     AgentId, Building, BuildingId, Incident, IncidentId, IncidentPlace, InvalidId, Subnet, SubnetId,
 };
-use busyhour_store::{AgentRow, Control, StoreError};
+use busyhour_store::{AgentRow, StoreError};
 
-use crate::Services;
+use crate::scoped::{Scoped, ScopedControl};
 
 /// An incident as an address names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl FromStr for IncidentRef {
 
 impl IncidentRef {
     /// The incident, closed or not.
-    pub(crate) fn find(self, control: &dyn Control) -> Result<Option<Incident>, StoreError> {
+    pub(crate) fn find(self, control: &ScopedControl) -> Result<Option<Incident>, StoreError> {
         match self {
             Self::Id(id) => control.incident(id),
             Self::Number(number) => {
@@ -62,7 +62,7 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    pub(crate) fn read(services: &Services) -> Result<Self, StoreError> {
+    pub(crate) fn read(services: &Scoped) -> Result<Self, StoreError> {
         let control = &services.control;
         Ok(Self {
             buildings: control.buildings()?,
@@ -123,7 +123,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The place in words, with its building where it lies in one: `Berlin HQ, floor 2, wifi`.
+    /// The place in words, with its building where it lies in one: `Berlin HQ, floor 2, Wi-Fi`.
     pub(crate) fn words(&self, incident: &Incident) -> String {
         let home = || match self.building(incident.building) {
             Some(building) => building.name.clone(),
@@ -132,7 +132,10 @@ impl<'a> Names<'a> {
         let place = self.of(&incident.place);
         let known = |unknown: &str| place.clone().unwrap_or_else(|| unknown.to_owned());
         let words = match &incident.place {
-            IncidentPlace::Upstream(name) => format!("{name}, shared upstream"),
+            IncidentPlace::Upstream(name) if incident.place.egress().is_some() => {
+                format!("{name}, shared upstream")
+            }
+            IncidentPlace::Upstream(name) => format!("several buildings in {name}"),
             IncidentPlace::Vpn(name) => format!("{name}, VPN"),
             IncidentPlace::Target(target) => format!("target {target}"),
             IncidentPlace::Building(_) | IncidentPlace::Link(..) => home(),
@@ -143,7 +146,7 @@ impl<'a> Names<'a> {
             IncidentPlace::Agent(_) => format!("{}, agent {}", home(), known("no longer known")),
         };
         match incident.link() {
-            Some(link) => format!("{words}, {link}"),
+            Some(link) => format!("{words}, {}", link.words()),
             None => words,
         }
     }

@@ -1,9 +1,11 @@
 //! Errors as problem details (RFC 9457).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use busyhour_store::{ErrorKind, StoreError};
+use busyhour_store::{ErrorKind, Role, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,6 +20,9 @@ pub(crate) struct Problem {
     /// What is wrong with a building file, by line and column.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<Value>,
+    /// Seconds after which to try again.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -28,6 +33,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             findings: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -36,7 +42,7 @@ impl Problem {
     }
 
     pub(crate) fn unauthorized() -> Self {
-        let detail = "only programs on the collector's own machine are let in";
+        let detail = "sign in, or send an API token; `busyhour login` does it for the command line";
         Self::new(StatusCode::UNAUTHORIZED, detail)
     }
 
@@ -57,9 +63,41 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
-    pub(crate) fn unsupported_media_type() -> Self {
-        let detail = "a write needs the content type application/json";
+    pub(crate) fn unsupported_media_type(expected: &str) -> Self {
+        let detail = format!("a write needs the content type {expected} here");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    pub(crate) fn not_allowed(role: Role) -> Self {
+        Self::new(StatusCode::FORBIDDEN, format!("this is not for the role {role}"))
+    }
+
+    /// Who asks is limited to buildings, and this is not.
+    pub(crate) fn limited() -> Self {
+        let detail =
+            "this is only for who sees all buildings, or lies in a building that you do not see";
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    pub(crate) fn not_set_up() -> Self {
+        let detail = "make the first administrator before, with the code that the collector printed when it \
+                      started: /set-up on its page, or `busyhour user first`";
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    pub(crate) fn forged() -> Self {
+        let detail = "this does not come from our own page: load it again";
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    pub(crate) fn wrong_password() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "the name or the password is wrong")
+    }
+
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        let detail = format!("too many tries: wait {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     pub(crate) fn unprocessable(detail: impl Into<String>, findings: Vec<Value>) -> Self {
@@ -93,6 +131,10 @@ impl Problem {
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
+
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
 }
 
 impl From<StoreError> for Problem {
@@ -112,7 +154,11 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let retry_after = self.retry_after;
         let mut response = (self.status(), Json(self)).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response

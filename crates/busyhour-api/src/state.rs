@@ -13,9 +13,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::Services;
 use crate::place::{Names, is_told};
 use crate::rank::{Rank, Standing, worst_first};
+use crate::scoped::Scoped;
 
 /// Days before today that are looked at for the last observed business days, as the judge does.
 const LOOK_BACK_DAYS: i64 = 20;
@@ -46,7 +46,7 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Reads everything; verdicts of the last weeks, of one building when given.
     pub(crate) fn read(
-        services: &Services,
+        services: &Scoped,
         building: Option<BuildingId>,
     ) -> Result<Self, StoreError> {
         let now = (services.clock)();

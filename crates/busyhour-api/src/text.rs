@@ -45,11 +45,7 @@ pub(crate) fn plain(word: &str) -> String {
 
 /// How sure something is, 0..=1: `likely (72 %)`.
 pub(crate) fn sure(confidence: f64) -> String {
-    let word = match confidence {
-        0.9.. => "sure",
-        0.6.. => "likely",
-        _ => "not sure",
-    };
+    let word = busyhour_model::how_sure(confidence);
     format!("{word} ({})", percent(confidence.clamp(0.0, 1.0)))
 }
 

@@ -8,11 +8,11 @@ use busyhour_model::{
     LimitTable, LinkKind, LocalDay, PathId, Placement, RequirementProfile, SLOT_MICROS, Slot,
     SlotStart, SubnetId, UtcMicros, limits_in_force, local_day_span,
 };
-use busyhour_store::{Grain, PathRow, SlotDetail, StoreError, Telemetry};
+use busyhour_store::{Grain, PathRow, SlotDetail, StoreError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::Services;
+use crate::scoped::{Scoped, ScopedTelemetry};
 use crate::state::add_days;
 
 /// Days that the map folds: four weeks.
@@ -44,7 +44,7 @@ pub(crate) struct Members {
 impl Members {
     /// Finds them. Paths that are not judged are not among them: they have no bad windows, and
     /// would make the rest look better.
-    pub(crate) fn find(services: &Services, part: Part) -> Result<Self, StoreError> {
+    pub(crate) fn find(services: &Scoped, part: Part) -> Result<Self, StoreError> {
         let inside = |placement: &Placement| {
             placement.building == part.building
                 && part.subnet.is_none_or(|subnet| placement.subnet == subnet)
@@ -64,7 +64,7 @@ impl Members {
     /// The paths that suffer in an incident, with the times their agents were where they suffer. Of more
     /// than `at_most` those of `first` are kept before those of the incident's own building.
     pub(crate) fn of_incident(
-        services: &Services,
+        services: &Scoped,
         paths: &[PathRow],
         incident: &Incident,
         first: &HashSet<PathId>,
@@ -127,13 +127,13 @@ impl Members {
     /// Gives every slot in `from..until` whose agent was there, each path's in the order of time.
     fn each_slot(
         &self,
-        telemetry: &dyn Telemetry,
+        telemetry: &ScopedTelemetry,
         span: (SlotStart, SlotStart),
         detail: SlotDetail,
         mut take: impl FnMut(&PathRow, &Slot),
     ) -> Result<(), StoreError> {
         let (ids, rows) = (self.ids(), self.rows());
-        telemetry.visit_slots(&ids, span, Grain::Quarter, detail, &mut |id, slot| {
+        telemetry.visit_slots(&ids, span, (Grain::Quarter, detail), &mut |id, slot| {
             if let Some(path) =
                 rows.get(&id).filter(|row| self.stayed(row.agent, slot.start.start()))
             {
@@ -145,10 +145,10 @@ impl Members {
 
 /// When agents were where `inside` says.
 fn stays(
-    services: &Services,
+    services: &Scoped,
     inside: impl Fn(&Placement) -> bool,
 ) -> Result<HashMap<AgentId, Stays>, StoreError> {
-    let mut placements = services.control.placements()?;
+    let mut placements = services.control.placements_anywhere()?;
     placements.sort_by_key(|placement| (placement.agent, placement.from));
     let mut stays: HashMap<AgentId, Stays> = HashMap::new();
     let mut previous = None;
@@ -182,7 +182,7 @@ pub(crate) struct WeekMap {
 /// Folds the four weeks that end with `last` into the local hours of the week. From its first slot
 /// on a path is expected in every quarter-hour, so that silence is missing and not good.
 pub(crate) fn week_map(
-    services: &Services,
+    services: &Scoped,
     members: &Members,
     zone: &TimeZone,
     last: Date,
@@ -198,7 +198,7 @@ pub(crate) fn week_map(
     let hours = hours_of_week(from, until, zone);
     let index = |slot: SlotStart| usize::try_from(slot.number() - from.number()).ok();
     let mut first_seen: HashMap<PathId, (SlotStart, u32, AgentId)> = HashMap::new();
-    let telemetry = services.telemetry.as_ref();
+    let telemetry = &services.telemetry;
     let (ids, rows) = (members.ids(), members.rows());
     telemetry.visit_tallies(&ids, (from, until), &mut |day| {
         let Some(path) = rows.get(&day.path) else { return };
@@ -246,7 +246,7 @@ pub(crate) struct Day {
 
 /// Reads a day and merges its paths.
 pub(crate) fn read_day(
-    services: &Services,
+    services: &Scoped,
     members: &Members,
     zone: &TimeZone,
     date: Date,
@@ -257,7 +257,7 @@ pub(crate) fn read_day(
     let mut merged: HashMap<SlotStart, Slot> = HashMap::new();
     let mut agents: HashMap<(AgentId, LinkKind), Slot> = HashMap::new();
     let mut whole: Option<Slot> = None;
-    let telemetry = services.telemetry.as_ref();
+    let telemetry = &services.telemetry;
     let span = (from, from.offset(count));
     members.each_slot(telemetry, span, SlotDetail::All, |path, slot| {
         if slot.valid == 0 {

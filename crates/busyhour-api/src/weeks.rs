@@ -1,4 +1,5 @@
-//! When people work in a building: as it was learned, and until then as it is configured.
+//! When people work in a building: as it was learned, and until then as it is configured. What was
+//! learned of a few machines is when single people work: then the configured hours are shown.
 
 use busyhour_chart::BusySource;
 use busyhour_model::{Building, BusinessHours, WorkingWeek};
@@ -9,7 +10,8 @@ use crate::text;
 /// Weekdays from Monday, as business hours are written.
 const DAYS: [&str; 7] = ["Mo", "Tu", "We", "Th", "Fr", "Sa", "Su"];
 
-/// When people worked in a building, as it was known on each date: configured until it was learned.
+/// When people worked in a building, as it was known on each date: configured until it was learned of
+/// enough machines.
 pub(crate) struct Weeks<'a> {
     building: &'a Building,
     /// In the order of the dates on which they were learned.
@@ -23,33 +25,35 @@ impl<'a> Weeks<'a> {
         Self { building, kept }
     }
 
-    /// The week in force on a date; `None` before there was one.
-    fn in_force(&self, date: Date) -> Option<&WorkingWeek> {
-        self.kept.iter().rev().find(|week| week.looked_on <= date)
+    /// The learned week in force on a date; `None` where the hours are the configured ones of the
+    /// building file, as those that are judged, or are not to be shown.
+    fn shown(&self, date: Date) -> Option<&WorkingWeek> {
+        let in_force = self.kept.iter().rev().find(|week| week.looked_on <= date);
+        in_force.filter(|week| week.is_shown())
     }
 
     /// The busy hours of a date, and where they come from.
     pub(crate) fn busy(&self, date: Date) -> (&[(u16, u16)], BusySource) {
-        match self.in_force(date) {
-            Some(week) if week.learned => (&week.hours[weekday(date)], BusySource::Learned),
-            Some(week) => (&week.hours[weekday(date)], BusySource::Configured),
-            None => {
-                let hours = self.building.business_hours.as_ref();
-                let hours = hours.map_or(&[][..], |hours| hours.on(date.weekday()));
-                (hours, BusySource::Configured)
-            }
+        if let Some(week) = self.shown(date) {
+            return (&week.hours[weekday(date)], BusySource::Learned);
         }
+        let hours = self.building.business_hours.as_ref();
+        let hours = hours.map_or(&[][..], |hours| hours.on(date.weekday()));
+        (hours, BusySource::Configured)
     }
 
     /// True for a weekday on which people work; where nobody told, on all.
     pub(crate) fn works(&self, date: Date) -> bool {
-        match self.in_force(date) {
-            Some(week) => week.working[weekday(date)],
-            None => {
-                let hours = self.building.business_hours.as_ref();
-                hours.is_none_or(|hours| hours.is_business_day(date.weekday()))
-            }
+        if let Some(week) = self.shown(date) {
+            return week.working[weekday(date)];
         }
+        let hours = self.building.business_hours.as_ref();
+        hours.is_none_or(|hours| hours.is_business_day(date.weekday()))
+    }
+
+    /// True for a date on which nobody works, as the building file tells.
+    pub(crate) fn is_holiday(&self, date: Date) -> bool {
+        self.building.holidays.contains(&date)
     }
 
     /// The busy hours of the week of a date: learned, else configured.
@@ -59,7 +63,7 @@ impl<'a> Weeks<'a> {
 
     /// The same where they were learned by then.
     pub(crate) fn learned(&self, date: Date) -> Option<BusinessHours> {
-        let week = self.in_force(date).filter(|week| week.learned)?;
+        let week = self.shown(date)?;
         in_words(&week.hours).parse().ok()
     }
 }

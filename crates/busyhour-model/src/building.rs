@@ -1,6 +1,9 @@
 //! Buildings and subnets, as the building file tells them.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
+use jiff::civil::Date;
 
 use crate::{AgentId, BuildingId, BusinessHours, SubnetId, UtcMicros};
 
@@ -21,6 +24,8 @@ pub struct Building {
     pub time_zone: Option<String>,
     /// The business hours; `None` while nobody told, and then nothing is judged.
     pub business_hours: Option<BusinessHours>,
+    /// Local dates on which nobody works, whatever the weekday.
+    pub holidays: BTreeSet<Date>,
 }
 
 /// One network of the building file, with the columns of the Call Quality Dashboard format.
@@ -97,6 +102,8 @@ pub struct FileBuilding {
     pub time_zone: Option<String>,
     /// The business hours, given or the country's usual ones.
     pub business_hours: Option<BusinessHours>,
+    /// Public holidays and other local dates on which nobody works; none where nobody told.
+    pub holidays: BTreeSet<Date>,
     /// Its networks, in the order of the file.
     pub subnets: Vec<FileSubnet>,
 }

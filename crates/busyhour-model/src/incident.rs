@@ -1,5 +1,6 @@
 //! The life of a finding, as it is kept, shown and told.
 
+use ipnet::IpNet;
 use jiff::civil::Date;
 
 use crate::path::word_enum;
@@ -71,7 +72,8 @@ word_enum!(
         Stale = "stale",
         /// It turned out to be part of another.
         Merged = "merged",
-        /// Its building or its subnet left the building file: closed, as nobody watches it any more.
+        /// Nobody watches it any more, so it was closed: its building or subnet left the building file,
+        /// or its agents did. Its sentence says which.
         Gone = "gone",
     }
 );
@@ -85,7 +87,7 @@ word_enum!(
         CustomerWan = "customer-wan",
         /// The provider.
         Provider = "provider",
-        /// Microsoft, or whoever runs the target.
+        /// Microsoft.
         Microsoft = "microsoft",
         /// Not known.
         Unknown = "unknown",
@@ -191,7 +193,8 @@ pub struct Siblings {
 /// Where an incident is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IncidentPlace {
-    /// What several buildings share on the way, by name: a region's egress, a provider.
+    /// What several buildings share on the way: the prefix of an egress, or, where nobody told that,
+    /// the name of a region ([`IncidentPlace::egress`]).
     Upstream(String),
     /// What VPN paths of several buildings share: the concentrator, by name.
     Vpn(String),
@@ -231,6 +234,16 @@ impl IncidentPlace {
         match self {
             Self::Link(_, link) => Some(*link),
             Self::Subnet(_, link) => *link,
+            _ => None,
+        }
+    }
+
+    /// The egress of an upstream; `None` where that is only called by its region. What buildings of one
+    /// region have in common is not known: their provider, their backup, or nothing.
+    #[must_use]
+    pub fn egress(&self) -> Option<IpNet> {
+        match self {
+            Self::Upstream(name) => name.parse().ok(),
             _ => None,
         }
     }

@@ -51,8 +51,29 @@ pub struct WorkingWeek {
     pub typical: [Option<f32>; 7],
     /// The hours were learned from load; else they are the configured ones.
     pub learned: bool,
+    /// Whose load it was learned from: what is usual is in its unit, and is held against no other.
+    pub source: LoadSource,
+    /// Machines that told on half of the days it was learned from, or more told; 0 where the load was
+    /// imported.
+    pub machines: u32,
     /// What the last learning found, where that does not hold yet.
     pub pending: Option<WeekFrame>,
+}
+
+impl WorkingWeek {
+    /// Of fewer machines the hours that were learned are not shown: when single people work is nobody's
+    /// business.
+    pub const SHOWN_OF_MACHINES: u32 = 5;
+
+    /// True for hours that were learned and may be shown.
+    #[must_use]
+    pub const fn is_shown(&self) -> bool {
+        let of_many = match self.source {
+            LoadSource::Agents => self.machines >= Self::SHOWN_OF_MACHINES,
+            LoadSource::Imported => true,
+        };
+        self.learned && of_many
+    }
 }
 
 /// What a month was like on one path, while its agent was in one subnet.

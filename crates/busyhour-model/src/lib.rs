@@ -9,6 +9,7 @@ mod building;
 pub mod building_file;
 mod calendar;
 mod classifier;
+mod egress;
 pub mod emodel;
 mod histogram;
 mod id;
@@ -16,12 +17,14 @@ mod incident;
 mod learned;
 mod limits;
 pub mod load_file;
+mod microsoft;
 mod path;
 mod record;
 mod settle;
 mod slot;
 mod time;
 mod verdict;
+mod words;
 
 pub use building::{Building, FileBuilding, FileSubnet, NetworkColumns, Placement, Subnet};
 pub use calendar::{BusinessHours, InvalidBusinessHours, LocalDay, local_day_span};
@@ -29,6 +32,7 @@ pub use classifier::{
     CLASSIFIERS, Classification, Classifier, CriterionOutcome, STREAM_MICROS, StreamClass,
     StreamCriterion, SyntheticStream, synthetic_streams,
 };
+pub use egress::egress_network;
 pub use histogram::{Histogram, InvalidHistogram};
 pub use id::{
     AgentId, BlockNo, BootId, BuildingId, Epoch, IncidentId, InvalidId, PathId, ScheduleRevision,
@@ -44,6 +48,7 @@ pub use limits::{
     MIN_JUDGED_RATE_PPS, REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL, RequirementProfile, WindowVerdict,
     limits_in_force,
 };
+pub use microsoft::is_microsoft_media;
 pub use path::{
     AddressFamily, Direction, Dscp, InvalidPath, Link, LinkKind, PathKey, ProfileName, TargetName,
     TrafficClass, Transport,
@@ -61,3 +66,4 @@ pub use slot::{
 };
 pub use time::{BootMicros, ClockPair, Micros, SLOT_MICROS, SlotStart, UtcMicros};
 pub use verdict::{DailyAverage, DaySummary, DayVerdict, Scope, WorstHour};
+pub use words::{LIKELY, SURE, how_sure};

@@ -275,6 +275,7 @@ pub fn fuzz_parse(bytes: &[u8]) {
         region: String::new(),
         time_zone: Some(zone.to_owned()),
         business_hours: None,
+        holidays: std::collections::BTreeSet::new(),
     };
     let buildings = [building(1, "Europe/Berlin"), building(2, "Asia/Kathmandu")];
     let now = UtcMicros::from_secs(4_102_444_800);

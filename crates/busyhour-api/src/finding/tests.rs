@@ -14,6 +14,7 @@ fn building(hours: &str) -> Building {
         region: String::new(),
         time_zone: Some("Europe/Berlin".to_owned()),
         business_hours: hours.parse().ok(),
+        holidays: std::collections::BTreeSet::new(),
     }
 }
 
@@ -25,6 +26,8 @@ fn week(looked_on: Date, from: u16, learned: bool) -> WorkingWeek {
         working: [true, true, true, true, false, false, true],
         typical: [None; 7],
         learned,
+        source: busyhour_model::LoadSource::Agents,
+        machines: 9,
         pending: None,
     }
 }
@@ -83,13 +86,22 @@ fn busy_hours_are_those_that_were_in_force_on_the_day() {
         building: busyhour_model::BuildingId::from_u128(2),
         ..week(date(2026, 3, 3), 0, true)
     };
-    let kept = vec![week(date(2026, 3, 4), 660, true), other, week(date(2026, 3, 2), 600, false)];
+    let few = WorkingWeek { machines: 4, ..week(date(2026, 3, 5), 720, true) };
+    let calls = WorkingWeek {
+        source: busyhour_model::LoadSource::Imported,
+        machines: 0,
+        ..week(date(2026, 3, 6), 780, true)
+    };
+    let looked_at = week(date(2026, 3, 2), 600, false);
+    let kept = vec![week(date(2026, 3, 3), 660, true), other, looked_at, few, calls];
     let weeks = Weeks::new(&building, kept);
     let busy = |day| weeks.busy(date(2026, 3, day));
-    assert_eq!(weeks.busy(date(2026, 2, 27)), (&[(480, 1080)][..], BusySource::Configured));
-    assert_eq!(busy(2), (&[(600, 720)][..], BusySource::Configured));
-    assert_eq!(busy(3), (&[(600, 720)][..], BusySource::Configured));
-    assert_eq!(busy(4), (&[(660, 780)][..], BusySource::Learned));
+    let configured = (&[(480, 1080)][..], BusySource::Configured);
+    assert_eq!(busy(1).1, BusySource::Configured);
+    assert_eq!(busy(2), configured, "those of the file, whatever they were when it was looked at");
+    assert_eq!(busy(3), (&[(660, 780)][..], BusySource::Learned));
+    assert_eq!(busy(5), configured, "four machines' hours are those of four people");
+    assert_eq!(busy(6), (&[(780, 900)][..], BusySource::Learned));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use busyhour_model::{AgentId, Body, Building, Record, Subnet};
 use busyhour_store::{AgentRow, Binding, ErrorKind, NewAgent, RecordKind};
@@ -15,7 +15,6 @@ use sha2::{Digest as _, Sha256};
 use super::{Items, Single, body, items, parsed, query, single};
 use crate::app::App;
 use crate::gaps::Gaps;
-use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::text;
 
@@ -65,8 +64,7 @@ pub(crate) struct AgentQuery {
 
 /// All agents, by name.
 pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<AgentQuery>, QueryRejection>,
 ) -> Items<AgentItem> {
     let with_removed = query(parameters)?.removed;
@@ -74,7 +72,7 @@ pub(crate) async fn list(
         let control = &services.control;
         let (now, mut agents) = ((services.clock)(), control.agents()?);
         agents.retain(|agent| with_removed || agent.removed.is_none());
-        let gaps = |agent: &AgentRow| Gaps::read(services.telemetry.as_ref(), agent.id, now);
+        let gaps = |agent: &AgentRow| Gaps::read(&services.telemetry, agent.id, now);
         let gaps = agents.iter().map(gaps).collect::<Result<Vec<_>, _>>()?;
         Ok((agents, gaps, control.buildings()?, control.subnets()?))
     });
@@ -131,11 +129,7 @@ pub(crate) struct GapItem {
 }
 
 /// An agent's gaps that began in the last seven days, oldest first.
-pub(crate) async fn gaps(
-    _: Principal,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Items<GapItem> {
+pub(crate) async fn gaps(app: App, Path(id): Path<String>) -> Items<GapItem> {
     let id: AgentId = parsed("the agent's id", &id)?;
     let found = app.with_store(move |services| {
         if !services.control.agents()?.iter().any(|agent| agent.id == id) {
@@ -143,7 +137,7 @@ pub(crate) async fn gaps(
         }
         let now = (services.clock)();
         let from = now.minus(crate::gaps::TOLD);
-        Ok(services.telemetry.others(id, RecordKind::Gap, from, now, crate::gaps::MAX_GAPS)?)
+        Ok(services.telemetry.others(id, RecordKind::Gap, (from, now), crate::gaps::MAX_GAPS)?)
     });
     let item = |record: Record| {
         let Body::Gap(gap) = record.body else { return None };
@@ -182,8 +176,7 @@ pub(crate) struct Added {
 
 /// Lets an agent in.
 pub(crate) async fn add(
-    principal: Principal,
-    State(app): State<App>,
+    app: App,
     request: Result<Json<AddAgent>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Single<Added>>), Problem> {
     let request = body(request)?;
@@ -207,7 +200,7 @@ pub(crate) async fn add(
             binding,
             added: now,
         };
-        control.add_agent(&agent, &principal.act(now)).map_err(|error| {
+        control.add_agent(&agent, &services.act(now))?.map_err(|error| {
             if error.kind() == ErrorKind::Conflict {
                 return Problem::conflict(format!("there is an agent named {added:?} already"));
             }
@@ -241,8 +234,7 @@ pub(crate) struct Bound {
 
 /// Binds an agent differently.
 pub(crate) async fn bind(
-    principal: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     request: Result<Json<BindAgent>, JsonRejection>,
 ) -> Result<Json<Single<Bound>>, Problem> {
@@ -257,7 +249,7 @@ pub(crate) async fn bind(
     let bound = app.with_store(move |services| {
         let control = &services.control;
         let binding = place.binding(&control.buildings()?, &control.subnets()?)?;
-        control.bind_agent(id, binding, &principal.act((services.clock)()))?;
+        control.bind_agent(id, binding, &services.act((services.clock)()))?;
         Ok(binding)
     });
     let (prefix, egress) = match bound.await? {

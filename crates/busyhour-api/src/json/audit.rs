@@ -2,16 +2,19 @@
 
 use std::collections::HashMap;
 
+use axum::Json;
+use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use busyhour_model::{AgentId, UtcMicros};
-use busyhour_store::{AuditEntry, AuditSubject};
+use busyhour_store::{AccountName, ApiTokenNo, AuditEntry, AuditSubject, ChainedEntry, UserNo};
 use serde::{Deserialize, Serialize};
 
 use super::paths::moment;
-use super::{Items, items, query};
+use super::{Items, Single, items, query, single};
 use crate::app::App;
-use crate::guard::Principal;
+use crate::problem::Problem;
 use crate::text;
 
 /// The most entries in one answer; earlier ones are asked for by time.
@@ -36,39 +39,168 @@ pub(crate) struct AuditItem {
     action: &'static str,
     /// Agents by their id.
     subject: String,
-    /// The agent's name, as long as there is one.
+    /// The name of the agent, user or token, as long as there is one.
     subject_name: Option<String>,
     /// `name=value` pairs.
     detail: String,
 }
 
+/// What subjects are called now.
+struct Names {
+    agents: HashMap<AgentId, String>,
+    users: HashMap<UserNo, AccountName>,
+    tokens: HashMap<ApiTokenNo, AccountName>,
+}
+
+impl Names {
+    fn of(&self, subject: AuditSubject) -> Option<String> {
+        match subject {
+            AuditSubject::Agent(agent) => self.agents.get(&agent).cloned(),
+            AuditSubject::User(user) => self.users.get(&user).map(ToString::to_string),
+            AuditSubject::ApiToken(token) => self.tokens.get(&token).map(ToString::to_string),
+            AuditSubject::Store | AuditSubject::BuildingFile(_) | AuditSubject::Token(_) => None,
+        }
+    }
+}
+
 /// What was done, newest first; all of it unless a time is told.
 pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Items<AuditItem> {
     let query = query(parameters)?;
     let from = moment("from", query.from.as_deref())?.unwrap_or(UtcMicros(i64::MIN));
     let until = moment("until", query.until.as_deref())?.unwrap_or(UtcMicros(i64::MAX));
     let limit = query.limit.unwrap_or(USUAL_ENTRIES).min(MAX_ENTRIES);
-    let found = app.with_store(move |services| {
+    let found = app.core().with_services(move |services| {
         let control = &services.control;
-        Ok((control.audit(from, until, limit)?, control.agents()?))
+        let names = Names {
+            agents: control.agents()?.into_iter().map(|a| (a.id, a.name)).collect(),
+            users: services.accounts.users()?.into_iter().map(|u| (u.number, u.name)).collect(),
+            tokens: services
+                .accounts
+                .api_tokens()?
+                .into_iter()
+                .map(|token| (token.number, token.name))
+                .collect(),
+        };
+        Ok((control.audit(from, until, limit)?, names))
     });
-    let (entries, agents) = found.await?;
-    let names: HashMap<AgentId, String> = agents.into_iter().map(|a| (a.id, a.name)).collect();
+    let (entries, names) = found.await?;
     let item = |entry: AuditEntry| AuditItem {
         number: entry.number,
         at_utc: text::utc(entry.by.at),
         actor: entry.by.actor.as_str().to_owned(),
         action: entry.action.as_str(),
         subject: entry.subject.to_string(),
-        subject_name: match entry.subject {
-            AuditSubject::Agent(agent) => names.get(&agent).cloned(),
-            AuditSubject::Store | AuditSubject::BuildingFile(_) => None,
-        },
+        subject_name: names.of(entry.subject),
         detail: entry.detail,
     };
     Ok(items(entries.into_iter().map(item).collect()))
+}
+
+/// What the chain of the audit says of itself.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChainItem {
+    entries: u64,
+    /// The last number that retention deleted.
+    pruned_to: i64,
+    head: i64,
+    /// SHA-256; who keeps it elsewhere can tell later that nothing before it was changed.
+    head_link: String,
+    /// Every entry follows from the one before it.
+    whole: bool,
+    broken_at: Option<i64>,
+    /// An entry that was asked for by its number is there with the link that was told.
+    known: Option<bool>,
+}
+
+/// An entry that somebody kept the link of.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ChainQuery {
+    number: Option<i64>,
+    link: Option<String>,
+}
+
+/// Follows the chain of the audit.
+pub(crate) async fn chain(
+    app: App,
+    parameters: Result<Query<ChainQuery>, QueryRejection>,
+) -> Result<Json<Single<ChainItem>>, Problem> {
+    let kept = match query(parameters)? {
+        ChainQuery { number: Some(number), link: Some(link) } => Some((number, link)),
+        ChainQuery { number: None, link: None } => None,
+        ChainQuery { .. } => return Err(Problem::bad_request("say number and link, or neither")),
+    };
+    let found = app.core().with_services(move |services| {
+        let chain = services.accounts.audit_chain()?;
+        let Some((number, link)) = kept else { return Ok((chain, None)) };
+        let at = services.accounts.chained_audit(number.saturating_sub(1), 1)?;
+        let is_it = |found: &ChainedEntry| {
+            found.entry.number == number && hex(&found.link).eq_ignore_ascii_case(&link)
+        };
+        Ok((chain, Some(at.first().is_some_and(is_it))))
+    });
+    let (chain, known) = found.await?;
+    Ok(single(ChainItem {
+        entries: chain.entries,
+        pruned_to: chain.pruned_to,
+        head: chain.head,
+        head_link: hex(&chain.head_link),
+        whole: chain.broken_at.is_none(),
+        broken_at: chain.broken_at,
+        known,
+    }))
+}
+
+/// From where on, and how many.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ExportQuery {
+    after: Option<i64>,
+    limit: Option<usize>,
+}
+
+/// One line of an export: all that the link is made from.
+#[derive(Debug, Serialize)]
+struct ExportLine<'a> {
+    number: i64,
+    at_us: i64,
+    at_utc: String,
+    actor: &'a str,
+    action: &'static str,
+    subject: String,
+    detail: &'a str,
+    link: String,
+}
+
+/// The audit as JSON lines, oldest first, each with its link of the chain.
+pub(crate) async fn export(
+    app: App,
+    parameters: Result<Query<ExportQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let ExportQuery { after, limit } = query(parameters)?;
+    let limit = limit.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+    let found = app.core().with_services(move |services| {
+        Ok(services.accounts.chained_audit(after.unwrap_or(0), limit)?)
+    });
+    let mut lines = String::new();
+    for ChainedEntry { entry, link } in &found.await? {
+        let line = ExportLine {
+            number: entry.number,
+            at_us: entry.by.at.0,
+            at_utc: text::utc(entry.by.at),
+            actor: entry.by.actor.as_str(),
+            action: entry.action.as_str(),
+            subject: entry.subject.to_string(),
+            detail: &entry.detail,
+            link: hex(link),
+        };
+        lines.push_str(&serde_json::to_string(&line).map_err(|_| Problem::internal())?);
+        lines.push('\n');
+    }
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use busyhour_chart::CELLS;
 use busyhour_model::{Building, BuildingId, Figure, FigureTotals, LinkKind, SubnetId};
 use jiff::civil::Date;
@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Envelope, Figures, Items, items, parsed, query};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::state::{BuildingState, Snapshot, date_in, zone_of};
 use crate::text;
@@ -84,7 +83,7 @@ impl BuildingItem {
 }
 
 /// All buildings, by name.
-pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<BuildingItem> {
+pub(crate) async fn list(app: App) -> Items<BuildingItem> {
     let snapshot = app.with_store(|services| Ok(Snapshot::read(services, None)?)).await?;
     Ok(items(snapshot.states().iter().map(|s| BuildingItem::new(s, snapshot.now)).collect()))
 }
@@ -96,8 +95,7 @@ pub(crate) struct TopQuery {
 
 /// The buildings, worst first.
 pub(crate) async fn top(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<TopQuery>, QueryRejection>,
 ) -> Items<BuildingItem> {
     let limit = query(parameters)?.limit.unwrap_or(DEFAULT_TOP).min(MAX_TOP);
@@ -107,11 +105,7 @@ pub(crate) async fn top(
 }
 
 /// One building.
-pub(crate) async fn one(
-    _: Principal,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Items<BuildingItem> {
+pub(crate) async fn one(app: App, Path(id): Path<String>) -> Items<BuildingItem> {
     let id: BuildingId = parsed("the building's id", &id)?;
     let snapshot = app.with_store(move |services| Ok(Snapshot::read(services, Some(id))?)).await?;
     let states = snapshot.states();
@@ -200,8 +194,7 @@ const WEEKDAYS: [(&str, jiff::civil::Weekday); 7] = [
 
 /// The hour × weekday map, in local time, of the four weeks that end with `date` (or today).
 pub(crate) async fn map(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     parameters: Result<Query<PartQuery>, QueryRejection>,
 ) -> Result<Json<Envelope<CellItem>>, Problem> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use busyhour_model::emodel::{CODECS, Codec, Estimate, REFERENCE_CODEC, estimate};
 use busyhour_model::{Direction, Window};
 use busyhour_store::StoredWindow;
@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::span::Span;
 use super::{Items, items, query};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::text;
 
@@ -120,8 +119,7 @@ pub(crate) struct EstimateItem {
 /// Estimates of the windows of one path, oldest first. Windows that nothing can be estimated of are
 /// left out.
 pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     parameters: Result<Query<EstimateQuery>, QueryRejection>,
 ) -> Items<EstimateItem> {

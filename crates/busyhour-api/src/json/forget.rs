@@ -2,16 +2,15 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use busyhour_model::{AgentId, PathId};
 use busyhour_store::AgentRow;
 use serde::{Deserialize, Serialize};
 
 use super::{Items, Single, body, items, parsed, query, single};
-use crate::Services;
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::text;
 
 /// What would go with an agent.
@@ -33,11 +32,7 @@ pub(crate) struct GoingItem {
 }
 
 /// What would go if an agent were forgotten. Changes nothing.
-pub(crate) async fn preview(
-    _: Principal,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Items<GoingItem> {
+pub(crate) async fn preview(app: App, Path(id): Path<String>) -> Items<GoingItem> {
     let id: AgentId = parsed("the agent's id", &id)?;
     let found = app.with_store(move |services| {
         let (agent, control) = (find(services, id)?, &services.control);
@@ -104,8 +99,7 @@ pub(crate) struct Gone {
 
 /// Forgets an agent with all that it delivered. What its building was judged to be stays.
 pub(crate) async fn forget(
-    principal: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     confirmation: Result<Query<Confirmation>, QueryRejection>,
 ) -> Result<Json<Single<Gone>>, Problem> {
@@ -118,9 +112,9 @@ pub(crate) async fn forget(
             services.telemetry.paths(Some(id))?.iter().map(|path| path.id).collect();
         // Telemetry first: its blocks are refused from then on, and as long as its identity is there
         // all of this can be done again.
-        let telemetry = services.telemetry.forget(id)?;
-        let by = principal.act((services.clock)());
-        let rest = services.control.forget_agent(id, &paths, &telemetry, &by)?;
+        let telemetry = services.telemetry.whole()?.forget(id)?;
+        let by = services.act((services.clock)());
+        let rest = services.control.whole()?.forget_agent(id, &paths, &telemetry, &by)?;
         Ok(Gone {
             id: id.to_string(),
             name: agent.name,
@@ -148,8 +142,7 @@ pub(crate) struct Removed {
 
 /// Lets an agent in no more; what it measured stays.
 pub(crate) async fn remove(
-    principal: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     request: Result<Json<Confirmation>, JsonRejection>,
 ) -> Result<Json<Single<Removed>>, Problem> {
@@ -161,13 +154,13 @@ pub(crate) async fn remove(
         if agent.removed.is_some() {
             return Err(Problem::conflict(format!("{:?} was removed already", agent.name)));
         }
-        services.control.remove_agent(id, &principal.act((services.clock)()))?;
+        services.control.whole()?.remove_agent(id, &services.act((services.clock)()))?;
         Ok(Removed { id: id.to_string(), name: agent.name })
     });
     Ok(single(removed.await?))
 }
 
-fn find(services: &Services, id: AgentId) -> Result<AgentRow, Problem> {
+fn find(services: &Scoped, id: AgentId) -> Result<AgentRow, Problem> {
     let found = services.control.agents()?.into_iter().find(|agent| agent.id == id);
     found.ok_or_else(|| Problem::not_found("no agent has this id"))
 }

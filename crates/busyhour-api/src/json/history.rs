@@ -1,15 +1,14 @@
 //! The inventory of another time: versions of the building file, and what was in force when.
 
-use axum::extract::State;
 use busyhour_model::UtcMicros;
-use busyhour_store::{Control, FileVersion, InventoryAt};
+use busyhour_store::{FileVersion, InventoryAt};
 use serde::{Deserialize, Serialize};
 
 use super::paths::moment;
 use super::{Items, items};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
+use crate::scoped::ScopedControl;
 use crate::text;
 
 /// The most versions in one answer, and how far back one is looked for.
@@ -31,7 +30,7 @@ pub(crate) struct FileItem {
 }
 
 /// Versions of the building file, newest first.
-pub(crate) async fn files(_: Principal, State(app): State<App>) -> Items<FileItem> {
+pub(crate) async fn files(app: App) -> Items<FileItem> {
     let files = app.with_store(|services| Ok(services.control.building_files(MAX_VERSIONS)?));
     let item = |file: FileVersion| FileItem {
         version: file.number,
@@ -73,7 +72,7 @@ impl AsOf {
 
     pub(crate) fn inventory(
         self,
-        control: &dyn Control,
+        control: &ScopedControl,
         now: UtcMicros,
     ) -> Result<InventoryAt, Problem> {
         let at = match self {
@@ -90,7 +89,7 @@ impl AsOf {
 }
 
 /// When a version began to be in force.
-fn begin_of(control: &dyn Control, version: u32) -> Result<UtcMicros, Problem> {
+fn begin_of(control: &ScopedControl, version: u32) -> Result<UtcMicros, Problem> {
     let files = control.building_files(MAX_VERSIONS)?;
     let Some(file) = files.iter().find(|file| file.number == version) else {
         let detail = format!("there is no version {version} of the building file (any more)");

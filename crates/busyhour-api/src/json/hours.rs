@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use busyhour_model::{
     Building, Judgement, LocalDay, REORDER_FAIL_LEVEL, REORDER_PASS_LEVEL, Slot, SlotStart,
     UtcMicros, limits_in_force,
@@ -16,10 +16,9 @@ use serde::Serialize;
 
 use super::span::{Span, SpanQuery};
 use super::{Items, items, query};
-use crate::Services;
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::state::zone_of;
 use crate::text;
 
@@ -62,8 +61,7 @@ pub(crate) struct HourItem {
 
 /// The hours of one path, oldest first; hours without windows are left out.
 pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     parameters: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Items<HourItem> {
@@ -92,7 +90,7 @@ pub(crate) async fn list(
     Ok(items(found.await?))
 }
 
-fn building_of(services: &Services, path: &PathRow) -> Result<Option<Building>, Problem> {
+fn building_of(services: &Scoped, path: &PathRow) -> Result<Option<Building>, Problem> {
     let agents = services.control.agents()?;
     let agent = agents.iter().find(|agent| agent.id == path.agent);
     let Some(placement) = agent.and_then(|agent| agent.placement) else { return Ok(None) };
@@ -107,7 +105,7 @@ fn hour_of(slot: SlotStart, zone: &TimeZone) -> SlotStart {
 
 /// Merges the slots of each local hour. The hour that comes twice when clocks go back is two.
 fn hours(
-    services: &Services,
+    services: &Scoped,
     span: Span,
     zone: &TimeZone,
 ) -> Result<BTreeMap<SlotStart, Slot>, Problem> {

@@ -1,7 +1,7 @@
 //! Incidents: the list in short, one of them with everything that it rests on, its picture.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use busyhour_chart::Look;
@@ -11,12 +11,11 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{Figures, Items, items, parsed, query};
-use crate::Services;
 use crate::app::App;
 use crate::finding::{Picture, why_none};
-use crate::guard::Principal;
 use crate::place::{IncidentRef, Inventory, Names};
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::text;
 
 /// The most incidents in one answer.
@@ -277,8 +276,7 @@ pub(crate) fn path_of(paths: &[PathRow], id: PathId) -> Option<&PathRow> {
 /// Incidents, newest first: of the kinds that alert unless all are asked for, closed ones only when
 /// asked for.
 pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Items<IncidentItem> {
     let IncidentQuery { closed, kind } = query(parameters)?;
@@ -294,11 +292,7 @@ pub(crate) async fn list(
 }
 
 /// One incident, by its identity or its number.
-pub(crate) async fn one(
-    _: Principal,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Items<IncidentDetail> {
+pub(crate) async fn one(app: App, Path(id): Path<String>) -> Items<IncidentDetail> {
     let wanted = reference(&id)?;
     app.with_store(move |services| {
         let incident = found(services, wanted)?;
@@ -309,11 +303,7 @@ pub(crate) async fn one(
 }
 
 /// Its picture, as a file of its own.
-pub(crate) async fn picture(
-    _: Principal,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
+pub(crate) async fn picture(app: App, Path(id): Path<String>) -> Result<Response, Problem> {
     let wanted = reference(&id)?;
     let svg = app.with_store(move |services| {
         let incident = found(services, wanted)?;
@@ -337,7 +327,7 @@ pub(crate) fn reference(text: &str) -> Result<IncidentRef, Problem> {
 }
 
 /// The incident, closed or not.
-pub(crate) fn found(services: &Services, wanted: IncidentRef) -> Result<Incident, Problem> {
-    let incident = wanted.find(services.control.as_ref())?;
+pub(crate) fn found(services: &Scoped, wanted: IncidentRef) -> Result<Incident, Problem> {
+    let incident = wanted.find(&services.control)?;
     incident.ok_or_else(|| Problem::not_found("there is no such incident (any more)"))
 }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use axum::Json;
+use axum::extract::Query;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use busyhour_model::building_file::{self, Finding, Severity, Source};
@@ -17,7 +17,6 @@ use serde_json::Value;
 use super::history::{AsOf, AsOfQuery};
 use super::{Items, Single, body, items, query, single};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::text;
 
@@ -46,13 +45,12 @@ pub(crate) struct SubnetItem {
 
 /// Subnets in force now, or as of another time, by building.
 pub(crate) async fn subnets(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<AsOfQuery>, QueryRejection>,
 ) -> Items<SubnetItem> {
     let as_of = AsOf::of(&query(parameters)?)?;
     let found = app.with_store(move |services| {
-        let control = services.control.as_ref();
+        let control = &services.control;
         Ok((as_of.inventory(control, (services.clock)())?, control.agents()?))
     });
     let (inventory, agents) = found.await?;
@@ -96,7 +94,7 @@ pub(crate) struct MissingItem {
 }
 
 /// What is missing from the building file, most agents first.
-pub(crate) async fn missing(_: Principal, State(app): State<App>) -> Items<MissingItem> {
+pub(crate) async fn missing(app: App) -> Items<MissingItem> {
     let missing = app.with_store(|services| Ok(services.control.missing_prefixes()?)).await?;
     let item = |missing: busyhour_store::MissingPrefix| MissingItem {
         prefix: missing.prefix.to_string(),
@@ -164,8 +162,7 @@ impl Imported {
 
 /// Checks a building file and puts it in force, or says what is wrong and changes nothing.
 pub(crate) async fn import(
-    principal: Principal,
-    State(app): State<App>,
+    app: App,
     request: Result<Json<Import>, JsonRejection>,
 ) -> Result<Json<Single<Imported>>, Problem> {
     let request = body(request)?;
@@ -186,7 +183,7 @@ pub(crate) async fn import(
             return Err(refused(&parsed.findings));
         }
         if !request.dry_run {
-            control.import_buildings(&parsed.buildings, &principal.act(now))?;
+            control.import_buildings(&parsed.buildings, &services.act(now))?;
         }
         Ok(Imported::new(&preview, !request.dry_run, told(&parsed.findings)))
     });
@@ -262,8 +259,7 @@ fn finding(finding: &Finding) -> Value {
 
 /// The building file in force, or an earlier one, in the Call Quality Dashboard's 15 columns.
 pub(crate) async fn export(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<AsOfQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let kind = "text/csv; charset=utf-8; header=absent";
@@ -273,8 +269,7 @@ pub(crate) async fn export(
 
 /// The companion table in force, or an earlier one: what the building file has no column for.
 pub(crate) async fn export_companion(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     parameters: Result<Query<AsOfQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let kind = "text/csv; charset=utf-8; header=present";
@@ -288,8 +283,8 @@ async fn written(
     (kind, name): (&'static str, &'static str),
     write: fn(&[FileBuilding]) -> String,
 ) -> Result<Response, Problem> {
-    let found = app
-        .with_store(move |services| as_of.inventory(services.control.as_ref(), (services.clock)()));
+    let found =
+        app.with_store(move |services| as_of.inventory(&services.control, (services.clock)()));
     let found = found.await?;
     let file = write(&building_file::from_inventory(&found.buildings, &found.subnets));
     let disposition = format!("attachment; filename=\"{name}\"");

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use axum::Json;
-use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use busyhour_model::load_file;
 use serde::{Deserialize, Serialize};
@@ -12,7 +11,6 @@ use serde_json::Value;
 use super::inventory::told;
 use super::{Single, body, single};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
 
 /// A table of load to be kept.
@@ -40,8 +38,7 @@ pub(crate) struct Imported {
 
 /// Checks a table of load and keeps it, or says what is wrong and changes nothing.
 pub(crate) async fn import(
-    principal: Principal,
-    State(app): State<App>,
+    app: App,
     request: Result<Json<Import>, JsonRejection>,
 ) -> Result<Json<Single<Imported>>, Problem> {
     let request = body(request)?;
@@ -53,7 +50,7 @@ pub(crate) async fn import(
             return Err(Problem::unprocessable(detail, told(&parsed.findings)));
         }
         if !request.dry_run && !parsed.loads.is_empty() {
-            control.import_loads(&parsed.loads, &principal.act(now))?;
+            control.import_loads(&parsed.loads, &services.act(now))?;
         }
         let buildings: HashSet<_> = parsed.loads.iter().map(|load| load.building).collect();
         Ok(Imported {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use busyhour_model::{AgentId, Judgement, PathId, UtcMicros, limits_in_force};
 use busyhour_store::{AgentRow, PathRow, StoredWindow};
 use jiff::Timestamp;
@@ -14,7 +14,6 @@ use super::estimate::EstimateFields;
 use super::evidence::EvidenceFields;
 use super::{Items, items, parsed, query};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::text;
 
@@ -85,7 +84,7 @@ impl PathItem {
 }
 
 /// All paths that were ever measured.
-pub(crate) async fn list(_: Principal, State(app): State<App>) -> Items<PathItem> {
+pub(crate) async fn list(app: App) -> Items<PathItem> {
     let found = app.with_store(|services| {
         let control = &services.control;
         Ok((services.telemetry.paths(None)?, control.agents()?, control.buildings()?))
@@ -112,8 +111,7 @@ pub(crate) struct WindowQuery {
 
 /// Windows of one path, oldest first: the last day unless told.
 pub(crate) async fn windows(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     parameters: Result<Query<WindowQuery>, QueryRejection>,
 ) -> Items<WindowItem> {

@@ -3,17 +3,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use busyhour_model::{AgentId, BuildingId, Placement, SubnetId, UtcMicros};
-use busyhour_store::{
-    AuditAction, AuditSubject, Binding, Control, DatedBinding, InventoryAt, StoreError,
-};
+use busyhour_store::{AuditAction, AuditSubject, Binding, DatedBinding, InventoryAt, StoreError};
 use serde::Serialize;
 
 use super::{Items, items, parsed};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
+use crate::scoped::ScopedControl;
 use crate::text;
 
 /// The most rows in one answer, the newest; an agent that moves daily for years has fewer.
@@ -39,14 +37,10 @@ pub(crate) struct PlaceItem {
 }
 
 /// Where an agent was and who said so, newest first.
-pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
-    Path(id): Path<String>,
-) -> Items<PlaceItem> {
+pub(crate) async fn list(app: App, Path(id): Path<String>) -> Items<PlaceItem> {
     let id: AgentId = parsed("the agent's id", &id)?;
     let found = app.with_store(move |services| {
-        let control = services.control.as_ref();
+        let control = &services.control;
         if !control.agents()?.iter().any(|agent| agent.id == id) {
             return Err(Problem::not_found("no agent has this id"));
         }
@@ -106,7 +100,7 @@ struct Names {
 }
 
 impl Names {
-    fn read(control: &dyn Control) -> Result<Self, StoreError> {
+    fn read(control: &ScopedControl) -> Result<Self, StoreError> {
         let mut names = Self::default();
         names.add(&InventoryAt {
             buildings: control.buildings()?,
@@ -127,7 +121,7 @@ impl Names {
 
     fn items(
         mut self,
-        control: &dyn Control,
+        control: &ScopedControl,
         agent: AgentId,
         times: &[Time],
     ) -> Result<Vec<PlaceItem>, Problem> {
@@ -171,7 +165,7 @@ impl Names {
 
 /// Who bound an agent at a moment.
 fn actor(
-    control: &dyn Control,
+    control: &ScopedControl,
     agent: AgentId,
     at: UtcMicros,
 ) -> Result<Option<String>, StoreError> {

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::parsed;
 use super::paths::moment;
-use crate::Services;
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 
 /// From when until when, as it is asked for.
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,7 @@ impl Span {
     }
 
     /// The path, and whether its agent is a simulated one.
-    pub(crate) fn find(&self, services: &Services) -> Result<(PathRow, bool), Problem> {
+    pub(crate) fn find(&self, services: &Scoped) -> Result<(PathRow, bool), Problem> {
         let path = services.telemetry.paths(None)?.into_iter().find(|path| path.id == self.path);
         let path = path.ok_or_else(|| Problem::not_found("no path has this number"))?;
         let agents = services.control.agents()?;

@@ -5,8 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::{Items, Single, items, single};
-use crate::app::App;
-use crate::guard::Principal;
+use crate::app::{App, Core};
 use crate::problem::Problem;
 use crate::text;
 
@@ -25,11 +24,11 @@ impl FigureItem {
 }
 
 /// What the store holds, how old its newest data is, and what the collector counts.
-pub(crate) async fn figures(_: Principal, State(app): State<App>) -> Items<FigureItem> {
+pub(crate) async fn figures(app: App) -> Items<FigureItem> {
     let found = app.with_store(|services| {
         let paths = services.telemetry.paths(None)?;
         let newest = paths.iter().map(|path| path.newest).max();
-        Ok((services.telemetry.totals()?, services.control.delivery_totals()?, newest))
+        Ok((services.telemetry.whole()?.totals()?, services.control.delivery_totals()?, newest))
     });
     let (totals, deliveries, newest) = found.await?;
     let figure = FigureItem::new;
@@ -63,10 +62,7 @@ pub(crate) struct Health {
 }
 
 /// Asks the store something small.
-pub(crate) async fn healthz(
-    _: Principal,
-    State(app): State<App>,
-) -> Result<Json<Single<Health>>, Problem> {
-    app.with_store(|services| Ok(services.control.delivery_totals()?)).await?;
+pub(crate) async fn healthz(State(core): State<Core>) -> Result<Json<Single<Health>>, Problem> {
+    core.with_services(|services| Ok(services.control.delivery_totals()?)).await?;
     Ok(single(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }

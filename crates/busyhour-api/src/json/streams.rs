@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query};
 use busyhour_model::{
     CLASSIFIERS, Classification, Classifier, CriterionOutcome, STREAM_MICROS, StreamCriterion,
     SyntheticStream, UtcMicros, synthetic_streams,
@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::span::Span;
 use super::{Items, items, query};
 use crate::app::App;
-use crate::guard::Principal;
 use crate::problem::Problem;
 use crate::text;
 
@@ -65,8 +64,7 @@ pub(crate) struct StreamItem {
 
 /// The synthetic streams of one path that lie wholly within the time, oldest first.
 pub(crate) async fn list(
-    _: Principal,
-    State(app): State<App>,
+    app: App,
     Path(id): Path<String>,
     parameters: Result<Query<StreamQuery>, QueryRejection>,
 ) -> Items<StreamItem> {

@@ -13,10 +13,10 @@ use jiff::civil::Date;
 use super::findings::{Findings, part_query};
 use super::overview::Figures;
 use super::shape;
-use crate::Services;
 use crate::gaps::Gaps;
 use crate::json::buildings::no_building;
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::state::{self, BuildingState, Evidence, Snapshot, add_days, date_in, zone_of};
 use crate::text;
 use crate::week::{Day, Measure, Members, Part, quarters, read_day, week_map};
@@ -140,7 +140,7 @@ pub(super) struct View {
 }
 
 impl BuildingPage {
-    pub(super) fn read(services: &Services, view: View) -> Result<Self, Problem> {
+    pub(super) fn read(services: &Scoped, view: View) -> Result<Self, Problem> {
         let View { part, whole, date: asked } = view;
         let snapshot = Snapshot::read(services, Some(part.building))?;
         let building = snapshot.building(part.building).ok_or_else(no_building)?;
@@ -284,13 +284,13 @@ fn figures_of(days: &[DaySummary], summary: &DaySummary) -> Option<(SubnetId, Li
 
 /// The gaps of the agents that live in the building.
 fn gaps(
-    services: &Services,
+    services: &Scoped,
     snapshot: &Snapshot,
     part: Part,
 ) -> Result<HashMap<AgentId, Gaps>, StoreError> {
     let here = snapshot.agents.iter().filter(|agent| state::lives_in(agent, part.building));
     let read = |agent: &AgentRow| {
-        let gaps = Gaps::read(services.telemetry.as_ref(), agent.id, snapshot.now)?;
+        let gaps = Gaps::read(&services.telemetry, agent.id, snapshot.now)?;
         Ok((agent.id, gaps))
     };
     here.map(read).collect()

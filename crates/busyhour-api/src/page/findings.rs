@@ -5,9 +5,9 @@ use busyhour_model::{BuildingId, Incident, LinkKind, SubnetId};
 use busyhour_store::StoreError;
 
 use super::incident::{Why, life};
-use crate::Services;
 use crate::finding::Picture;
 use crate::place::{Names, is_told};
+use crate::scoped::Scoped;
 use crate::state::{Snapshot, worse_incident};
 use crate::text;
 
@@ -54,7 +54,7 @@ pub(super) struct Noticed {
 impl Findings {
     /// Only the worst one has its picture: a page must stay readable.
     pub(super) fn read(
-        services: &Services,
+        services: &Scoped,
         snapshot: &Snapshot,
         building: BuildingId,
     ) -> Result<Self, StoreError> {

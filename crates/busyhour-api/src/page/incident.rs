@@ -9,11 +9,11 @@ use busyhour_model::{
 use busyhour_store::PathRow;
 
 use super::building::verdict_words;
-use crate::Services;
 use crate::finding::{Picture, why_none};
 use crate::json::incidents::{found, path_of};
 use crate::place::{IncidentRef, Inventory, Names};
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::text;
 
 /// Paths that are listed; the JSON has all of them.
@@ -120,7 +120,7 @@ impl Why {
 }
 
 impl IncidentPage {
-    pub(super) fn read(services: &Services, wanted: IncidentRef) -> Result<Self, Problem> {
+    pub(super) fn read(services: &Scoped, wanted: IncidentRef) -> Result<Self, Problem> {
         let incident = found(services, wanted)?;
         let (inventory, paths) = (Inventory::read(services)?, services.telemetry.paths(None)?);
         let names = inventory.names();

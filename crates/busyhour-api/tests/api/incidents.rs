@@ -237,6 +237,8 @@ async fn the_picture_frames_the_hours_that_were_in_force_on_each_day() {
         working: [true, true, true, true, true, false, false],
         typical: [None; 7],
         learned: true,
+        source: busyhour_model::LoadSource::Agents,
+        machines: 9,
         pending: None,
     };
     let write = JudgeWrite { weeks: vec![week], ..JudgeWrite::default() };
@@ -415,13 +417,15 @@ async fn an_incident_of_several_buildings_is_shown_with_each_and_once_on_the_ove
     bed.write(vec![upstream]);
     let overview = bed.get("/").await.body;
     assert_safe(&overview);
-    let line = "<a href=\"/incidents/1\">region west, shared upstream</a>";
+    let line = "<a href=\"/incidents/1\">several buildings in region west</a>";
     assert_eq!(overview.matches(line).count(), 1);
     assert_eq!(overview.matches("class=\"incident\"").count(), 2);
     for building in [berlin, tokyo] {
         let page = bed.get(&format!("/buildings/{building}")).await.body;
         assert_safe(&page);
-        assert!(page.contains("<a href=\"/incidents/1\">region west, shared upstream: recurring"));
+        assert!(
+            page.contains("<a href=\"/incidents/1\">several buildings in region west: recurring")
+        );
     }
     let one = &bed.items("/api/v1/incidents/1").await[0];
     assert_eq!((&one["place_kind"], &one["place"]), (&json!("upstream"), &json!("region west")));

@@ -1,13 +1,17 @@
 //! The API and the page at their boundary: requests in, answers out, on a real store.
 
 mod access;
+mod accounts;
 mod agents;
 mod forget;
 mod history;
+mod identities;
 mod import;
 mod incidents;
 mod loads;
 mod page;
 mod quality;
+mod roles;
+mod sign_in;
 mod support;
 mod telemetry;

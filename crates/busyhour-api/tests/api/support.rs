@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
-use busyhour_api::{Figure, Services, StatusSource, router};
+use busyhour_api::{Door, Figure, Peer, Services, SetUp, StatusSource, router};
+use busyhour_fleet::{Fleet, FleetConfig};
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, BootId, BootMicros, Breach, BuildingId, BurstLoss, Cause,
     Change, Context, DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, Evidence,
@@ -20,7 +22,8 @@ use busyhour_model::{
     limits_in_force,
 };
 use busyhour_store::{
-    Act, Binding, BlockRows, Control, JudgeWrite, JudgedWindow, NewAgent, Retention, Telemetry,
+    Accounts, Act, Binding, BlockRows, Control, Identities, JudgeWrite, JudgedWindow, NewAgent,
+    Retention, Telemetry,
 };
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -31,15 +34,21 @@ pub(crate) const NOW: UtcMicros = UtcMicros::from_secs(1_772_812_800);
 /// Monday, 00:00 in Berlin: the windows begin here and last two days.
 pub(crate) const MONDAY: UtcMicros = UtcMicros::from_secs(1_772_406_000);
 pub(crate) const HOSTILE: &str = "<script>alert('x')</script>";
+/// What the first administrator is made with.
+pub(crate) const CODE: &str = "ABCDE-FGHJK-MNPQR-STVWX";
 pub(crate) const MASKED: &str = "Berlin HQ";
 const TARGET: &str = "reflector:862";
 
 pub(crate) struct Bed {
     pub(crate) control: Arc<dyn Control>,
     pub(crate) telemetry: Arc<dyn Telemetry>,
+    pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) identities: Arc<dyn Identities>,
     pub(crate) router: Router,
+    services: Services,
+    clock: Arc<AtomicI64>,
     /// Deleted with the bed.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 pub(crate) struct Answer {
@@ -120,15 +129,52 @@ impl Bed {
         let (telemetry, control) =
             busyhour_store::open(directory.path(), retention).expect("open the store");
         fill(&telemetry, &control);
-        let control: Arc<dyn Control> = Arc::new(control);
+        let control = Arc::new(control);
+        let accounts: Arc<dyn Accounts> = Arc::clone(&control) as Arc<dyn Accounts>;
+        let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
+        let control: Arc<dyn Control> = control;
         let telemetry: Arc<dyn Telemetry> = Arc::new(telemetry);
+        let clock = Arc::new(AtomicI64::new(NOW.0));
+        let told = Arc::clone(&clock);
+        let now: busyhour_api::Clock = Arc::new(move || UtcMicros(told.load(Ordering::Relaxed)));
+        let fleet = FleetConfig {
+            folder: directory.path().join("identity"),
+            company: None,
+            names: Vec::new(),
+            certificate_life: Duration::from_secs(14 * 86_400),
+        };
+        let fleet = Fleet::open(fleet, Arc::clone(&identities), Arc::clone(&now));
         let services = Services {
+            fleet: Arc::new(fleet.expect("an authority")),
             telemetry: Arc::clone(&telemetry),
             control: Arc::clone(&control),
+            accounts: Arc::clone(&accounts),
             status: Arc::new(Quiet),
-            clock: Arc::new(|| NOW),
+            clock: now,
         };
-        Self { control, telemetry, router: router(services), _directory: directory }
+        let router = router(
+            services.clone(),
+            Door::new(busyhour_api::Transport::Loopback, SetUp::with_code(CODE)),
+        );
+        Self { control, telemetry, accounts, identities, router, services, clock, directory }
+    }
+
+    /// The same store behind TLS.
+    pub(crate) fn behind_tls(mut self) -> Self {
+        let door = Door::new(busyhour_api::Transport::Tls, SetUp::with_code(CODE));
+        self.router = router(self.services.clone(), door);
+        self
+    }
+
+    /// Where the store lies.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&self, time: Duration) {
+        let micros = i64::try_from(time.as_micros()).expect("a short time");
+        self.clock.fetch_add(micros, Ordering::Relaxed);
     }
 
     pub(crate) fn building(&self, name: &str) -> BuildingId {
@@ -176,7 +222,7 @@ impl Bed {
     ) -> Answer {
         let mut request = request.body(body).expect("a request");
         if let Some(peer) = peer {
-            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(ConnectInfo(Peer(peer)));
         }
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
@@ -232,6 +278,7 @@ fn file_building(name: &str, prefix: &str, zone: &str, hours: &str) -> FileBuild
         region: "R".to_owned(),
         time_zone: Some(zone.to_owned()),
         business_hours: Some(hours.parse().expect("hours")),
+        holidays: std::collections::BTreeSet::new(),
         subnets: vec![FileSubnet {
             prefix: prefix.parse().expect("a prefix"),
             egress: None,

@@ -1,8 +1,10 @@
 //! The companion table: what the building file has no column for.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::table::{TableRow, delimiter_of, rows, without_mark};
@@ -10,14 +12,30 @@ use super::{Draft, DraftNetwork, Findings, Place, Source};
 use crate::{BusinessHours, FileSubnet, NetworkColumns};
 
 /// The columns that may be there, in any order.
-pub(super) const COLUMNS: [&str; 6] =
-    ["BuildingName", "TimeZone", "BusinessHours", "Prefix", "EgressPrefix", "NetworkName"];
+pub(super) const COLUMNS: [&str; 7] = [
+    "BuildingName",
+    "TimeZone",
+    "BusinessHours",
+    "Holidays",
+    "Prefix",
+    "EgressPrefix",
+    "NetworkName",
+];
 const BUILDING_NAME: usize = 0;
 const TIME_ZONE: usize = 1;
 const BUSINESS_HOURS: usize = 2;
-const PREFIX: usize = 3;
-const EGRESS_PREFIX: usize = 4;
-const NETWORK_NAME: usize = 5;
+const HOLIDAYS: usize = 3;
+const PREFIX: usize = 4;
+const EGRESS_PREFIX: usize = 5;
+const NETWORK_NAME: usize = 6;
+/// Dates that a building may have: forty a year for ten years.
+const MOST_HOLIDAYS: usize = 400;
+
+/// Dates as the table writes them.
+pub(super) fn in_words(dates: &BTreeSet<Date>) -> String {
+    let dates: Vec<String> = dates.iter().map(Date::to_string).collect();
+    dates.join(" ")
+}
 
 pub(super) fn read(text: &str, draft: &mut Draft, findings: &mut Findings) {
     let text = without_mark(text);
@@ -86,6 +104,7 @@ impl<'r> Row<'r> {
             let told = &mut draft.buildings[building].building.business_hours;
             self.set(BUSINESS_HOURS, told, hours, findings);
         }
+        self.holidays(&mut draft.buildings[building].building.holidays, findings);
         self.network(building, draft, findings);
     }
 
@@ -125,6 +144,27 @@ impl<'r> Row<'r> {
             findings.error(self.place(BUSINESS_HOURS), message, remedy);
         }
         hours
+    }
+
+    /// Adds dates to those that other rows told.
+    fn holidays(&self, told: &mut BTreeSet<Date>, findings: &mut Findings) {
+        let text = self.field(HOLIDAYS).unwrap_or_default();
+        let dates = text.split([' ', ';', '|', ',']).filter(|part| !part.is_empty());
+        for part in dates {
+            let Ok(date) = part.parse::<Date>() else {
+                let message = format!("Holidays has {part:?}, which is no date");
+                let remedy = "write dates such as 2026-12-25, separated by spaces";
+                findings.error(self.place(HOLIDAYS), message, remedy);
+                return;
+            };
+            if told.len() >= MOST_HOLIDAYS && !told.contains(&date) {
+                let message = format!("Holidays are more than {MOST_HOLIDAYS} dates");
+                let remedy = "leave out those of years that are over";
+                findings.error(self.place(HOLIDAYS), message, remedy);
+                return;
+            }
+            told.insert(date);
+        }
     }
 
     fn network(&self, building: usize, draft: &mut Draft, findings: &mut Findings) {

@@ -51,8 +51,9 @@ pub fn export_companion(buildings: &[FileBuilding]) -> String {
     for building in buildings {
         let zone = building.time_zone.as_deref().unwrap_or_default();
         let hours = building.business_hours.as_ref().map_or("", |hours| hours.as_str());
-        if !zone.is_empty() || !hours.is_empty() {
-            put(&mut out, [&building.name, zone, hours, "", "", ""]);
+        let holidays = companion::in_words(&building.holidays);
+        if !zone.is_empty() || !hours.is_empty() || !holidays.is_empty() {
+            put(&mut out, [&building.name, zone, hours, &holidays, "", "", ""]);
         }
         for subnet in &building.subnets {
             put_network(&mut out, &building.name, subnet);
@@ -67,7 +68,7 @@ fn put_network(out: &mut Writer<Vec<u8>>, building: &str, subnet: &FileSubnet) {
         return;
     }
     let (prefix, egress) = (subnet.prefix.to_string(), egress.unwrap_or_default());
-    put(out, [building, "", "", &prefix, &egress, &subnet.columns.network_name]);
+    put(out, [building, "", "", "", &prefix, &egress, &subnet.columns.network_name]);
 }
 
 /// The buildings and subnets in force, as a file would tell them; in the order given.
@@ -88,6 +89,7 @@ pub fn from_inventory(buildings: &[Building], subnets: &[Subnet]) -> Vec<FileBui
         region: building.region.clone(),
         time_zone: building.time_zone.clone(),
         business_hours: building.business_hours.clone(),
+        holidays: building.holidays.clone(),
         subnets: of_building.remove(&building.id).unwrap_or_default(),
     };
     buildings.iter().map(with_subnets).collect()

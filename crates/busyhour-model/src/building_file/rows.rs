@@ -1,5 +1,6 @@
 //! The rows of the building file (Call Quality Dashboard, "Upload tenant and building data").
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -103,6 +104,7 @@ fn building_of(draft: &mut Draft, name: &str, subnet: &FileSubnet, place: Place)
         region: columns.region.clone(),
         time_zone: None,
         business_hours: None,
+        holidays: BTreeSet::new(),
         subnets: Vec::new(),
     };
     let position = draft.buildings.len();

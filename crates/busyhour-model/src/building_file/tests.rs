@@ -234,6 +234,23 @@ fn buildings_whose_zone_or_hours_cannot_be_told_are_named() {
 }
 
 #[test]
+fn the_companion_table_tells_on_which_dates_nobody_works() {
+    let table = "BuildingName,Holidays\n\
+                 A,2026-12-25 2026-12-26\nA,2027-01-01;2026-12-25\nB,\n";
+    let file = row(&[(4, "A")]) + &row(&[(1, "10.9.0.0"), (4, "B")]);
+    let parsed = check(&file, Some(table), &[]);
+    let dates = ["2026-12-25", "2026-12-26", "2027-01-01"].map(|date| date.parse().unwrap());
+    assert_eq!(parsed.buildings[0].holidays, dates.into());
+    assert!(parsed.buildings[1].holidays.is_empty());
+    let days = |count: usize| {
+        let all = jiff::civil::date(2026, 1, 1).series(jiff::ToSpan::days(1)).take(count);
+        all.map(|date| date.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    check(&file, Some(&format!("BuildingName,Holidays\nA,{}\n", days(400))), &[]);
+    check(&file, Some(&format!("BuildingName,Holidays\nA,{}\n", days(401))), &["error 2:2"]);
+}
+
+#[test]
 fn the_companion_table_adds_ipv6_prefixes() {
     let table = "BuildingName\tPrefix\tNetworkName\tEgressPrefix\n\
                  SEATTLE-SEA-1\t2001:db8:7::/48\tv6\t\n\
@@ -257,22 +274,25 @@ fn the_companion_table_adds_ipv6_prefixes() {
 
 #[test]
 fn each_fault_of_the_companion_table_has_its_place() {
-    const HEADER: &str = "BuildingName,TimeZone,BusinessHours,Prefix,EgressPrefix,NetworkName\n";
+    const HEADER: &str =
+        "BuildingName,TimeZone,BusinessHours,Holidays,Prefix,EgressPrefix,NetworkName\n";
     let file = row(&[(4, "A")]);
     for (line, expected) in [
-        ("B,,,,,", &["error 2:1"][..]),
-        (",Europe/Berlin,,,,", &["error 2:1"]),
-        ("A,Berlin,,,,", &["error 2:2"]),
-        ("A,,nine to five,,,", &["error 2:3"]),
-        ("A,,,10.1.2.0,,", &["error 2:4"]),
-        ("A,,,10.1.2.5/24,,", &["error 2:4"]),
-        ("A,,,10.7.7.0/24,,", &["error 2:4"]),
-        ("A,,,::/0,,", &["error 2:4"]),
-        ("A,,,10.1.2.0/24,198.51.100.1/28,", &["error 2:5"]),
-        ("A,,,,198.51.100.0/28,", &["error 2:5"]),
-        ("A,,,2001:db8::/48,,\nA,,,2001:db8::/48,,", &["error 3:4"]),
-        ("A,Europe/Berlin,,,,\nA,Europe/Paris,,,,", &["error 3:2"]),
-        ("A,,,10.1.2.0/24,198.51.100.0/28,\nA,,,10.1.2.0/24,203.0.113.0/28,", &["error 3:5"]),
+        ("B,,,,,,", &["error 2:1"][..]),
+        (",Europe/Berlin,,,,,", &["error 2:1"]),
+        ("A,Berlin,,,,,", &["error 2:2"]),
+        ("A,,nine to five,,,,", &["error 2:3"]),
+        ("A,,,2026-12-25 boxing-day,,,", &["error 2:4"]),
+        ("A,,,2026-02-30,,,", &["error 2:4"]),
+        ("A,,,,10.1.2.0,,", &["error 2:5"]),
+        ("A,,,,10.1.2.5/24,,", &["error 2:5"]),
+        ("A,,,,10.7.7.0/24,,", &["error 2:5"]),
+        ("A,,,,::/0,,", &["error 2:5"]),
+        ("A,,,,10.1.2.0/24,198.51.100.1/28,", &["error 2:6"]),
+        ("A,,,,,198.51.100.0/28,", &["error 2:6"]),
+        ("A,,,,2001:db8::/48,,\nA,,,,2001:db8::/48,,", &["error 3:5"]),
+        ("A,Europe/Berlin,,,,,\nA,Europe/Paris,,,,,", &["error 3:2"]),
+        ("A,,,,10.1.2.0/24,198.51.100.0/28,\nA,,,,10.1.2.0/24,203.0.113.0/28,", &["error 3:6"]),
         ("A,Europe/Berlin", &[]),
         ("", &[]),
     ] {
@@ -338,6 +358,7 @@ prop_compose! {
     fn any_building(number: u8)(
         name in text(),
         zone in prop::option::of(prop::sample::select(vec!["Europe/Berlin", "Asia/Tokyo"])),
+        holidays in prop::collection::btree_set(1i8..28, 0..4),
         subnets in (any_subnet(number), any_subnet(number + 1), any_subnet(number + 2)),
     ) -> FileBuilding {
         let mut subnets = [subnets.0, subnets.1, subnets.2];
@@ -357,6 +378,7 @@ prop_compose! {
             region: first.region.clone(),
             time_zone: zone.map(str::to_owned),
             business_hours: zone.map(|_| "Mo-Fr 07:00-16:00".parse().unwrap()),
+            holidays: holidays.into_iter().map(|day| jiff::civil::date(2026, 12, day)).collect(),
             subnets: subnets.to_vec(),
         }
     }

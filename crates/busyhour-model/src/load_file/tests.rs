@@ -15,6 +15,7 @@ fn building(number: u128, name: &str, zone: Option<&str>) -> Building {
         region: String::new(),
         time_zone: zone.map(str::to_owned),
         business_hours: None,
+        holidays: std::collections::BTreeSet::new(),
     }
 }
 

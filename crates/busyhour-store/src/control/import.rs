@@ -1,11 +1,12 @@
 //! A building file in force: who stays who, what is new, what ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use busyhour_model::{
     Building, BuildingId, BusinessHours, FileBuilding, FileSubnet, Subnet, SubnetId, UtcMicros,
 };
 use ipnet::IpNet;
+use jiff::civil::Date;
 use rusqlite::{Connection, params};
 
 use super::{audit, id, inventory, parsed, parsed_option, versions};
@@ -221,8 +222,9 @@ fn put_buildings(
         end(sql, END_BUILDING, identity.to_bytes(), now)?;
         changed.push((building, identity, old));
     }
-    let mut insert =
-        sql.prepare_cached("INSERT INTO buildings VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let mut insert = sql.prepare_cached(
+        "INSERT INTO buildings VALUES (?1, ?2, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
     for (building, identity, old) in changed {
         let (zone, hours) = zone_and_hours(building, old);
         insert.execute(params![

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use busyhour_model::{Building, BuildingId, NetworkColumns, Subnet, SubnetId, UtcMicros};
 use jiff::civil::Date;
-use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 
 use super::{id, parsed, parsed_option};
+use crate::sqlite::unreadable;
 
 pub(super) const BUILDINGS: &str = "SELECT id, name, city, country, region, time_zone, business_hours, \
      holidays FROM buildings WHERE valid_until_us IS NULL ORDER BY name";
@@ -79,13 +79,7 @@ pub(super) fn in_words(dates: &BTreeSet<Date>) -> String {
 
 fn dates(row: &Row<'_>, column: usize) -> rusqlite::Result<BTreeSet<Date>> {
     let text: String = row.get(column)?;
-    text.split_whitespace()
-        .map(|part| {
-            part.parse().map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
-            })
-        })
-        .collect()
+    text.split_whitespace().map(|part| part.parse().map_err(unreadable)).collect()
 }
 
 fn subnet(row: &Row<'_>) -> rusqlite::Result<Subnet> {

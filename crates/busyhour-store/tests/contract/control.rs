@@ -236,6 +236,26 @@ fn a_file_that_tells_no_zone_or_hours_takes_none_away() {
 }
 
 #[test]
+fn holidays_stay_until_others_are_told() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let silent = building("A", &["10.1.0.0/24"]);
+    let with = |dates: &[&str]| FileBuilding {
+        holidays: dates.iter().map(|date| date.parse().unwrap()).collect(),
+        ..silent.clone()
+    };
+    let kept = || store.buildings().unwrap().remove(0).holidays;
+    import(store, &[with(&["2026-12-25", "2027-01-01"])], NOW);
+    assert_eq!(kept(), with(&["2026-12-25", "2027-01-01"]).holidays);
+    import(store, std::slice::from_ref(&silent), at(NOW, 1));
+    assert_eq!(kept(), with(&["2026-12-25", "2027-01-01"]).holidays, "a file that tells none");
+    import(store, &[with(&["2027-12-25"])], at(NOW, 2));
+    assert_eq!(kept(), with(&["2027-12-25"]).holidays);
+    let before = store.inventory_at(at(NOW, 1)).unwrap().buildings;
+    assert_eq!(before[0].holidays, with(&["2026-12-25", "2027-01-01"]).holidays);
+}
+
+#[test]
 fn a_preview_tells_what_an_import_would_do_and_changes_nothing() {
     let engine = Engine::new();
     let store = &engine.control;

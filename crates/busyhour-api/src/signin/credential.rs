@@ -1,0 +1,172 @@
+//! What a request proves itself with: a session's token in a cookie or a header, or an API token.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use busyhour_store::SessionRow;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::door::Door;
+use crate::app::Core;
+use crate::guard::{Principal, Who};
+use crate::problem::Problem;
+
+/// What session tokens begin with, so that one is known for what it is wherever it turns up.
+pub(crate) const SESSION_PREFIX: &str = "bhs_";
+/// The same of API tokens.
+pub(crate) const API_TOKEN_PREFIX: &str = "bh_";
+/// 256 random bits, so that a plain digest of them cannot be searched.
+const SECRET_BYTES: usize = 32;
+/// A session that was not used for this long is over.
+const IDLE: Duration = Duration::from_secs(2 * 3_600);
+/// How exactly it is noted when something was used: each note is a write.
+const NOTED: Duration = Duration::from_secs(60);
+
+/// Draws a token with a prefix.
+pub(crate) fn draw(prefix: &str) -> Result<String, Problem> {
+    let mut secret = [0u8; SECRET_BYTES];
+    getrandom::fill(&mut secret).map_err(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "the system gave no randomness");
+        Problem::internal()
+    })?;
+    Ok(format!("{prefix}{}", hex(&secret)))
+}
+
+/// What is kept of a token.
+pub(crate) fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The session that somebody asks with: what it is found by, and what its forms prove themselves
+/// with.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SessionKey {
+    pub(crate) token_sha256: [u8; 32],
+    form_token: String,
+}
+
+impl SessionKey {
+    fn new(token: &str) -> Self {
+        let form_token = Sha256::digest(format!("form of {token}").as_bytes());
+        Self { token_sha256: digest(token), form_token: hex(&form_token) }
+    }
+
+    /// What a form of this session has in it; nobody can tell the session's token from it.
+    pub(crate) fn form_token(&self) -> &str {
+        &self.form_token
+    }
+
+    pub(crate) fn is_token(&self, said: &[u8]) -> bool {
+        bool::from(self.form_token.as_bytes().ct_eq(said))
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey")
+    }
+}
+
+/// What came along with a request.
+pub(crate) enum Credential {
+    None,
+    /// A header that is no bearer's: nobody.
+    Unusable,
+    Bearer(String),
+    Cookie(String),
+}
+
+impl Credential {
+    /// A header goes before a cookie: it was meant.
+    pub(crate) fn of(headers: &HeaderMap, door: &Door) -> Self {
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+            let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            return match token {
+                Some((_, token)) => Self::Bearer(token.trim().to_owned()),
+                None => Self::Unusable,
+            };
+        }
+        let cookies =
+            headers.get_all(header::COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+        let mut pairs =
+            cookies.flat_map(|cookie| cookie.split(';')).filter_map(|c| c.split_once('='));
+        match pairs.find(|(name, _)| name.trim() == door.cookie_name()) {
+            Some((_, token)) => Self::Cookie(token.trim().to_owned()),
+            None => Self::None,
+        }
+    }
+
+    pub(crate) const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Who it is; `None` when it is nobody's, or no more.
+    pub(crate) async fn resolve(&self, core: &Core) -> Result<Option<Principal>, Problem> {
+        match self {
+            Self::Bearer(token) if token.starts_with(SESSION_PREFIX) => session(core, token).await,
+            Self::Bearer(token) if token.starts_with(API_TOKEN_PREFIX) => {
+                api_token(core, token).await
+            }
+            Self::Cookie(token) if token.starts_with(SESSION_PREFIX) => session(core, token).await,
+            Self::None | Self::Unusable | Self::Bearer(_) | Self::Cookie(_) => Ok(None),
+        }
+    }
+}
+
+async fn session(core: &Core, token: &str) -> Result<Option<Principal>, Problem> {
+    let key = SessionKey::new(token);
+    let now = core.now();
+    let found = core.with_services(move |services| {
+        let accounts = &services.accounts;
+        let Some(found) = accounts.session(&key.token_sha256, now)? else { return Ok(None) };
+        if now > found.used.plus(IDLE) {
+            accounts.end_session(&key.token_sha256)?;
+            return Ok(None);
+        }
+        if now > found.used.plus(NOTED) {
+            accounts.use_session(&key.token_sha256, now)?;
+        }
+        Ok(Some((found, key)))
+    });
+    Ok(found.await?.map(|(SessionRow { user, .. }, key)| Principal {
+        who: Who::User(user.number, user.name),
+        grant: user.grant,
+        session: Some(key),
+    }))
+}
+
+async fn api_token(core: &Core, token: &str) -> Result<Option<Principal>, Problem> {
+    let token_sha256 = digest(token);
+    let now = core.now();
+    let found = core.with_services(move |services| {
+        let accounts = &services.accounts;
+        let Some(found) = accounts.api_token(&token_sha256, now)? else { return Ok(None) };
+        if found.used.is_none_or(|used| now > used.plus(NOTED)) {
+            accounts.use_api_token(found.number, now)?;
+        }
+        Ok(Some(found))
+    });
+    let principal = |found: busyhour_store::ApiTokenRow| Principal {
+        who: Who::ApiToken(found.name),
+        grant: found.grant,
+        session: None,
+    };
+    Ok(found.await?.map(principal))
+}
+
+/// The cookie that keeps a session in a browser. It is in no script's reach, and comes along when a
+/// person follows a link to here, but not with what other pages send.
+pub(crate) fn cookie(door: &Door, token: &str, max_age: Duration) -> Result<HeaderValue, Problem> {
+    let (name, secure) = (door.cookie_name(), if door.is_tls() { "; Secure" } else { "" });
+    let seconds = max_age.as_secs();
+    let cookie =
+        format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+    HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())
+}
