@@ -1,7 +1,7 @@
 //! When people work, learned from load. Never from quality: hours that are bad would else come to be
 //! the hours that are looked at, or not.
 
-use busyhour_model::{BuildingId, WorkingWeek};
+use busyhour_model::{BuildingId, LoadSource, WorkingWeek};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
@@ -85,9 +85,16 @@ impl BusyHours {
         Self { quarters, working, typical: [None; 7], learned: false, pending: None }
     }
 
-    /// As they are kept, for [`BusyHours::of_week`]. `looked_on` is the local date they were learned on.
+    /// As they are kept, for [`BusyHours::of_week`]. `looked_on` is the local date they were learned on,
+    /// `told` who told the load that they were learned from, and of how many machines
+    /// ([`WorkingWeek::machines`]).
     #[must_use]
-    pub fn week(&self, building: BuildingId, looked_on: Date) -> WorkingWeek {
+    pub fn week(
+        &self,
+        building: BuildingId,
+        looked_on: Date,
+        told: (LoadSource, u32),
+    ) -> WorkingWeek {
         let pending = self.pending.map(|frame| (frame.quarters.map(Quarters::runs), frame.working));
         WorkingWeek {
             building,
@@ -96,8 +103,18 @@ impl BusyHours {
             working: self.working,
             typical: self.typical,
             learned: self.learned,
+            source: told.0,
+            machines: told.1,
             pending,
         }
+    }
+
+    /// The same hours with nothing in abeyance, and nothing known of what is usual: for load of another
+    /// unit.
+    #[must_use]
+    pub const fn without_figures(mut self) -> Self {
+        (self.typical, self.pending) = ([None; 7], None);
+        self
     }
 
     /// As they were kept. Of hours that are no whole quarter-hours those count that they touch; a load

@@ -1,11 +1,17 @@
 //! The likely cause: what speaks for and against each category of the planning guide, with figures.
+//!
+//! A place makes causes likely, and likely alone names none: something has to show the cause by itself.
+//! A queue shows a full link; several machines that suffer together show that it is none of them;
+//! irregular delay shows the air. What is left when all else is excluded is not known.
+
+use std::collections::BTreeSet;
 
 use busyhour_model::{Breach, LinkKind};
 
 use crate::beside::{Beside, MediaPath};
 use crate::figures::{Figures, ratio};
 use crate::finding::{Cause, Evidence, Finding, FindingKind, Mechanism, Place, Segment};
-use crate::fleet::{Fleet, SeriesNo};
+use crate::fleet::{AgentNo, Fleet, SeriesNo};
 use crate::tell::{count_of, millis, percent};
 
 /// A queue is seen when round trips rise by this much at the bad hours, and by a tenth; or when loss
@@ -17,6 +23,16 @@ const FLAT_RISE_US: u32 = 2_000;
 /// A cause is named when it is this probable and leads by this much (log-odds).
 const NAMED: f64 = 0.6;
 const LEADS: f64 = 1.0;
+/// Of a place that is less sure than this nothing follows.
+const PLACED: f64 = 0.75;
+/// The air is seen when so many of the bad windows break the limit of jitter, or when jitter is so high
+/// at the bad hours.
+const AIR_BAD: f64 = 0.25;
+const AIR_JITTER_US: u32 = 10_000;
+/// Irregular delay is what a machine that cannot keep up shows as well.
+const MACHINE_JITTER: f64 = 0.5;
+/// What one machine that suffers alone weighs for that machine.
+const ONE_MACHINE: f64 = 0.8;
 /// Nobody knows, before any evidence.
 const UNKNOWN: f64 = 1.0;
 /// A machine is overloaded, and clearly not.
@@ -63,6 +79,9 @@ pub(crate) fn conclude(
     let on = kinds_of_link(fleet, &finding.members);
     let mechanism = mechanism(figures, &on);
     let mut scales = Scales::default();
+    if finding.confidence >= PLACED {
+        scales.shown = shown(fleet, finding, figures, &on);
+    }
     from_place(&mut scales, fleet, finding, &on);
     from_figures(&mut scales, figures, mechanism, finding.place);
     from_hours(&mut scales, finding);
@@ -74,13 +93,15 @@ pub(crate) fn conclude(
     let (cause, confidence) = scales.verdict();
     let mut evidence = scales.evidence;
     evidence.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then(a.cause.cmp(&b.cause)));
-    let segment = segment(finding);
+    let segment = segment(fleet, finding);
     Conclusion { cause, confidence, mechanism, segment, evidence }
 }
 
 #[derive(Default)]
 struct Scales {
     evidence: Vec<Evidence>,
+    /// Causes that something shows by itself: only these are named.
+    shown: BTreeSet<Cause>,
 }
 
 impl Scales {
@@ -88,7 +109,13 @@ impl Scales {
         self.evidence.push(Evidence { cause, weight, text: text.to_owned() });
     }
 
-    /// The cause that leads clearly, and how probable it is.
+    /// The same of evidence that shows the cause, whatever the place.
+    fn show(&mut self, cause: Cause, weight: f64, text: &str) {
+        self.put(cause, weight, text);
+        self.shown.insert(cause);
+    }
+
+    /// The cause that leads clearly and is shown, and how probable it is.
     fn verdict(&self) -> (Cause, f64) {
         let of = |cause: Cause| {
             let own = self.evidence.iter().filter(|one| one.cause == cause);
@@ -100,7 +127,8 @@ impl Scales {
         match odds.as_slice() {
             [(best, cause), (second, _), ..] => {
                 let probable = best.exp() / all;
-                let clear = probable >= NAMED && best - second >= LEADS;
+                let leads = probable >= NAMED && best - second >= LEADS;
+                let clear = leads && self.shown.contains(cause);
                 if clear { (*cause, probable) } else { (Cause::NotKnown, 1.0 - probable) }
             }
             _ => (Cause::NotKnown, 1.0),
@@ -116,11 +144,13 @@ const fn prior(cause: Cause) -> f64 {
     }
 }
 
-/// The links of the members: how many are on the air, in a tunnel, and how many there are.
+/// The links of the members: how many are on the air, in a tunnel, and how many there are; and of how
+/// many machines.
 struct Links {
     wifi: usize,
     tunnel: usize,
     all: usize,
+    machines: usize,
 }
 
 fn kinds_of_link(fleet: &Fleet, members: &[SeriesNo]) -> Links {
@@ -128,7 +158,55 @@ fn kinds_of_link(fleet: &Fleet, members: &[SeriesNo]) -> Links {
         let on = |no: &&SeriesNo| fleet.info(**no).is_some_and(|info| info.link == kind);
         members.iter().filter(on).count()
     };
-    Links { wifi: count(LinkKind::Wifi), tunnel: count(LinkKind::Vpn), all: members.len() }
+    let machines: BTreeSet<AgentNo> =
+        members.iter().filter_map(|no| Some(fleet.info(*no)?.agent)).collect();
+    Links {
+        wifi: count(LinkKind::Wifi),
+        tunnel: count(LinkKind::Vpn),
+        all: members.len(),
+        machines: machines.len(),
+    }
+}
+
+/// The causes that what was measured shows by itself, where the place is sure enough.
+fn shown(fleet: &Fleet, finding: &Finding, figures: &Figures, on: &Links) -> BTreeSet<Cause> {
+    let by_jitter = ratio(figures.peak.bad_by[Breach::Jitter as usize], figures.peak.bad);
+    let several = on.machines >= 2;
+    let air = by_jitter >= AIR_BAD || figures.peak_jitter_us.is_some_and(|us| us >= AIR_JITTER_US);
+    // One machine that suffers may be the reason itself: a queue that only delays is none of its.
+    let queue = waits(figures) && by_jitter < MACHINE_JITTER;
+    let cable = finding.kind == FindingKind::ConstantFault && drops(figures);
+    let known = match finding.place {
+        // Buildings of one region may have nothing in common but their hours.
+        Place::Upstream(no) if fleet.regions.contains(&no) => Vec::new(),
+        Place::Upstream(_) => vec![Cause::Provider],
+        Place::Building(_) if waits(figures) => vec![Cause::Bandwidth],
+        Place::Vpn(_) if several => vec![Cause::Vpn],
+        Place::Link(..) | Place::Subnet(..) if several => {
+            vec![Cause::Wifi, Cause::Vpn, Cause::SubnetOrNetworkDevice]
+        }
+        Place::Link(..) | Place::Subnet(..) => {
+            let network = (queue || cable).then_some(Cause::SubnetOrNetworkDevice);
+            network.into_iter().chain(air.then_some(Cause::Wifi)).collect()
+        }
+        Place::Agent(_) => vec![Cause::Device, Cause::CollectorOrAgent],
+        Place::Building(_) | Place::Vpn(_) | Place::Target(_) | Place::Unplaced(_) => Vec::new(),
+    };
+    known.into_iter().collect()
+}
+
+/// True when round trips wait at the bad hours.
+fn waits(figures: &Figures) -> bool {
+    figures
+        .rise_us()
+        .is_some_and(|rise| rise >= QUEUE_RISE_US && rise >= figures.quiet_rtt_us.unwrap_or(0) / 10)
+}
+
+/// True when most of what is bad is lost without any wait.
+fn drops(figures: &Figures) -> bool {
+    let by = |breach: Breach| ratio(figures.peak.bad_by[breach as usize], figures.peak.bad);
+    by(Breach::Loss).max(by(Breach::Burst)) >= 0.5
+        && figures.rise_us().is_some_and(|rise| rise < FLAT_RISE_US)
 }
 
 fn mechanism(figures: &Figures, on: &Links) -> Mechanism {
@@ -140,10 +218,7 @@ fn mechanism(figures: &Figures, on: &Links) -> Mechanism {
     if by(Breach::Failed) >= 0.5 {
         return Mechanism::Outage;
     }
-    let rise = figures.rise_us();
-    let waits = rise.is_some_and(|rise| {
-        rise >= QUEUE_RISE_US && rise >= figures.quiet_rtt_us.unwrap_or(0) / 10
-    });
+    let waits = waits(figures);
     let all_wifi = on.all > 0 && on.wifi == on.all;
     if all_wifi && (by(Breach::Jitter) >= 0.5 || !waits) {
         return Mechanism::Radio;
@@ -151,11 +226,7 @@ fn mechanism(figures: &Figures, on: &Links) -> Mechanism {
     if waits || figures.delay_with_loss.is_some_and(|tau| tau >= QUEUE_TAU) {
         return Mechanism::Queue;
     }
-    let lost = by(Breach::Loss).max(by(Breach::Burst));
-    if lost >= 0.5 && rise.is_some_and(|rise| rise < FLAT_RISE_US) {
-        return Mechanism::Drop;
-    }
-    Mechanism::NotKnown
+    if drops(figures) { Mechanism::Drop } else { Mechanism::NotKnown }
 }
 
 /// What the place makes likely, the more so the surer it is.
@@ -171,6 +242,7 @@ fn from_place(scales: &mut Scales, fleet: &Fleet, finding: &Finding, on: &Links)
     let radio = finding.place.link() == Some(LinkKind::Wifi) || (on.all > 0 && on.wifi == on.all);
     let tunnel = finding.place.link() == Some(LinkKind::Vpn) || (on.all > 0 && on.tunnel == on.all);
     let list: &[(Cause, f64)] = match finding.place {
+        Place::Upstream(no) if fleet.regions.contains(&no) => &[],
         Place::Upstream(_) => &[(Cause::Provider, 3.2), (Cause::Bandwidth, 0.8)],
         Place::Vpn(_) => &[(Cause::Vpn, 3.6)],
         Place::Building(_) => &[(Cause::Bandwidth, 3.2), (Cause::Provider, 0.8)],
@@ -185,6 +257,11 @@ fn from_place(scales: &mut Scales, fleet: &Fleet, finding: &Finding, on: &Links)
     };
     for &(cause, weight) in list {
         scales.put(cause, weight * sure, &shared);
+    }
+    if matches!(finding.place, Place::Link(..) | Place::Subnet(..)) && on.machines == 1 {
+        let text = "one machine alone shows it: it may be the machine's own";
+        scales.put(Cause::Device, ONE_MACHINE, text);
+        scales.put(Cause::CollectorOrAgent, ONE_MACHINE / 2.0, text);
     }
 }
 
@@ -237,9 +314,11 @@ fn from_figures(scales: &mut Scales, figures: &Figures, mechanism: Mechanism, pl
         }
         Mechanism::NotKnown => {}
     }
-    let remarked = ratio(figures.peak.remarked, figures.peak.sent);
+    // Some remarks are of answers: of all that was sent no more than all were changed.
+    let remarked = ratio(figures.peak.remarked, figures.peak.sent).min(1.0);
     if remarked >= REMARKED {
-        let text = format!("{} of the packets lost their mark on the way", percent(remarked));
+        let text =
+            format!("{} of the packets had their mark changed on the way", percent(remarked));
         scales.put(Cause::Qos, 1.5, &text);
     }
 }
@@ -286,7 +365,7 @@ fn from_hosts(scales: &mut Scales, fleet: &Fleet, finding: &Finding, beside: &Be
     let Some(mean) = mean(&busy) else { return };
     let text = format!("the measuring machines were up to {} busy then", percent(mean));
     if mean >= HOST_FULL {
-        scales.put(Cause::CollectorOrAgent, 3.0, &text);
+        scales.show(Cause::CollectorOrAgent, 3.0, &text);
     } else if mean <= HOST_IDLE {
         scales.put(Cause::CollectorOrAgent, -2.5, &text);
         scales.put(Cause::Device, 0.5, &text);
@@ -302,16 +381,25 @@ fn from_radio(scales: &mut Scales, finding: &Finding, beside: &Beside) {
     let signal: Vec<f64> = seen().filter_map(|one| one.signal_dbm.map(f64::from)).collect();
     if let Some(mean) = mean(&signal) {
         let text = format!("the signal was {mean:.0} dBm");
-        scales.put(Cause::Wifi, if mean <= f64::from(WEAK_DBM) { 1.0 } else { -0.3 }, &text);
+        weigh_air(scales, mean <= f64::from(WEAK_DBM), 1.0, &text);
     }
     let busy: Vec<f64> = seen().filter_map(|one| one.channel_busy).collect();
     if let Some(mean) = mean(&busy) {
         let text = format!("the channel was in use for {} of the time", percent(mean));
-        scales.put(Cause::Wifi, if mean >= CROWDED { 1.2 } else { -0.3 }, &text);
+        weigh_air(scales, mean >= CROWDED, 1.2, &text);
     }
     let retries: Vec<f64> = seen().filter_map(|one| one.retries).collect();
     if let Some(mean) = mean(&retries).filter(|mean| *mean >= RETRIED) {
-        scales.put(Cause::Wifi, 0.8, &format!("{} of the frames were sent again", percent(mean)));
+        scales.show(Cause::Wifi, 0.8, &format!("{} of the frames were sent again", percent(mean)));
+    }
+}
+
+/// The air is bad, or it is not.
+fn weigh_air(scales: &mut Scales, is_bad: bool, weight: f64, text: &str) {
+    if is_bad {
+        scales.show(Cause::Wifi, weight, text);
+    } else {
+        scales.put(Cause::Wifi, -0.3, text);
     }
 }
 
@@ -327,10 +415,10 @@ fn from_checks(scales: &mut Scales, fleet: &Fleet, finding: &Finding, beside: &B
     match last.seen {
         MediaPath::Open => scales.put(Cause::FirewallOrProxy, -1.5, "media leaves by UDP directly"),
         MediaPath::UdpBlocked => {
-            scales.put(Cause::FirewallOrProxy, 4.5, "UDP is blocked: calls fall back to TCP");
+            scales.show(Cause::FirewallOrProxy, 4.5, "UDP is blocked: calls fall back to TCP");
         }
         MediaPath::Proxied => {
-            scales.put(Cause::FirewallOrProxy, 4.0, "media goes through a proxy or is inspected");
+            scales.show(Cause::FirewallOrProxy, 4.0, "media goes through a proxy or is inspected");
         }
     }
 }
@@ -356,9 +444,9 @@ fn from_marks(scales: &mut Scales, finding: &Finding, beside: &Beside) {
     );
     if marked * 2.0 < unmarked {
         scales.put(Cause::Qos, -1.5, &text);
-        scales.put(Cause::Bandwidth, 1.0, &text);
+        scales.show(Cause::Bandwidth, 1.0, &text);
     } else {
-        scales.put(Cause::Qos, if lost >= MARK_LOST { 4.5 } else { 1.0 }, &text);
+        scales.show(Cause::Qos, if lost >= MARK_LOST { 4.5 } else { 1.0 }, &text);
     }
 }
 
@@ -367,12 +455,14 @@ fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// Whose part of the way a place is.
-fn segment(finding: &Finding) -> Segment {
+fn segment(fleet: &Fleet, finding: &Finding) -> Segment {
     let siblings = &finding.siblings;
     match finding.place {
+        Place::Upstream(no) if fleet.regions.contains(&no) => Segment::Unknown,
         Place::Upstream(_) => Segment::Provider,
         Place::Vpn(_) | Place::Building(_) => Segment::CustomerWan,
-        Place::Target(_) => Segment::Microsoft,
+        Place::Target(no) if fleet.microsoft.contains(&no) => Segment::Microsoft,
+        Place::Target(_) => Segment::Unknown,
         Place::Link(..) | Place::Subnet(..) | Place::Agent(_) => Segment::CustomerLan,
         Place::Unplaced(_) if siblings.suffering_near > 0 => Segment::CustomerLan,
         Place::Unplaced(_) => Segment::Unknown,

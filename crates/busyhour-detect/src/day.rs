@@ -360,7 +360,7 @@ fn worst_of(hours: &[Hour]) -> Option<&Hour> {
 }
 
 /// For each limit the lower one; where a source gives none for order, none is known of both.
-fn stricter(a: LimitTable, b: LimitTable) -> LimitTable {
+pub(crate) fn stricter(a: LimitTable, b: LimitTable) -> LimitTable {
     LimitTable {
         loss_ppm: a.loss_ppm.min(b.loss_ppm),
         burst_ppm: a.burst_ppm.min(b.burst_ppm),

@@ -142,7 +142,7 @@ impl Figures {
                 figures.add(row);
                 medians.add(row);
                 let later = figures.worst.is_none_or(|(date, ..)| row.date > date);
-                if let Some(worst) = row.worst().filter(|worst| is_at(worst, hours))
+                if let Some(worst) = row.worst().filter(|worst| worst.is_at(hours))
                     && row.verdict.is_bad()
                     && (later || figures.is_worse(row.date, &worst))
                 {
@@ -160,6 +160,7 @@ impl Figures {
     pub(crate) fn moved(history: &History, finding: &Finding) -> Self {
         let mut figures = Self::default();
         let (mut after, mut before) = (Vec::new(), Vec::new());
+        let (mut jitter_after, mut jitter_before) = (Vec::new(), Vec::new());
         for &series in &finding.members {
             match finding.kind {
                 FindingKind::Drift => {
@@ -179,12 +180,16 @@ impl Figures {
                         let row = history.day(series, day);
                         after.extend(row.and_then(|row| row.busy.rtt_p50_us));
                         before.extend(row.and_then(|row| row.quiet.rtt_p50_us));
+                        jitter_after.extend(row.and_then(|row| row.busy.jitter_p50_us));
+                        jitter_before.extend(row.and_then(|row| row.quiet.jitter_p50_us));
                     }
                 }
             }
         }
         figures.peak_rtt_us = lower_median(&mut after);
         figures.quiet_rtt_us = lower_median(&mut before);
+        figures.peak_jitter_us = lower_median(&mut jitter_after);
+        figures.quiet_jitter_us = lower_median(&mut jitter_before);
         figures
     }
 
@@ -211,18 +216,17 @@ impl Figures {
         Some(self.peak_rtt_us?.saturating_sub(self.quiet_rtt_us?))
     }
 
+    /// How much more jitter there is at the bad hours, in microseconds; 0 when there is not.
+    pub(crate) fn jitter_rise_us(&self) -> Option<u32> {
+        Some(self.peak_jitter_us?.saturating_sub(self.quiet_jitter_us?))
+    }
+
     /// How many times the worst hour's share of bad windows is the whole days' share.
     pub(crate) fn factor(&self) -> Option<f64> {
         let (_, _, worst) = self.worst?;
         let share = self.day.share();
         (share > 0.0).then(|| worst.share() / share)
     }
-}
-
-/// True when a worst hour falls, in part at least, into `hours`.
-fn is_at(worst: &Worst, hours: Quarters) -> bool {
-    let until = worst.minute.saturating_add(60);
-    !Quarters::between(worst.minute, until).and(hours.dilated()).is_empty()
 }
 
 #[derive(Default)]

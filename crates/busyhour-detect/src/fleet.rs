@@ -93,8 +93,12 @@ pub struct Fleet {
     pub agents: Vec<String>,
     /// Names of upstreams.
     pub upstreams: Vec<String>,
+    /// Those of them that are called by a region only: what their buildings have in common is not known.
+    pub regions: BTreeSet<UpstreamNo>,
     /// Names of targets.
     pub targets: Vec<String>,
+    /// Those of them that are Microsoft's own.
+    pub microsoft: BTreeSet<TargetNo>,
     /// Series.
     pub series: Vec<SeriesInfo>,
     /// How long the bins are that all series are kept in.

@@ -22,7 +22,8 @@ impl Cell {
             sent,
             lost,
             reordered: slot.reordered,
-            remarked: slot.dscp_up_changed.saturating_add(slot.dscp_down_changed),
+            // A packet that loses its mark there and back lost it once.
+            remarked: slot.dscp_up_changed.max(slot.dscp_down_changed),
             rtt_min_us: rtt.map(|rtt| rtt.lowest),
             rtt_p50_us: rtt.map(|rtt| rtt.median),
             rtt_p95_us: rtt.map(|rtt| rtt.high),
@@ -150,7 +151,7 @@ mod tests {
         let cell = Cell::of(&slot);
         assert_eq!((cell.expected, cell.valid, cell.bad), (15, 14, 3));
         assert_eq!(cell.bad_by, [3, 0, 0, 0, 0]);
-        assert_eq!((cell.sent, cell.lost, cell.reordered, cell.remarked), (10_500, 7, 5, 42));
+        assert_eq!((cell.sent, cell.lost, cell.reordered, cell.remarked), (10_500, 7, 5, 40));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The rows that are remembered: series days, by series and date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -26,6 +26,9 @@ pub struct History {
     dates: BTreeMap<Date, Known>,
     /// Earlier rows were forgotten.
     forgotten: Option<Date>,
+    /// How often rows changed, and when those of each series did last by that count.
+    changes: u64,
+    changed: Vec<u64>,
 }
 
 /// How much is known of a date.
@@ -63,13 +66,62 @@ impl History {
         let at = series.0 as usize;
         if at >= self.rows.len() {
             self.rows.resize_with(at + 1, Vec::new);
+            self.changed.resize(at + 1, 0);
         }
-        if let Some(rows) = self.rows.get_mut(at) {
-            let known = self.dates.entry(day.date).or_default();
-            known.add(&day);
-            if let Some(before) = put(rows, day) {
-                known.remove(&before);
-            }
+        let Some(rows) = self.rows.get_mut(at) else { return };
+        let is_known = place_of(rows, day.date).is_ok_and(|place| rows.get(place) == Some(&day));
+        if is_known {
+            return;
+        }
+        let known = self.dates.entry(day.date).or_default();
+        known.add(&day);
+        if let Some(before) = put(rows, day) {
+            known.remove(&before);
+        }
+        self.note_change(series);
+    }
+
+    /// Puts the rows of a building's day in place of all that was known of it. `series` are all of the
+    /// building.
+    pub fn replace_day(
+        &mut self,
+        building: BuildingNo,
+        series: &[SeriesNo],
+        date: Date,
+        rows: Rows,
+    ) {
+        let of_series: BTreeSet<SeriesNo> = rows.series.iter().map(|(no, _)| *no).collect();
+        let of_unions: BTreeSet<Union> = rows.unions.iter().map(|(union, _)| *union).collect();
+        self.forget_rows(building, series, date, &|no| !of_series.contains(&no), &|union| {
+            !of_unions.contains(&union)
+        });
+        self.insert_rows(rows);
+    }
+
+    /// How often rows of series changed.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// [`Self::changes`] when rows of a series changed last; 0 when they never did.
+    pub(crate) fn changed_at(&self, series: SeriesNo) -> u64 {
+        self.changed.get(series.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// Rows of earlier dates than this were forgotten.
+    pub(crate) const fn forgotten(&self) -> Option<Date> {
+        self.forgotten
+    }
+
+    /// The first date that any row is kept of.
+    pub(crate) fn first_date(&self) -> Option<Date> {
+        self.dates.first_key_value().map(|(&date, _)| date)
+    }
+
+    fn note_change(&mut self, series: SeriesNo) {
+        self.changes += 1;
+        if let Some(changed) = self.changed.get_mut(series.0 as usize) {
+            *changed = self.changes;
         }
     }
 
@@ -86,15 +138,28 @@ impl History {
     /// Forgets the rows of one date of a building: of these series and of all that are taken as one
     /// there.
     pub fn forget_day(&mut self, building: BuildingNo, series: &[SeriesNo], date: Date) {
-        for no in series {
+        self.forget_rows(building, series, date, &|_| true, &|_| true);
+    }
+
+    fn forget_rows(
+        &mut self,
+        building: BuildingNo,
+        series: &[SeriesNo],
+        date: Date,
+        is_gone: &dyn Fn(SeriesNo) -> bool,
+        is_union_gone: &dyn Fn(Union) -> bool,
+    ) {
+        for &no in series.iter().filter(|no| is_gone(**no)) {
             let Some(rows) = self.rows.get_mut(no.0 as usize) else { continue };
-            if let Some(row) = take(rows, date)
-                && let Some(known) = self.dates.get_mut(&date)
-            {
-                known.remove(&row);
+            if let Some(row) = take(rows, date) {
+                if let Some(known) = self.dates.get_mut(&date) {
+                    known.remove(&row);
+                }
+                self.note_change(no);
             }
         }
-        let unions: Vec<Union> = self.unions_of(building).collect();
+        let unions: Vec<Union> =
+            self.unions_of(building).filter(|one| is_union_gone(*one)).collect();
         for union in unions {
             if let Some(rows) = self.unions.get_mut(&union) {
                 take(rows, date);
@@ -187,7 +252,7 @@ impl History {
     #[must_use]
     pub fn day(&self, series: SeriesNo, date: Date) -> Option<&SeriesDay> {
         let rows = self.all(series);
-        rows.binary_search_by_key(&date, |row| row.date).ok().and_then(|at| rows.get(at))
+        place_of(rows, date).ok().and_then(|at| rows.get(at))
     }
 
     /// Forgets all rows of earlier dates.
@@ -195,8 +260,10 @@ impl History {
         self.forgotten = self.forgotten.max(Some(date));
         self.dates = self.dates.split_off(&date);
         for rows in self.rows.iter_mut().chain(self.unions.values_mut()) {
-            let old = rows.partition_point(|row| row.date < date);
-            rows.drain(..old);
+            if rows.first().is_some_and(|row| row.date < date) {
+                let old = rows.partition_point(|row| row.date < date);
+                rows.drain(..old);
+            }
         }
         self.unions.retain(|_, rows| !rows.is_empty());
     }
@@ -210,7 +277,7 @@ impl History {
 
 /// Gives the row that it stands in place of.
 fn put(rows: &mut Vec<SeriesDay>, day: SeriesDay) -> Option<SeriesDay> {
-    match rows.binary_search_by_key(&day.date, |row| row.date) {
+    match place_of(rows, day.date) {
         Ok(known) => rows.get_mut(known).map(|row| std::mem::replace(row, day)),
         Err(place) => {
             if rows.len() == rows.capacity() {
@@ -223,12 +290,28 @@ fn put(rows: &mut Vec<SeriesDay>, day: SeriesDay) -> Option<SeriesDay> {
 }
 
 fn take(rows: &mut Vec<SeriesDay>, date: Date) -> Option<SeriesDay> {
-    let at = rows.binary_search_by_key(&date, |row| row.date).ok()?;
+    let at = place_of(rows, date).ok()?;
     Some(rows.remove(at))
 }
 
 fn within(rows: &[SeriesDay], from: Date, until: Date) -> &[SeriesDay] {
-    let first = rows.partition_point(|row| row.date < from);
-    let after = rows.partition_point(|row| row.date <= until);
+    // Mostly all rows are wanted, or all but the last: others are searched for.
+    let first = match rows.first() {
+        Some(row) if row.date < from => rows.partition_point(|row| row.date < from),
+        _ => 0,
+    };
+    let after = match rows.last() {
+        Some(row) if row.date > until => rows.partition_point(|row| row.date <= until),
+        _ => rows.len(),
+    };
     rows.get(first..after).unwrap_or(&[])
+}
+
+/// Where the row of a date is, or would be.
+fn place_of(rows: &[SeriesDay], date: Date) -> Result<usize, usize> {
+    match rows.last() {
+        Some(last) if last.date == date => Ok(rows.len() - 1),
+        Some(last) if last.date < date => Err(rows.len()),
+        _ => rows.binary_search_by_key(&date, |row| row.date),
+    }
 }

@@ -2,6 +2,7 @@
 
 mod others;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_model::{LimitTable, RequirementProfile, UtcMicros, limits_in_force};
@@ -10,19 +11,21 @@ use jiff::civil::Date;
 
 use crate::beside::Beside;
 use crate::cause::conclude;
+use crate::day::stricter;
 use crate::figures::Figures;
 use crate::finding::{Finding, FindingKind, Place, Siblings};
 use crate::fleet::{BuildingNo, Fleet, Reach, SeriesNo};
 use crate::history::History;
 use crate::layout::Layout;
 use crate::life::{Book, Problem, Relation};
-use crate::locate::{Located, Votes, asked, locate, vote};
+use crate::locate::{Located, Votes, asked, by_day, locate, vote};
 use crate::params::{Params, Rule};
 use crate::quarters::Quarters;
+use crate::remembered::Remembered;
 use crate::series::SeriesDay;
 use crate::suffer::{Suffering, When, median};
 use crate::tell::Story;
-use crate::timeline::hours_at;
+use crate::timeline::{Clocks, hours_at};
 use crate::trigger::{Trigger, triggers};
 
 /// A moved route explains days that are bad by delay alone for so long.
@@ -30,8 +33,10 @@ const SHIFT_DAYS: i32 = 90;
 /// Unless busy hours rose by this much more than they did on good days since, and by half.
 const SHIFT_RISE_US: u32 = 5_000;
 
+/// What keeps to fewer quarter-hours than these is brief.
+const BRIEF_QUARTERS: u32 = 4;
 /// A problem is another one than a finding of another place only when its place is so sure.
-const SURE: f64 = 0.8;
+const SURE: f64 = 0.87;
 
 /// Judges a local date of a fleet: gives the findings that are new or other than they were known.
 ///
@@ -52,8 +57,22 @@ pub fn judge_fleet(
     params: &Params,
     beside: &Beside,
 ) -> Vec<Finding> {
+    let remembered = RefCell::default();
+    judge_with(fleet, history, (known, last_id), today, (params, beside), &remembered)
+}
+
+/// [`judge_fleet`] with what was worked out before: gives the same, sooner.
+pub(crate) fn judge_with(
+    fleet: &Fleet,
+    history: &History,
+    (known, last_id): (&[Finding], u64),
+    today: Date,
+    (params, beside): (&Params, &Beside),
+    remembered: &RefCell<Remembered>,
+) -> Vec<Finding> {
+    remembered.borrow_mut().turn(today, history);
     let layout = Layout::of(fleet);
-    let judge = Judge { fleet, layout: &layout, history, today, params };
+    let judge = Judge { fleet, layout: &layout, history, today, params, remembered };
     let mut book = Book::of(fleet, history, known, last_id, today);
     judge.degradation(&mut book);
     judge.one_offs(&mut book);
@@ -62,10 +81,9 @@ pub fn judge_fleet(
     judge.early_warnings(&mut book);
     judge.drifts(&mut book);
     book.settle();
-    let limits = limits_on(today);
     let mut changed = book.changed();
     for finding in &mut changed {
-        explain(fleet, history, finding, beside, limits);
+        explain(fleet, history, finding, beside);
     }
     // Explaining may have found the very words that were known.
     let before: BTreeMap<u64, &Finding> = known.iter().map(|one| (one.id, one)).collect();
@@ -73,21 +91,18 @@ pub fn judge_fleet(
     changed
 }
 
-/// The limits that the daily average is held against.
-fn limits_on(today: Date) -> Option<&'static LimitTable> {
-    let noon = today.at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+/// The limits that a finding's daily average is held against: those its paths are judged by, in force on
+/// its last bad day, the strictest of each where they differ; `None` where none has any.
+fn limits_of(fleet: &Fleet, finding: &Finding) -> Option<LimitTable> {
+    let noon = finding.last_bad.at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     let at = UtcMicros(noon.timestamp().as_microsecond());
-    limits_in_force(RequirementProfile::ClientToMicrosoftEdge, at)
+    let asked = finding.members.iter().filter_map(|no| Some(fleet.info(*no)?.requirement));
+    let asked: BTreeSet<RequirementProfile> = asked.collect();
+    asked.into_iter().filter_map(|one| limits_in_force(one, at)).copied().reduce(stricter)
 }
 
 /// Adds cause and words to a finding, from the rows of its latest bad days.
-fn explain(
-    fleet: &Fleet,
-    history: &History,
-    finding: &mut Finding,
-    beside: &Beside,
-    limits: Option<&LimitTable>,
-) {
+fn explain(fleet: &Fleet, history: &History, finding: &mut Finding, beside: &Beside) {
     let figures = match finding.kind {
         FindingKind::LevelShift | FindingKind::EarlyWarning | FindingKind::Drift => {
             Figures::moved(history, finding)
@@ -100,7 +115,8 @@ fn explain(
     finding.mechanism = found.mechanism;
     finding.segment = found.segment;
     finding.evidence = found.evidence;
-    let story = Story { fleet, finding, figures: &figures, limits };
+    let limits = limits_of(fleet, finding);
+    let story = Story { fleet, finding, figures: &figures, limits: limits.as_ref() };
     let (sentence, paragraph) = (story.sentence(), story.paragraph());
     finding.sentence = sentence;
     finding.paragraph = paragraph;
@@ -112,6 +128,7 @@ struct Judge<'a> {
     history: &'a History,
     today: Date,
     params: &'a Params,
+    remembered: &'a RefCell<Remembered>,
 }
 
 impl Judge<'_> {
@@ -129,6 +146,9 @@ impl Judge<'_> {
                 continue;
             }
             taken[at] = true;
+            if self.is_told(book, &all[at]) {
+                continue;
+            }
             let Some(problem) = self.problem(book, &all[at]) else { continue };
             let near: Vec<usize> = self
                 .buildings(&problem)
@@ -143,6 +163,13 @@ impl Judge<'_> {
             let problem = self.with(problem, &all, &joined);
             book.take(&problem, &|known| self.relation(known, &problem));
         }
+    }
+
+    /// True when what shows in the sum of several series is open for one of them at these hours: the
+    /// sum then says nothing that is new.
+    fn is_told(&self, book: &Book<'_>, trigger: &Trigger) -> bool {
+        let open = |&no: &SeriesNo| book.open_for(no, trigger.building, trigger.hours).is_some();
+        trigger.pooled && trigger.series.iter().any(open)
     }
 
     /// True when a route that moved longer ago than the rows reach explains it.
@@ -189,15 +216,40 @@ impl Judge<'_> {
 
     /// Where a trigger's series suffer, by all of these days (ascending).
     fn located(&self, trigger: &Trigger, days: &[Date]) -> Option<Located> {
+        let question = (trigger, days);
+        let known = self.remembered.borrow_mut().place(self.today, question, self.history);
+        if let Some(known) = known {
+            return known;
+        }
+        let located = self.located_anew(trigger, days);
+        let mut rests_on = asked(self.fleet, self.layout, *trigger.series.first()?);
+        rests_on.extend(&trigger.series);
+        rests_on.extend(self.layout.of_building(trigger.building));
+        let mut remembered = self.remembered.borrow_mut();
+        remembered.keep_place(self.today, question, rests_on, self.history, located.as_ref());
+        located
+    }
+
+    fn located_anew(&self, trigger: &Trigger, days: &[Date]) -> Option<Located> {
         let &asking = trigger.series.first()?;
         let hours = match trigger.kind {
             FindingKind::ConstantFault => Quarters::between(0, 24 * 60),
             _ => trigger.hours,
         };
         let when = When::of(&self.rows(trigger, days), self.fleet.bin, hours, days);
-        let votes = self.votes(&trigger.series, &when);
         let near = self.params.holds(Rule::NearProbes);
-        locate(self.fleet, self.layout, asking, &votes, when.days(), near)
+        let (fleet, layout) = (self.fleet, self.layout);
+        let (own, seen) = self.suffering(&trigger.series, &when)?;
+        let votes = seen.iter().map(|(no, one)| (*no, vote(one, &own))).collect();
+        let located = locate(fleet, layout, asking, &votes, when.days(), near)?;
+        if !trigger.recurs {
+            return Some(located);
+        }
+        let mut located = located.with_days(fleet, layout, asking, &by_day(&own, &seen), near);
+        // What shows in a sum alone, or for less than an hour, is easily another's remainder.
+        let brief = hours.count() < BRIEF_QUARTERS;
+        (0..usize::from(trigger.pooled) + usize::from(brief)).for_each(|_| located.doubt());
+        Some(located)
     }
 
     /// How a finding of another place stands to a problem. When all that it has shown so far, today
@@ -216,28 +268,36 @@ impl Judge<'_> {
 
     /// True when all bad days of a finding, today included, point to a place.
     fn points_to(&self, known: &Finding, place: Place) -> bool {
-        let bad = |no: &&SeriesNo| {
-            let row = self.history.day(**no, known.last_bad);
-            row.is_some_and(|row| row.verdict.is_bad() && row.bad_quarters().overlaps(known.hours))
+        // Each by the clock where it is: the hours of a finding are those of its home.
+        let mut clocks = Clocks::of(self.fleet, known, known.last_bad);
+        let mut bad = |no: &&SeriesNo| {
+            let (row, hours) = (self.history.day(**no, known.last_bad), clocks.hours(**no));
+            row.zip(hours).is_some_and(|(row, hours)| {
+                row.verdict.is_bad() && row.bad_quarters().overlaps(hours)
+            })
         };
-        let Some(&asking) = known.members.iter().find(bad).or(known.members.first()) else {
+        let Some(&asking) = known.members.iter().find(&mut bad).or(known.members.first()) else {
             return false;
         };
+        let building = self.fleet.info(asking).map_or(known.home, |info| info.building);
         let mut days = known.bad_days.clone();
         days.push(self.today);
         days.dedup();
         let trigger = Trigger {
             series: vec![asking],
-            building: known.home,
+            building,
             kind: known.kind,
             recurs: true,
-            hours: known.hours,
+            hours: clocks.hours(asking).unwrap_or(known.hours),
             bad_days: days.clone(),
             pooled: false,
             delay_alone: false,
             share: known.severity,
         };
-        self.located(&trigger, &days).is_some_and(|found| found.place == place)
+        // What was told of moves only when its days by themselves say so: an overlapping fault that
+        // began later weighs in their sum.
+        let moves = |found: &Located| known.opened.is_none() || found.most_days;
+        self.located(&trigger, &days).is_some_and(|found| found.place == place && moves(&found))
     }
 
     /// The rows of a trigger, one a date, and of days that it did not see a sibling's: all rows of a
@@ -255,21 +315,24 @@ impl Judge<'_> {
         rows.into_values().collect()
     }
 
-    /// Asks everybody concerned how much they suffered then.
+    /// Asks everybody concerned how much they suffered then, and how much those did who ask; `None`
+    /// when none of these was observed.
+    fn suffering(
+        &self,
+        asking: &[SeriesNo],
+        when: &When,
+    ) -> Option<(Suffering, Vec<(SeriesNo, Suffering)>)> {
+        let of = |no: SeriesNo| when.suffering(self.history, no, self.fleet.bin);
+        let own: Vec<Suffering> = asking.iter().filter_map(|&no| of(no)).collect();
+        let own = Suffering::of_all(&own)?;
+        let asked = asked(self.fleet, self.layout, *asking.first()?).into_iter();
+        Some((own, asked.filter_map(|no| Some((no, of(no)?))).collect()))
+    }
+
+    /// What everybody concerned says of it.
     fn votes(&self, asking: &[SeriesNo], when: &When) -> Votes {
-        let bin = self.fleet.bin;
-        let own = |&no: &SeriesNo| when.suffering(self.history, no, bin);
-        let own: Vec<Suffering> = asking.iter().filter_map(own).collect();
-        let (Some(own), Some(&first)) = (Suffering::of_all(&own), asking.first()) else {
-            return Votes::default();
-        };
-        asked(self.fleet, self.layout, first)
-            .into_iter()
-            .filter_map(|no| {
-                let seen = when.suffering(self.history, no, bin)?;
-                Some((no, vote(&seen, &own)))
-            })
-            .collect()
+        let Some((own, seen)) = self.suffering(asking, when) else { return Votes::default() };
+        seen.iter().map(|(no, one)| (*no, vote(one, &own))).collect()
     }
 
     fn placed(&self, trigger: &Trigger, located: &Located) -> Problem {

@@ -1,5 +1,6 @@
 //! The findings of a fleet from date to date, and the same dates judged again while their data come.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,9 +12,10 @@ use crate::beside::Beside;
 use crate::finding::{Change, Finding, FindingKind};
 use crate::fleet::Fleet;
 use crate::history::History;
-use crate::judge::judge_fleet;
+use crate::judge::judge_with;
 use crate::params::Params;
 use crate::quarters::Quarters;
+use crate::remembered::Remembered;
 
 /// A closed finding is remembered for so long, as it may come back; a moved route for longer, as it
 /// explains what comes after.
@@ -46,6 +48,7 @@ pub struct Ledger {
     /// What was opened or closed and is kept although it is not what the rows say now.
     kept: BTreeSet<u64>,
     last_id: u64,
+    remembered: Remembered,
 }
 
 impl Ledger {
@@ -71,7 +74,8 @@ impl Ledger {
 
     /// Judges up to `front`, the date that is running or has just ended; gives the findings that are
     /// other than they were before, those that came to nothing as closed. `history` holds rows up to
-    /// `front`; `beside` tells what else is known of a date.
+    /// `front`, and is the same one each time, as it is by then: what was worked out of rows is not
+    /// worked out again while they stay. `beside` tells what else is known of a date.
     ///
     /// Judged are, in their order and each as if it had just ended: the last date (a week back at most)
     /// on which anybody worked and was observed, so that what comes late on a weekend or in the early
@@ -159,11 +163,16 @@ impl Ledger {
         let mut known = base.clone();
         let mut last_id = self.last_id;
         let mut front = from;
+        let mut remembered = std::mem::take(&mut self.remembered);
+        remembered.begin(fleet, params);
+        let remembered = RefCell::new(remembered);
         for today in dates {
             versions.insert(today, known.clone());
             let all: Vec<Finding> = known.values().map(|one| Finding::clone(one)).collect();
             turn(history, today);
-            let changed = judge_fleet(fleet, history, &all, last_id, today, params, &beside(today));
+            let known_before = (all.as_slice(), last_id);
+            let what = (params, &beside(today));
+            let changed = judge_with(fleet, history, known_before, today, what, &remembered);
             for finding in changed {
                 last_id = last_id.max(finding.id);
                 known.insert(finding.id, Arc::new(finding));
@@ -173,6 +182,8 @@ impl Ledger {
             self.judged.insert(today, on.map_or(0, |(_, known)| known.observed));
             front = today;
         }
+        self.remembered = remembered.into_inner();
+        self.remembered.end(front);
         let names = self.names(&base, &known, from, last_id);
         rename(&mut known, &names);
         versions.values_mut().for_each(|findings| rename(findings, &names));

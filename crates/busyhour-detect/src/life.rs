@@ -3,8 +3,8 @@
 //! Every state follows from the rows and from what was known before the day. Judging a day again,
 //! with late rows or without, against what was known after it gives the same findings and opens
 //! nothing twice: a problem is matched with what is known by its hours, place and series, whatever
-//! day that was opened on. A past day is never judged again: what comes late changes rows, and the
-//! next judgement of today sees them.
+//! day that was opened on. What nobody saw on a day is neither better nor over on it. Which days are
+//! judged again when data come late is [`crate::Ledger`]'s business.
 
 mod settle;
 

@@ -10,14 +10,14 @@
 
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_model::LinkKind;
 
 use crate::finding::Place;
 use crate::fleet::{AgentNo, BuildingNo, Fleet, Reach, SeriesInfo, SeriesNo, UpstreamNo};
 use crate::layout::{Layout, spread};
-use crate::suffer::Suffering;
+use crate::suffer::{PLACE_DAYS, Suffering};
 
 use self::tree::{Tree, Unit};
 
@@ -50,6 +50,10 @@ const TARGET: f64 = 3.0;
 const CLEARLY_SPARED: f64 = -3.0;
 /// How much worse the next best explanation is when those who could tell were not observed.
 const UNSEEN_MARGIN: f64 = 1.0;
+/// Days agree on a place when so many in a hundred point to it by themselves.
+const AGREEING_PERCENT: usize = 60;
+/// What each reason to doubt a place takes from its confidence.
+const DOUBT: f64 = 0.12;
 /// At most so many buildings behind an upstream are looked at, evenly spread: enough for 80 %, and
 /// no more work for a large provider than for a small one.
 const BUILDINGS: usize = 16;
@@ -74,8 +78,8 @@ pub(crate) struct Located {
     pub(crate) place: Place,
     /// How sure that is, 0..=1.
     pub(crate) confidence: f64,
-    /// How much worse the next best explanation is.
-    pub(crate) margin: f64,
+    /// At least half of the days point to it by themselves.
+    pub(crate) most_days: bool,
     /// Series within the place that were observed, and those of them that suffer, in order.
     pub(crate) observed_within: usize,
     pub(crate) suffering: Vec<SeriesNo>,
@@ -168,14 +172,7 @@ pub(crate) fn locate(
     near: bool,
 ) -> Option<Located> {
     let info = fleet.info(asking)?;
-    let upstream = upstream_of(fleet, layout, info);
-    let (place, margin) = target_of(fleet, info, votes)
-        .or_else(|| tunnel_of(fleet, info, votes, upstream, near))
-        .unwrap_or_else(|| {
-            let tree = Tree::of(fleet, votes, upstream, near);
-            let (place, margin) = tree.place_of(info);
-            (place, margin.min(unseen(fleet, layout, votes, upstream, info, place)))
-        });
+    let (place, margin) = best(fleet, layout, info, votes, near);
     let others = |holds: &dyn Fn(&SeriesInfo) -> bool| {
         votes
             .iter()
@@ -188,8 +185,13 @@ pub(crate) fn locate(
     let passes =
         |one: &SeriesInfo| matches!(place, Place::Upstream(_)) && one.link == LinkKind::Vpn;
     let beside = others(&|one| !place.holds(one) && !passes(one));
-    let alone = within.len() + beside.len() <= 1
-        || (others(&|one| one.building == info.building).len() == 1 && is_inside(place, info));
+    let agents: BTreeSet<AgentNo> = votes
+        .keys()
+        .filter_map(|&no| fleet.info(no))
+        .filter(|one| one.reach == Reach::Far && one.building == info.building)
+        .map(|one| one.agent)
+        .collect();
+    let alone = within.len() + beside.len() <= 1 || (agents.len() == 1 && is_inside(place, info));
     let (place, confidence) = if alone && near_seen(fleet, info, votes).is_none() {
         (Place::Unplaced(info.building), 0.0)
     } else {
@@ -199,13 +201,68 @@ pub(crate) fn locate(
     Some(Located {
         place,
         confidence,
-        margin,
+        most_days: true,
         observed_within: within.len(),
         suffering,
         observed_beside: beside.len(),
         suffering_beside: beside.iter().filter(|one| one.1).count(),
         near: near_seen(fleet, info, votes),
     })
+}
+
+/// The place that explains the votes best, and how much worse the next best explanation is.
+fn best(
+    fleet: &Fleet,
+    layout: &Layout,
+    info: &SeriesInfo,
+    votes: &Votes,
+    near: bool,
+) -> (Place, f64) {
+    let upstream = upstream_of(fleet, layout, info);
+    target_of(fleet, info, votes)
+        .or_else(|| tunnel_of(fleet, info, votes, upstream, near))
+        .unwrap_or_else(|| {
+            let tree = Tree::of(fleet, votes, upstream, near);
+            let (place, margin) = tree.place_of(info);
+            (place, margin.min(unseen(fleet, layout, votes, upstream, info, place)))
+        })
+}
+
+/// The votes of each of the bad days on which those who ask suffered enough to tell.
+pub(crate) fn by_day(asking: &Suffering, seen: &[(SeriesNo, Suffering)]) -> Vec<Votes> {
+    let own = (0..PLACE_DAYS).filter_map(|at| Some((at, asking.of_day(at)?)));
+    let of = |(at, own): (usize, Suffering)| {
+        let all = seen.iter().filter_map(|(no, one)| Some((*no, vote(&one.of_day(at)?, &own))));
+        all.collect()
+    };
+    own.filter(|(_, own)| own.more() >= FAINT).map(of).collect()
+}
+
+impl Located {
+    /// Takes what each day says by itself: days are what a place rests on, and places that only their
+    /// sum points to are less sure.
+    pub(crate) fn with_days(
+        mut self,
+        fleet: &Fleet,
+        layout: &Layout,
+        asking: SeriesNo,
+        days: &[Votes],
+        near: bool,
+    ) -> Self {
+        let Some(info) = fleet.info(asking) else { return self };
+        let same = |votes: &&Votes| best(fleet, layout, info, votes, near).0 == self.place;
+        let agreeing = days.iter().filter(same).count();
+        self.most_days = agreeing * 2 >= days.len();
+        if agreeing * 100 < days.len() * AGREEING_PERCENT {
+            self.doubt();
+        }
+        self
+    }
+
+    /// Lowers the confidence for one reason to doubt the place.
+    pub(crate) fn doubt(&mut self) {
+        self.confidence = (self.confidence - DOUBT).max(0.0);
+    }
 }
 
 /// How much worse at most the next best explanation is, when those who could tell were not observed:
@@ -229,6 +286,9 @@ fn unseen(
     };
     let agent = |one: &SeriesInfo| unit_of(one) == unit_of(info) && one.agent != info.agent;
     let unit = |one: &SeriesInfo| one.link == info.link && one.subnet != info.subnet;
+    let kind = |one: &SeriesInfo| {
+        one.subnet == info.subnet && one.link != info.link && one.link != LinkKind::Vpn
+    };
     let beyond = || {
         let others = upstream.map_or(&[][..], |upstream| layout.behind(upstream));
         let seen = |building: &BuildingNo| {
@@ -237,7 +297,10 @@ fn unseen(
         others.len() > 1 && !others.iter().any(|one| *one != info.building && seen(one))
     };
     let open = match place {
-        Place::Subnet(..) => hidden(&agent) || hidden(&unit) || beyond(),
+        Place::Subnet(_, link) => {
+            let other_kind = link.is_none() && hidden(&kind);
+            hidden(&agent) || hidden(&unit) || other_kind || beyond()
+        }
         Place::Agent(_) => hidden(&unit) || beyond(),
         Place::Building(_) | Place::Link(..) => beyond(),
         Place::Upstream(_) | Place::Vpn(_) | Place::Target(_) | Place::Unplaced(_) => false,
@@ -322,13 +385,13 @@ fn tunnel_of(
     (margin > 0.0).then_some((Place::Vpn(shared), margin))
 }
 
-/// How sure a place is: by how much worse the next best explanation is, how many series were
-/// observed, on how many bad days.
+/// How sure a place is that nothing else speaks against ([`Located::doubt`]): by how much worse the next
+/// best explanation is, how many series were observed, on how many bad days.
 ///
 /// The figures are shares of places that were right; `docs/DETECT.md` has the counts.
 fn confidence(margin: f64, observed: usize, days: usize) -> f64 {
-    const MARGINS: [f64; 7] = [0.5, 1.5, 2.5, 3.5, 5.5, 7.0, 10.0];
-    const RIGHT: [f64; 8] = [0.45, 0.55, 0.65, 0.75, 0.84, 0.92, 0.96, 0.98];
+    const MARGINS: [f64; 5] = [0.5, 1.5, 3.5, 5.5, 10.0];
+    const RIGHT: [f64; 6] = [0.4, 0.55, 0.88, 0.95, 0.97, 0.98];
     let at = MARGINS.iter().take_while(|&&edge| margin >= edge).count();
     let few_series = match observed {
         0..=2 => 0.1,
@@ -337,7 +400,7 @@ fn confidence(margin: f64, observed: usize, days: usize) -> f64 {
     };
     let few_days = match days {
         0 | 1 => 0.1,
-        2 => 0.05,
+        2 => 0.04,
         _ => 0.0,
     };
     (RIGHT.get(at).copied().unwrap_or(0.0) - few_series - few_days).max(0.0)

@@ -26,7 +26,7 @@ pub struct Cell {
     pub lost: u64,
     /// Replies out of order.
     pub reordered: u64,
-    /// Packets whose code point was changed on the way.
+    /// Packets whose code point was changed on one way: there or back, whichever has more.
     pub remarked: u64,
     /// The lowest round trip, in microseconds.
     pub rtt_min_us: Option<u32>,
@@ -112,6 +112,13 @@ impl Worst {
         f64::from(self.bad) / f64::from(self.valid.max(1))
     }
 
+    /// True when the hour falls, in part at least, into `hours`.
+    #[must_use]
+    pub fn is_at(&self, hours: Quarters) -> bool {
+        let until = self.minute.saturating_add(60);
+        !Quarters::between(self.minute, until).and(hours.dilated()).is_empty()
+    }
+
     /// Bad windows of one kind.
     #[must_use]
     pub const fn bad_by(&self, breach: Breach) -> u32 {
@@ -178,6 +185,8 @@ pub struct SeriesDay {
 pub(crate) struct Wrong {
     pub(crate) bad_quarters: Quarters,
     pub(crate) acute: Quarters,
+    /// The largest share of bad windows of an acute bin, in thousandths.
+    pub(crate) acute_permille: u16,
     pub(crate) worst: Option<Worst>,
     pub(crate) peak: Peak,
     pub(crate) delay_with_loss: Option<i16>,
@@ -214,6 +223,19 @@ impl SeriesDay {
     #[must_use]
     pub fn delay_with_loss(&self) -> Option<i16> {
         self.wrong.as_ref()?.delay_with_loss
+    }
+
+    /// The largest share of bad windows among the bins of [`Self::acute`], 0..=1; 0 of none.
+    #[must_use]
+    pub fn acute_share(&self) -> f64 {
+        self.wrong.as_ref().map_or(0.0, |wrong| f64::from(wrong.acute_permille) / 1_000.0)
+    }
+
+    /// The share of bad windows of the worst hour, 0..=1, where that falls into `hours`; `None` where
+    /// another hour was worse, and what these were like is not kept.
+    #[must_use]
+    pub fn share_at(&self, hours: Quarters) -> Option<f64> {
+        self.worst().filter(|worst| worst.is_at(hours)).map(|worst| worst.share())
     }
 
     /// How much a bin of the local day was elevated, in 1/[`FULL`]; `None` where it was not observed, and
@@ -301,6 +323,24 @@ impl Elevation {
     const fn is_raised(&self, bin: usize) -> bool {
         bin < 128 && self.raised >> bin & 1 == 1
     }
+
+    /// The sum over the bins from one to another, half open, and how many of them were observed.
+    pub(crate) fn sum(&self, from: usize, until: usize) -> (u32, u32) {
+        let bins = first_bins(until) & !first_bins(from);
+        let seen = (self.seen & bins).count_ones();
+        let raised = (self.raised & bins).count_ones() as usize;
+        if raised == 0 {
+            return (0, seen);
+        }
+        let before = (self.raised & first_bins(from)).count_ones() as usize;
+        let levels = self.levels.get(before..before + raised).unwrap_or_default();
+        (levels.iter().map(|&level| u32::from(level)).sum(), seen)
+    }
+}
+
+/// A bit for each of the first so many bins.
+const fn first_bins(count: usize) -> u128 {
+    if count < 128 { (1 << count) - 1 } else { u128::MAX }
 }
 
 /// The elevation of a bin that is bad throughout.
@@ -322,6 +362,19 @@ mod tests {
         assert_eq!(elevation.get(500), None);
         assert_eq!(Elevation::of((0..200).map(|_| Some(1))).get(127), Some(1));
         assert_eq!(Elevation::of((0..96).map(|_| Some(0))).levels.len(), 0);
+    }
+
+    #[test]
+    fn sums_of_elevations_are_those_of_the_bins() {
+        let levels = [Some(0), None, Some(7), Some(FULL), None, Some(0), Some(1)];
+        let elevation = Elevation::of((0..104).map(|bin| levels[bin % levels.len()]));
+        for from in 0..130 {
+            for until in from..130 {
+                let bins = || (from..until).filter_map(|bin| elevation.get(bin));
+                let expected = (bins().map(u32::from).sum(), bins().count() as u32);
+                assert_eq!(elevation.sum(from, until), expected, "{from}..{until}");
+            }
+        }
     }
 
     #[test]

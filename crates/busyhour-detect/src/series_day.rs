@@ -33,6 +33,7 @@ pub fn series_day(
         Box::new(Wrong {
             bad_quarters: frame.quarters_of(bad),
             acute: frame.quarters_of(acute),
+            acute_permille: seen.worst_permille(acute),
             worst: hours.worst.map(|hour| seen.describe(&hour)),
             peak: figures.peak(bad),
             delay_with_loss: if bad == 0 { None } else { figures.delay_with_loss() },
@@ -165,6 +166,12 @@ impl<'a> Seen<'a> {
         each(bins).filter_map(|at| self.counts.get(at)).fold((0, 0), |sum, count| {
             (sum.0.saturating_add(count.0), sum.1.saturating_add(count.1))
         })
+    }
+
+    /// The largest share of bad windows of a bin among some, in thousandths.
+    fn worst_permille(&self, bins: u128) -> u16 {
+        let shares = each(bins).filter_map(|at| self.counts.get(at)).map(|&count| permille(count));
+        shares.max().and_then(|share| u16::try_from(share).ok()).unwrap_or(0)
     }
 
     /// Windows that bins should hold.

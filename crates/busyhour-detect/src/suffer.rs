@@ -8,7 +8,7 @@ use crate::quarters::Quarters;
 use crate::series::{FULL, SeriesDay};
 
 /// At most so many bad days place an incident: the latest.
-const PLACE_DAYS: usize = 10;
+pub(crate) const PLACE_DAYS: usize = 10;
 /// And so many other days say what is usual.
 const USUAL_DAYS: usize = 10;
 /// Fewer of them say nothing: then the other hours of the bad days do.
@@ -17,6 +17,8 @@ const USUAL_DAYS_LEAST: usize = 2;
 const ALL_DAY: u32 = 72;
 /// A day counts for a series that saw a third of its bins.
 const SEEN_ONE_IN: i64 = 3;
+/// Quarter-hours of most days.
+const DAY_SLOTS: i64 = 96;
 
 /// Slots of one day on the clock of UTC, as stretches of their numbers, half open, ascending.
 type Stretches = Vec<(i64, i64)>;
@@ -56,6 +58,14 @@ impl Suffering {
     /// Bad days that it saw.
     pub(crate) fn seen(&self) -> usize {
         self.days.iter().flatten().count()
+    }
+
+    /// What it shows of one of the bad days alone, the latest being 0; `None` where it did not see it.
+    pub(crate) fn of_day(&self, at: usize) -> Option<Self> {
+        let seen = u32::try_from(self.seen()).unwrap_or(u32::MAX).max(1);
+        let mut days = [None; PLACE_DAYS];
+        *days.get_mut(at)? = Some((*self.days.get(at)?)?);
+        Some(Self { days, usual: self.usual, bins: self.bins.div_ceil(seen) })
     }
 
     /// How much more it was elevated than usually, 0..=1.
@@ -166,20 +176,31 @@ fn slot_of(row: &SeriesDay, at: usize, bin: Bin) -> i64 {
     row.first.number() + i64::try_from(at).unwrap_or(0) * i64::from(bin.quarters())
 }
 
-/// The elevations that a series' rows hold of a stretch, of the bins that were seen.
-fn elevations(
-    rows: &[SeriesDay],
-    (from, until): (i64, i64),
-    bin: Bin,
-) -> impl Iterator<Item = u8> + '_ {
+/// The sum of the elevations that a series' rows hold of a stretch, and how many bins were seen.
+fn elevations(rows: &[SeriesDay], (from, until): (i64, i64), bin: Bin) -> (u32, u32) {
     let length = i64::from(bin.quarters());
-    let first = rows.partition_point(|row| row.first.number() <= from).saturating_sub(1);
-    let touching = rows.iter().skip(first).take_while(move |row| row.first.number() < until);
-    touching.flat_map(move |row| {
-        let begins = (from - row.first.number()).max(0) / length;
-        let ends = (until - row.first.number() + length - 1) / length;
-        (begins..ends).filter_map(|bin| row.elevation(usize::try_from(bin).ok()?))
+    let at = |slot: i64| usize::try_from(slot / length).unwrap_or(0);
+    let touching = rows.get(row_before(rows, from)..).unwrap_or_default();
+    let touching = touching.iter().take_while(|row| row.first.number() < until);
+    touching.fold((0, 0), |(sum, seen), row| {
+        let first = row.first.number();
+        let own = row.elevation.sum(at((from - first).max(0)), at(until - first + length - 1));
+        (sum + own.0, seen + own.1)
     })
+}
+
+/// The place of the last row that begins at a slot or before it; 0 where none does.
+fn row_before(rows: &[SeriesDay], slot: i64) -> usize {
+    let begins = |at: usize| rows.get(at).map(|row| row.first.number());
+    // Rows of days without a gap are found where they should be.
+    let days = begins(0).map_or(0, |first| (slot - first).max(0) / DAY_SLOTS);
+    let guess = usize::try_from(days).unwrap_or(0);
+    let is_it = begins(guess).is_some_and(|first| first <= slot)
+        && begins(guess + 1).is_none_or(|next| next > slot);
+    if is_it {
+        return guess;
+    }
+    rows.partition_point(|row| row.first.number() <= slot).saturating_sub(1)
 }
 
 /// The mean elevation over a day's bins, and how many were seen; `None` when too few were.
@@ -187,10 +208,8 @@ fn mean_elevation(rows: &[SeriesDay], day: &Stretches, bin: Bin) -> Option<(f64,
     let (mut sum, mut seen, mut slots) = (0u32, 0u32, 0);
     for &stretch in day {
         slots += stretch.1 - stretch.0;
-        for elevation in elevations(rows, stretch, bin) {
-            sum += u32::from(elevation);
-            seen += 1;
-        }
+        let own = elevations(rows, stretch, bin);
+        (sum, seen) = (sum + own.0, seen + own.1);
     }
     let wanted = slots / i64::from(bin.quarters());
     let enough = seen > 0 && i64::from(seen) * SEEN_ONE_IN >= wanted;

@@ -20,7 +20,7 @@ const USABLE_ONE_IN: u32 = 5;
 const CLEAN_ONE_IN: u32 = 20;
 /// A target is at fault when four in five of its observers are bad together: at least three agents
 /// in two buildings that share no upstream, or each with a witness.
-const SHARE_PERCENT: usize = 80;
+pub(crate) const SHARE_PERCENT: usize = 80;
 const AGENTS: usize = 3;
 const WAYS: usize = 2;
 /// Shorter faults are left out of what was seen, and not told of: bins of a day.
@@ -28,7 +28,7 @@ const TOLD_BINS: usize = 2;
 
 /// What one series shows of its target in one bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Look {
+pub(crate) enum Look {
     /// Next to nothing was bad.
     Clean,
     Fine,
@@ -38,7 +38,7 @@ enum Look {
 }
 
 /// Who says that a target was at fault in a bin, with the share of bad windows each saw.
-type Witnesses = Vec<(SeriesNo, f64)>;
+pub(crate) type Witnesses = Vec<(SeriesNo, f64)>;
 
 /// The bins in which targets were at fault.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -74,6 +74,27 @@ impl TargetBins {
         self.extend(found);
         self.0.retain(|_, bins| !bins.is_empty());
         *self != before
+    }
+
+    /// Puts what was found of one bin in place of what was known of it. True when that is something else.
+    pub(crate) fn replace_bin(
+        &mut self,
+        start: SlotStart,
+        found: Vec<(TargetNo, Witnesses)>,
+    ) -> bool {
+        let found: BTreeMap<TargetNo, Witnesses> = found.into_iter().collect();
+        let mut is_other = false;
+        self.0.retain(|target, bins| {
+            if !found.contains_key(target) && bins.remove(&start).is_some() {
+                is_other = true;
+            }
+            !bins.is_empty()
+        });
+        for (target, witnesses) in found {
+            let before = self.0.entry(target).or_default().insert(start, witnesses);
+            is_other |= before.as_ref() != self.0.get(&target).and_then(|bins| bins.get(&start));
+        }
+        is_other
     }
 
     /// Forgets what was before.
@@ -151,8 +172,7 @@ impl<'a> TargetViews<'a> {
         }
         for cell in cells {
             if let Some(look) = look(cell) {
-                let share = f64::from(cell.bad) / f64::from(cell.valid.max(1));
-                self.bins.entry(cell.start).or_default().push((series, look, share));
+                self.bins.entry(cell.start).or_default().push((series, look, share(cell)));
             }
         }
     }
@@ -176,7 +196,11 @@ impl<'a> TargetViews<'a> {
 /// What an agent saw of a target: the worst of its series, with its number and share.
 type View = (Look, SeriesNo, f64);
 
-fn faults_of_bin(fleet: &Fleet, seen: &[(SeriesNo, Look, f64)]) -> Vec<(TargetNo, Witnesses)> {
+/// The targets at fault in a bin of which this was seen, and who says so.
+pub(crate) fn faults_of_bin(
+    fleet: &Fleet,
+    seen: &[(SeriesNo, Look, f64)],
+) -> Vec<(TargetNo, Witnesses)> {
     let mut agents: BTreeMap<AgentNo, BTreeMap<TargetNo, View>> = BTreeMap::new();
     for &(no, look, share) in seen {
         let Some(info) = fleet.info(no) else { continue };
@@ -237,7 +261,7 @@ impl Tally {
 }
 
 /// What a cell shows; `None` when too little of it was observed.
-fn look(cell: &Cell) -> Option<Look> {
+pub(crate) fn look(cell: &Cell) -> Option<Look> {
     if cell.valid == 0 || cell.valid.saturating_mul(USABLE_ONE_IN) < cell.expected {
         return None;
     }
@@ -254,6 +278,11 @@ fn look(cell: &Cell) -> Option<Look> {
     } else {
         Look::Fine
     })
+}
+
+/// The share of bad windows, 0..=1.
+pub(crate) fn share(cell: &Cell) -> f64 {
+    f64::from(cell.bad) / f64::from(cell.valid.max(1))
 }
 
 #[cfg(test)]

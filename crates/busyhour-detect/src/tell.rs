@@ -3,24 +3,18 @@
 
 mod words;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use busyhour_model::{Breach, IncidentState, LimitTable, LinkKind};
-use jiff::civil::Date;
+use busyhour_model::{Breach, IncidentState, LIKELY, LimitTable, LinkKind, SURE};
 
 use crate::figures::{Counts, Figures};
 use crate::finding::{Cause, Finding, FindingKind, Place};
-use crate::fleet::{Fleet, SeriesNo};
+use crate::fleet::{BuildingNo, Fleet, SeriesNo, UpstreamNo};
 
-use self::words::{
-    cause_words, clock, days, effect, link_words, listed, long_date, mechanism_words, rounded,
-    two_digits, weekdays,
-};
+use self::words::{clock, days, listed, long_date, rounded, two_digits, weekdays};
 pub(crate) use self::words::{count_of, millis, percent};
 
-/// A place is stated from this confidence on, and said to be probable from the other on.
-const STATED: f64 = 0.9;
-const PROBABLE: f64 = 0.7;
 /// The days that a sentence counts: the last observed working days.
 const COUNTED_DAYS: usize = 5;
 
@@ -51,8 +45,12 @@ impl Story<'_> {
 
     fn recurring(&self) -> String {
         let finding = self.finding;
-        let mut text =
-            format!("{}: {} {}", self.place(), effect(self.figures.peak.dominant()), self.when());
+        let mut text = format!(
+            "{}: {} {}",
+            self.place(),
+            self.figures.peak.dominant().map_or("calls suffer", Breach::effect_on_calls),
+            self.when()
+        );
         if finding.state == IncidentState::Suspected {
             let _ = write!(text, " on {}; it has not recurred yet.", long_date(finding.last_bad));
         } else {
@@ -71,7 +69,11 @@ impl Story<'_> {
             );
             if finding.kind != FindingKind::ConstantFault && self.figures.quiet.valid > 0 {
                 let quiet = &self.figures.quiet;
-                let _ = write!(text, "; outside busy hours {} of {} did", quiet.bad, quiet.valid);
+                let _ = write!(
+                    text,
+                    "; outside busy hours {} of {} did, over all paths and bad days",
+                    quiet.bad, quiet.valid
+                );
             }
             text.push('.');
         }
@@ -81,7 +83,13 @@ impl Story<'_> {
             text.push_str(" Nobody has observed it for ten working days.");
         }
         match finding.state {
-            IncidentState::Closed => text.push_str(" It has been quiet since; this is over."),
+            IncidentState::Closed => {
+                let (bad, last) = self.bad_of_last();
+                let _ = write!(
+                    text,
+                    " Now it was bad on {bad} of the last {last} observed working days: this is over.",
+                );
+            }
             IncidentState::Recovering => {
                 text.push_str(" The last observed days were better.");
             }
@@ -94,13 +102,21 @@ impl Story<'_> {
         let finding = self.finding;
         let observed = &finding.observed_days;
         let since = long_date(finding.first_bad);
-        let last: Vec<Date> = observed.iter().rev().take(COUNTED_DAYS).copied().collect();
-        let bad = last.iter().filter(|date| finding.bad_days.contains(date)).count();
-        if finding.kind == FindingKind::WeeklyPattern || last.is_empty() {
+        let (bad, last) = self.bad_of_last();
+        let over = finding.state == IncidentState::Closed;
+        if finding.kind == FindingKind::WeeklyPattern || last == 0 || over {
             return format!("on {} so far, since {since}", days(finding.bad_days.len()));
         }
         let whole = if observed.len() > COUNTED_DAYS { "last " } else { "" };
-        format!("on {bad} of the {whole}{} observed working days, since {since}", last.len())
+        format!("on {bad} of the {whole}{} observed working days, since {since}", last)
+    }
+
+    /// The bad ones of the last observed days, and how many of these are counted.
+    fn bad_of_last(&self) -> (usize, usize) {
+        let finding = self.finding;
+        let last = finding.observed_days.iter().rev().take(COUNTED_DAYS);
+        let bad = last.clone().filter(|date| finding.bad_days.contains(date)).count();
+        (bad, last.count())
     }
 
     fn when(&self) -> String {
@@ -157,7 +173,7 @@ impl Story<'_> {
         let factor = self.figures.factor().filter(|factor| *factor > 1.0);
         let hidden = factor.map_or_else(String::new, |factor| {
             format!(
-                "; the worst hour has {} times as many bad checks as the whole days ({})",
+                "; in the worst hour checks are bad {} times as often as over the whole days ({})",
                 rounded(factor),
                 percent(day.share()),
             )
@@ -183,16 +199,16 @@ impl Story<'_> {
                 count_of(siblings.suffering_beside, siblings.beside, "paths")
             )
         };
-        let sure = if finding.confidence >= STATED {
+        let sure = if finding.confidence >= SURE {
             format!("so it is {}", self.blamed())
-        } else if finding.confidence >= PROBABLE {
+        } else if finding.confidence >= LIKELY {
             format!("so it is probably {}", self.blamed())
         } else {
             format!("so it may be {}; where it is, is not certain yet", self.blamed())
         };
         let cause = match finding.cause {
             Cause::NotKnown => String::new(),
-            cause => format!(" Likely cause: {}.", cause_words(cause)),
+            cause => format!(" Likely cause: {}.", cause.words()),
         };
         format!(" There {within} suffer{beside}: {sure}.{cause}")
     }
@@ -207,7 +223,7 @@ impl Story<'_> {
         if self.finding.severity > 0.0 {
             let _ = write!(
                 text,
-                " Up to {} of the checks missed the limits for calls.",
+                " In the worst of it {} of the checks missed the limits for calls.",
                 percent(self.finding.severity)
             );
         }
@@ -231,8 +247,8 @@ impl Story<'_> {
     fn target(&self) -> String {
         let who = self.finding.members.len();
         format!(
-            "{}: the target itself failed {} on {}, as {} {} saw while their other ways were fine. \
-             No building is blamed for it.",
+            "{}: the target itself failed {} on {}, as {} {} saw: most of those that use it, and what else \
+             they use does not explain it. No building is blamed for it.",
             self.place(),
             self.when(),
             long_date(self.finding.last_bad),
@@ -242,16 +258,32 @@ impl Story<'_> {
     }
 
     fn early(&self) -> String {
-        let rise = self.figures.rise_us().map_or_else(String::new, |rise| {
-            format!(
-                ": round trips take {} longer at busy hours than outside them ({} against {})",
-                millis(rise),
-                millis(self.figures.peak_rtt_us.unwrap_or(0)),
-                millis(self.figures.quiet_rtt_us.unwrap_or(0)),
-            )
-        });
+        let figures = self.figures;
+        let against =
+            |what: (&str, &str), rise: Option<u32>, busy: Option<u32>, quiet: Option<u32>| {
+                let (rise, busy, quiet) = (rise.filter(|rise| *rise > 0)?, busy?, quiet?);
+                Some(format!(
+                    "{} {} {} at busy hours than outside them ({} against {})",
+                    what.0,
+                    millis(rise),
+                    what.1,
+                    millis(busy),
+                    millis(quiet),
+                ))
+            };
+        let rtt = (figures.rise_us(), figures.peak_rtt_us, figures.quiet_rtt_us);
+        let jitter = (figures.jitter_rise_us(), figures.peak_jitter_us, figures.quiet_jitter_us);
+        let said: Vec<String> = [
+            against(("round trips take", "longer"), rtt.0, rtt.1, rtt.2),
+            against(("jitter is", "more"), jitter.0, jitter.1, jitter.2),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
         format!(
-            "{}: calls are within all limits, and busy hours are getting slower{rise}, on {} so far.",
+            "{}: calls are within all limits, and busy hours are slower than the rest of the \
+             day{said}, on {}.",
             self.place(),
             days(self.finding.bad_days.len()),
         )
@@ -320,7 +352,7 @@ impl Story<'_> {
         let _ = write!(
             text,
             " Mechanism: {}. Cause: {} ({}).",
-            mechanism_words(finding.mechanism),
+            finding.mechanism.words().unwrap_or("not known"),
             finding.cause.as_str(),
             two_digits(finding.cause_confidence),
         );
@@ -349,48 +381,83 @@ impl Story<'_> {
         let name = finding.place.name(fleet);
         match finding.place {
             Place::Building(_) | Place::Unplaced(_) => name.to_owned(),
-            Place::Upstream(_) => format!("All buildings behind {name}"),
+            Place::Upstream(upstream) => self.buildings_of(upstream, name),
             Place::Vpn(_) => format!("VPN through {name}"),
             Place::Target(_) => format!("Target {name}"),
-            Place::Link(_, link) => format!("{name}, on {} only", link_words(link)),
+            Place::Link(_, link) => format!("{name}, on {} only", link.words()),
             Place::Subnet(_, None) => format!("{home}, {name}"),
-            Place::Subnet(_, Some(link)) => format!("{home}, {name}, on {} only", link_words(link)),
+            Place::Subnet(_, Some(link)) => format!("{home}, {name}, on {} only", link.words()),
             Place::Agent(_) => format!("{home}, machine {name}"),
+        }
+    }
+
+    /// The buildings that share something, or how many of them suffer.
+    fn buildings_of(&self, upstream: UpstreamNo, name: &str) -> String {
+        let members = self.finding.members.iter().filter_map(|&no| self.fleet.info(no));
+        let suffering: BTreeSet<BuildingNo> = members.map(|info| info.building).collect();
+        let sharing = self.fleet.series.iter().filter(|info| info.upstream == Some(upstream));
+        let mut all: BTreeSet<BuildingNo> = sharing.map(|info| info.building).collect();
+        all.extend(&suffering);
+        let lie = if self.fleet.regions.contains(&upstream) { "in" } else { "behind" };
+        let (suffering, all) = (suffering.len(), all.len());
+        if suffering == all {
+            format!("All buildings {lie} {name}")
+        } else {
+            format!("{suffering} of {all} buildings {lie} {name}")
         }
     }
 
     fn blamed(&self) -> String {
         match self.finding.place {
+            Place::Upstream(no) if self.fleet.regions.contains(&no) => {
+                "something that these buildings have in common".to_owned()
+            }
             Place::Upstream(_) => "what these buildings share on the way".to_owned(),
             Place::Vpn(_) => "the VPN's concentrator".to_owned(),
             Place::Target(_) => "the target".to_owned(),
             Place::Building(_) => "the building's own link".to_owned(),
-            Place::Link(_, link) => format!("the building's {}", link_words(link)),
+            Place::Link(_, link) => format!("the building's {}", link.words()),
+            // Where one machine measures, nobody can tell it from the network it is in.
+            Place::Subnet(..) if self.rests_on_one_machine() => {
+                "this machine or its subnet".to_owned()
+            }
             Place::Subnet(_, Some(LinkKind::Wifi)) => "this network's Wi-Fi".to_owned(),
             Place::Subnet(..) => "this subnet".to_owned(),
             Place::Agent(_) => "this one machine".to_owned(),
             Place::Unplaced(_) => "somewhere on its way".to_owned(),
         }
     }
+
+    fn rests_on_one_machine(&self) -> bool {
+        let members = self.finding.members.iter();
+        let mut agents = members.filter_map(|no| Some(self.fleet.info(*no)?.agent));
+        let first = agents.next();
+        agents.all(|agent| Some(agent) == first)
+    }
 }
 
-/// What an average over the bad days says of the limit that was broken most, and whether it passes.
+/// What an average over the bad days says, and whether it passes: of the limit that was broken most, and
+/// where that passes and another fails, of the other. `None` where that limit has no average.
 pub(crate) fn average_of(figures: &Figures, limits: &LimitTable) -> Option<(String, bool)> {
-    match figures.peak.dominant()? {
-        Breach::Delay => {
-            let mean = figures.day_rtt_us?;
-            Some((format!("{} round trip", millis(mean)), mean <= limits.rtt_us))
-        }
-        Breach::Jitter => {
-            let mean = figures.day_jitter_us?;
-            Some((format!("{} of jitter", millis(mean)), mean <= limits.jitter_us))
-        }
-        Breach::Loss | Breach::Burst | Breach::Failed => {
-            let loss = (figures.day.sent > 0).then(|| figures.day.loss())?;
-            let passes = loss * 1e6 <= f64::from(limits.loss_ppm);
-            Some((format!("{} loss", percent(loss)), passes))
-        }
+    let rtt = figures
+        .day_rtt_us
+        .map(|mean| (format!("{} round trip", millis(mean)), mean <= limits.rtt_us));
+    let jitter = figures
+        .day_jitter_us
+        .map(|mean| (format!("{} of jitter", millis(mean)), mean <= limits.jitter_us));
+    let loss = (figures.day.sent > 0).then(|| figures.day.loss());
+    let loss = loss
+        .map(|loss| (format!("{} loss", percent(loss)), loss * 1e6 <= f64::from(limits.loss_ppm)));
+    let (first, others) = match figures.peak.dominant()? {
+        Breach::Delay => (rtt, [loss, jitter]),
+        Breach::Jitter => (jitter, [loss, rtt]),
+        Breach::Loss | Breach::Burst | Breach::Failed => (loss, [rtt, jitter]),
+    };
+    let first = first?;
+    if !first.1 {
+        return Some(first);
     }
+    Some(others.into_iter().flatten().find(|(_, passes)| !passes).unwrap_or(first))
 }
 
 /// `Bad hours: 210 of 480 checks bad (loss 180, delay 40), 2.1 % lost.`

@@ -33,8 +33,9 @@ const STALE_DAYS: usize = 10;
 pub(crate) struct Day {
     pub(crate) date: Date,
     pub(crate) touched: bool,
-    /// The median share of bad windows in the worst hours, of those that are bad; 0 of none.
-    pub(crate) share: f64,
+    /// The median share of bad windows in the worst hours, of those that are bad at the finding's hours
+    /// and not worse at others; `None` of none.
+    pub(crate) share: Option<f64>,
 }
 
 /// The observed working days of a finding that are still remembered, ascending.
@@ -121,10 +122,10 @@ impl Timeline {
         self.days.iter().filter(|day| day.touched).map(|day| day.date).collect()
     }
 
-    /// The median share of the touched days' worst hours.
+    /// The median share of the touched days' worst hours; `None` where that is of no day.
     pub(crate) fn severity(&self) -> Option<f64> {
         let touched = self.days.iter().filter(|day| day.touched);
-        median(&mut touched.map(|day| day.share).collect::<Vec<f64>>())
+        median(&mut touched.filter_map(|day| day.share).collect::<Vec<f64>>())
     }
 
     /// True when it is over; of a weekly pattern its weekdays count alone.
@@ -164,7 +165,8 @@ impl Day {
         };
         for row in sums.iter().filter(bad) {
             self.touched = true;
-            self.share = self.share.max(row.worst().map_or(0.0, |worst| worst.share()));
+            let shares = [self.share, row.share_at(hours)].into_iter().flatten();
+            self.share = shares.max_by(f64::total_cmp);
         }
         self
     }
@@ -189,7 +191,7 @@ fn sums<'a>(
 
 /// What the series that observed a day say; `None` when none did.
 fn day(rows: &[(&SeriesDay, Quarters)], all_day: bool) -> Option<Day> {
-    let mut observed = 0;
+    let (mut observed, mut touching) = (0, 0);
     let mut shares = Vec::new();
     for &(row, hours) in rows {
         let seen = row.seen_quarters.and(hours).count() * SEEN_ONE_IN >= hours.count();
@@ -198,15 +200,16 @@ fn day(rows: &[(&SeriesDay, Quarters)], all_day: bool) -> Option<Day> {
             DayVerdict::Good if !seen && !all_day => continue,
             DayVerdict::Good => {}
             DayVerdict::PeakBad | DayVerdict::AllDayBad if row.bad_quarters().overlaps(hours) => {
-                shares.push(row.worst().map_or(0.0, |worst| worst.share()));
+                touching += 1;
+                shares.extend(row.share_at(hours));
             }
             DayVerdict::PeakBad | DayVerdict::AllDayBad if !seen && !all_day => continue,
             DayVerdict::PeakBad | DayVerdict::AllDayBad => {}
         }
         observed += 1;
     }
-    let touched = !shares.is_empty() && shares.len() * TOUCHED_ONE_IN > observed;
-    let share = median(&mut shares).unwrap_or(0.0);
+    let touched = touching > 0 && touching * TOUCHED_ONE_IN > observed;
+    let share = median(&mut shares);
     let date = rows.first()?.0.date;
     (observed > 0).then_some(Day { date, touched, share })
 }

@@ -189,7 +189,10 @@ fn recurring(
         let bad_days = touched(hours);
         let today = bad_days.last() == Some(&row.date);
         if bad_days.len() >= params.recurs as usize && today {
-            all.push(Trigger { hours, bad_days, ..whole.clone() });
+            // Of a stretch that is not the worst of its day only the least is known: that it is bad.
+            let least = f64::from(params.bad_permille) / 1_000.0;
+            let share = row.share_at(hours).unwrap_or(least);
+            all.push(Trigger { hours, bad_days, share, ..whole.clone() });
         }
     }
     if all.len() == before {

@@ -1,6 +1,6 @@
 //! A generated region as the detector reads fleets, and its findings as scoring reads them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use busyhour_detect::{
     AgentNo, Bin, BuildingNo, Cell, Finding, FindingKind, Fleet, Recorded, SeriesInfo, SeriesNo,
@@ -170,7 +170,9 @@ fn fleet(region: &RegionRecord) -> Fleet {
         subnets: subnets.list,
         agents: agents.list,
         upstreams: upstreams.list,
+        regions: BTreeSet::new(),
         targets: targets.list,
+        microsoft: BTreeSet::new(),
         series,
         bin: Bin::Quarter,
     }

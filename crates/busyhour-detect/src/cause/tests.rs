@@ -7,7 +7,7 @@ use super::conclude;
 use crate::beside::{Beside, HostLoad, MarkedTraffic, MediaCheck, MediaPath, RadioFacts};
 use crate::figures::{Counts, Figures};
 use crate::finding::{Cause, Change, Finding, FindingKind, Mechanism, Place, Segment, Siblings};
-use crate::fleet::{AgentNo, BuildingNo, SeriesNo, SubnetNo, UpstreamNo};
+use crate::fleet::{AgentNo, BuildingNo, SeriesNo, SubnetNo, TargetNo, UpstreamNo};
 use crate::quarters::Quarters;
 use crate::stage::Stage;
 
@@ -59,6 +59,24 @@ fn figures(by: Breach, peak_rtt_us: u32) -> Figures {
     }
 }
 
+#[test]
+fn a_region_is_nobodys_network_and_a_target_of_ones_own_is_not_microsofts() {
+    let mut stage = Stage::street(2, 1);
+    stage.fleet.targets = vec!["edge".to_owned(), "own".to_owned()];
+    let lost = figures(Breach::Loss, 32_000);
+    let told = |stage: &Stage, place| {
+        let found = conclude(&stage.fleet, &finding(place, &ALL), &lost, &Beside::default());
+        (found.segment, found.cause)
+    };
+    let upstream = Place::Upstream(UpstreamNo(0));
+    assert_eq!(told(&stage, upstream), (Segment::Provider, Cause::Provider));
+    stage.fleet.regions.insert(UpstreamNo(0));
+    assert_eq!(told(&stage, upstream), (Segment::Unknown, Cause::NotKnown));
+    stage.fleet.microsoft.insert(TargetNo(0));
+    assert_eq!(told(&stage, Place::Target(TargetNo(0))).0, Segment::Microsoft);
+    assert_eq!(told(&stage, Place::Target(TargetNo(1))).0, Segment::Unknown);
+}
+
 /// The cause, the mechanism and the segment of a finding at a place.
 fn check(place: Place, members: &[u32], figures: &Figures, beside: &Beside) -> (Cause, Mechanism) {
     let stage = Stage::street(2, 1);
@@ -71,16 +89,56 @@ const ALL: [u32; 4] = [0, 1, 2, 3];
 
 #[test]
 fn each_place_has_its_likely_cause() {
-    let lost = figures(Breach::Loss, 20_000);
+    let lost = figures(Breach::Loss, 32_000);
     let none = Beside::default();
     let cause = |place, members: &[u32]| check(place, members, &lost, &none).0;
     assert_eq!(cause(HOUSE, &ALL), Cause::Bandwidth);
     assert_eq!(cause(Place::Upstream(UpstreamNo(0)), &ALL), Cause::Provider);
-    assert_eq!(cause(Place::Vpn(UpstreamNo(1)), &[3]), Cause::Vpn);
-    assert_eq!(cause(Place::Link(BuildingNo(0), LinkKind::Wifi), &[2]), Cause::Wifi);
-    assert_eq!(cause(Place::Subnet(SubnetNo(0), None), &[0]), Cause::SubnetOrNetworkDevice);
+    assert_eq!(cause(Place::Vpn(UpstreamNo(1)), &[3, 7]), Cause::Vpn);
+    assert_eq!(cause(Place::Link(BuildingNo(0), LinkKind::Wifi), &[2, 6]), Cause::Wifi);
+    assert_eq!(cause(Place::Subnet(SubnetNo(0), None), &[0, 1]), Cause::SubnetOrNetworkDevice);
     assert_eq!(cause(Place::Subnet(SubnetNo(2), None), &[2]), Cause::Wifi);
     assert_eq!(cause(Place::Unplaced(BuildingNo(0)), &[0]), Cause::NotKnown);
+}
+
+#[test]
+fn a_place_alone_names_no_cause() {
+    let none = Beside::default();
+    // Nothing waits: a link that is full, one that is policed and a bad cable all look like this.
+    let lost = Figures { peak_jitter_us: Some(2_000), ..figures(Breach::Loss, 20_000) };
+    assert_eq!(check(HOUSE, &ALL, &lost, &none).0, Cause::NotKnown);
+    // One machine of a subnet, one on the air, one tunnel: it may be the machine.
+    let subnet = Place::Subnet(SubnetNo(0), None);
+    assert_eq!(check(subnet, &[0], &lost, &none).0, Cause::NotKnown);
+    assert_eq!(check(subnet, &[0, 1], &lost, &none).0, Cause::SubnetOrNetworkDevice);
+    assert_eq!(check(Place::Subnet(SubnetNo(2), None), &[2], &lost, &none).0, Cause::NotKnown);
+    assert_eq!(check(Place::Vpn(UpstreamNo(1)), &[3], &lost, &none).0, Cause::NotKnown);
+    // A queue is none of a machine's, irregular delay may be.
+    let waits = figures(Breach::Loss, 32_000);
+    assert_eq!(check(subnet, &[0], &waits, &none).0, Cause::SubnetOrNetworkDevice);
+    assert_eq!(check(subnet, &[0], &figures(Breach::Jitter, 32_000), &none).0, Cause::NotKnown);
+}
+
+#[test]
+fn of_a_place_that_is_not_sure_nothing_follows() {
+    let stage = Stage::street(2, 1);
+    let full = figures(Breach::Loss, 32_000);
+    let cause = |confidence: f64| {
+        let finding = Finding { confidence, ..finding(HOUSE, &ALL) };
+        conclude(&stage.fleet, &finding, &full, &Beside::default()).cause
+    };
+    assert_eq!(cause(0.88), Cause::Bandwidth);
+    assert_eq!(cause(0.72), Cause::NotKnown);
+}
+
+#[test]
+fn no_more_than_all_marks_are_changed_on_the_way() {
+    let stage = Stage::street(2, 1);
+    let mut both_ways = figures(Breach::Loss, 32_000);
+    both_ways.peak.remarked = both_ways.peak.sent * 2;
+    let found = conclude(&stage.fleet, &finding(HOUSE, &ALL), &both_ways, &Beside::default());
+    let marks = found.evidence.iter().find(|one| one.cause == Cause::Qos).unwrap();
+    assert_eq!(marks.text, "100 % of the packets had their mark changed on the way");
 }
 
 #[test]
@@ -119,7 +177,7 @@ fn a_machine_that_is_full_is_the_machine_and_one_that_is_idle_is_not_the_measuri
 
 #[test]
 fn checks_and_marks_outweigh_the_place() {
-    let lost = figures(Breach::Loss, 20_500);
+    let lost = figures(Breach::Loss, 32_000);
     let blocked = |seen| Beside {
         checks: vec![MediaCheck { building: BuildingNo(0), date: DAY, seen }],
         ..Beside::default()

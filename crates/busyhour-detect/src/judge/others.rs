@@ -1,5 +1,5 @@
 //! What is found beside degradation, and alerts nobody: what happened once, targets that failed, routes
-//! that moved, busy hours that are getting slower.
+//! that moved, busy hours that are slower than quiet ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ impl Judge<'_> {
                 bad_days: vec![self.today],
                 pooled: false,
                 delay_alone: false,
-                share: row.worst().map_or(0.0, |worst| worst.share()),
+                share: row.acute_share(),
             };
             let rows = self.recent(no);
             let when = When::of(&rows, self.fleet.bin, row.acute(), &trigger.bad_days);
@@ -77,7 +77,10 @@ impl Judge<'_> {
     pub(super) fn shifts(&self, book: &mut Book<'_>) {
         let mut moved: BTreeMap<SeriesNo, (Date, bool)> = BTreeMap::new();
         for no in self.far_series() {
-            if let Some(shift) = level_shift(&self.recent(no), self.today, self.params) {
+            let anew = || level_shift(&self.recent(no), self.today, self.params);
+            let asked = (self.today, no);
+            let shift = self.remembered.borrow_mut().shift(asked, self.history, anew);
+            if let Some(shift) = shift {
                 moved.insert(no, (shift.on, shift.after_us > shift.before_us));
             }
         }
@@ -103,7 +106,7 @@ impl Judge<'_> {
         self.history.days(no, first_day(self.today), self.today).iter().collect()
     }
 
-    /// Busy hours that are getting slower, within all limits.
+    /// Busy hours that are slower than quiet ones, within all limits.
     pub(super) fn early_warnings(&self, book: &mut Book<'_>) {
         let mut found: BTreeMap<SeriesNo, EarlyWarning> = BTreeMap::new();
         for no in self.far_series() {
@@ -113,7 +116,10 @@ impl Judge<'_> {
             {
                 continue;
             }
-            if let Some(warning) = early_warning(&self.recent(no), self.today, self.params) {
+            let anew = || early_warning(&self.recent(no), self.today, self.params);
+            let asked = (self.today, no);
+            let warning = self.remembered.borrow_mut().warning(asked, self.history, anew);
+            if let Some(warning) = warning {
                 found.insert(no, warning);
             }
         }

@@ -3,10 +3,14 @@
 use busyhour_model::{Breach, IncidentState};
 use jiff::civil::date;
 
+use super::Judge;
 use crate::finding::{Cause, Change, FindingKind, Mechanism, Place};
-use crate::fleet::{BuildingNo, Reach, SubnetNo};
+use crate::fleet::{BuildingNo, Reach, SeriesNo, SubnetNo, UpstreamNo};
+use crate::layout::Layout;
+use crate::life::Book;
 use crate::params::{Params, Rule};
 use crate::stage::{FIRST, Stage, params, working_days};
+use crate::trigger::Trigger;
 
 /// The first working days from the first Monday on.
 fn days(count: usize) -> Vec<jiff::civil::Date> {
@@ -17,7 +21,7 @@ fn days(count: usize) -> Vec<jiff::civil::Date> {
 fn what_a_building_shares_is_suspected_opened_and_closed_once() {
     let mut stage = Stage::street(3, 28);
     let all = working_days(date(2025, 3, 10), 3);
-    stage.trouble(&[0, 1, 2, 3], &all);
+    stage.trouble(&[0, 1, 2, 3], &all).rise_us = 12_000;
     assert_eq!(
         stage.words(),
         [
@@ -36,7 +40,7 @@ fn what_a_building_shares_is_suspected_opened_and_closed_once() {
     assert!(finding.confidence >= 0.9, "{}", finding.confidence);
     assert!((finding.severity - 1.0 / 3.0).abs() < 1e-9);
     assert_eq!(finding.cause, Cause::Bandwidth, "{:?}", finding.evidence);
-    assert_eq!(finding.mechanism, Mechanism::Drop);
+    assert_eq!(finding.mechanism, Mechanism::Queue);
 }
 
 #[test]
@@ -186,6 +190,7 @@ fn a_queue_over_wifi_and_a_full_link_have_other_causes() {
     assert_eq!(cause(&[2], Breach::Jitter, 0), (Cause::Wifi, Mechanism::Radio));
     assert_eq!(cause(&[0, 1, 2, 3], Breach::Delay, 90_000), (Cause::Bandwidth, Mechanism::Queue));
     assert_eq!(cause(&[3, 7, 11], Breach::Loss, 0), (Cause::Vpn, Mechanism::Drop));
+    assert_eq!(cause(&[0, 1, 2, 3], Breach::Loss, 0), (Cause::NotKnown, Mechanism::Drop));
     let all: Vec<u32> = (0..12).collect();
     assert_eq!(cause(&all, Breach::Delay, 90_000), (Cause::Provider, Mechanism::Queue));
 }
@@ -256,6 +261,76 @@ fn what_each_series_shows_too_little_of_is_found_in_their_sum() {
 }
 
 #[test]
+fn what_is_open_for_one_of_them_is_not_told_again_of_their_sum() {
+    let mut stage = Stage::street(2, 12);
+    let days = working_days(date(2025, 3, 10), 3);
+    stage.trouble(&[0], &days);
+    let (_, known) = stage.told().pop().unwrap();
+    assert_eq!(known.state, IncidentState::Open);
+    let (layout, history, params) = (Layout::of(&stage.fleet), stage.history(days[2]), params());
+    let judge = Judge {
+        fleet: &stage.fleet,
+        layout: &layout,
+        history: &history,
+        today: days[2],
+        params: &params,
+        remembered: &std::cell::RefCell::default(),
+    };
+    let known = [known];
+    let book = Book::of(&stage.fleet, &history, &known, 0, days[2]);
+    let told = |series: &[u32], hours, pooled| {
+        let trigger = Trigger {
+            series: series.iter().copied().map(SeriesNo).collect(),
+            building: BuildingNo(0),
+            kind: FindingKind::RecurringPeak,
+            recurs: true,
+            hours: crate::Quarters::between(hours, hours + 60),
+            bad_days: days.clone(),
+            pooled,
+            delay_alone: false,
+            share: 0.2,
+        };
+        judge.is_told(&book, &trigger)
+    };
+    assert!(told(&[1, 0, 2], 600, true));
+    assert!(!told(&[1, 2], 600, true), "of these nothing is open");
+    assert!(!told(&[1, 0, 2], 900, true), "nor at these hours");
+    assert!(!told(&[0], 600, false), "what a series shows by itself goes on");
+}
+
+#[test]
+fn days_that_point_elsewhere_make_a_place_less_sure() {
+    let sure = |of_days: [&[u32]; 3]| {
+        let mut stage = Stage::street(4, 21);
+        for (series, day) in of_days.into_iter().zip(working_days(date(2025, 3, 10), 3)) {
+            stage.trouble(series, &[day]);
+        }
+        let told = stage.told();
+        let (_, finding) = told.iter().find(|(_, one)| one.change == Change::Opened).unwrap();
+        finding.confidence
+    };
+    let alike = sure([&[0], &[0], &[0]]);
+    let mixed = sure([&[0, 1, 2, 3], &[0, 1], &[0]]);
+    assert!(alike >= 0.9 && mixed < 0.9, "{alike} {mixed}");
+}
+
+#[test]
+fn what_keeps_to_half_an_hour_is_less_sure() {
+    let sure = |hours| {
+        let mut stage = Stage::street(4, 21);
+        let trouble = stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 3));
+        trouble.hours = hours;
+        trouble.bad = 7;
+        let told = stage.told();
+        let (_, finding) = told.iter().find(|(_, one)| one.change == Change::Opened).unwrap();
+        (finding.hours.count(), finding.confidence)
+    };
+    let (long, short) = (sure((600, 660)), sure((600, 630)));
+    assert_eq!((long.0, short.0), (4, 2));
+    assert!(long.1 >= 0.9 && short.1 < 0.9, "{long:?} {short:?}");
+}
+
+#[test]
 fn agents_that_take_turns_are_judged_together() {
     let mut stage = Stage::street(2, 14);
     let days = working_days(date(2025, 3, 10), 3);
@@ -286,4 +361,30 @@ fn two_strong_days_open_what_three_would() {
     let opened = told.iter().find(|(_, one)| one.change == Change::Opened).unwrap();
     assert_eq!(opened.0, date(2025, 3, 11));
     assert!(opened.1.confidence < 0.96, "two days are less sure than three");
+}
+
+#[test]
+fn what_a_finding_points_to_is_asked_by_the_clock_of_who_is_asked() {
+    let mut stage = Stage::street(5, 12);
+    stage.fleet.buildings[1].zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(6));
+    let days = working_days(date(2025, 3, 10), 3);
+    stage.trouble(&(0..20).collect::<Vec<_>>(), &days);
+    // House B, six hours ahead, named the hours; on the last day it was silent.
+    stage.silent = (4..8).map(|no| (no, vec![days[2]])).collect();
+    let (_, mut known) = stage.told().pop().unwrap();
+    known.home = BuildingNo(1);
+    known.hours = crate::Quarters::between(960, 1110);
+    known.members = (0..20).map(SeriesNo).collect();
+    (known.last_bad, known.bad_days) = (days[2], days.clone());
+    let (layout, history, params) = (Layout::of(&stage.fleet), stage.history(days[2]), params());
+    let judge = Judge {
+        fleet: &stage.fleet,
+        layout: &layout,
+        history: &history,
+        today: days[2],
+        params: &params,
+        remembered: &std::cell::RefCell::default(),
+    };
+    assert!(judge.points_to(&known, Place::Upstream(UpstreamNo(0))));
+    assert!(!judge.points_to(&known, Place::Building(BuildingNo(0))));
 }

@@ -249,3 +249,59 @@ fn numbers_go_on_after_the_last_one_that_was_given() {
     let begun: Vec<u64> = live.day(FIRST, 24).iter().map(|one| one.id).collect();
     assert_eq!(begun, [42]);
 }
+
+#[test]
+fn what_was_worked_out_before_changes_nothing_that_is_found() {
+    let days = working_days(FIRST, 12);
+    let mut stage = Stage::street(4, 60);
+    stage.trouble(&[0, 1, 2, 3], &days[..7]);
+    stage.trouble(&[5], &days).hours = (840, 960);
+    stage.trouble(&(0..16).collect::<Vec<_>>(), &days[8..11]).bad = 9;
+    let rise = stage.trouble(&[8], &days[4..]);
+    (rise.bad, rise.rise_us, rise.hours) = (0, 40_000, (0, 1_440));
+    let mut live = Live::of(stage);
+    let mut found = 0;
+    for &day in &days {
+        for hour in [9, 13, 19, 24] {
+            live.observe(day, hour);
+            let mut anew = Live {
+                stage: Stage::street(0, 0),
+                history: live.history.clone(),
+                ledger: Ledger { remembered: Remembered::default(), ..live.ledger.clone() },
+            };
+            std::mem::swap(&mut anew.stage, &mut live.stage);
+            let expected = anew.judge(day);
+            std::mem::swap(&mut anew.stage, &mut live.stage);
+            let all = live.judge(day);
+            assert_eq!(all, expected, "{day} at {hour}");
+            found += all.len();
+        }
+    }
+    assert!(found > 20, "{found}");
+}
+
+#[test]
+fn days_that_rows_are_no_longer_kept_of_stay_with_a_finding_that_is_judged_again() {
+    let all = working_days(FIRST, 60);
+    let bad: Vec<Date> =
+        all.iter().copied().filter(|day| day.weekday() == FIRST.weekday()).collect();
+    let mut stage = Stage::street(2, 90);
+    stage.trouble(&[0, 1, 2, 3], &bad);
+    // The other house is silent for the last weeks, and delivers them late.
+    let late: Vec<Date> = all[40..].to_vec();
+    let silent = (4..8).map(|no| (no, late.clone())).collect();
+    stage.silent = silent;
+    let mut live = Live::of(stage);
+    for &day in &all {
+        live.day(day, 24);
+    }
+    let (id, _) = live.open()[0];
+    let before = live.ledger.finding(id).unwrap().bad_days.clone();
+    assert_eq!(before.first(), bad.first());
+    live.stage.silent.clear();
+    for &day in &late {
+        live.observe(day, 24);
+    }
+    live.judge(all[59]);
+    assert_eq!(live.ledger.finding(id).unwrap().bad_days, before);
+}

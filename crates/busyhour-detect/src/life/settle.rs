@@ -17,8 +17,8 @@ impl Book<'_> {
     pub(super) fn refresh(&self, finding: &mut Finding) {
         if family(finding.kind) == Family::Degradation {
             let timeline = Timeline::of(self.fleet, self.history, finding, self.today);
-            let from = first_day(self.today);
-            // Rows older than that are gone; what was seen then stays as it was.
+            let from = first_day(self.today).max(self.history.first_date().unwrap_or(Date::MIN));
+            // Older rows are gone; what was seen then stays as it was.
             let old = |dates: &[Date]| -> Vec<Date> {
                 dates.iter().copied().filter(|date| *date < from).collect()
             };
@@ -90,6 +90,10 @@ impl Book<'_> {
             return;
         }
         finding.stale = false;
+        // What nobody saw today is neither better nor over.
+        if last_seen != today {
+            return;
+        }
         if timeline.is_over(weekly) {
             close(finding, Change::Closed);
         } else if timeline.is_better(weekly) && finding.state == IncidentState::Open {

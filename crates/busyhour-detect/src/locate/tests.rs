@@ -195,3 +195,33 @@ fn siblings_that_nobody_observed_leave_it_open() {
     let silent = sure(&[(0, 0.3), (2, 0.0), (4, 0.0), (5, 0.0)]);
     assert!(seen >= 0.9 && silent < 0.7, "{seen} {silent}");
 }
+
+#[test]
+fn a_subnet_that_suffers_on_all_its_kinds_of_link_is_the_subnet() {
+    let mut stage = Stage::street(2, 1);
+    let agent = stage.agent();
+    let on_air = stage.add(0, |info| (info.agent, info.link) = (agent, LinkKind::Wifi));
+    let mut votes = all(2, &[0]);
+    votes.push((on_air, 0.3));
+    let both = place_of(&stage, 0, &votes, 3);
+    assert_eq!(both.place, Place::Subnet(SubnetNo(0), None));
+    votes.last_mut().unwrap().1 = 0.0;
+    let wired = place_of(&stage, 0, &votes, 3);
+    assert_eq!(wired.place, Place::Subnet(SubnetNo(0), Some(LinkKind::Wired)));
+    // Nobody saw whether its Wi-Fi suffers: whether it is all of it stays open.
+    votes.pop();
+    let half = place_of(&stage, 0, &votes, 3);
+    assert_eq!(half.place, Place::Subnet(SubnetNo(0), None));
+    assert!(half.confidence < 0.7 && both.confidence >= 0.9, "{half:?} {both:?}");
+}
+
+#[test]
+fn one_agent_alone_gets_no_guess_however_many_ways_it_measures() {
+    let mut stage = Stage::street(2, 1);
+    let other_way = stage.add(0, |_| {});
+    let mut votes: Vec<(u32, f64)> = (4..8).map(|no| (no, 0.0)).collect();
+    votes.extend([(0, 0.3), (other_way, 0.3)]);
+    let found = place_of(&stage, 0, &votes, 3);
+    assert_eq!(found.place, Place::Unplaced(BuildingNo(0)));
+    assert_eq!(found.confidence, 0.0);
+}

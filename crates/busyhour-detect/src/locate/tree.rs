@@ -161,9 +161,14 @@ impl Tree {
     }
 }
 
-/// The best explanation by parts of a building: its links, each whole or by its units.
+/// The best explanation by parts of a building: by its links or by its subnets, each whole or by its
+/// units. A tunnel is no kind of link of a subnet's own.
 fn within(units: &Units) -> f64 {
-    links(units).values().map(|worth| worth.best).sum()
+    let by_links: f64 = links(units).values().map(|worth| worth.best).sum();
+    let tunnels = units.iter().filter(|((link, _), _)| *link == LinkKind::Vpn);
+    let by_subnets = subnets(units).values().map(|worth| worth.best).sum::<f64>()
+        + tunnels.map(|(_, agents)| unit(agents).best).sum::<f64>();
+    by_links.max(by_subnets)
 }
 
 fn building(units: &Units) -> Worth {
@@ -172,19 +177,33 @@ fn building(units: &Units) -> Worth {
 }
 
 fn links(units: &Units) -> BTreeMap<LinkKind, Worth> {
-    let mut kinds: BTreeMap<LinkKind, (f64, f64, usize)> = BTreeMap::new();
-    for (&(link, _), agents) in units {
-        let (own, parts, count) = kinds.entry(link).or_default();
+    let cost = |link| if link == LinkKind::Wifi { RADIO } else { OTHER_LINK };
+    together(units.iter().map(|(&(link, _), agents)| (link, agents)), cost)
+}
+
+/// The subnets with all kinds of link that they have.
+fn subnets(units: &Units) -> BTreeMap<SubnetNo, Worth> {
+    let of = units.iter().filter(|((link, _), _)| *link != LinkKind::Vpn);
+    together(of.map(|(&(_, subnet), agents)| (subnet, agents)), |_| SUBNET)
+}
+
+/// What several units are worth as one; what has one unit only is that unit.
+fn together<'a, K: Ord + Copy>(
+    units: impl Iterator<Item = (K, &'a Agents)>,
+    cost: impl Fn(K) -> f64,
+) -> BTreeMap<K, Worth> {
+    let mut all: BTreeMap<K, (f64, f64, usize)> = BTreeMap::new();
+    for (key, agents) in units {
+        let (own, parts, count) = all.entry(key).or_default();
         *own += inside(agents).max(CHILD_AGAINST);
         *parts += unit(agents).best;
         *count += 1;
     }
-    let worth = |(&link, &(own, parts, count)): (&LinkKind, &(f64, f64, usize))| {
-        let cost = if link == LinkKind::Wifi { RADIO } else { OTHER_LINK };
-        let own = if count > 1 { own - cost } else { f64::MIN };
-        (link, Worth::whole(own, parts))
+    let worth = |(&key, &(own, parts, count)): (&K, &(f64, f64, usize))| {
+        let own = if count > 1 { own - cost(key) } else { f64::MIN };
+        (key, Worth::whole(own, parts))
     };
-    kinds.iter().map(worth).collect()
+    all.iter().map(worth).collect()
 }
 
 fn unit(agents: &Agents) -> Worth {
@@ -203,36 +222,38 @@ fn outside(agents: &Agents) -> f64 {
 
 /// The link, subnet or agent that a series' suffering belongs to.
 fn in_building(units: &Units, info: &SeriesInfo) -> (Place, f64) {
-    let own_unit = unit_of(info);
-    let Some(agents) = units.get(&own_unit) else {
+    let Some(agents) = units.get(&unit_of(info)) else {
         return (Place::Building(info.building), 0.0);
     };
-    let mut margin = f64::MAX;
-    let siblings = units.keys().filter(|(link, _)| *link == info.link).count();
-    if siblings > 1
-        && let Some(link) = links(units).get(&info.link)
-    {
-        let of_kind = units.iter().filter(|((link, _), _)| *link == info.link);
-        let parts: f64 = of_kind.map(|(_, agents)| unit(agents).best).sum();
-        if link.own > parts {
-            return (Place::Link(info.building, info.link), link.own - parts);
-        }
-        margin = parts - link.own;
+    // How much better each is than faults of single units.
+    let apart = |holds: &dyn Fn(&Unit) -> bool| -> f64 {
+        units.iter().filter(|(key, _)| holds(key)).map(|(_, agents)| unit(agents).best).sum()
+    };
+    let own = |worth: Option<&Worth>| worth.map_or(f64::MIN, |worth| worth.own);
+    let link = own(links(units).get(&info.link)) - apart(&|key| key.0 == info.link);
+    let of_subnet = |key: &Unit| key.1 == info.subnet && key.0 != LinkKind::Vpn;
+    let subnet = match info.link {
+        LinkKind::Vpn => f64::MIN,
+        _ => own(subnets(units).get(&info.subnet)) - apart(&of_subnet),
+    };
+    if link > 0.0 && link >= subnet {
+        return (Place::Link(info.building, info.link), link.min(link - subnet));
     }
-    let whole = unit(agents);
-    let parts: f64 = agents.values().map(|voice| Worth::leaf(voice.inside() - AGENT).best).sum();
-    if agents.len() > 1 && parts >= whole.own {
-        return (Place::Agent(info.agent), margin.min(parts - whole.own));
+    if subnet > 0.0 {
+        return (Place::Subnet(info.subnet, None), subnet.min(subnet - link));
+    }
+    let mut margin = (-link).min(-subnet);
+    if agents.len() > 1 {
+        let whole = unit(agents).own;
+        let parts: f64 =
+            agents.values().map(|voice| Worth::leaf(voice.inside() - AGENT).best).sum();
+        if parts >= whole {
+            return (Place::Agent(info.agent), margin.min(parts - whole));
+        }
+        margin = margin.min(whole - parts);
     }
     // What a single agent suffers has to be somewhere: there is no finer place for it.
-    if agents.len() > 1 {
-        margin = margin.min(whole.own - parts);
-    }
-    // A tunnel is no kind of link of a subnet's own.
-    let other_kinds =
-        |key: &&Unit| key.1 == own_unit.1 && key.0 != own_unit.0 && key.0 != LinkKind::Vpn;
-    let kinds: Vec<&Unit> = units.keys().filter(other_kinds).collect();
-    let all_kinds = kinds.iter().all(|key| units.get(*key).is_some_and(|a| unit(a).best > 0.0));
-    let link = if all_kinds { None } else { Some(info.link) };
-    (Place::Subnet(info.subnet, link), margin)
+    let others = units.keys().any(|key| of_subnet(key) && key.0 != info.link);
+    let only = others.then_some(info.link);
+    (Place::Subnet(info.subnet, only), margin)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use busyhour_model::{Breach, SlotStart};
+use busyhour_model::{Breach, RequirementProfile, SlotStart, UtcMicros, limits_in_force};
 use jiff::civil::{Date, date};
 
 use super::Story;
-use crate::figures::Figures;
-use crate::finding::{Change, Finding};
-use crate::fleet::SeriesNo;
+use crate::figures::{Counts, Figures};
+use crate::finding::{Change, Finding, FindingKind, Place};
+use crate::fleet::{SeriesNo, UpstreamNo};
 use crate::replay::Recorded as _;
 use crate::stage::{Stage, working_days};
 
@@ -162,10 +162,57 @@ fn a_daily_average_that_hides_it_says_so_and_one_that_does_not_says_that() {
     };
     let hidden = sentence(5, (600, 750), Breach::Loss);
     assert!(hidden.contains("average would have said that all is well: 0.06 % loss"), "{hidden}");
-    assert!(hidden.contains("9.6 times as many bad checks"), "{hidden}");
+    assert!(hidden.contains("bad 9.6 times as often as over the whole days"), "{hidden}");
     // Five hours of fifteen in which a third is lost altogether.
     let plain = sentence(5, (600, 900), Breach::Failed);
     assert!(plain.contains("The daily average fails too: 6.9 % loss."), "{plain}");
+}
+
+#[test]
+fn the_daily_average_is_held_against_the_limits_that_its_paths_are_judged_by() {
+    let sentence = |requirement: RequirementProfile, bad: u32| {
+        let mut stage = Stage::street(3, 14);
+        stage.fleet.series.iter_mut().for_each(|info| info.requirement = requirement);
+        stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 4)).bad = bad;
+        let told = stage.told();
+        let opened = |one: &Finding| one.change == Change::Opened && one.kind.alerts();
+        told.into_iter().map(|(_, one)| one).find(opened).unwrap().sentence
+    };
+    let client = sentence(RequirementProfile::ClientToMicrosoftEdge, 5);
+    assert!(client.contains("all is well: 0.06 % loss"), "{client}");
+    let edge = sentence(RequirementProfile::SiteEdgeToMicrosoftEdge, 10);
+    assert!(edge.contains("The daily average fails too: 0.11 % loss."), "{edge}");
+    let none = sentence(RequirementProfile::None, 5);
+    assert!(!none.contains("daily average"), "{none}");
+}
+
+#[test]
+fn an_average_that_passes_by_what_is_broken_most_may_fail_by_another_limit() {
+    let figures = Figures {
+        peak: Counts { valid: 60, bad: 20, bad_by: [20, 0, 0, 0, 0], ..Counts::default() },
+        day: Counts { valid: 900, bad: 20, sent: 1_000, lost: 1, ..Counts::default() },
+        day_rtt_us: Some(150_000),
+        day_jitter_us: Some(1_000),
+        ..Figures::default()
+    };
+    let of = |profile| {
+        super::average_of(&figures, limits_in_force(profile, UtcMicros(1_790_000_000_000_000))?)
+    };
+    let said = |text: &str, passes| Some((text.to_owned(), passes));
+    let client = of(RequirementProfile::ClientToMicrosoftEdge);
+    assert_eq!(client, said("150 ms round trip", false));
+    let far = of("client-to-azure-canada-central".parse().unwrap());
+    assert_eq!(far, said("0.10 % loss", true));
+}
+
+#[test]
+fn what_happened_once_at_night_is_told_with_the_night_s_figures() {
+    let mut stage = Stage::street(3, 14);
+    let night = stage.trouble(&[0], &working_days(date(2025, 3, 10), 1));
+    (night.hours, night.by, night.bad) = ((180, 240), Breach::Failed, 15);
+    let told = stage.told();
+    let once = told.iter().map(|(_, one)| one).find(|one| one.kind == FindingKind::OneOff).unwrap();
+    assert!(once.sentence.contains("In the worst of it 100 % of the checks"), "{}", once.sentence);
 }
 
 #[test]
@@ -201,6 +248,42 @@ fn the_clock_is_named_where_clocks_differ() {
     let story = Story { fleet: &stage.fleet, finding: &finding, figures: &figures, limits: None };
     assert_eq!(story.elsewhere(SeriesNo(0)), " in House A");
     assert_eq!(story.elsewhere(SeriesNo(12)), "");
+}
+
+#[test]
+fn buildings_that_share_something_are_counted_and_a_region_is_no_way() {
+    let mut stage = Stage::street(3, 14);
+    stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 4));
+    let mut finding = opened(&stage);
+    finding.place = Place::Upstream(UpstreamNo(0));
+    finding.members = vec![SeriesNo(0), SeriesNo(4)];
+    let place = |stage: &Stage, finding: &Finding| {
+        let figures = Figures::default();
+        Story { fleet: &stage.fleet, finding, figures: &figures, limits: None }.place()
+    };
+    assert_eq!(place(&stage, &finding), "2 of 3 buildings behind ISP");
+    stage.fleet.regions.insert(UpstreamNo(0));
+    assert_eq!(place(&stage, &finding), "2 of 3 buildings in ISP");
+    finding.members.push(SeriesNo(8));
+    assert_eq!(place(&stage, &finding), "All buildings in ISP");
+}
+
+#[test]
+fn a_subnet_of_one_machine_is_not_told_from_that_machine() {
+    let mut stage = Stage::street(1, 14);
+    stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 4));
+    let mut finding = opened(&stage);
+    let subnet = stage.fleet.series[0].subnet;
+    finding.place = Place::Subnet(subnet, None);
+    let figures = Figures::default();
+    let mut blamed = |members: &[u32]| {
+        finding.members = members.iter().map(|&no| SeriesNo(no)).collect();
+        let story =
+            Story { fleet: &stage.fleet, finding: &finding, figures: &figures, limits: None };
+        story.blamed()
+    };
+    assert_eq!(blamed(&[0]), "this machine or its subnet");
+    assert_eq!(blamed(&[0, 1]), "this subnet");
 }
 
 #[test]

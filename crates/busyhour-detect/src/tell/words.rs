@@ -1,56 +1,6 @@
 //! Words and numbers as people read them.
 
-use busyhour_model::{Breach, LinkKind};
 use jiff::civil::{Date, Weekday};
-
-use crate::finding::{Cause, Mechanism};
-
-/// What it does to calls, in the words of those who make them.
-pub(super) const fn effect(dominant: Option<Breach>) -> &'static str {
-    match dominant {
-        Some(Breach::Loss) => "words go missing in calls",
-        Some(Breach::Burst) => "syllables drop out of calls",
-        Some(Breach::Delay) => "people talk over one another because sound arrives late",
-        Some(Breach::Jitter) => "voices sound choppy or robotic",
-        Some(Breach::Failed) => "calls cannot be held",
-        None => "calls suffer",
-    }
-}
-
-pub(super) const fn cause_words(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Bandwidth => "the link is too small for its busy hours",
-        Cause::Wifi => "the Wi-Fi",
-        Cause::Vpn => "the VPN",
-        Cause::FirewallOrProxy => "a firewall or proxy",
-        Cause::Qos => "calls are not preferred over other traffic",
-        Cause::Provider => "the provider's network",
-        Cause::SubnetOrNetworkDevice => "a switch, cable or other device of this subnet",
-        Cause::Device => "the machine itself",
-        Cause::CollectorOrAgent => "the measuring machine, not the network",
-        Cause::NotKnown => "not known",
-    }
-}
-
-pub(super) const fn mechanism_words(mechanism: Mechanism) -> &'static str {
-    match mechanism {
-        Mechanism::Queue => "packets wait in a queue",
-        Mechanism::Drop => "packets are dropped without waiting",
-        Mechanism::Radio => "packets suffer on the air",
-        Mechanism::Outage => "nothing comes back",
-        Mechanism::NotKnown => "not known",
-    }
-}
-
-pub(super) const fn link_words(link: LinkKind) -> &'static str {
-    match link {
-        LinkKind::Wifi => "Wi-Fi",
-        LinkKind::Wired => "wired connections",
-        LinkKind::Vpn => "VPN",
-        LinkKind::Mobile => "mobile connections",
-        LinkKind::Loopback => "loopback",
-    }
-}
 
 /// ` on Mondays`, ` on Mondays and Tuesdays`.
 pub(super) fn weekdays(dates: &[Date]) -> String {

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use busyhour_detect::{Finding, History, Ledger, SeriesNo, replay};
 use busyhour_model::{IncidentState, SlotStart};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use crate::made::after;
-use crate::world::{PER_BUILDING, World, is_open, midnight, world};
+use crate::world::{PER_BUILDING, Trouble, World, fleet, is_open, midnight, world};
 
 /// Quarter-hours of the day at which a day is looked at, the last when it is over.
 const OFTEN: [i64; 7] = [1, 38, 50, 66, 73, 85, 96];
@@ -61,14 +60,7 @@ fn open(findings: &[Finding]) -> Vec<String> {
 }
 
 proptest! {
-    // Always the same worlds. Among some hundred random ones a few broke the first and the last of these
-    // laws, and why is not known yet: they are no proof for all worlds.
-    #![proptest_config(ProptestConfig {
-        cases: 32,
-        rng_seed: RngSeed::Fixed(1),
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn a_date_judged_while_its_data_come_ends_as_if_it_had_been_judged_once(
@@ -182,6 +174,28 @@ proptest! {
         prop_assert_eq!(missed, 0, "{:?} of {:?}", found, replayed);
         prop_assert!(rounds > 1 || found == replayed, "{:?}, not {:?}", found, replayed);
     }
+}
+
+/// A fault that shows in the sum of two machines only lives by being seen each day: it must not be over
+/// because the next day has begun.
+#[test]
+fn what_was_seen_on_the_last_day_is_not_over_when_the_next_one_begins() {
+    let working = |from: i32| (from..19).filter(|day| day % 7 < 5).collect::<BTreeSet<i32>>();
+    let trouble = |no: u32, from: i32, hours: (u16, u16), bad: u32| Trouble {
+        series: [no].into(),
+        days: working(from),
+        hours,
+        is: crate::made::bad(bad),
+    };
+    let world = World {
+        fleet: fleet(2),
+        days: 19,
+        troubles: vec![trouble(4, 8, (480, 510), 3), trouble(3, 0, (555, 585), 6)],
+        absent: [(4, 14)].into(),
+    };
+    let often = go_through(&world, &OFTEN, &mut |_, _, _| {});
+    let once = go_through(&world, &ONCE, &mut |_, _, _| {});
+    assert_eq!(told(&often), told(&once));
 }
 
 /// Makes the rows of all days before the front of those of their series that are known.

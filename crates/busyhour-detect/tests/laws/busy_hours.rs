@@ -1,11 +1,14 @@
 //! Busy hours, learned from load.
 
 use busyhour_detect::{BusyHours, LoadDay, Params, Quarters, Rule, Rules, Site, learn_busy_hours};
-use busyhour_model::BuildingId;
+use busyhour_model::{BuildingId, LoadSource};
 use jiff::ToSpan as _;
 use jiff::civil::{Date, Weekday, date};
 
 use crate::made::{hours, site};
+
+/// Nine machines told.
+const TOLD: (LoadSource, u32) = (LoadSource::Agents, 9);
 
 /// Loads of the four weeks before a Monday, of the days that `load` knows.
 fn four_weeks(load: impl Fn(Date, u16) -> Option<f32>) -> Vec<LoadDay> {
@@ -65,8 +68,9 @@ fn two_learnings_that_agree_move_the_frame() {
 
 #[test]
 fn busy_hours_that_were_kept_go_on_as_if_they_had_not_been() {
-    let kept =
-        |hours: &BusyHours| BusyHours::of_week(&hours.week(BuildingId::from_u128(7), today()));
+    let kept = |hours: &BusyHours| {
+        BusyHours::of_week(&hours.week(BuildingId::from_u128(7), today(), TOLD))
+    };
     let siesta = |date, minute| {
         let at_work = !is_weekend(date) && matches!(minute, 480..720 | 900..1140);
         Some(if at_work { 100.0 } else { 5.0 })
@@ -82,7 +86,7 @@ fn busy_hours_that_were_kept_go_on_as_if_they_had_not_been() {
 
 #[test]
 fn kept_hours_that_cannot_be_are_survived() {
-    let mut week = BusyHours::configured(&site()).week(BuildingId::from_u128(7), today());
+    let mut week = BusyHours::configured(&site()).week(BuildingId::from_u128(7), today(), TOLD);
     week.hours[0] = vec![(50, 40), (1_430, u16::MAX), (u16::MAX, u16::MAX), (607, 613)];
     week.typical[0] = Some(f32::NAN);
     let hours = BusyHours::of_week(&week);
