@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use busyhour_detect::{
     Bin, BuildingDay, BuildingNo, Cell, History, Params, PathDay, Reach, SeriesNo, TargetBins,
-    judge_day, lay_out, rows_of_building,
+    TargetLooks, judge_day, lay_out, rows_of_building,
 };
 use busyhour_model::{BuildingId, DaySummary, PathId, Slot, SlotStart, UtcMicros};
 use busyhour_store::{Grain, SlotDetail, StoreError, Telemetry};
@@ -27,6 +27,7 @@ pub(crate) struct Books<'a> {
     pub(crate) directory: &'a mut Directory,
     pub(crate) history: &'a mut History,
     pub(crate) hours: &'a mut Hours,
+    pub(crate) looks: &'a mut TargetLooks,
     pub(crate) faults: &'a TargetBins,
 }
 
@@ -38,6 +39,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) placed: &'a [PlacedPath<'a>],
     /// Its busy hours stay as they are: an incident of the building is open.
     pub(crate) frozen: bool,
+    /// What it shows of targets is remembered.
+    pub(crate) is_present: bool,
     /// Its rows are of use to findings; older and newer ones are not.
     pub(crate) keeps_rows: bool,
 }
@@ -65,6 +68,9 @@ pub(crate) fn judge_building_day(
         .map(|path| books.directory.series_of(path.row, path.placement, source.inventory))
         .collect();
     let cells = cells_of(books.directory, number, &series, &slots);
+    if wanted.is_present {
+        cells.iter().for_each(|(no, cells)| books.looks.put(*no, open.span(), cells));
+    }
     let load = books.hours.load_on(wanted.building, wanted.date);
     let mut far = |_: &BuildingDay| far_cells(books.directory, &cells);
     let date = wanted.date;
@@ -156,8 +162,8 @@ fn keep_rows(
     };
     let rows = rows_of_building(fleet, building, day, cells, &at_fault, params);
     // An agent may turn out to have been elsewhere: what it left behind goes.
-    books.history.forget_day(building, books.directory.of_building(building), day.date);
-    books.history.insert_rows(rows);
+    let series = books.directory.of_building(building);
+    books.history.replace_day(building, series, day.date, rows);
 }
 
 fn path_day<'a>(

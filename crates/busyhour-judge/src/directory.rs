@@ -11,8 +11,8 @@ use busyhour_detect::{
     AgentNo, Bin, BuildingNo, Fleet, Reach, SeriesInfo, SeriesNo, SubnetNo, TargetNo, UpstreamNo,
 };
 use busyhour_model::{
-    AgentId, BuildingId, LinkKind, PathId, Placement, RequirementProfile, Subnet, SubnetId,
-    TargetName,
+    AgentId, BuildingId, IncidentPlace, LinkKind, PathId, Placement, RequirementProfile, Subnet,
+    SubnetId, TargetName, egress_network, is_microsoft_media,
 };
 use busyhour_store::PathRow;
 
@@ -99,6 +99,7 @@ impl Directory {
 
     /// Follows what changed: agents that are new, addresses that targets resolve to, names.
     pub(crate) fn refresh(&mut self, inventory: &Inventory) {
+        self.fleet.microsoft.clear();
         for (id, (name, _)) in &inventory.agents {
             self.agent_number(*id, name);
         }
@@ -176,10 +177,14 @@ impl Directory {
     /// The number of an upstream by its name, which may have none of its series any more.
     pub(crate) fn upstream_no(&mut self, name: &str) -> UpstreamNo {
         let (number, is_new) = self.upstreams.number(&name.to_owned());
+        let upstream = UpstreamNo(number);
         if is_new {
             self.fleet.upstreams.push(name.to_owned());
+            if IncidentPlace::Upstream(name.to_owned()).egress().is_none() {
+                self.fleet.regions.insert(upstream);
+            }
         }
-        UpstreamNo(number)
+        upstream
     }
 
     pub(crate) fn upstream(&self, upstream: UpstreamNo) -> Option<&String> {
@@ -249,14 +254,22 @@ impl Directory {
         };
         let link = row.key.link.kind();
         let far = reach == Reach::Far;
-        let upstream = far.then(|| upstream_of(self.subnet_id(key.subnet), building, inventory));
+        let subnet = self.subnet_id(key.subnet);
+        let upstream = far.then(|| {
+            let tunnel = (link == LinkKind::Vpn).then(|| concentrator_of(row)).flatten();
+            tunnel.or_else(|| upstream_of(subnet, building, inventory))
+        });
+        let target = far.then(|| self.target_no(&row.key.target));
+        if row.context.resolved.is_some_and(|at| is_microsoft_media(at.ip())) {
+            self.fleet.microsoft.extend(target);
+        }
         SeriesInfo {
             name: format!("{name} to {} ({link})", row.key.target),
             building: key.building,
             subnet: key.subnet,
             agent,
             link,
-            target: far.then(|| self.target_no(&row.key.target)),
+            target,
             upstream: upstream.flatten().map(|name| self.upstream_no(&name)),
             reach,
             requirement: row.requirement,
@@ -303,6 +316,12 @@ fn only<K: Ord>(
 /// True when a path's target lies in a subnet of the building itself.
 fn ends_within(building: BuildingId, row: &PathRow, inventory: &Inventory) -> bool {
     row.context.resolved.is_some_and(|target| inventory.is_within(building, target.ip()))
+}
+
+/// What a tunnel ends at: the network that its packets are seen from on the Internet, where that is
+/// known.
+fn concentrator_of(row: &PathRow) -> Option<String> {
+    egress_network(row.context.reflexive?).map(|net| net.to_string())
 }
 
 /// What a subnet shares with others on its way out: its egress prefix, else the building's region.

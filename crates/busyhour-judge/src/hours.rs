@@ -164,8 +164,8 @@ impl Hours {
     }
 
     /// Looks at a building's busy hours when a week has gone since that was done last, from the first
-    /// day on of which any load is known. `date` is a local day that rows are made of; its own load does
-    /// not count.
+    /// day on of which any load is known; and at once when it is another one's load that counts from
+    /// now on. `date` is a local day that rows are made of; its own load does not count.
     pub(crate) fn look_at(
         &mut self,
         building: BuildingId,
@@ -174,24 +174,26 @@ impl Hours {
         frozen: bool,
         params: &Params,
     ) {
+        let source = self.source_on(building, date);
         let last = self.weeks.get(&building).and_then(|weeks| weeks.last_key_value());
-        let last = last.map(|(looked_on, _)| *looked_on);
-        if last.is_some_and(|last| date < last.saturating_add(LEARN_DAYS.days())) {
+        let is_other = last.is_some_and(|(_, week)| week.source != source);
+        let is_due = last.is_none_or(|(&looked_on, _)| {
+            date >= looked_on.saturating_add(LEARN_DAYS.days()) || (is_other && date >= looked_on)
+        });
+        if !is_due {
             return;
         }
-        let known = self.loads_for(building, date);
-        if known.is_none_or(|loads| loads.range(..=date).next().is_none()) {
+        let Some(known) = self.loads_of(source, building) else { return };
+        if known.range(..=date).next().is_none() {
             return;
         }
         let before = self.on(building, site, date);
-        let loads: Vec<LoadDay> = self
-            .loads_for(building, date)
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .map(load_day)
-            .collect();
+        let before = if is_other { before.without_figures() } else { before };
+        let loads: Vec<LoadDay> = known.values().map(load_day).collect();
+        let first = date.saturating_sub(params.load_days.days());
+        let machines = machines_of(known.range(first..date).map(|(_, load)| load.machines));
         let learned = learn_busy_hours(site, date, &loads, Some(&before), frozen, params);
-        let week = learned.week(building, date);
+        let week = learned.week(building, date, (source, machines));
         self.unsaved_weeks.insert((building, date), week.clone());
         let weeks = self.weeks.entry(building).or_default();
         weeks.insert(date, week);
@@ -206,10 +208,7 @@ impl Hours {
     /// The busy hours that hold on a date: the last ones learned by then, else the configured ones.
     pub(crate) fn on(&self, building: BuildingId, site: &Site, date: Date) -> BusyHours {
         let configured = BusyHours::configured(site);
-        let weeks = self.weeks.get(&building);
-        let Some((_, week)) = weeks.and_then(|weeks| weeks.range(..=date).next_back()) else {
-            return configured;
-        };
+        let Some(week) = self.week_on(building, date) else { return configured };
         let mut hours = BusyHours::of_week(week);
         if !week.learned {
             // The hours are those of the building file in force.
@@ -218,19 +217,38 @@ impl Hours {
         hours
     }
 
-    /// The load of a building's day, where anybody told it.
+    /// The load of a building's day, where it was told by whom the week in force was learned from: a day
+    /// of one's calls is held against no week of the other's bytes.
     pub(crate) fn load_on(&self, building: BuildingId, date: Date) -> Option<LoadDay> {
-        self.loads_for(building, date)?.get(&date).map(load_day)
+        let source = self.week_on(building, date)?.source;
+        self.loads_of(source, building)?.get(&date).map(load_day)
     }
 
-    /// The loads that count for a building around a date.
-    fn loads_for(&self, building: BuildingId, date: Date) -> Option<&BTreeMap<Date, BuildingLoad>> {
-        let imported = self.imported.get(&building);
+    fn week_on(&self, building: BuildingId, date: Date) -> Option<&WorkingWeek> {
+        let (_, week) = self.weeks.get(&building)?.range(..=date).next_back()?;
+        Some(week)
+    }
+
+    /// Whose load counts for a building around a date.
+    fn source_on(&self, building: BuildingId, date: Date) -> LoadSource {
         let first = date.saturating_sub(IMPORTED_OF_DAYS.days());
-        let enough = |loads: &&BTreeMap<Date, BuildingLoad>| {
-            loads.range(first..=date).count() >= IMPORTED_DAYS
-        };
-        imported.filter(enough).or_else(|| self.loads.get(&building))
+        let imported = self.imported.get(&building);
+        if imported.is_some_and(|loads| loads.range(first..=date).count() >= IMPORTED_DAYS) {
+            LoadSource::Imported
+        } else {
+            LoadSource::Agents
+        }
+    }
+
+    fn loads_of(
+        &self,
+        source: LoadSource,
+        building: BuildingId,
+    ) -> Option<&BTreeMap<Date, BuildingLoad>> {
+        match source {
+            LoadSource::Agents => self.loads.get(&building),
+            LoadSource::Imported => self.imported.get(&building),
+        }
     }
 
     /// What is to be made durable.
@@ -274,6 +292,89 @@ fn stored_loads(
     Ok((told, imported))
 }
 
+/// So many machines told on half of the days, or more did; 0 of none.
+fn machines_of(days: impl Iterator<Item = u32>) -> u32 {
+    let mut machines: Vec<u32> = days.collect();
+    machines.sort_unstable();
+    let middle = machines.len().saturating_sub(1) / 2;
+    machines.get(middle).copied().unwrap_or(0)
+}
+
 fn load_day(load: &BuildingLoad) -> LoadDay {
     LoadDay { date: load.date, load: load.quarters }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::civil::date;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+
+    const BUILDING: BuildingId = BuildingId::from_u128(1);
+    const FIRST: Date = date(2026, 3, 2);
+
+    fn site() -> Site {
+        Site {
+            name: "Quay".to_owned(),
+            zone: TimeZone::UTC,
+            hours: "Mo-Fr 08:00-18:00".parse().unwrap(),
+            holidays: BTreeSet::new(),
+        }
+    }
+
+    /// Days of load from a Monday on: much of it, or little, all day long.
+    fn loads(source: LoadSource, days: i32, load: f32) -> BTreeMap<Date, BuildingLoad> {
+        let day = |at: i32| {
+            let date = FIRST.saturating_add(at.days());
+            let quarters = [Some(load); 96];
+            (date, BuildingLoad { building: BUILDING, date, source, machines: 3, quarters })
+        };
+        (0..days).map(day).collect()
+    }
+
+    /// Looks at each of so many days, as the judge does.
+    fn look(hours: &mut Hours, days: std::ops::Range<i32>) {
+        for at in days {
+            let date = FIRST.saturating_add(at.days());
+            hours.look_at(BUILDING, &site(), date, false, &Params::default());
+        }
+    }
+
+    /// The load of a day over what is usual then, where both are known.
+    fn share(hours: &Hours, at: i32) -> Option<f32> {
+        let date = FIRST.saturating_add(at.days());
+        let held = hours.on(BUILDING, &site(), date);
+        let load = held.load_on(&hours.load_on(BUILDING, date)?)?;
+        Some(load / held.typical[(at % 7) as usize]?)
+    }
+
+    #[test]
+    fn load_is_only_held_against_load_of_the_same_source() {
+        let mut hours = Hours::default();
+        hours.loads.insert(BUILDING, loads(LoadSource::Agents, 70, 40_000.0));
+        look(&mut hours, 0..30);
+        // Somebody imports four weeks of calls at once, and goes on for two more.
+        hours.imported.insert(BUILDING, loads(LoadSource::Imported, 42, 12.0));
+        look(&mut hours, 30..70);
+        let source = |at: i32| {
+            let week = hours.week_on(BUILDING, FIRST.saturating_add(at.days())).unwrap();
+            week.source
+        };
+        assert_eq!((source(29), source(30)), (LoadSource::Agents, LoadSource::Imported));
+        assert_eq!(source(69), LoadSource::Agents, "when few of the last days have any");
+        let workdays = (7..70).filter(|at| at % 7 < 5);
+        let shares: Vec<Option<f32>> = workdays.map(|at| share(&hours, at)).collect();
+        assert!(shares.iter().flatten().all(|share| (share - 1.0).abs() < 1e-3), "{shares:?}");
+        assert!(shares.iter().flatten().count() >= 25, "{shares:?}");
+    }
+
+    #[test]
+    fn hours_are_of_as_many_machines_as_tell_on_most_days() {
+        assert_eq!(machines_of([1, 9, 2, 5].into_iter()), 2);
+        assert_eq!(machines_of([1, 9, 5].into_iter()), 5);
+        assert_eq!(machines_of(std::iter::empty()), 0);
+    }
 }

@@ -13,11 +13,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::directory::Directory;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Lost};
 
 const QUARTER_MINUTES: u16 = 15;
-/// Said of what nobody watches any more.
-const NO_LONGER_WATCHED: &str = " It is no longer in the building file and no longer watched.";
+const HOUR_MINUTES: u16 = 60;
+/// An incident is simulated unless so much of it is real, in hundredths: as much as makes a place.
+const REAL_PERCENT: usize = 80;
+/// Bad days back that the worst hour is looked for in: the last on which that is one of the incident's.
+const WORST_OF_DAYS: usize = 5;
 
 /// The finding that an incident was made of. Series that are judged no longer are left out. `None`
 /// when none is left, and when its place is none that is judged.
@@ -117,8 +120,7 @@ pub(crate) fn incident_of(
     let closed_before = same.and_then(|incident| incident.closed);
     let members: Vec<IncidentMember> =
         finding.members.iter().filter_map(|&no| member(directory, no)).collect();
-    let is_simulated = |no| directory.fleet.info(no).is_none_or(|info| info.simulated);
-    let simulated = finding.members.iter().any(|&no| is_simulated(no)) || members.is_empty();
+    let worst = before.filter(|_| has_worst_hour(finding.kind));
     Some(Incident {
         id: before.map_or_else(|| derive_id(building, finding.id, now), |before| before.id),
         number: finding.id,
@@ -150,15 +152,38 @@ pub(crate) fn incident_of(
         cause_confidence: finding.cause_confidence,
         mechanism: finding.mechanism,
         evidence: finding.evidence.clone(),
-        worst_hour: before.and_then(|before| before.worst_hour),
-        worst_on: before.and_then(|before| before.worst_on),
-        average: before.and_then(|before| before.average),
-        masked: before.is_some_and(|before| before.masked),
-        masking_factor: before.and_then(|before| before.masking_factor),
+        worst_hour: worst.and_then(|before| before.worst_hour),
+        worst_on: worst.and_then(|before| before.worst_on),
+        average: worst.and_then(|before| before.average),
+        masked: worst.is_some_and(|before| before.masked),
+        masking_factor: worst.and_then(|before| before.masking_factor),
         sentence: finding.sentence.clone(),
         paragraph: finding.paragraph.clone(),
-        simulated: simulated || before.is_some_and(|before| before.simulated),
+        simulated: rests_on_simulated(finding, directory),
     })
+}
+
+/// True when an incident would not be without simulated agents: when less of it is real than makes a
+/// place. One that nobody knows counts as simulated: what should not leave the machine never does.
+fn rests_on_simulated(finding: &Finding, directory: &Directory) -> bool {
+    let is_real = |no| directory.fleet.info(no).is_some_and(|info| !info.simulated);
+    let real = finding.members.iter().filter(|&&no| is_real(no)).count();
+    real == 0 || real * 100 < finding.members.len() * REAL_PERCENT
+}
+
+/// True for kinds that are bad at the same busy hours again, so that the worst of them says something.
+/// The others show in round trips alone, were once, or are no path's.
+pub(crate) const fn has_worst_hour(kind: FindingKind) -> bool {
+    match kind {
+        FindingKind::RecurringPeak | FindingKind::WeeklyPattern | FindingKind::ConstantFault => {
+            true
+        }
+        FindingKind::OneOff
+        | FindingKind::TargetFault
+        | FindingKind::LevelShift
+        | FindingKind::EarlyWarning
+        | FindingKind::Drift => false,
+    }
 }
 
 fn member(directory: &Directory, no: busyhour_detect::SeriesNo) -> Option<IncidentMember> {
@@ -243,9 +268,11 @@ impl Incidents {
         self.by_number.get(&number)
     }
 
-    /// The buildings that an open alert is about: their busy hours do not move.
+    /// The buildings that an open alert is about: their busy hours do not move while somebody sees it.
     pub(crate) fn frozen(&self) -> BTreeSet<BuildingId> {
-        let open = self.all().filter(|incident| incident.kind.alerts() && incident.is_open());
+        let open = self
+            .all()
+            .filter(|incident| incident.kind.alerts() && incident.is_open() && !incident.stale);
         open.flat_map(Incident::buildings).collect()
     }
 
@@ -282,29 +309,62 @@ impl Incidents {
     }
 }
 
-/// Closes an incident whose subnet or building is no longer in the building file: nobody will ever
-/// see it better.
-pub(crate) fn retired(incident: &Incident, now: UtcMicros) -> Incident {
-    let at = jiff::Timestamp::from_microsecond(now.0).unwrap_or_default();
-    let today = at.to_zoned(TimeZone::UTC).date();
+/// Closes an incident that nobody will ever see better, and says why.
+pub(crate) fn retired(
+    incident: &Incident,
+    why: Lost,
+    inventory: &Inventory,
+    now: UtcMicros,
+) -> Incident {
+    let site = inventory.sites.get(&incident.building);
+    let utc = || jiff::Timestamp::from_microsecond(now.0).unwrap_or_default();
+    let today = site.map_or_else(|| utc().to_zoned(TimeZone::UTC).date(), |site| site.today(now));
     let mut incident = incident.clone();
     incident.state = IncidentState::Closed;
     incident.change = Change::Gone;
     incident.changed = today;
     incident.closed = Some(now);
     incident.closed_on = Some(today);
-    incident.sentence.push_str(NO_LONGER_WATCHED);
+    incident.sentence.push(' ');
+    incident.sentence.push_str(why.words());
     incident
 }
 
-/// Reads the worst hour of an incident's last bad day, of the path that suffered most, and the plain
-/// daily average beside it. `fresh` are the verdicts of this round, which are not in the store yet.
+/// Reads the worst hour of an incident's last bad day, of the path that suffered most in its hours, and
+/// the plain daily average beside it; of an earlier bad day where the worst hour of the last was none
+/// of the incident's on any path. `fresh` are the verdicts of this round, which are not in the store
+/// yet.
 pub(crate) fn describe_worst(
     incident: &mut Incident,
+    inventory: &Inventory,
     control: &dyn Control,
     fresh: &[DaySummary],
 ) -> Result<(), StoreError> {
-    let date = incident.last_bad;
+    let mut dates: BTreeSet<Date> = incident.bad_days.iter().copied().collect();
+    dates.insert(incident.last_bad);
+    let mut found = None;
+    for &date in dates.iter().rev().take(WORST_OF_DAYS) {
+        found = worst_on(incident, date, inventory, control, fresh)?;
+        if found.is_some() {
+            break;
+        }
+    }
+    incident.worst_hour = found.as_ref().and_then(|day| day.worst_hour);
+    incident.worst_on = found.as_ref().map(|day| day.date);
+    incident.average = found.as_ref().and_then(|day| day.average);
+    incident.masked = found.as_ref().is_some_and(|day| day.masked);
+    incident.masking_factor = found.and_then(|day| day.masking_factor);
+    Ok(())
+}
+
+/// The verdict of the path that suffered most in the incident's hours of a date.
+fn worst_on(
+    incident: &Incident,
+    date: Date,
+    inventory: &Inventory,
+    control: &dyn Control,
+    fresh: &[DaySummary],
+) -> Result<Option<DaySummary>, StoreError> {
     let mut days: BTreeMap<(BuildingId, Scope), DaySummary> = BTreeMap::new();
     for building in incident.buildings() {
         let known = control.days(Some(building), date, date)?;
@@ -314,16 +374,35 @@ pub(crate) fn describe_worst(
     let of_members = incident.members.iter();
     let worst = of_members
         .filter_map(|member| days.get(&(member.building, Scope::Path(member.path))))
-        .filter(|day| day.worst_hour.is_some())
+        .filter(|day| is_at_its_hours(day, incident, inventory))
         .max_by(|a, b| rank(a).cmp(&rank(b)).then(b.scope.cmp(&a.scope)));
-    if let Some(day) = worst {
-        incident.worst_hour = day.worst_hour;
-        incident.worst_on = Some(date);
-        incident.average = day.average;
-        incident.masked = day.masked;
-        incident.masking_factor = day.masking_factor;
+    Ok(worst.cloned())
+}
+
+/// True when the worst hour of a day is one of the incident's, on the clock of the incident's own
+/// building; a constant fault has all hours.
+fn is_at_its_hours(day: &DaySummary, incident: &Incident, inventory: &Inventory) -> bool {
+    let Some(worst) = day.worst_hour else { return false };
+    if incident.kind == FindingKind::ConstantFault {
+        return true;
     }
-    Ok(())
+    let zone = |building| inventory.sites.get(&building).map(|judged| &judged.site.zone);
+    let begins = match (zone(day.building), zone(incident.building)) {
+        (Some(there), Some(home)) if there != home => {
+            minute_at_home(day.date, worst.start_minute, there, home).unwrap_or(worst.start_minute)
+        }
+        _ => worst.start_minute,
+    };
+    let ends = begins.saturating_add(HOUR_MINUTES);
+    incident.hours.iter().any(|&(from, until)| begins < until && from < ends)
+}
+
+/// What the clock shows at home when it shows a minute of a date elsewhere.
+fn minute_at_home(date: Date, minute: u16, there: &TimeZone, home: &TimeZone) -> Option<u16> {
+    let (hour, minute) = (i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?);
+    let moment = there.to_timestamp(date.at(hour, minute, 0, 0)).ok()?;
+    let clock = home.to_datetime(moment);
+    u16::try_from(i16::from(clock.hour()) * 60 + i16::from(clock.minute())).ok()
 }
 
 /// Bad days before others, and by the share of bad windows in the worst hour, in millionths.
@@ -342,6 +421,16 @@ mod tests {
     fn hours_are_runs_without_holes() {
         assert_eq!(runs(&[600, 615, 645, 1425]), [(600, 630), (645, 660), (1425, 1440)]);
         assert!(runs(&[]).is_empty());
+    }
+
+    #[test]
+    fn an_hour_elsewhere_is_looked_up_on_the_clock_at_home() {
+        let zone = |name| TimeZone::get(name).unwrap();
+        let (berlin, london) = (zone("Europe/Berlin"), zone("Europe/London"));
+        let date = jiff::civil::date(2026, 3, 3);
+        assert_eq!(minute_at_home(date, 600, &london, &berlin), Some(660));
+        assert_eq!(minute_at_home(date, 600, &berlin, &london), Some(540));
+        assert_eq!(minute_at_home(date, 1_425, &london, &berlin), Some(45), "the next day");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use busyhour_detect::Site;
 use busyhour_model::{
-    AgentId, Building, BuildingId, Incident, LocalDay, PathId, Placement, SlotStart, Subnet,
-    SubnetId, UtcMicros, local_day_span,
+    AgentId, Building, BuildingId, Incident, IncidentMember, LocalDay, PathId, Placement,
+    RequirementProfile, SlotStart, Subnet, SubnetId, UtcMicros, local_day_span,
 };
 use busyhour_store::{Control, PathRow, StoreError, Telemetry};
 use jiff::civil::Date;
@@ -43,6 +43,42 @@ impl JudgedSite {
     }
 }
 
+/// Why nobody watches something any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lost {
+    /// Its paths are measured no longer, or judged by nothing.
+    Paths,
+    /// Its agents are in other places.
+    Elsewhere,
+    /// Its agents were removed or forgotten.
+    Agents,
+    /// Its subnet is another building's.
+    SubnetMoved,
+    /// Its subnet is no longer in the building file.
+    Subnet,
+    /// Its building has no zone or business hours.
+    Clock,
+    /// Its building is no longer in the building file.
+    Building,
+}
+
+impl Lost {
+    /// A sentence that ends in what follows from it.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Paths => "Its paths are no longer measured or judged: it is no longer watched.",
+            Self::Elsewhere => "Its agents are in other places now: it is no longer watched.",
+            Self::Agents => "Its agents were removed: it is no longer watched.",
+            Self::SubnetMoved => "Its subnet is another building's now: it is no longer watched.",
+            Self::Subnet => "Its subnet left the building file: it is no longer watched.",
+            Self::Clock => {
+                "Its time zone or business hours are not known: it is no longer watched."
+            }
+            Self::Building => "Its building left the building file: it is no longer watched.",
+        }
+    }
+}
+
 /// Buildings, agents, placements and paths at one moment.
 pub(crate) struct Inventory {
     pub(crate) sites: BTreeMap<BuildingId, JudgedSite>,
@@ -50,6 +86,8 @@ pub(crate) struct Inventory {
     pub(crate) subnets: BTreeMap<SubnetId, Subnet>,
     /// Names of agents, and whether they are simulated.
     pub(crate) agents: BTreeMap<AgentId, (String, bool)>,
+    /// Agents that were removed.
+    removed: BTreeSet<AgentId>,
     /// Where each agent was and is, by time.
     pub(crate) placements: BTreeMap<AgentId, Vec<Placement>>,
     /// By number.
@@ -96,6 +134,8 @@ impl Inventory {
             subnets.insert(subnet.id, subnet);
         }
         let agents = control.agents()?;
+        let removed = agents.iter().filter(|agent| agent.removed.is_some());
+        let removed = removed.map(|agent| agent.id).collect();
         let agents = agents.into_iter().map(|agent| (agent.id, (agent.name, agent.simulated)));
         let mut placements: BTreeMap<AgentId, Vec<Placement>> = BTreeMap::new();
         for placement in control.placements()? {
@@ -108,7 +148,17 @@ impl Inventory {
             *newest = row.newest.max(*newest);
         }
         let agents = agents.collect();
-        Ok(Self { sites, subnets, agents, placements, paths, buildings, subnets_of, heard })
+        Ok(Self {
+            sites,
+            subnets,
+            agents,
+            removed,
+            placements,
+            paths,
+            buildings,
+            subnets_of,
+            heard,
+        })
     }
 
     pub(crate) fn path(&self, path: PathId) -> Option<&PathRow> {
@@ -123,11 +173,51 @@ impl Inventory {
         own.any(|subnet| subnet.prefix.contains(&address))
     }
 
-    /// True when nobody can see how an incident goes on: its building or subnet is no longer in the
-    /// building file.
-    pub(crate) fn lost(&self, incident: &Incident) -> bool {
-        let gone = |subnet: SubnetId| !self.subnets.contains_key(&subnet);
-        !self.buildings.contains(&incident.building) || incident.subnet().is_some_and(gone)
+    /// Why nobody can see how an incident goes on; `None` while somebody can. An agent that is
+    /// elsewhere may come back, until the incident is stale.
+    pub(crate) fn lost(&self, incident: &Incident) -> Option<Lost> {
+        let place = self.lost_building(incident.building);
+        let subnet = || incident.subnet().filter(|id| !self.subnets.contains_key(id));
+        if let Some(lost) = place.or_else(|| subnet().map(|_| Lost::Subnet)) {
+            return Some(lost);
+        }
+        let mut why = None;
+        for member in &incident.members {
+            let lost = self.lost_member(member, incident.stale)?;
+            why = why.max(Some(lost));
+        }
+        why
+    }
+
+    fn lost_building(&self, building: BuildingId) -> Option<Lost> {
+        if !self.buildings.contains(&building) {
+            return Some(Lost::Building);
+        }
+        (!self.sites.contains_key(&building)).then_some(Lost::Clock)
+    }
+
+    /// Why nobody watches a path there any more.
+    fn lost_member(&self, member: &IncidentMember, is_stale: bool) -> Option<Lost> {
+        let lost = self.lost_building(member.building).or_else(|| {
+            match self.subnets.get(&member.subnet).map(|subnet| subnet.building) {
+                None => Some(Lost::Subnet),
+                Some(building) => (building != member.building).then_some(Lost::SubnetMoved),
+            }
+        });
+        let known = self.path(member.path).filter(|row| self.agents.contains_key(&row.agent));
+        let (None, Some(row)) = (lost, known) else { return lost.or(Some(Lost::Agents)) };
+        let mut placements = self.placements.get(&row.agent).into_iter().flatten();
+        let now = placements.rfind(|one| one.until.is_none());
+        match now {
+            _ if row.requirement == RequirementProfile::None => Some(Lost::Paths),
+            None if self.removed.contains(&row.agent) => Some(Lost::Agents),
+            Some(there) if (there.subnet, there.building) == (member.subnet, member.building) => {
+                let heard = self.heard.get(&row.agent);
+                let is_given_up = heard.is_some_and(|heard| row.newest.plus(GIVEN_UP) < *heard);
+                is_given_up.then_some(Lost::Paths)
+            }
+            Some(_) | None => is_stale.then_some(Lost::Elsewhere),
+        }
     }
 
     /// The local date that it is at each building.
@@ -135,14 +225,15 @@ impl Inventory {
         self.sites.iter().map(|(&id, site)| (id, site.today(now))).collect()
     }
 
-    /// Changes whenever everything has to be judged anew: buildings, their zones and hours, their
-    /// names, subnets, regions.
+    /// Changes whenever everything has to be judged anew: buildings, their zones, hours and holidays,
+    /// their names, subnets, regions.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for (id, judged) in &self.sites {
             let site = &judged.site;
             (id, &site.name, &judged.region, site.zone.iana_name(), site.hours.as_str())
                 .hash(&mut hasher);
+            site.holidays.hash(&mut hasher);
         }
         for (id, subnet) in &self.subnets {
             (id, subnet.building, subnet.prefix, subnet.egress).hash(&mut hasher);
@@ -288,8 +379,8 @@ fn site_of(building: Building) -> Option<(BuildingId, JudgedSite)> {
         name: building.name,
         zone,
         hours: building.business_hours?,
-        // The building file tells of none; unannounced ones show by their load.
-        holidays: BTreeSet::new(),
+        // Those that nobody told show by their load.
+        holidays: building.holidays,
     };
     Some((building.id, JudgedSite { site, region: building.region }))
 }

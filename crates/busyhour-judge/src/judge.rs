@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use busyhour_detect::{Finding, Params};
-use busyhour_model::{BuildingId, DaySummary, DayVerdict, FindingKind, Incident, Scope, UtcMicros};
+use busyhour_model::{BuildingId, DaySummary, DayVerdict, Incident, Scope, UtcMicros};
 use busyhour_store::{Control, DirtyDay, JudgeWrite, StoreError, Telemetry};
 use jiff::civil::Date;
 use thiserror::Error;
@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::incidents::{describe_worst, incident_of, retired};
-use crate::inventory::{Inventory, Noons};
-use crate::state::{Context, Plan, State, date_marks, goes_on};
+use crate::incidents::{describe_worst, has_worst_hour, incident_of, retired};
+use crate::inventory::{Inventory, Lost, Noons};
+use crate::state::{Context, Day, Plan, State, date_marks, goes_on};
 use crate::status::{JudgeStatus, RoundFigures};
 use crate::targets;
 
@@ -203,15 +203,16 @@ impl Judge {
         state.follow(context);
         let marked = date_marks(marks, context, &mut noons);
         state.read_loads(context, &marked, &mut noons)?;
-        let plan = state.plan(context, marked, &mut noons)?;
-        let days = &mut write.days;
-        state.judge_days(context, &plan, &mut noons, &mut |(date, building), judged| {
-            days.extend(self.news(building, date, judged)?);
+        let mut plan = state.plan(context, marked, &mut noons)?;
+        let mut news: BTreeMap<Day, Vec<DaySummary>> = BTreeMap::new();
+        state.judge_days(context, &mut plan, &mut noons, &mut |(date, building), judged| {
+            news.insert((date, building), self.news(building, date, judged)?);
             Ok(())
         })?;
+        write.days = news.into_values().flatten().collect();
         self.retire_lost(state, context, write);
         let findings = state.judge_findings(context, &plan);
-        self.note_findings(state, &findings, context.now, write)?;
+        self.note_findings(state, &findings, context, write)?;
         Ok(plan)
     }
 
@@ -240,13 +241,15 @@ impl Judge {
 
     /// Closes what nobody can see go on.
     fn retire_lost(&self, state: &mut State, context: &Context<'_>, write: &mut JudgeWrite) {
-        let lost = |incident: &&Incident| {
-            goes_on(incident.state)
-                && (context.inventory.lost(incident)
-                    || state.is_stray(incident.number, incident.building))
+        let Context { inventory, now, .. } = *context;
+        let why = |incident: &Incident| {
+            let stray = || state.is_stray(incident.number, incident.building);
+            inventory.lost(incident).or_else(|| stray().then_some(Lost::Paths))
         };
-        let lost: Vec<Incident> =
-            state.incidents.all().filter(lost).map(|one| retired(one, context.now)).collect();
+        let all = state.incidents.all().filter(|incident| goes_on(incident.state));
+        let lost: Vec<Incident> = all
+            .filter_map(|incident| Some(retired(incident, why(incident)?, inventory, now)))
+            .collect();
         for incident in lost {
             state.retire(incident.number);
             state.incidents.note(write, incident);
@@ -259,7 +262,7 @@ impl Judge {
         &self,
         state: &State,
         findings: &[Finding],
-        now: UtcMicros,
+        context: &Context<'_>,
         write: &mut JudgeWrite,
     ) -> Result<(), StoreError> {
         let changed: BTreeMap<u64, &Finding> = findings.iter().map(|one| (one.id, one)).collect();
@@ -276,12 +279,13 @@ impl Judge {
         for number in numbers.difference(&retired) {
             let before = state.incidents.get(*number);
             let incident = match changed.get(number) {
-                Some(finding) => incident_of(finding, &state.directory, before, now),
+                Some(finding) => incident_of(finding, &state.directory, before, context.now),
                 None => before.cloned(),
             };
             let Some(mut incident) = incident else { continue };
-            if is_of_bad_windows(incident.kind) {
-                describe_worst(&mut incident, &*self.control, &write.days)?;
+            if has_worst_hour(incident.kind) {
+                let Context { inventory, control, .. } = *context;
+                describe_worst(&mut incident, inventory, control, &write.days)?;
             }
             state.incidents.note(write, incident);
         }
@@ -327,18 +331,6 @@ async fn round(judge: &Arc<Judge>) -> bool {
         }
     }
     false
-}
-
-/// True for kinds of which single windows are bad; the others show in round trips alone.
-const fn is_of_bad_windows(kind: FindingKind) -> bool {
-    match kind {
-        FindingKind::RecurringPeak
-        | FindingKind::WeeklyPattern
-        | FindingKind::ConstantFault
-        | FindingKind::OneOff
-        | FindingKind::TargetFault => true,
-        FindingKind::LevelShift | FindingKind::EarlyWarning | FindingKind::Drift => false,
-    }
 }
 
 /// True when a verdict says more than that nothing was observed or should have been. That something

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_detect::{
     Beside, Bin, BuildingDay, BusyHours, Finding, History, Ledger, Month, Params, SeriesNo,
-    TargetBins,
+    TargetBins, TargetLooks,
 };
 use busyhour_model::{
     AgentId, BuildingId, DaySummary, IncidentState, Placement, SeriesMonth, SlotStart, UtcMicros,
@@ -23,6 +23,9 @@ use crate::targets::{look_at, utc_days};
 
 /// Dates judged in a round, so that the newest are written soon while a backlog loads.
 const DATES_A_ROUND: usize = 8;
+/// So often the chosen days are judged at most, when targets turn out to have been at fault in them: once
+/// more than is needed while no data come meanwhile.
+const PASSES: usize = 3;
 /// A moved route explains what comes for so long after it was closed: nothing older is remembered.
 const CLOSED_DAYS: u64 = 93;
 const DAY_SECS: u64 = 24 * 3600;
@@ -40,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) marks: Vec<DirtyDay>,
     /// Marks and days that are left for later rounds.
     pub(crate) waiting: usize,
+    /// Days that were judged and are to be again.
+    again: BTreeSet<Day>,
 }
 
 /// What a round works with.
@@ -57,6 +62,8 @@ pub(crate) struct State {
     pub(crate) directory: Directory,
     history: History,
     pub(crate) hours: Hours,
+    /// What all series showed of their targets on the dates that rows are kept of.
+    looks: TargetLooks,
     pub(crate) faults: TargetBins,
     pub(crate) incidents: Incidents,
     ledger: Ledger,
@@ -65,8 +72,6 @@ pub(crate) struct State {
     todays: BTreeMap<BuildingId, Date>,
     /// The earliest of them: findings are judged up to this date.
     front: Option<Date>,
-    /// Days of UTC on which targets were looked at.
-    looked: BTreeSet<i64>,
     /// Days to judge without a mark.
     wanted: BTreeSet<Day>,
     /// Those of them that have to be read before findings can be judged.
@@ -98,13 +103,13 @@ impl State {
             directory,
             history: History::default(),
             hours: Hours::load(control, inventory, now)?,
+            looks: TargetLooks::default(),
             faults: TargetBins::default(),
             incidents,
             ledger,
             placements: inventory.placements.clone(),
             todays: inventory.todays(now),
             front: None,
-            looked: BTreeSet::new(),
             wanted: BTreeSet::new(),
             rebuilding: BTreeSet::new(),
             judged_until: None,
@@ -194,40 +199,22 @@ impl State {
         Ok(())
     }
 
-    /// Chooses the newest dates, and looks at targets on the days of UTC that they touch. A mark is
-    /// settled when all of its dates are among them.
+    /// Chooses the newest dates. A mark is settled when all of its dates are among them.
     pub(crate) fn plan(
         &mut self,
         context: &Context<'_>,
         marked: Vec<Marked>,
         noons: &mut Noons,
     ) -> Result<Plan, StoreError> {
-        let Context { inventory, now, .. } = *context;
-        let dirty: BTreeSet<i64> = marked.iter().map(|(mark, _)| mark.utc_day).collect();
         let of_marks: BTreeSet<Day> = marked.iter().flat_map(|(_, days)| days).copied().collect();
-        let mut seen: BTreeSet<i64> = BTreeSet::new();
-        let dates = loop {
-            let dates = self.newest(&of_marks);
-            let needed = needed_days(&dates, inventory, now);
-            let mut looks: BTreeSet<i64> = needed
-                .into_iter()
-                .filter(|day| dirty.contains(day) || !self.looked.contains(day))
-                .filter(|day| !seen.contains(day))
-                .collect();
-            if looks.is_empty() {
-                break dates;
-            }
-            while let Some(utc_day) = looks.pop_last() {
-                seen.insert(utc_day);
-                self.look_at_targets(context, utc_day, noons)?;
-            }
-        };
+        let dates = self.newest(&of_marks);
+        self.look_at_old_days(context, &dates, noons)?;
         let chosen = |(date, _): &Day| dates.contains_key(date);
         let (settled, left): (Vec<_>, Vec<_>) =
             marked.into_iter().partition(|(_, days)| days.iter().all(chosen));
         let later = self.wanted.iter().filter(|day| !chosen(day)).count();
         let marks = settled.into_iter().map(|(mark, _)| mark).collect();
-        Ok(Plan { waiting: left.len() + later, dates, marks })
+        Ok(Plan { waiting: left.len() + later, dates, marks, again: BTreeSet::new() })
     }
 
     /// The newest dates of the days that wait, with their buildings.
@@ -242,29 +229,34 @@ impl State {
         dates
     }
 
-    fn look_at_targets(
+    /// Looks at targets on dates that nothing is remembered of any more: over all paths, as one
+    /// building's cells say nothing of them.
+    fn look_at_old_days(
         &mut self,
         context: &Context<'_>,
-        utc_day: i64,
+        dates: &BTreeMap<Date, BTreeSet<BuildingId>>,
         noons: &mut Noons,
     ) -> Result<(), StoreError> {
         let Context { telemetry, inventory, now, .. } = *context;
+        let old = dates.iter().filter(|(date, _)| !self.is_present(**date));
+        let days = days_of(old, inventory, now);
         let Self { directory, faults, .. } = self;
-        let is_other = look_at(utc_day, telemetry, directory, inventory, faults, noons)?;
-        if self.looked.insert(utc_day) && !is_other {
-            return Ok(());
+        days.into_iter()
+            .try_for_each(|day| look_at(day, telemetry, directory, inventory, faults, noons))
+    }
+
+    /// The days of buildings, of those that findings look at, that quarter-hours lie in.
+    fn days_around(&self, starts: &BTreeSet<SlotStart>, context: &Context<'_>) -> BTreeSet<Day> {
+        let Context { inventory, now, .. } = *context;
+        let mut days = BTreeSet::new();
+        for (&building, site) in &inventory.sites {
+            let dates: BTreeSet<Date> = starts.iter().map(|&start| site.date_of(start)).collect();
+            let judged = dates
+                .into_iter()
+                .filter(|&date| has_begun(site, date, now) && self.is_present(date));
+            days.extend(judged.map(|date| (date, building)));
         }
-        if is_other {
-            let (first, end) = crate::inventory::slots_of_day(utc_day);
-            for (&building, site) in &inventory.sites {
-                for date in [site.date_of(first), site.date_of(end.offset(-1))] {
-                    if has_begun(site, date, now) && self.is_present(date) {
-                        self.wanted.insert((date, building));
-                    }
-                }
-            }
-        }
-        Ok(())
+        days
     }
 
     /// True for dates that findings look at, and newer ones.
@@ -272,35 +264,84 @@ impl State {
         self.front.is_some_and(|front| date >= front.saturating_sub((History::DAYS - 1).days()))
     }
 
-    /// Judges the chosen days; gives all verdicts of each.
+    /// Judges the chosen days, and tells all verdicts of each; of a day that is judged again, as targets
+    /// turned out to have been at fault in it or not, once more.
     pub(crate) fn judge_days(
         &mut self,
         context: &Context<'_>,
-        plan: &Plan,
+        plan: &mut Plan,
+        noons: &mut Noons,
+        found: &mut dyn FnMut(Day, Vec<DaySummary>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let frozen = self.incidents.frozen();
+        let mut dates = plan.dates.clone();
+        for _ in 0..PASSES {
+            // Ascending, as busy hours are learned.
+            for (&date, buildings) in &dates {
+                self.judge_date(context, (date, buildings), &frozen, noons, found)?;
+            }
+            let Self { directory, looks, faults, .. } = self;
+            let others = looks.ask(&directory.fleet, faults);
+            if others.is_empty() {
+                return Ok(());
+            }
+            dates = self.take_more(plan, self.days_around(&others, context));
+        }
+        plan.again = dates
+            .into_iter()
+            .flat_map(|(date, all)| all.into_iter().map(move |one| (date, one)))
+            .collect();
+        plan.waiting += plan.again.len();
+        Ok(())
+    }
+
+    /// Adds days to a plan; of a date that is new to it all that wait.
+    fn take_more(
+        &self,
+        plan: &mut Plan,
+        days: BTreeSet<Day>,
+    ) -> BTreeMap<Date, BTreeSet<BuildingId>> {
+        let mut more: BTreeMap<Date, BTreeSet<BuildingId>> = BTreeMap::new();
+        for (date, building) in days {
+            more.entry(date).or_default().insert(building);
+        }
+        for (date, buildings) in &mut more {
+            if !plan.dates.contains_key(date) {
+                let waiting = self.wanted.iter().filter(|(waiting, _)| waiting == date);
+                buildings.extend(waiting.map(|(_, building)| *building));
+            }
+            plan.dates.entry(*date).or_default().extend(buildings.iter().copied());
+        }
+        more
+    }
+
+    fn judge_date(
+        &mut self,
+        context: &Context<'_>,
+        (date, buildings): (Date, &BTreeSet<BuildingId>),
+        frozen: &BTreeSet<BuildingId>,
         noons: &mut Noons,
         found: &mut dyn FnMut(Day, Vec<DaySummary>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let Context { telemetry, inventory, params, now, .. } = *context;
         let source = Source { telemetry, inventory, params, now };
-        let frozen = self.incidents.frozen();
-        // Ascending, as busy hours are learned.
-        for (&date, buildings) in &plan.dates {
-            let placed = inventory.placed(date, buildings, noons);
-            let keeps_rows = self.is_present(date) && self.front.is_some_and(|front| date <= front);
-            for &building in buildings {
-                let Self { directory, history, hours, faults, .. } = self;
-                let mut books = Books { directory, history, hours, faults };
-                let wanted = Wanted {
-                    building,
-                    date,
-                    placed: placed.get(&building).map_or(&[], Vec::as_slice),
-                    frozen: frozen.contains(&building),
-                    keeps_rows,
-                };
-                let days = judge_building_day(&source, &mut books, &wanted)?;
-                self.rows_changed |= keeps_rows;
-                found((date, building), days)?;
-            }
+        let placed = inventory.placed(date, buildings, noons);
+        let is_present = self.is_present(date);
+        let keeps_rows = is_present && self.front.is_some_and(|front| date <= front);
+        for &building in buildings {
+            let Self { directory, history, hours, looks, faults, .. } = self;
+            let mut books = Books { directory, history, hours, looks, faults };
+            let wanted = Wanted {
+                building,
+                date,
+                placed: placed.get(&building).map_or(&[], Vec::as_slice),
+                frozen: frozen.contains(&building),
+                is_present,
+                keeps_rows,
+            };
+            let days = judge_building_day(&source, &mut books, &wanted)?;
+            self.rows_changed |= keeps_rows;
+            found((date, building), days)?;
         }
         Ok(())
     }
@@ -319,6 +360,7 @@ impl State {
         let oldest = front.saturating_sub((History::DAYS + 1).days());
         if let Some((from, _)) = busyhour_model::local_day_span(oldest, &jiff::tz::TimeZone::UTC) {
             self.faults.forget_before(SlotStart::containing(from));
+            self.looks.forget_before(SlotStart::containing(from));
         }
         self.directory.pair_near();
         let Self { directory, history, faults, ledger, .. } = self;
@@ -389,6 +431,7 @@ impl State {
     /// Notes that a round's work is durable.
     pub(crate) fn settle(&mut self, plan: &Plan, months: &[SeriesMonth]) {
         self.wanted.retain(|(date, _)| !plan.dates.contains_key(date));
+        self.wanted.extend(&plan.again);
         self.rebuilding.retain(|(date, _)| !plan.dates.contains_key(date));
         self.hours.saved();
         if !months.is_empty() {
@@ -465,8 +508,8 @@ fn last_judged(control: &dyn Control, front: Option<Date>) -> Result<Option<Date
 }
 
 /// The days of UTC, as far as they have begun, that dates touch at their buildings.
-fn needed_days(
-    dates: &BTreeMap<Date, BTreeSet<BuildingId>>,
+fn days_of<'a>(
+    dates: impl Iterator<Item = (&'a Date, &'a BTreeSet<BuildingId>)>,
     inventory: &Inventory,
     now: UtcMicros,
 ) -> BTreeSet<i64> {

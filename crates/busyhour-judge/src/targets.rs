@@ -1,5 +1,6 @@
-//! When targets were at fault: looked at by days of UTC and over all paths, because what a building's
-//! local day holds of others' is never whole.
+//! When targets were at fault. What findings look at is remembered by the engine as the days of
+//! buildings are read; of older dates all paths are read, because what one building's local day holds
+//! of targets is never whole.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,7 +16,7 @@ use crate::status::TargetFault;
 /// The faults that are told as the present ones began within so many quarter-hours: a day.
 const PRESENT_SLOTS: i64 = 96;
 
-/// Looks at a day of UTC anew. True when other quarter-hours are at fault than before.
+/// Looks at a day of UTC anew.
 pub(crate) fn look_at(
     utc_day: i64,
     telemetry: &dyn Telemetry,
@@ -23,7 +24,7 @@ pub(crate) fn look_at(
     inventory: &Inventory,
     faults: &mut TargetBins,
     noons: &mut Noons,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let (from, until) = slots_of_day(utc_day);
     // Who was where that day: all but those who moved were in one place. Where somebody only passed by,
     // no series is.
@@ -51,8 +52,8 @@ pub(crate) fn look_at(
             views.add(series, &[Cell::of(slot)]);
         }
     })?;
-    let found = views.faults();
-    Ok(faults.replace(from, until, found))
+    faults.replace(from, until, views.faults());
+    Ok(())
 }
 
 /// The targets at fault within the day before `now`, by name.

@@ -1,9 +1,10 @@
 //! Busy hours that are learned.
 
-use busyhour_model::{BuildingId, BuildingLoad, LoadSource, WorkingWeek};
+use busyhour_model::{BuildingId, BuildingLoad, LoadSource, LocalDay, Scope, WorkingWeek};
 use busyhour_store::{Act, Control as _};
+use jiff::civil::Date;
 
-use crate::live::{Live, noon_after};
+use crate::live::{Live, load_of, noon_after};
 
 /// A world with buildings that nothing is wrong in.
 const SEED: u64 = 4;
@@ -63,8 +64,22 @@ fn the_load_of_a_building_is_kept_by_its_own_clock() {
     assert_eq!(loads.len(), 3 * live.region.buildings.len());
     for load in loads {
         assert_eq!(load.machines, 1);
-        let known = load.quarters.iter().flatten().count();
-        assert!(known > 48, "{} {known}", load.date);
+        let name = live.control.buildings().unwrap();
+        let name = name.into_iter().find(|one| one.id == load.building).unwrap().name;
+        let record = live.region.buildings.iter().find(|one| one.name == name).unwrap();
+        let mut told = [None; 96];
+        for &(start, people) in &record.loads {
+            let at = LocalDay::of(start, &record.zone);
+            if at.date == load.date {
+                told[usize::from(at.minute / 15)] = Some(load_of(people));
+            }
+        }
+        assert!(told.iter().flatten().count() > 48, "{}", load.date);
+        let close = |(a, b): (&Option<f32>, &Option<f32>)| match (a, b) {
+            (Some(a), Some(b)) => (a - b).abs() <= 1.0 + b * 1e-3,
+            (a, b) => a == b,
+        };
+        assert!(load.quarters.iter().zip(&told).all(close), "{} {told:?}", load.date);
     }
 }
 
@@ -94,4 +109,47 @@ fn imported_load_counts_alone_where_there_is_enough_of_it() {
         assert!(week.learned);
         assert_eq!(is_evening, week.building == building, "{week:?}");
     }
+}
+
+/// The dates of a building, each with whether anything was to be observed on it.
+fn working(live: &Live, name: &str) -> Vec<(Date, bool)> {
+    let buildings = live.control.buildings().unwrap();
+    let building = buildings.iter().find(|one| one.name == name).unwrap().id;
+    let days = live.control.days(Some(building), live.first, live.last).unwrap();
+    let own = days.into_iter().filter(|day| day.scope == Scope::Building(building));
+    own.map(|day| (day.date, day.expected > 0)).collect()
+}
+
+#[test]
+fn an_import_of_call_counts_closes_no_day() {
+    let steady = Live::new(SEED).run();
+    let mut live = Live::new(SEED);
+    let building = live.control.buildings().unwrap().remove(0);
+    let record = live.region.buildings.iter().find(|one| one.name == building.name).unwrap();
+    let calls = |date| {
+        let mut quarters = [None; 96];
+        for &(start, people) in &record.loads {
+            let at = LocalDay::of(start, &record.zone);
+            if at.date == date {
+                // Far fewer calls than bytes a second.
+                quarters[usize::from(at.minute / 15)] = Some(people / 100.0);
+            }
+        }
+        let source = LoadSource::Imported;
+        BuildingLoad { building: building.id, date, source, machines: 0, quarters }
+    };
+    let loads: Vec<BuildingLoad> = live.dates().map(calls).collect();
+    let mut told = 0;
+    for (number, date) in (0..).zip(live.dates()) {
+        if number == 22 {
+            live.control.import_loads(&loads, &Act::by_operator(noon_after(date))).unwrap();
+        }
+        live.deliver(date);
+        told += live.judge_after(date).told;
+    }
+    let sources = live.control.working_weeks().unwrap().into_iter();
+    let sources = sources.filter(|week| week.building == building.id).map(|week| week.source);
+    assert!(sources.collect::<Vec<_>>().contains(&LoadSource::Imported), "it counts from then on");
+    assert_eq!(working(&live, &building.name), working(&steady, &building.name));
+    assert_eq!(told, steady.told);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use busyhour_judge::{Judge, Summary};
+use busyhour_judge::{Judge, JudgeError, Summary};
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, Body, BootId, BootMicros, BurstLoss, Context, Epoch,
     FileBuilding, FileSubnet, Histogram, Incident, IncidentPlace, Jitter, Link, Load, LocalDay,
@@ -26,6 +26,8 @@ use tokio::sync::Notify;
 pub(crate) const REQUIREMENT: RequirementProfile = RequirementProfile::ClientToMicrosoftEdge;
 /// What all buildings of the region share.
 pub(crate) const REGION: &str = "North";
+/// The address of all targets beyond the site's edge.
+pub(crate) const FAR: &str = "198.51.100.7:862";
 /// Windows of a quarter-hour: few, as each of them goes through the store.
 const WINDOWS: u32 = 5;
 const WINDOW_US: u64 = 15_000_000;
@@ -129,13 +131,36 @@ impl Live {
         }
     }
 
+    /// Delivers what all series saw on a date before a moment, or from it on; the load with the latter.
+    pub(crate) fn deliver_half(&mut self, date: Date, moment: UtcMicros, is_first: bool) {
+        let received = if is_first { moment } else { noon_after(date) };
+        for series in 0..self.region.series.len() {
+            let half = |start: SlotStart| (start.start() < moment) == is_first;
+            self.deliver_slots(series, date, received, &half);
+        }
+        for building in (0..self.region.buildings.len()).filter(|_| !is_first) {
+            self.deliver_load(building, date);
+        }
+    }
+
     /// Delivers what one series saw on a date of its building.
     pub(crate) fn deliver_series(&mut self, series: usize, date: Date, received: UtcMicros) {
+        self.deliver_slots(series, date, received, &|_| true);
+    }
+
+    fn deliver_slots(
+        &mut self,
+        series: usize,
+        date: Date,
+        received: UtcMicros,
+        chosen: &dyn Fn(SlotStart) -> bool,
+    ) {
         let series = &self.region.series[series];
         let zone = &self.region.buildings[series.building as usize].zone;
         let (mut any, mut key) = (false, None);
         let mut windows = Vec::new();
-        for slot in series.slots.iter().filter(|slot| LocalDay::of(slot.start, zone).date == date) {
+        let of_date = |slot: &&SlotRecord| LocalDay::of(slot.start, zone).date == date;
+        for slot in series.slots.iter().filter(of_date).filter(|slot| chosen(slot.start)) {
             any = true;
             let path = key.get_or_insert_with(|| path_of(series));
             windows.extend(windows_of(slot, series, path));
@@ -206,6 +231,11 @@ impl Live {
             }
         }
         panic!("it never ends");
+    }
+
+    /// Judges one round, which may fail.
+    pub(crate) fn judge_once_at(&self, now: UtcMicros) -> Result<Summary, JudgeError> {
+        self.judge.judge_once(now)
     }
 
     /// A judge that starts anew.
@@ -289,6 +319,7 @@ pub(crate) fn building_file(region: &RegionRecord) -> Vec<FileBuilding> {
             region: REGION.to_owned(),
             time_zone: Some(record.zone_name.to_owned()),
             business_hours: Some(record.hours.clone()),
+            holidays: std::collections::BTreeSet::new(),
             subnets: prefixes.iter().map(subnet).collect(),
         }
     };
@@ -313,7 +344,7 @@ fn windows_of<'a>(
     series: &'a SeriesRecord,
     path: &'a PathKey,
 ) -> impl Iterator<Item = JudgedWindow> + 'a {
-    let far = "198.51.100.7:862".parse().unwrap();
+    let far = FAR.parse().unwrap();
     let near = std::net::SocketAddr::new(series.subnet.addr(), 862);
     let context = Context {
         local_prefix: Some(series.subnet),

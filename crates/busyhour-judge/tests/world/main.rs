@@ -7,3 +7,4 @@ mod found;
 mod hours;
 mod live;
 mod reference;
+mod stops;

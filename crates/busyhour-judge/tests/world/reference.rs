@@ -104,7 +104,7 @@ fn stored(live: &Live) -> Stored {
         name: building.name.clone(),
         zone: record(&building.name).zone.clone(),
         hours: building.business_hours.clone().unwrap(),
-        holidays: BTreeSet::new(),
+        holidays: building.holidays.clone(),
     };
     let loads = buildings.iter().map(|building| {
         let loads = record(&building.name).loads.iter();
@@ -122,6 +122,8 @@ fn stored(live: &Live) -> Stored {
                 .collect(),
             agents: agents.iter().map(|agent| agent.name.clone()).collect(),
             upstreams: vec![REGION.to_owned()],
+            regions: BTreeSet::from([UpstreamNo(0)]),
+            microsoft: BTreeSet::new(),
             targets,
             series,
             bin: Bin::Quarter,

@@ -2,6 +2,7 @@
 
 use busyhour_model::{
     Breach, DailyAverage, Evidence, IncidentPlace, LinkKind, SeverityClass, Siblings, WorstHour,
+    how_sure,
 };
 use busyhour_store::Delivery;
 use jiff::civil::Date;
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::event_word;
 use super::story::Story;
-use super::words::{average_says, effect_on_calls, how_sure, prose, rfc3339, span};
+use super::words::{average_says, prose, rfc3339, span};
 
 /// The version of the JSON's shape; a change that breaks readers raises it.
 const SCHEMA_VERSION: u32 = 2;
@@ -63,7 +64,10 @@ pub(super) fn alert(story: &Story<'_>, delivery: &Delivery, key: &str) -> String
         masking_factor: incident.masking_factor,
         sentence: &story.sentence,
         explanation: prose(&incident.paragraph),
-        effect_on_calls: effect_on_calls(incident.worst_hour.as_ref()),
+        effect_on_calls: incident
+            .worst_hour
+            .and_then(|hour| hour.dominant)
+            .map(Breach::effect_on_calls),
         worst_on: incident.worst_on.as_ref().map(date),
         worst_hour: incident.worst_hour.as_ref().map(WorstHourJson::from),
         daily_average: incident.average.as_ref().map(AverageJson::from),
@@ -117,7 +121,7 @@ struct AlertJson<'a> {
     masking_factor: Option<f64>,
     sentence: &'a str,
     explanation: String,
-    effect_on_calls: &'static str,
+    effect_on_calls: Option<&'static str>,
     worst_on: Option<String>,
     worst_hour: Option<WorstHourJson>,
     daily_average: Option<AverageJson>,

@@ -1,13 +1,13 @@
 //! The subject and the text.
 
-use busyhour_model::{Cause, Change, FindingKind, Incident, IncidentPlace};
+use busyhour_model::{Cause, Change, FindingKind, Incident, IncidentPlace, how_sure};
 use busyhour_store::{Delivery, IncidentEvent};
 use jiff::civil::Date;
 
 use super::BaseUrl;
 use super::words::{
-    average_says, buildings, cause_words, effect_on_calls, estimate_words, how_sure, kind_words,
-    link_words, mechanism_words, name, prose, segment_words, span, worst_hour_words,
+    average_says, buildings, estimate_words, kind_words, name, prose, segment_words, span,
+    worst_hour_words,
 };
 
 /// The buildings that a message names; of the rest it says how many there are.
@@ -58,7 +58,7 @@ impl<'a> Story<'a> {
                 format!("calls suffer{again} {when} since {}", self.incident.first_bad)
             }
             (IncidentEvent::Closed, Change::Gone) => {
-                "no longer in the building file, and no longer watched".to_owned()
+                "no longer watched".to_owned()
             }
             (IncidentEvent::Closed, _) => format!("calls {when} are fine again"),
         };
@@ -73,7 +73,7 @@ impl<'a> Story<'a> {
         }
         if self.event == IncidentEvent::Closed {
             text.push_str(if incident.change == Change::Gone {
-                "It is no longer in the building file. What it was:\n"
+                "Nobody watches it any more; why not stands at the end of what it was:\n"
             } else {
                 "This is over. What it was:\n"
             });
@@ -100,13 +100,12 @@ impl<'a> Story<'a> {
         lines.push(("Whose part:", segment_words(incident.segment).to_owned()));
         lines.push(("Local hours:", self.hours()));
         lines.push(("Since:", self.since()));
-        lines.push(("Calls:", effect_on_calls(incident.worst_hour.as_ref()).to_owned()));
         if let Some(hour) = &incident.worst_hour {
             let on = incident.worst_on.map_or_else(String::new, |date| format!("{date}, "));
             lines.push(("Worst hour:", format!("{on}{}", worst_hour_words(hour))));
             lines.extend(estimate_words(hour).map(|words| ("Call estimate:", words)));
         }
-        lines.push(("Daily average:", average_says(incident)));
+        lines.push(("That day:", format!("daily average of that path {}", average_says(incident))));
         lines.push(("Likely cause:", self.cause()));
         let seen = Seen::of(incident);
         for (label, texts) in [
@@ -126,14 +125,17 @@ impl<'a> Story<'a> {
         let (building, name) = (&self.building, &self.place_name);
         let count = buildings(self.buildings_total);
         match self.incident.place {
-            IncidentPlace::Upstream(_) => format!("{count} behind {name}"),
+            IncidentPlace::Upstream(_) if self.incident.place.egress().is_some() => {
+                format!("{count} behind {name}")
+            }
+            IncidentPlace::Upstream(_) => format!("{count} in {name}"),
             IncidentPlace::Vpn(_) => format!("VPN through {name}, {count}"),
             IncidentPlace::Target(_) => format!("Target {name}, {count}"),
             IncidentPlace::Building(_) | IncidentPlace::Unplaced(_) => building.clone(),
-            IncidentPlace::Link(_, link) => format!("{building}, {} only", link_words(link)),
+            IncidentPlace::Link(_, link) => format!("{building}, {} only", link.words()),
             IncidentPlace::Subnet(_, None) => format!("{building}, {name}"),
             IncidentPlace::Subnet(_, Some(link)) => {
-                format!("{building}, {name}, {} only", link_words(link))
+                format!("{building}, {name}, {} only", link.words())
             }
             IncidentPlace::Agent(_) => format!("{building}, machine {name}"),
         }
@@ -221,12 +223,12 @@ impl<'a> Story<'a> {
 
     fn cause(&self) -> String {
         let incident = self.incident;
-        let how = mechanism_words(incident.mechanism);
+        let how = incident.mechanism.words();
         let how = how.map_or_else(String::new, |how| format!("; {how}"));
         match incident.cause {
             Cause::NotKnown => format!("not known{how}"),
             cause => {
-                format!("{} ({}){how}", cause_words(cause), how_sure(incident.cause_confidence))
+                format!("{} ({}){how}", cause.words(), how_sure(incident.cause_confidence))
             }
         }
     }

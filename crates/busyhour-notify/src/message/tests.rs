@@ -149,11 +149,10 @@ Place:          Berlin HQ (sure: 4 of 4 paths suffer there, 0 of 6 beside it)
 Whose part:     the customer's own wide area network or uplink
 Local hours:    10:00-12:00, 23:00-24:00
 Since:          2026-02-26, last on 2026-03-04, bad on 3 of the last 5 observed working days
-Calls:          words and syllables are missing, people ask each other to repeat
-Worst hour:     2026-03-04, 10:15-11:15: 37 of 120 measurements bad, 1.8 % lost; nine of ten below \
+Worst hour:     2026-03-04, 10:15-11:15: 37 of 120 checks bad, 1.8 % lost; nine of ten below \
 2.4 % loss, 84 ms round trip, 9.4 ms jitter
 Call estimate:  one measurement in ten rates R 68 or less (ITU-T G.107, of 93)
-Daily average:  0.31 % lost, 41 ms round trip, 4.0 ms jitter: within the limits, so a daily report \
+That day:       daily average of that path 0.31 % lost, 41 ms round trip, 4.0 ms jitter: within the limits, so a daily report \
 calls this day fine; the 90th percentile of loss in the worst hour is 7.7 times the daily average
 Likely cause:   the link is too small for its busy hours (likely); packets wait in a queue
 Because:        round trips rise with load, 84 ms against 21 ms
@@ -197,7 +196,11 @@ fn a_place_beyond_one_building_names_it_and_the_first_ten_buildings() {
     delivery.buildings = (1..=13).map(|number| format!("Site {number}")).collect();
     delivery.incident.segment = Segment::Provider;
     for (place, subject) in [
-        (IncidentPlace::Upstream("EMEA".to_owned()), "13 buildings behind EMEA: calls suffer at"),
+        (IncidentPlace::Upstream("EMEA".to_owned()), "13 buildings in EMEA: calls suffer at"),
+        (
+            IncidentPlace::Upstream("203.0.113.0/24".to_owned()),
+            "13 buildings behind 203.0.113.0/24: calls suffer at",
+        ),
         (IncidentPlace::Vpn("gate-1".to_owned()), "VPN through gate-1, 13 buildings: calls suffer"),
         (
             IncidentPlace::Target(TargetName::new("edge.example.com:862").unwrap()),
@@ -238,8 +241,8 @@ fn what_is_over_is_said_once_with_what_it_was() {
 #[test]
 fn what_left_the_building_file_is_not_called_fine() {
     let message = message(&closed(Change::Gone));
-    assert_eq!(message.subject, "Berlin HQ: no longer in the building file, and no longer watched");
-    assert!(message.text.starts_with("It is no longer in the building file. What it was:\n"));
+    assert_eq!(message.subject, "Berlin HQ: no longer watched");
+    assert!(message.text.starts_with("Nobody watches it any more; why not stands at the end of what it was:\n"));
     assert!(!message.text.contains("over"), "{}", message.text);
     assert_eq!(json(&closed(Change::Gone))["change"], "gone");
 }
@@ -445,7 +448,7 @@ fn unknown_figures_are_not_invented() {
     delivery.incident.average = None;
     delivery.incident.worst_on = None;
     let text = message(&delivery).text;
-    assert!(text.contains("Daily average:  not known\n"), "{text}");
+    assert!(text.contains("That day:       daily average of that path not known\n"), "{text}");
     assert!(!text.contains("Worst hour") && !text.contains("Call estimate"), "{text}");
 }
 

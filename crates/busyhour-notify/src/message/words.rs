@@ -1,27 +1,11 @@
 //! Words and numbers as people read them. Plain ASCII: a subject of a mail is read everywhere.
 
-use busyhour_model::{
-    Breach, Cause, FindingKind, Incident, LinkKind, Mechanism, Segment, UtcMicros, WorstHour,
-};
+use busyhour_model::{Breach, FindingKind, Incident, Segment, UtcMicros, WorstHour};
 
 /// Names are cut here, so that no message grows without bound.
 const MAX_NAME_CHARS: usize = 200;
 /// Sentences, paragraphs and evidence are cut here.
 const MAX_TEXT_CHARS: usize = 8_000;
-/// At this confidence and above it one is sure, at the other and above it something is likely.
-const SURE: f64 = 0.9;
-const LIKELY: f64 = 0.6;
-
-/// A confidence of 0..=1 in words.
-pub(super) fn how_sure(confidence: f64) -> &'static str {
-    if confidence >= SURE {
-        "sure"
-    } else if confidence >= LIKELY {
-        "likely"
-    } else {
-        "not sure"
-    }
-}
 
 /// What kind of thing it is, for those who do not know our words for it.
 pub(super) const fn kind_words(kind: FindingKind) -> &'static str {
@@ -44,43 +28,6 @@ pub(super) const fn segment_words(segment: Segment) -> &'static str {
         Segment::Provider => "the provider's network",
         Segment::Microsoft => "Microsoft's network, or that of whoever runs the target",
         Segment::Unknown => "not known",
-    }
-}
-
-pub(super) const fn cause_words(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Bandwidth => "the link is too small for its busy hours",
-        Cause::Wifi => "the Wi-Fi",
-        Cause::Vpn => "the VPN",
-        Cause::FirewallOrProxy => "a firewall or proxy",
-        Cause::Qos => "calls are not preferred over other traffic",
-        Cause::Provider => "the provider's network",
-        Cause::SubnetOrNetworkDevice => "a switch, cable or other device of this subnet",
-        Cause::Device => "the machine itself",
-        Cause::CollectorOrAgent => "the measuring machine, not the network",
-        Cause::NotKnown => "not known",
-    }
-}
-
-pub(super) const fn mechanism_words(mechanism: Mechanism) -> Option<&'static str> {
-    match mechanism {
-        Mechanism::Queue => Some("packets wait in a queue"),
-        Mechanism::Drop => Some("packets are dropped without waiting"),
-        Mechanism::Radio => Some("packets suffer on the air"),
-        Mechanism::Outage => Some("nothing comes back"),
-        Mechanism::NotKnown => None,
-    }
-}
-
-/// What the limit that was broken most does to a conversation.
-pub(super) fn effect_on_calls(hour: Option<&WorstHour>) -> &'static str {
-    match hour.and_then(|hour| hour.dominant) {
-        Some(Breach::Loss) => "words and syllables are missing, people ask each other to repeat",
-        Some(Breach::Burst) => "whole words drop out at once, voices break up",
-        Some(Breach::Delay) => "answers come late, people talk over each other",
-        Some(Breach::Jitter) => "voices stutter and sound like robots",
-        Some(Breach::Failed) => "calls drop or cannot begin: at times nothing comes back at all",
-        None => "calls are disturbed",
     }
 }
 
@@ -122,7 +69,7 @@ const fn measure_word(hour: Option<&WorstHour>) -> &'static str {
 pub(super) fn worst_hour_words(hour: &WorstHour) -> String {
     let until = hour.start_minute.saturating_add(60) % (24 * 60);
     format!(
-        "{}-{}: {} of {} measurements bad, {} lost; nine of ten below {} loss, {} round trip, {} \
+        "{}-{}: {} of {} checks bad, {} lost; nine of ten below {} loss, {} round trip, {} \
          jitter",
         clock(hour.start_minute),
         clock(until),
@@ -139,16 +86,6 @@ pub(super) fn worst_hour_words(hour: &WorstHour) -> String {
 pub(super) fn estimate_words(hour: &WorstHour) -> Option<String> {
     let rating = f64::from(hour.rating_p10_hundredths?) / 100.0;
     Some(format!("one measurement in ten rates R {rating:.0} or less (ITU-T G.107, of 93)"))
-}
-
-pub(super) const fn link_words(link: LinkKind) -> &'static str {
-    match link {
-        LinkKind::Wired => "wired",
-        LinkKind::Wifi => "Wi-Fi",
-        LinkKind::Vpn => "VPN",
-        LinkKind::Mobile => "mobile",
-        LinkKind::Loopback => "this machine",
-    }
 }
 
 /// `1 building`, `12 buildings`.

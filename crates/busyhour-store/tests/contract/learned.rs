@@ -33,7 +33,7 @@ pub(crate) fn week(building: BuildingId, looked_on: Date) -> WorkingWeek {
         working,
         typical: working.map(|works| works.then_some(9_000.25)),
         learned: true,
-        source: busyhour_model::LoadSource::Agents,
+        source: LoadSource::Agents,
         machines: 9,
         pending: Some((friday, working)),
     }

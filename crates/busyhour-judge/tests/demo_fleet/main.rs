@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod watched;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +44,15 @@ impl Bench {
 
     /// One whose first building file and whose agents' bindings are made by `file` and `binding`.
     fn with(file: fn(&Fleet) -> Vec<FileBuilding>, binding: fn(&SimAgent) -> Binding) -> Self {
+        Self::of(file, binding, &|_| true)
+    }
+
+    /// The same, where some agents call themselves real.
+    fn of(
+        file: fn(&Fleet) -> Vec<FileBuilding>,
+        binding: fn(&SimAgent) -> Binding,
+        simulated: &dyn Fn(AgentId) -> bool,
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let retention = Retention {
             windows_days: 0,
@@ -61,7 +72,7 @@ impl Bench {
                 id: AgentId::from_u128(id),
                 name: agent.name.clone(),
                 secret_sha256: [0; 32],
-                simulated: true,
+                simulated: simulated(AgentId::from_u128(id)),
                 binding: binding(agent),
                 added: NOW,
             };
@@ -266,6 +277,7 @@ fn file_of(fleet: &Fleet) -> Vec<FileBuilding> {
                 region: first[11].to_owned(),
                 time_zone: building.time_zone.iana_name().map(str::to_owned),
                 business_hours: Some("Mo-Fr 08:00-18:00".parse().unwrap()),
+                holidays: BTreeSet::new(),
                 subnets: own().map(subnet).collect(),
             }
         })
