@@ -211,6 +211,7 @@ impl Agent {
             reflectors: self.responders.iter().map(Responder::view).collect(),
             quality,
             uplink,
+            spool: self.spool.as_ref().map(SpoolThread::view),
         }
     }
 
@@ -251,7 +252,7 @@ impl Agent {
         stop: &CancellationToken,
     ) {
         let agent = self.config.collector.as_ref().map(|collector| collector.agent);
-        let resolver = Resolver::new();
+        let resolver = Resolver::new(self.config.allow.clone());
         let mut names: BTreeMap<&str, watch::Receiver<Addresses>> = BTreeMap::new();
         for (number, target) in self.config.targets.iter().enumerate() {
             let addresses = names.entry(&target.host).or_insert_with(|| {

@@ -7,6 +7,7 @@
 
 mod special;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -19,15 +20,10 @@ pub(crate) use special::Special;
 pub(crate) enum Refused {
     /// It is of a kind that is never probed, or only where the file says so.
     #[error("{address} is {}", special.what())]
-    Special {
-        address: IpAddr,
-        special: Special,
-    },
+    Special { address: IpAddr, special: Special },
     /// The file lists what may be probed, and this is not of it.
     #[error("{address} is in no network of allow.targets, and neither is the target's name")]
-    NotListed {
-        address: IpAddr,
-    },
+    NotListed { address: IpAddr },
 }
 
 /// An entry of `allow.targets`.
@@ -67,6 +63,16 @@ impl Listed {
     }
 }
 
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Below(suffix) => write!(f, "*{suffix}"),
+            Self::Network(network) => network.fmt(f),
+        }
+    }
+}
+
 /// A network, or an address as a network of one.
 pub(crate) fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
@@ -92,14 +98,29 @@ impl Allow {
         let own = own.into_iter().filter(|&address| {
             Special::of(address).is_some_and(|special| special.is_let_through_when_written_down())
         });
-        let special = special.into_iter().chain(own.map(IpNet::from)).collect();
-        Self { targets, special }
+        let mut excepted = special;
+        for own in own.map(IpNet::from) {
+            if !excepted.contains(&own) {
+                excepted.push(own);
+            }
+        }
+        Self { targets, special: excepted }
     }
 
     /// For targets that somebody at this machine types: anything that is a machine's.
     pub(crate) fn whatever_is_a_machine() -> Self {
         let all = ["0.0.0.0/0", "::/0"].iter().filter_map(|text| text.parse().ok());
         Self { targets: Vec::new(), special: all.collect() }
+    }
+
+    /// `allow.targets` as the file would say it.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.targets.iter().map(ToString::to_string).collect()
+    }
+
+    /// `allow.special`, and the file's own special targets.
+    pub(crate) fn special(&self) -> Vec<String> {
+        self.special.iter().map(ToString::to_string).collect()
     }
 
     /// Says whether packets may be sent to an address of the host.
@@ -134,9 +155,10 @@ fn is_name(text: &str) -> bool {
         fits && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     // An address of IPv4 that nobody can parse is no name.
-    let is_number = text.rsplit('.').next().is_some_and(|last| {
-        !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())
-    });
+    let is_number = text
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
     text.len() <= 253 && !is_number && text.split('.').all(is_label)
 }
 

@@ -1,5 +1,6 @@
 //! Configuration: what a file may say, and what it means once it was checked.
 
+mod allow;
 mod bandwidth;
 mod budget;
 mod defaults;
@@ -21,6 +22,7 @@ use thiserror::Error;
 use tonic::codegen::http::uri::Scheme;
 use tonic::transport::Uri;
 
+use crate::allow::Allow;
 use crate::identity::{Folder, IdentityError, Stored};
 pub use key::KeyFile;
 pub use raw::RawConfig;
@@ -203,6 +205,25 @@ pub enum InvalidConfig {
         /// What was given.
         found: String,
     },
+    /// An entry of what may be probed that is none.
+    #[error(
+        "allow.{field}: {found:?} is not what belongs there: targets are names (\"a.example\", \
+         \"*.example\"), networks or addresses, special are networks or addresses"
+    )]
+    Allow {
+        /// The list.
+        field: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// A target that may not be probed.
+    #[error("target {name:?} may not be probed: {problem}")]
+    Refused {
+        /// Its name.
+        name: String,
+        /// Why.
+        problem: String,
+    },
     /// Too many targets.
     #[error("{0} targets are more than {max} that one agent probes", max = defaults::MAX_TARGETS)]
     TooManyTargets(usize),
@@ -240,6 +261,8 @@ pub struct Resolved {
     pub link_capacity: Option<u64>,
     /// What is probed.
     pub targets: Vec<Target>,
+    /// What may be probed, whoever asks.
+    pub(crate) allow: Allow,
     /// How probes of others are answered.
     pub reflector: ReflectorSettings,
     /// How much is kept until the collector has it.
@@ -307,6 +330,7 @@ impl RawConfig {
         let link_capacity = self.link.capacity.as_deref().map(capacity).transpose()?;
         let targets = target::resolve(&self.target, &self.profile)?;
         budget::check(&targets, link_capacity)?;
+        let allow = allow::resolve(&self.allow, &targets)?;
         let reflector = reflector::resolve(&self.reflector)?;
         if targets.is_empty() && reflector.listen.is_empty() && collector.is_none() {
             return Err(InvalidConfig::Idle);
@@ -322,6 +346,7 @@ impl RawConfig {
             collector,
             link_capacity,
             targets,
+            allow,
             reflector,
             spool: SpoolLimits { max_bytes, max_age, seal_after },
             log: self.log,

@@ -15,6 +15,7 @@ use busyhour_proto::v1::enrolment_client::EnrolmentClient;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::timeout;
+use tonic::Status;
 use tonic::transport::Uri;
 
 use crate::args::{EnrolArgs, Output};
@@ -23,7 +24,7 @@ use crate::config::{RawConfig, collector_url};
 use crate::identity::{Asked, Credential, Folder, Token, by_pin, is_stranger};
 use crate::print::print;
 use crate::process::Outcome;
-use crate::uplink::{Secured, TIMEOUT};
+use crate::uplink::{Secured, TIMEOUT, is_said};
 
 /// What programs get.
 #[derive(Debug, Serialize)]
@@ -92,7 +93,7 @@ async fn enrol(folder: &Folder, url: &Uri, token: &Token) -> anyhow::Result<(Cre
     let reply = timeout(TIMEOUT, EnrolmentClient::new(channel).enrol(request))
         .await
         .map_err(|_| anyhow!("{collector} does not answer; run this again with the same token"))?
-        .map_err(|status| anyhow!("{collector} refuses: {}", status.message()))?;
+        .map_err(|status| refused(&collector, &status))?;
     let issued = reply.into_inner().credential;
     let waiting = issued
         .as_ref()
@@ -101,6 +102,16 @@ async fn enrol(folder: &Folder, url: &Uri, token: &Token) -> anyhow::Result<(Cre
     let credential = asked.accept(issued)?;
     folder.enrolled(&credential).context("keep the identity")?;
     Ok((credential, waiting))
+}
+
+/// A refusal is the collector's word; anything else may be tried again.
+fn refused(collector: &str, status: &Status) -> anyhow::Error {
+    let said = status.message();
+    if is_said(status) {
+        anyhow!("{collector} refuses: {said}")
+    } else {
+        anyhow!("{collector} gave no answer ({said}); run this again with the same token")
+    }
 }
 
 fn show(args: &EnrolArgs, credential: &Credential, waiting: bool) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@
 //! up is bounded and counted.
 
 mod agent;
+mod allow;
 mod args;
 mod blocking;
 mod clock;

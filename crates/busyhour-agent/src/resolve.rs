@@ -15,6 +15,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use crate::allow::{Allow, Refused, Special};
 use crate::blocking::blocking;
 use dns::Servers;
 
@@ -25,6 +26,8 @@ pub(crate) enum ResolveError {
     Failed(#[source] io::Error),
     #[error("the target's name has no address")]
     Empty,
+    #[error("the target's name has no address that may be probed")]
+    Refused(#[source] Refused),
 }
 
 /// What a name stands for.
@@ -37,18 +40,23 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Leaves out what is no machine's address, whoever said it.
-    fn of_machines(mut self) -> Result<Self, ResolveError> {
-        self.addresses.retain(|address| is_of_a_machine(address.ip()));
-        if self.addresses.is_empty() { Err(ResolveError::Empty) } else { Ok(self) }
+    /// Leaves out what may not be probed, whoever said it.
+    fn allowed(mut self, allow: &Allow, host: &str) -> Result<Self, ResolveError> {
+        let mut refused = None;
+        self.addresses.retain(|address| {
+            let checked = allow.check(host, address.ip());
+            if let Err(why) = checked {
+                tracing::debug!(host, %why, "an address of a target is not probed");
+                refused = Some(why);
+            }
+            checked.is_ok()
+        });
+        match (self.addresses.is_empty(), refused) {
+            (false, _) => Ok(self),
+            (true, Some(why)) => Err(ResolveError::Refused(why)),
+            (true, None) => Err(ResolveError::Empty),
+        }
     }
-}
-
-/// False for addresses that stand for nobody or for many: no reflector has one, and what is sent
-/// there disturbs others.
-pub(crate) fn is_of_a_machine(ip: IpAddr) -> bool {
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    !ip.is_multicast() && !ip.is_unspecified() && !broadcast
 }
 
 /// More addresses than this of one name are not looked at.
@@ -63,16 +71,19 @@ const FOR_EVER: Duration = Duration::MAX;
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver {
     servers: Servers,
+    allow: Arc<Allow>,
     lookups: Arc<Semaphore>,
 }
 
 impl Resolver {
-    pub(crate) fn new() -> Self {
-        Self::with(Servers::OfSystem)
+    /// Gives only addresses that may be probed.
+    pub(crate) fn new(allow: Allow) -> Self {
+        Self::with(Servers::OfSystem, allow)
     }
 
-    fn with(servers: Servers) -> Self {
-        Self { servers, lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
+    fn with(servers: Servers, allow: Allow) -> Self {
+        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
+        Self { servers, allow: Arc::new(allow), lookups }
     }
 
     /// The host's addresses. A host that is an address needs nobody to be asked. What the system is
@@ -80,27 +91,29 @@ impl Resolver {
     pub(crate) async fn resolve(&self, host: &str) -> Result<Found, ResolveError> {
         if let Ok(ip) = host.parse::<IpAddr>() {
             let addresses = vec![(ip, 0).into()];
-            return Found { addresses, holds: Some(FOR_EVER) }.of_machines();
+            let found = Found { addresses, holds: Some(FOR_EVER) };
+            return found.allowed(&self.allow, host);
         }
         match dns::ask(&self.servers, host).await {
             Ok((mut addresses, ttl)) => {
-                addresses.retain(|&ip| is_of_a_machine(ip));
+                addresses.retain(|&ip| Special::of(ip).is_none_or(Special::may_be_excepted));
                 order::sort(&mut addresses);
                 addresses.truncate(MAX_ADDRESSES);
                 let addresses = addresses.into_iter().map(|ip| (ip, 0).into()).collect();
-                return Found { addresses, holds: Some(ttl) }.of_machines();
+                let found = Found { addresses, holds: Some(ttl) };
+                return found.allowed(&self.allow, host);
             }
             Err(error) => {
                 tracing::debug!(host, %error, "DNS does not tell a name's addresses; asking the system");
             }
         }
-        let host = host.to_owned();
+        let asked = host.to_owned();
         let addresses = self
-            .one_of_few(move || (host.as_str(), 0).to_socket_addrs())
+            .one_of_few(move || (asked.as_str(), 0).to_socket_addrs())
             .await
             .map_err(ResolveError::Failed)?;
         let addresses = addresses.take(MAX_ADDRESSES).collect();
-        Found { addresses, holds: None }.of_machines()
+        Found { addresses, holds: None }.allowed(&self.allow, host)
     }
 
     /// The permit is the question's, not the asker's, who may be gone before it is answered.

@@ -11,6 +11,7 @@ mod aside;
 mod database;
 mod store;
 mod thread;
+mod view;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use busyhour_daemon::chain;
 use busyhour_delivery::{
-    Acknowledgement, Block, BlockRanges, Credit, Dropped, Hello, SealPolicy, SpoolCaps, Uplink,
-    UplinkError, Welcome,
+    Acknowledgement, Block, BlockRanges, Credit, Dropped, Hello, SealPolicy, SpoolCaps, SpoolIndex,
+    Uplink, UplinkError, Welcome,
 };
 use busyhour_model::{BlockNo, Epoch, GapReason, Record, Schedule, UtcMicros};
 use thiserror::Error;
@@ -32,6 +33,7 @@ use database::{Database, DatabaseError, Trouble};
 use store::{Store, encode_one};
 
 pub(crate) use thread::{Busy, Recorder, SpoolThread};
+pub(crate) use view::{Failing, SpoolView};
 
 /// Records that wait in memory while the disk fails: an hour of a busy agent, some 8 MB at most.
 const MAX_PENDING: usize = 4096;
@@ -104,6 +106,8 @@ pub(crate) struct Spool {
     retry_at: Option<Instant>,
     outgoing: Option<mpsc::Sender<Block>>,
     put_aside_at: Option<Instant>,
+    failing: Option<Failing>,
+    given_up: u64,
 }
 
 impl Spool {
@@ -121,6 +125,8 @@ impl Spool {
             retry_at: None,
             outgoing: None,
             put_aside_at: None,
+            failing: None,
+            given_up: 0,
         };
         if let Err(error) = spool.reopen(now) {
             let path = spool.settings.path.clone();
@@ -145,6 +151,7 @@ impl Spool {
 
     /// Counts records that had to be given up.
     pub(crate) fn give_up(&mut self, records: u64, from: UtcMicros, until: UtcMicros) {
+        self.given_up = self.given_up.saturating_add(records);
         let lost = self.lost.get_or_insert(Lost { records: 0, from, until });
         lost.records = lost.records.saturating_add(records);
         lost.from = lost.from.min(from);
@@ -161,8 +168,9 @@ impl Spool {
         if done.is_ok() {
             done = self.write(now, Seal::WhenDue);
         }
-        if let Err(error) = done {
-            self.failed(&error, now);
+        match done {
+            Ok(()) => self.worked(),
+            Err(error) => self.failed(&error, now),
         }
         self.send(now);
     }
@@ -223,6 +231,21 @@ impl Spool {
     pub(crate) fn credited(&mut self, credit: Credit, now: &Moment) {
         let credit = credit.at_most(MAX_IN_FLIGHT);
         self.told(now, |uplink| uplink.credited(credit).map(|()| Vec::new()));
+    }
+
+    /// How the spool stands.
+    pub(crate) fn view(&self) -> SpoolView {
+        let held = self.store.as_ref().map(|store| store.uplink.spool());
+        let caps = self.settings.caps;
+        SpoolView {
+            failing: self.failing.clone(),
+            blocks: held.map_or(0, SpoolIndex::blocks),
+            size_bytes: held.map_or(0, SpoolIndex::size_bytes),
+            max_bytes: caps.max_bytes,
+            max_age: caps.max_age,
+            waiting: self.pending.len(),
+            given_up: self.given_up,
+        }
     }
 
     /// True when everything recorded is at the collector.
@@ -354,6 +377,7 @@ impl Spool {
             reason = reason.as_str(),
             "blocks had to go before the collector had them"
         );
+        self.given_up = self.given_up.saturating_add(dropped.records);
         let schedule = self.settings.schedule;
         for record in dropped.gaps(reason, self.settings.clock.boot_id(), schedule.revision) {
             self.pending.push_back(Observed { record, schedule });
@@ -399,6 +423,15 @@ impl Spool {
             "the spool cannot be written; records wait in memory"
         );
         self.retry_at = Some(now.monotonic + RETRY);
+        let since = self.failing.as_ref().map_or(now.wall, |failing| failing.since);
+        self.failing = Some(Failing { since, why: chain(error).to_string() });
+    }
+
+    /// The disk takes what it is given.
+    fn worked(&mut self) {
+        if self.store.is_some() && self.failing.take().is_some() {
+            tracing::info!("the spool can be written again");
+        }
     }
 
     /// Goes on with a new file under a new epoch. What the old one held is told by a gap.
@@ -408,8 +441,7 @@ impl Spool {
         for one in store.open.into_iter().rev() {
             self.pending.push_front(one.observed);
         }
-        // As if time was over: names all sealed blocks.
-        if let Some(all) = store.uplink.enforce(UtcMicros(i64::MAX)) {
+        if let Some(all) = store.uplink.abandon() {
             self.give_up(all.records, all.from, all.until);
         }
         drop(store.database);

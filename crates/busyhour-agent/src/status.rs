@@ -24,6 +24,7 @@ use crate::config::Resolved;
 use crate::prober::{self, Prober};
 use crate::reflector::ReflectorView;
 use crate::session::Board;
+use crate::spool::SpoolView;
 use crate::uplink::View;
 pub(crate) use command::run as show;
 use report::{State, Status, Uplink};
@@ -49,6 +50,8 @@ pub(crate) struct Reporter {
     pub(crate) reflectors: Vec<ReflectorView>,
     pub(crate) quality: watch::Receiver<ClockQuality>,
     pub(crate) uplink: watch::Receiver<View>,
+    /// Of an agent that keeps what it observes.
+    pub(crate) spool: Option<watch::Receiver<SpoolView>>,
 }
 
 /// What does not change while the agent runs.
@@ -123,6 +126,7 @@ impl Reporter {
         status.timing = timing.as_ref().map(Into::into);
         status.sessions = self.board.views().iter().map(Into::into).collect();
         status.sockets = sockets.iter().map(Into::into).collect();
+        status.spool = self.spool.as_ref().map(|spool| (&*spool.borrow()).into());
         status.reflectors = self.reflectors.iter().map(Into::into).collect();
         status
     }

@@ -31,10 +31,10 @@ use self::certified::{Certified, RenewalError};
 pub use self::connect::InvalidHost;
 pub(crate) use self::connect::{Secured, TIMEOUT, endpoint};
 use self::standing::Standing;
-pub(crate) use self::standing::View;
+pub(crate) use self::standing::{View, is_said};
 use crate::clock::Clock;
 use crate::config::{Access, Collector};
-use crate::identity::{Folder, IdentityError, Slot, TlsError};
+use crate::identity::{self, Folder, IdentityError, Slot, TlsError};
 use crate::spool::{Busy, Recorder};
 
 /// Between two tries: gRPC's connection backoff allows up to two minutes.
@@ -96,6 +96,7 @@ impl SessionError {
                 Some(Standing::of_refusal(status))
             }
             Self::Renewal(_) => Some(Standing::Expired),
+            Self::Connect(error) if identity::is_refusal(error) => Some(Standing::Refused),
             Self::Stranger(_) => Some(Standing::Stranger),
             Self::Away(_) => Some(Standing::Away),
             Self::Renewed | Self::RenewalDue => None,

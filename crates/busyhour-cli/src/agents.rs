@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::AgentCommand;
-use crate::client::{Client, Item};
+use crate::client::{Client, Envelope, Item};
 use crate::output::{Column, Printer, harmless};
 use crate::secret_file::SecretFile;
 
@@ -16,6 +16,7 @@ const AGENTS: &[Column] = &[
     ("building", "building"),
     ("subnet", "subnet"),
     ("last_seen_age_s", "last seen"),
+    ("identity", "identity"),
     ("gap_hours_7d", "gap hours (7 d)"),
     ("gap_main_reason_7d", "mostly"),
     ("version", "version"),
@@ -24,6 +25,33 @@ const AGENTS: &[Column] = &[
     ("id", "id"),
 ];
 const REMOVED: &[Column] = &[("removed_utc", "removed")];
+const SHOWN: &[Column] = &[
+    ("name", "name"),
+    ("id", "id"),
+    ("identity", "identity"),
+    ("identity_since_utc", "since"),
+    ("identity_reason", "because"),
+    ("identity_off_site", "off site"),
+    ("identity_renewed_late", "renewed late"),
+    ("identity_building", "enrolled for"),
+    ("identity_subnet", "bound to"),
+    ("identity_token", "by token"),
+    ("identity_enrolled_utc", "enrolled"),
+    ("identity_certificate_from_utc", "certificate from"),
+    ("identity_certificate_expires_utc", "until"),
+    ("identity_next_certificate", "has the next one"),
+    ("building", "building"),
+    ("subnet", "subnet"),
+    ("last_seen_utc", "last seen"),
+    ("peer", "its address"),
+    ("local_prefix", "its network"),
+    ("version", "version"),
+    ("os", "system"),
+    ("added_utc", "added"),
+    ("removed_utc", "removed"),
+    ("gap_hours_7d", "gap hours (7 d)"),
+    ("gaps_7d", "of that"),
+];
 const PLACES: &[Column] = &[
     ("from_utc", "from"),
     ("until_utc", "until"),
@@ -56,9 +84,28 @@ pub(crate) fn run(
     match command {
         AgentCommand::Ls { removed } => {
             let query = [("removed", removed.to_string())];
-            let agents = client.list("/api/v1/agents", &query)?;
+            let mut agents = client.list("/api/v1/agents", &query)?;
+            identify(client, &mut agents);
             let more = if removed { REMOVED } else { &[] };
             printer.rows(&agents, &[AGENTS, more].concat())?;
+        }
+        AgentCommand::Show { name } => show(client, printer, &name)?,
+        AgentCommand::Approve { name: Some(name), .. } => {
+            let (id, name) = find(client, &name)?;
+            client.post(&format!("/api/v1/identities/{id}/approve"), &json!({}))?;
+            eprintln!("{} may deliver", harmless(&name));
+        }
+        AgentCommand::Approve { name: None, building } => {
+            let body = json!({ "building": building });
+            let approved = client.post("/api/v1/identities/approve", &body)?;
+            let ids = approved.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+            eprintln!("{ids} agents that waited may deliver");
+        }
+        AgentCommand::Revoke { name, reason } => {
+            let (id, name) = find(client, &name)?;
+            let body = json!({ "reason": reason });
+            client.post(&format!("/api/v1/identities/{id}/revoke"), &body)?;
+            eprintln!("{} delivers no more; what it measured stays", harmless(&name));
         }
         AgentCommand::History { name } => {
             let (id, _) = find(client, &name)?;
@@ -97,6 +144,39 @@ pub(crate) fn run(
         AgentCommand::Forget { name, yes } => forget(client, printer, &name, yes)?,
     }
     Ok(Outcome::Done)
+}
+
+/// Shows an agent with its identity.
+fn show(client: &Client, printer: &Printer, name: &str) -> anyhow::Result<()> {
+    let (id, _) = find(client, name)?;
+    let mut agents = client.list("/api/v1/agents", &[("removed", "true".to_owned())])?;
+    agents.items.retain(|item| item.get("id").and_then(Value::as_str) == Some(&id));
+    identify(client, &mut agents);
+    printer.one(&agents, SHOWN)
+}
+
+/// Adds to agents what is known of their identities: `identity` is its state, or `secret` of an agent
+/// that has no certificate. Whoever may not see identities sees agents as before.
+fn identify(client: &Client, agents: &mut Envelope) {
+    let Ok(identities) = client.list("/api/v1/identities", &[]) else { return };
+    for agent in &mut agents.items {
+        let of_agent = |identity: &&Item| identity.get("id") == agent.get("id");
+        let Some(identity) = identities.items.iter().find(of_agent).cloned() else {
+            agent.insert("identity".to_owned(), "secret".into());
+            continue;
+        };
+        for (key, value) in identity {
+            match key.as_str() {
+                "id" | "name" => {}
+                "state" => {
+                    agent.insert("identity".to_owned(), value);
+                }
+                key => {
+                    agent.insert(format!("identity_{key}"), value);
+                }
+            }
+        }
+    }
 }
 
 fn forget(client: &Client, printer: &Printer, name: &str, yes: bool) -> anyhow::Result<()> {

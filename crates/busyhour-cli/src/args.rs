@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
+
+use crate::account_args::{ApiTokenCommand, LoginArgs, UserCommand};
+
+pub(crate) use crate::agent_args::{AgentCommand, TokenCommand};
 
 /// Where a collector on the same machine listens unless told otherwise.
 pub(crate) const DEFAULT_COLLECTOR: &str = "http://127.0.0.1:8080";
@@ -14,7 +17,7 @@ Examples:
   busyhour top                               which building must somebody look at first
   busyhour building import buildings.csv     tell the collector what buildings there are
   busyhour subnet missing                    where agents live that no building file knows
-  busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
+  busyhour token create --building \"Berlin HQ\" --token-file berlin.token
   busyhour decode --pcap probe.pcap          what the packets of a capture say
   busyhour detect fleet/ --summary           what recurs at busy hours in another tool's figures
 
@@ -63,6 +66,12 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "URL", env = "BUSYHOUR_COLLECTOR")]
     #[arg(default_value = DEFAULT_COLLECTOR)]
     pub(crate) collector: String,
+    /// A file with an API token to ask with, instead of the session of `busyhour login`
+    #[arg(long, global = true, value_name = "FILE", env = "BUSYHOUR_TOKEN_FILE")]
+    pub(crate) api_token_file: Option<PathBuf>,
+    /// A file with the certificates that the collector's is checked against, instead of the system's
+    #[arg(long, global = true, value_name = "FILE", env = "BUSYHOUR_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// How data is printed: table, json or csv [default: table; of `detect`: json]
     #[arg(short, long, global = true, value_name = "FORMAT")]
     #[arg(hide_possible_values = true)]
@@ -109,12 +118,33 @@ Examples:
         #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Agents: list, add one, move it, look where it was, remove it, forget it
+    /// Agents: list, show, approve, add one, move it, look where it was, revoke it, remove it, forget it
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Enrolment tokens: what lets machines in as agents
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Incidents: list, show one with what speaks for it
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Sign in at the collector; the session ends after two hours without use, or twelve in all
+    #[command(after_help = "\
+The session is kept below XDG_STATE_HOME or ~/.local/state, for this collector alone.
+
+Examples:
+  busyhour login eva
+  busyhour --collector https://busyhour.example.org login eva --password-file eva.txt")]
+    Login(LoginArgs),
+    /// End the session of `busyhour login`
+    Logout,
+    /// Who one is to the collector, and what one may do
+    Whoami,
+    /// Users: list, make the first administrator, add, change, remove
+    #[command(subcommand)]
+    User(UserCommand),
+    /// API tokens, for programs: list, create, revoke
+    #[command(subcommand)]
+    ApiToken(ApiTokenCommand),
     /// The audit: who did what
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -172,11 +202,12 @@ Examples:
 Findings are printed with line, column and remedy. A file with errors changes nothing and the
 command ends with exit code 3; warnings alone do not stop it.
 
-A file without its companion table keeps the time zones and business hours that are in force, and is
-refused when it would end IPv6 networks or egress prefixes.
+A file without its companion table keeps the time zones, business hours and holidays that are in
+force, and is refused when it would end IPv6 networks or egress prefixes.
 
 The companion table has a header line and the columns BuildingName, TimeZone, BusinessHours,
-Prefix, EgressPrefix and NetworkName, in any order; only BuildingName is required.
+Holidays (dates such as 2026-12-25, separated by spaces), Prefix, EgressPrefix and NetworkName, in
+any order; only BuildingName is required. Holidays that are told replace all that were.
 
 Examples:
   busyhour building import buildings.csv --dry-run
@@ -185,7 +216,7 @@ Examples:
     Import {
         /// The building file
         file: PathBuf,
-        /// The companion table: time zones, business hours, IPv6 and egress prefixes
+        /// The companion table: time zones, business hours, holidays, IPv6 and egress prefixes
         #[arg(long, value_name = "FILE")]
         companion: Option<PathBuf>,
         /// Check only, change nothing
@@ -212,7 +243,7 @@ Examples:
         /// Print this version, as `building history` numbers them
         #[arg(long, value_name = "N")]
         version: Option<u32>,
-        /// Print the companion table: time zones, business hours, IPv6 and egress prefixes
+        /// Print the companion table: time zones, business hours, holidays, IPv6 and egress prefixes
         #[arg(long)]
         companion: bool,
     },
@@ -356,104 +387,6 @@ Examples:
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum AgentCommand {
-    /// List the agents
-    #[command(after_help = "\
-Examples:
-  busyhour agent ls
-  busyhour agent ls --removed")]
-    Ls {
-        /// Those that were removed as well
-        #[arg(long)]
-        removed: bool,
-    },
-    /// List where an agent was: its places, how it was bound, and by whom
-    #[command(after_help = "\
-Without a prefix under \"bound to\" the agent's address told where it was. Who bound it is known as
-long as the audit is kept.
-
-Examples:
-  busyhour agent history berlin-7
-  busyhour agent history berlin-7 -o csv")]
-    History {
-        /// The agent's name, or its id
-        name: String,
-    },
-    /// Register an agent and write its secret to a file
-    #[command(after_help = "\
-The file is written with mode 0600 and must not exist yet; the collector keeps only a digest of the
-secret, so it cannot be shown again. Put the file on the agent's machine and name it in the agent's
-configuration as agent.secret_file. Without --building and --subnet the agent's address tells where
-it is.
-
-Examples:
-  busyhour agent add berlin-7 --building \"Berlin HQ\" --secret-file berlin-7.secret
-  busyhour agent add lab-1 --subnet 10.20.1.0/24 --secret-file /etc/busyhour/agent.secret")]
-    Add {
-        /// A name for people
-        name: String,
-        /// Bind the agent to this subnet of the building file
-        #[arg(long, value_name = "CIDR")]
-        subnet: Option<IpNet>,
-        /// Bind the agent to this building's only subnet; where it has several, say which with
-        /// --subnet
-        #[arg(long, value_name = "NAME")]
-        building: Option<String>,
-        /// Where the secret goes
-        #[arg(long, value_name = "OUT")]
-        secret_file: PathBuf,
-    },
-    /// Say where an agent is from now on
-    #[command(after_help = "\
-What it measured before stays where it was.
-
-Examples:
-  busyhour agent move berlin-7 --building \"Berlin Mitte\"
-  busyhour agent move lab-1 --by-address")]
-    Move {
-        /// The agent's name, or its id
-        name: String,
-        /// Bind the agent to this subnet of the building file
-        #[arg(long, value_name = "CIDR")]
-        subnet: Option<IpNet>,
-        /// Bind the agent to this building's only subnet; where it has several, say which with
-        /// --subnet
-        #[arg(long, value_name = "NAME")]
-        building: Option<String>,
-        /// Let the agent's address tell where it is
-        #[arg(long, conflicts_with_all = ["subnet", "building"])]
-        #[arg(required_unless_present_any = ["subnet", "building"])]
-        by_address: bool,
-    },
-    /// Let an agent deliver no more; what it measured stays
-    #[command(after_help = "\
-Its name is free for another agent at once. `agent ls --removed` shows it until its retention is over.
-
-Example:
-  busyhour agent remove berlin-7")]
-    Remove {
-        /// The agent's name, or its id
-        name: String,
-    },
-    /// Delete all that is known of an agent: its name, its addresses, all it measured
-    #[command(after_help = "\
-Without --yes it says what would go and changes nothing. With it, the agent is forgotten for good:
-blocks that it still sends are refused. What its building was judged to be stays; it names nobody.
-Backups are not touched.
-
-Examples:
-  busyhour agent forget berlin-7
-  busyhour agent forget berlin-7 --yes")]
-    Forget {
-        /// The agent's name, or its id
-        name: String,
-        /// Do it
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// List what was done, newest first
     #[command(after_help = "\
@@ -471,6 +404,27 @@ Examples:
         #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
+    /// Follow the chain of the audit: every entry is linked to the one before it
+    #[command(after_help = "\
+Who keeps the number and the link of the newest entry elsewhere can prove later that nothing before it
+was changed or taken out. Exit code 3 when the chain is broken, or does not have what was kept.
+
+Examples:
+  busyhour audit verify
+  busyhour audit verify --number 4711 --link 9f86d081884c7d65...")]
+    Verify {
+        /// The number of an entry whose link was kept
+        #[arg(long, value_name = "N", requires = "link")]
+        number: Option<i64>,
+        /// Its link, as `audit verify` and `audit export` print it
+        #[arg(long, value_name = "HEX", requires = "number")]
+        link: Option<String>,
+    },
+    /// Print the whole audit as JSON lines, oldest first, with the links of its chain
+    #[command(after_help = "\
+Example:
+  busyhour audit export > audit.ndjson")]
+    Export,
 }
 
 #[derive(Debug, Subcommand)]
@@ -515,7 +469,7 @@ pub(crate) enum RoleCommand {
     Simulate(crate::simulate::SimulateArgs),
 }
 
-fn parse_since(text: &str) -> Result<jiff::SignedDuration, String> {
+pub(crate) fn parse_since(text: &str) -> Result<jiff::SignedDuration, String> {
     match text.parse::<jiff::SignedDuration>() {
         Ok(duration) if duration.is_positive() => Ok(duration),
         Ok(_) => Err("the duration must be above zero".to_owned()),

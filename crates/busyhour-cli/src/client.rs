@@ -1,10 +1,16 @@
 //! The collector's HTTP API, asked from a command.
 
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+use crate::credential::token;
 
 /// One row of an answer: flat, units in the names.
 pub(crate) type Item = Map<String, Value>;
@@ -49,10 +55,34 @@ pub(crate) enum Answer {
 pub(crate) struct Client {
     agent: ureq::Agent,
     base: String,
+    /// As `Authorization` has it.
+    bearer: Option<String>,
+}
+
+/// What a collector is asked with, besides its address.
+#[derive(Debug, Default)]
+pub(crate) struct Trust<'a> {
+    /// A file with a token; otherwise the session of `busyhour login`.
+    pub(crate) token_file: Option<&'a Path>,
+    /// A file with the certificates that the collector's is checked against; otherwise the system's.
+    pub(crate) ca_file: Option<&'a Path>,
 }
 
 impl Client {
-    pub(crate) fn new(collector: &str) -> anyhow::Result<Self> {
+    /// One that asks as nobody: a collector that was started just now has no users.
+    pub(crate) fn without_session(collector: &str) -> anyhow::Result<Self> {
+        Self::with(collector, None, None)
+    }
+
+    pub(crate) fn new(collector: &str, trust: &Trust<'_>) -> anyhow::Result<Self> {
+        Self::with(collector, token(collector, trust.token_file)?, trust.ca_file)
+    }
+
+    fn with(
+        collector: &str,
+        token: Option<String>,
+        ca_file: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let known = collector.starts_with("http://") || collector.starts_with("https://");
         if !known {
             bail!(
@@ -61,7 +91,17 @@ impl Client {
                 crate::args::DEFAULT_COLLECTOR
             );
         }
+        if token.is_some() && collector.starts_with("http://") && !is_loopback(collector) {
+            bail!(
+                "{collector} is not on this machine and has no TLS: a token is not sent there in the \
+                 clear; use https:// or an SSH tunnel"
+            );
+        }
+        let roots = ca_file.map(certificates).transpose()?;
+        let tls =
+            TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::PlatformVerifier)).build();
         let config = ureq::Agent::config_builder()
+            .tls_config(tls)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(TOTAL_TIMEOUT))
             .http_status_as_error(false)
@@ -70,7 +110,24 @@ impl Client {
             .proxy(None)
             .user_agent(concat!("busyhour/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.new_agent(), base: collector.trim_end_matches('/').to_owned() })
+        Ok(Self {
+            agent: config.new_agent(),
+            base: collector.trim_end_matches('/').to_owned(),
+            bearer: token.map(|token| format!("Bearer {token}")),
+        })
+    }
+
+    /// The collector's address.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Adds who asks.
+    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match &self.bearer {
+            Some(bearer) => request.header("authorization", bearer),
+            None => request,
+        }
     }
 
     /// Asks for rows.
@@ -90,7 +147,7 @@ impl Client {
 
     /// Asks for a text.
     pub(crate) fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<String> {
-        let mut request = self.agent.get(self.url(path));
+        let mut request = self.signed(self.agent.get(self.url(path)));
         for (name, value) in query {
             request = request.query(*name, value);
         }
@@ -113,8 +170,7 @@ impl Client {
     /// Sends JSON; a refusal because of what is in it is an answer, too.
     pub(crate) fn post_or_refusal(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
         let response = self
-            .agent
-            .post(self.url(path))
+            .signed(self.agent.post(self.url(path)))
             .send_json(body)
             .map_err(|error| self.unreachable(error))?;
         let (status, text) = self.read(response)?;
@@ -129,8 +185,9 @@ impl Client {
     /// Deletes; a refusal is an error.
     pub(crate) fn delete(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
         // Every write says that it is no page's form.
-        let mut request =
-            self.agent.delete(self.url(path)).header("content-type", "application/json");
+        let mut request = self
+            .signed(self.agent.delete(self.url(path)))
+            .header("content-type", "application/json");
         for (name, value) in query {
             request = request.query(*name, *value);
         }
@@ -168,6 +225,40 @@ impl Client {
     }
 }
 
+/// The certificates of a file, and no others.
+fn certificates(file: &Path) -> anyhow::Result<RootCerts> {
+    let reading = || format!("read certificates from {}", file.display());
+    let text = fs::read(file).with_context(reading)?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&text) {
+        if let PemItem::Certificate(certificate) = item.with_context(reading)? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        bail!("there is no certificate in {}", file.display());
+    }
+    Ok(RootCerts::from(certificates))
+}
+
+/// The address is this machine's own.
+fn is_loopback(collector: &str) -> bool {
+    let authority = collector.split_once("://").map_or(collector, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return false;
+    }
+    if authority.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback()) {
+        return true;
+    }
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// Problem details (RFC 9457), or whatever came instead.
 fn problem(status: u16, body: &str) -> anyhow::Error {
     let details: Item = serde_json::from_str(body).unwrap_or_default();
@@ -176,5 +267,29 @@ fn problem(status: u16, body: &str) -> anyhow::Error {
         (_, Some(detail)) => anyhow!("{detail}"),
         (Some(title), None) => anyhow!("the collector refuses: {title} (HTTP {status})"),
         (None, None) => anyhow!("the collector answers with HTTP status {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_go_in_the_clear_to_this_machine_only() {
+        for own in
+            ["http://127.0.0.1:8080", "http://localhost/", "http://[::1]:8080", "http://[::1]"]
+        {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in [
+            "http://192.0.2.7:8080",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example:80",
+            "http://localhost@evil.example/",
+            "http://evil.example/?localhost",
+            "http://[2001:db8::1]:80",
+        ] {
+            assert!(!is_loopback(other), "{other}");
+        }
     }
 }

@@ -6,11 +6,15 @@
 //! no collector: they explain packets, and judge a fleet's tables as the engine says. `demo` and the hidden `role` re-execute this same program as the
 //! daemons.
 
+mod account_args;
+mod accounts;
+mod agent_args;
 mod agents;
 mod args;
 mod audit;
 mod client;
 mod commands;
+mod credential;
 mod decode;
 mod demo;
 mod detect;
@@ -21,6 +25,7 @@ mod path_quality;
 mod secret_file;
 mod sim;
 mod simulate;
+mod tokens;
 
 use std::io;
 use std::process::ExitCode;
@@ -28,7 +33,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command, RoleCommand};
-use crate::client::Client;
+use crate::client::{Client, Trust};
 use crate::output::Printer;
 
 /// How a command that did not fail ended.
@@ -57,7 +62,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    let client = Client::new(&cli.global.collector);
+    let trust = Trust {
+        token_file: cli.global.api_token_file.as_deref(),
+        ca_file: cli.global.ca_file.as_deref(),
+    };
+    let client = Client::new(&cli.global.collector, &trust);
     let printer = Printer::new(cli.global.output.unwrap_or_default(), cli.global.no_headers);
     match cli.command {
         Command::Building(command) => commands::building(&client?, &printer, command),
@@ -66,6 +75,12 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Path(command) => commands::path(&client?, &printer, &command),
         Command::Top { limit } => commands::top(&client?, &printer, limit),
         Command::Agent(command) => agents::run(&client?, &printer, command),
+        Command::Token(command) => tokens::run(&client?, &printer, command),
+        Command::Login(args) => accounts::login(&client?, &args),
+        Command::Logout => accounts::logout(&client?),
+        Command::Whoami => accounts::whoami(&client?, &printer),
+        Command::User(command) => accounts::user(&client?, &printer, command),
+        Command::ApiToken(command) => accounts::api_token(&client?, &printer, command),
         Command::Audit(command) => audit::run(&client?, &printer, &command),
         Command::Incident(command) => incidents::run(&client?, &printer, &command),
         Command::Decode(args) => decode::run(&printer, &args),

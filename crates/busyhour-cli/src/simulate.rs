@@ -265,6 +265,8 @@ async fn session(
         os: "simulated".to_owned(),
         oldest_block: blocks.first().map_or(0, |(block, _)| block.number.0),
         newest_block: blocks.last().map_or(0, |(block, _)| block.number.0),
+        held_blocks: blocks.len() as u64,
+        nonce: Vec::new(),
     };
     send.send(message(agent_message::Message::Hello(hello))).await?;
     let mut request = Request::new(ReceiverStream::new(receive));
@@ -298,6 +300,9 @@ async fn session(
                         progress(windows);
                     }
                 }
+            }
+            Some(collector_message::Message::GoAway(_)) => {
+                bail!("the collector asked to come back later");
             }
             Some(collector_message::Message::Clock(_)) | None => {}
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -19,19 +20,24 @@ struct Collector {
 
 impl Collector {
     fn start(directory: &Path) -> Self {
+        Self::start_saying(directory.to_str().unwrap(), Stdio::inherit())
+    }
+
+    fn start_saying(directory: &str, stderr: Stdio) -> Self {
         let setting = |text: String| ["--set".to_owned(), text];
         let child = Command::new(env!("CARGO_BIN_EXE_busyhour"))
             .args(["role", "collector", "run", "--stop-with-stdin"])
-            .args(setting(format!("collector.data_dir={}", directory.display())))
+            .args(setting(format!("collector.data_dir={directory}")))
             .args(setting("ingest.listen=127.0.0.1:0".to_owned()))
             .args(setting("api.listen=127.0.0.1:0".to_owned()))
             .stdin(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut collector = Self { child, url: String::new() };
         let api = wait_until("the collector says where it is", BOUND, || {
             assert_eq!(collector.child.try_wait().unwrap(), None, "the collector ended");
-            let text = std::fs::read_to_string(directory.join("addresses.json")).ok()?;
+            let text = std::fs::read_to_string(Path::new(directory).join("addresses.json")).ok()?;
             let addresses: Value = serde_json::from_str(&text).unwrap();
             Some(addresses["api"].as_str().unwrap().to_owned())
         });
@@ -132,4 +138,87 @@ fn every_command_works_against_a_real_collector() {
     drop(collector.child.stdin.take());
     let ended = wait_until("the collector stops", BOUND, || collector.child.try_wait().unwrap());
     assert!(ended.success());
+}
+
+/// Reads what a collector says to whoever started it, up to the code, and lets it go on.
+fn code_of(collector: &mut Collector) -> String {
+    let mut lines = BufReader::new(collector.child.stderr.take().unwrap()).lines();
+    let code = lines.find_map(|line| {
+        let line = line.unwrap();
+        line.split_once("the code is ").map(|(_, code)| code.trim().to_owned())
+    });
+    std::thread::spawn(move || lines.for_each(drop));
+    code.unwrap()
+}
+
+#[test]
+fn people_sign_in_and_programs_ask_with_tokens() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let put = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+    let mut collector = Collector::start_saying(&at("data"), Stdio::piped());
+    put("code", &code_of(&mut collector));
+    put("eva.pw", "correct horse battery\n");
+    put("vera.pw", "another staple of horses\n");
+    put("buildings.csv", BUILDINGS);
+    let run = |who: &str, arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_busyhour"))
+            .args(["--collector", &collector.url])
+            .args(arguments)
+            .env("XDG_STATE_HOME", at(who))
+            .env_remove("BUSYHOUR_TOKEN_FILE")
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(run("nobody", &["building", "import", &at("buildings.csv")]).0, 0);
+    let (code, _, told) = run(
+        "eva",
+        &["user", "first", "eva", "--code-file", &at("code"), "--password-file", &at("eva.pw")],
+    );
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("signed in as eva (administrator)"), "{told}");
+    let (code, _, told) = run("nobody", &["top"]);
+    assert!(code == 1 && told.contains("busyhour login"), "{told}");
+    assert!(run("eva", &["top"]).1.contains("Berlin HQ"));
+
+    let add = ["user", "add", "vera", "--role", "viewer", "--building", "Berlin HQ"];
+    let with_password = ["--password-file", &at("vera.pw")];
+    assert_eq!(run("eva", &[&add[..], &with_password[..]].concat()).0, 0);
+    let (code, _, told) = run("vera", &["login", "vera", "--password-file", &at("eva.pw")]);
+    assert!(code == 1 && told.contains("wrong"), "{told}");
+    assert_eq!(run("vera", &[&["login", "vera"][..], &with_password[..]].concat()).0, 0);
+    let (_, buildings, _) = run("vera", &["building", "ls", "--no-headers"]);
+    assert!(buildings.contains("Berlin HQ") && !buildings.contains("Bengaluru"), "{buildings}");
+    let (code, _, told) = run("vera", &["user", "ls"]);
+    assert!(code == 1 && told.contains("viewer"), "{told}");
+    assert!(run("vera", &["whoami"]).1.contains("vera"));
+    assert!(run("eva", &["user", "ls"]).1.contains("Berlin HQ"));
+
+    let token = at("grafana.token");
+    let create = ["api-token", "create", "grafana", "--role", "auditor", "--to", &token];
+    assert_eq!(run("eva", &create).0, 0);
+    let with_token = ["--api-token-file", &token];
+    let (code, who, told) = run("nobody", &[&with_token[..], &["whoami"]].concat());
+    assert!(code == 0 && who.contains("token grafana"), "{told}");
+    let verify = run("nobody", &[&with_token[..], &["audit", "verify", "-o", "json"]].concat());
+    assert_eq!(verify.0, 0, "{}", verify.2);
+    let chain: Value = serde_json::from_str(&verify.1).unwrap();
+    let export = run("nobody", &[&with_token[..], &["audit", "export"]].concat()).1;
+    let last: Value = serde_json::from_str(export.lines().last().unwrap()).unwrap();
+    assert_eq!(last["link"], chain["items"][0]["head_link"]);
+    let (number, link) = (last["number"].to_string(), last["link"].as_str().unwrap().to_owned());
+    let kept = ["audit", "verify", "--number", &number, "--link", &link];
+    assert_eq!(run("eva", &kept).0, 0);
+    let changed = link.replace(&link[..1], "x");
+    let kept = ["audit", "verify", "--number", &number, "--link", &changed];
+    assert_eq!(run("eva", &kept).0, 3);
+    assert_eq!(run("eva", &["api-token", "revoke", "grafana"]).0, 0);
+    assert_eq!(run("nobody", &[&with_token[..], &["whoami"]].concat()).0, 1);
+
+    assert_eq!(run("eva", &["user", "rm", "vera"]).0, 0);
+    assert_eq!(run("vera", &["whoami"]).0, 1);
+    assert_eq!(run("eva", &["logout"]).0, 0);
+    assert_eq!(run("eva", &["whoami"]).0, 1);
 }

@@ -147,12 +147,16 @@ impl SpoolIndex {
 
     /// Takes out the oldest blocks, whole, until the caps are kept at `now`. Blocks that `keep`
     /// names stay: they are on their way and may be stored any moment.
+    ///
+    /// The newest block does not go for its age. It may tell of nothing but blocks that went for
+    /// theirs: then what tells of it would be as old, and so on.
     pub fn enforce(&mut self, now: UtcMicros, keep: impl Fn(BlockNo) -> bool) -> Option<Dropped> {
         let mut excess = self.size_bytes.saturating_sub(self.caps.max_bytes);
         let oldest_kept = now.minus(self.caps.max_age);
         let mut going: Vec<BlockMeta> = Vec::new();
         for block in self.blocks.values() {
-            if excess == 0 && block.last >= oldest_kept {
+            let old = block.last < oldest_kept && Some(block.number) != self.newest;
+            if excess == 0 && !old {
                 break;
             }
             if !keep(block.number) {
@@ -163,6 +167,13 @@ impl SpoolIndex {
         for block in &going {
             self.remove(block.number);
         }
+        dropped(&going)
+    }
+
+    /// Takes out all blocks: their file is given up.
+    pub fn abandon(&mut self) -> Option<Dropped> {
+        let going: Vec<BlockMeta> = std::mem::take(&mut self.blocks).into_values().collect();
+        self.size_bytes = 0;
         dropped(&going)
     }
 

@@ -152,6 +152,13 @@ impl Uplink {
         })
     }
 
+    /// The spool is given up with all that it holds. Returns what is to be told of it; the session
+    /// is over.
+    pub fn abandon(&mut self) -> Option<Dropped> {
+        self.session = Session::Down;
+        self.spool.abandon()
+    }
+
     /// A block turned out to be unreadable. Returns what is to be told of it; `None` when it was
     /// gone already.
     pub fn unreadable(&mut self, number: BlockNo) -> Option<Dropped> {

@@ -150,6 +150,28 @@ fn old_blocks_leave_the_spool_even_when_there_is_room() {
     assert_eq!(numbers(&dropped.blocks), [1, 2, 3, 4, 5, 6]);
 }
 
+/// What tells of blocks that grew old is itself about old times.
+#[test]
+fn the_newest_block_does_not_go_for_its_age() {
+    let old = NOW.minus(Duration::from_secs(10_000));
+    let mut index = SpoolIndex::new(caps(100), [meta(1, old), meta(2, old)], None);
+    let dropped = index.enforce(NOW, |_| false).unwrap();
+    assert_eq!(numbers(&dropped.blocks), [1]);
+    assert_eq!(index.enforce(NOW, |_| false), None);
+    index.insert(meta(3, NOW));
+    assert_eq!(numbers(&index.enforce(NOW, |_| false).unwrap().blocks), [2]);
+}
+
+#[test]
+fn a_spool_that_is_given_up_names_all_that_it_held() {
+    let mut uplink = welcomed(spool(1..=3), 8);
+    assert_eq!(sent(&mut uplink), [3, 2, 1]);
+    let dropped = uplink.abandon().unwrap();
+    assert_eq!((numbers(&dropped.blocks), dropped.records), (vec![1, 2, 3], 30));
+    assert!(!uplink.is_up() && uplink.spool().blocks() == 0 && uplink.spool().size_bytes() == 0);
+    assert_eq!(uplink.abandon(), None);
+}
+
 #[test]
 fn numbers_go_on_after_everything_was_delivered() {
     let mut index = spool(1..=4);

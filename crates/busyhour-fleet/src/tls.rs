@@ -141,7 +141,8 @@ impl Current {
         let leaf = authority.issue_server(&key, names, made, SERVER_LIFE)?;
         let chain = std::iter::once(leaf).chain(authority.chain().iter().cloned()).collect();
         let private = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = server_config(authority, chain, private, clock).map_err(AuthorityError::Tls)?;
+        let config =
+            server_config(authority, chain, private, clock).map_err(AuthorityError::Tls)?;
         Ok(Self { config: Arc::new(config), made, pin: authority.pin() })
     }
 }

@@ -45,6 +45,8 @@ mod promql;
 mod queries;
 #[path = "store/questions.rs"]
 mod questions;
+#[path = "store/sealed.rs"]
+mod sealed;
 #[path = "store/series.rs"]
 mod series;
 #[path = "store/size.rs"]

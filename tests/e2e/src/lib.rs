@@ -232,7 +232,8 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts a collector in `folder` with `extra` at the end of its configuration.
+    /// Starts a collector in `folder` with `extra` at the end of its configuration, which is its
+    /// section `[ingest]`.
     ///
     /// # Panics
     /// When it does not start.
@@ -240,8 +241,8 @@ impl Collector {
     pub fn start(place: &Place, folder: &Path, extra: &str) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let config = format!(
-            "[collector]\ndata_dir = {:?}\n[ingest]\nlisten = \"127.0.0.1:0\"\n\
-             [api]\nlisten = \"127.0.0.1:0\"\n[judge]\ninterval = \"200ms\"\n{extra}",
+            "[collector]\ndata_dir = {:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
+             [judge]\ninterval = \"200ms\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n{extra}",
             folder.join("data").to_str().expect("a printable path")
         );
         fs::write(folder.join("collector.toml"), config).expect("a configuration");

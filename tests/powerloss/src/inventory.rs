@@ -31,6 +31,7 @@ pub fn file(number: u32) -> Vec<FileBuilding> {
         region: "EMEA".to_owned(),
         time_zone: Some("Europe/Berlin".to_owned()),
         business_hours: None,
+        holidays: std::collections::BTreeSet::new(),
         subnets: subnets.collect(),
     }]
 }

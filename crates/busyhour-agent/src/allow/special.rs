@@ -122,7 +122,10 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         [0x64, 0xff9b, 1, ..] => {
             let bytes = address.octets();
             let at = |places: [usize; 4]| Ipv4Addr::from(places.map(|place| bytes[place]));
-            vec![at([6, 7, 9, 10]), at([7, 9, 10, 11]), at([9, 10, 11, 12]), last]
+            let mut all = vec![at([6, 7, 9, 10]), at([7, 9, 10, 11]), at([9, 10, 11, 12]), last];
+            // What a length that is not the network's makes of zeros.
+            all.retain(|v4| v4.octets()[0] != 0);
+            all
         }
         // 6to4 (RFC 3056 section 2).
         [0x2002, high, low, ..] => vec![v4(high, low)],

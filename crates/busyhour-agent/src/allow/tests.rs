@@ -30,6 +30,7 @@ fn ordinary_addresses_are_let_through() {
         "2001:db8::1",
         "fd12:3456::1",
         "64:ff9b::c633:6401",
+        "64:ff9b:1::c633:6401",
         "2002:c633:6401::1",
     ] {
         assert_eq!(check(&any, "host.example", address), Ok(()), "{address}");
@@ -128,7 +129,8 @@ fn a_list_lets_only_its_own_names_and_networks_through() {
 
 #[test]
 fn entries_that_are_neither_names_nor_networks_are_none() {
-    for text in ["", "*", "*.", "a b", "http://x", "10.0.0.0/33", "1.2.3", "2130706433", "a..b", "."]
+    for text in
+        ["", "*", "*.", "a b", "http://x", "10.0.0.0/33", "1.2.3", "2130706433", "a..b", "."]
     {
         assert_eq!(Listed::parse(text), None, "{text:?}");
     }

@@ -16,6 +16,7 @@ pub struct RawConfig {
     pub(super) link: RawLink,
     pub(super) profile: Vec<RawProfile>,
     pub(super) target: Vec<RawTarget>,
+    pub(super) allow: RawAllow,
     pub(super) reflector: RawReflector,
     pub(super) spool: RawSpool,
     pub(super) log: LogConfig,
@@ -44,6 +45,13 @@ pub(super) struct RawCollector {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLink {
     pub(super) capacity: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAllow {
+    pub(super) targets: Vec<String>,
+    pub(super) special: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

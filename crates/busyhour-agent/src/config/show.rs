@@ -27,6 +27,8 @@ impl fmt::Display for Resolved {
         for target in &self.targets {
             show_target(f, target)?;
         }
+        writeln!(f, "\n[allow]\ntargets = {:?}", self.allow.targets())?;
+        writeln!(f, "special = {:?}", self.allow.special())?;
         show_reflector(f, &self.reflector)?;
         writeln!(f, "\n[spool]\nmax_bytes = {}", self.spool.max_bytes)?;
         writeln!(f, "max_age = {:?}", show(self.spool.max_age))?;

@@ -9,7 +9,7 @@ use busyhour_probe::{PEER_PROFILES, PROFILES, PeerProfile, Profile, Sender};
 
 use super::raw::{RawProfile, RawSchedule, RawSecurity, RawTarget};
 use super::{InvalidConfig, KeyFile, Timestamps, defaults, parse};
-use crate::resolve::is_of_a_machine;
+use crate::allow::Special;
 use crate::session::sender_config;
 
 /// Something to probe.
@@ -161,7 +161,8 @@ fn target(raw: &RawTarget, own: &[Named]) -> Result<Target, InvalidConfig> {
     let name = TargetName::new(raw.name.as_str()).map_err(word)?;
     let (host, port) = split_host(&raw.name)
         .ok_or_else(|| problem("expected HOST:PORT (an IPv6 address in brackets)"))?;
-    if host.parse().is_ok_and(|ip| !is_of_a_machine(ip)) {
+    let special = host.parse().ok().and_then(Special::of);
+    if special.is_some_and(|special| !special.may_be_excepted()) {
         return Err(problem("is a multicast, broadcast or unspecified address, not a machine's"));
     }
     let Named { name: profile_name, profile } = profile(raw, own)?;

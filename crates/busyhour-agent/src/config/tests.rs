@@ -64,6 +64,22 @@ fn an_agent_takes_its_identity_from_the_secret_file() {
 }
 
 #[test]
+fn what_may_be_probed_is_the_files_to_say() {
+    let list = "[allow]\ntargets = [\"*.media.example\", \"10.0.0.0/8\"]\n";
+    let target = |name: &str| format!("{list}[[target]]\nname = {name:?}\n");
+    for name in ["10.1.2.3:862", "a.media.example:862", "named-later.example:862"] {
+        check(&target(name)).unwrap();
+    }
+    check_error(&target("192.0.2.1:862"), &["192.0.2.1:862", "may not be probed", "allow.targets"]);
+    check_error(&target("169.254.169.254:80"), &["metadata", "allow.special"]);
+    check_error("[[target]]\nname = \"169.254.169.254:80\"", &["metadata", "allow.special"]);
+    check_error("[allow]\ntargets = [\"no name\"]", &["allow.targets", "no name"]);
+    check_error("[allow]\nspecial = [\"localhost\"]", &["allow.special", "localhost"]);
+    let excepted = "[allow]\nspecial = [\"169.254.169.254\"]\n[[target]]\n";
+    check(&format!("{excepted}name = \"169.254.169.254:80\"")).unwrap();
+}
+
+#[test]
 fn what_is_printed_can_be_read_again() {
     let texts = [
         "[[target]]\nname = \"a:1\"\nwindow = \"5s\"\n[spool]\nmax_age = \"90s\"",
@@ -343,8 +359,12 @@ fn everything_that_the_packaged_file_shows_is_understood() {
     let resolved = check(&all.join("\n")).unwrap();
     assert_eq!((resolved.targets.len(), resolved.reflector.listen.len()), (3, 2));
     assert_eq!(resolved.link_capacity, Some(100_000_000));
-    // As it is packaged, it needs its secret and nothing else.
-    let packaged = shown.replace("/etc/busyhour/agent.secret", "SECRET");
-    let resolved = check(&packaged).unwrap();
+    assert!(resolved.collector.is_some());
+    // As it is packaged, it measures, and delivers as soon as it is enrolled.
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let packaged = shown.replace("/var/lib/busyhour-agent", data_dir.to_str().unwrap());
+    let resolved = check_in(folder.path(), &packaged).unwrap();
     assert_eq!((resolved.targets.len(), resolved.reflector.listen.len()), (2, 0));
+    assert!(resolved.collector.is_none());
 }

@@ -11,6 +11,7 @@ use busyhour_probe::{Observation, SenderStats};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::{Progress, Seen};
+use crate::allow::Allow;
 use crate::blocking::blocking;
 use crate::config::Target;
 use crate::discipline;
@@ -111,7 +112,9 @@ pub(super) async fn measure(
 
 /// The address to ask, and how packets leave for it.
 async fn way(target: &Target, families: Families) -> anyhow::Result<(SocketAddr, Route)> {
-    let resolving = tokio::time::timeout(RESOLVING, Resolver::new().resolve(&target.host)).await;
+    // Whoever types a target means it.
+    let resolver = Resolver::new(Allow::whatever_is_a_machine());
+    let resolving = tokio::time::timeout(RESOLVING, resolver.resolve(&target.host)).await;
     let found = match resolving {
         Ok(found) => found.with_context(|| format!("find the addresses of {:?}", target.host))?,
         Err(_) => bail!("no resolver told the addresses of {:?} in time", target.host),

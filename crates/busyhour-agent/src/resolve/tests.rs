@@ -12,6 +12,7 @@ use hickory_resolver::proto::op::{Message, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::*;
+use crate::allow::Listed;
 
 /// What one who receives waits for at most before looking whether it is over.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -62,10 +63,14 @@ impl NameServer {
     }
 
     pub(crate) fn resolver(&self) -> Resolver {
+        self.resolver_that_allows(Allow::whatever_is_a_machine())
+    }
+
+    fn resolver_that_allows(&self, allow: Allow) -> Resolver {
         let mut server = NameServerConfig::udp(Ipv4Addr::LOCALHOST.into());
         server.connections[0].port = self.port;
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        Resolver::with(Servers::Given(Box::new(config)))
+        Resolver::with(Servers::Given(Box::new(config)), allow)
     }
 }
 
@@ -115,7 +120,7 @@ fn answer(question: &Message, zone: &Zone) -> Message {
 
 #[tokio::test]
 async fn addresses_stand_for_themselves() {
-    let resolver = Resolver::new();
+    let resolver = Resolver::new(Allow::whatever_is_a_machine());
     let resolved = async |host| resolver.resolve(host).await.unwrap().addresses;
     assert_eq!(resolved("192.0.2.1").await, ["192.0.2.1:0".parse().unwrap()]);
     assert_eq!(resolved("2001:db8::1").await, ["[2001:db8::1]:0".parse().unwrap()]);
@@ -163,12 +168,12 @@ async fn what_dns_does_not_know_the_system_is_asked() {
 
 #[tokio::test]
 async fn a_name_that_cannot_exist_is_an_error() {
-    assert!(Resolver::new().resolve("..").await.is_err());
+    assert!(Resolver::new(Allow::whatever_is_a_machine()).resolve("..").await.is_err());
 }
 
 #[tokio::test]
 async fn a_resolver_that_hangs_is_asked_no_third_question_even_if_nobody_waits() {
-    let resolver = Resolver::new();
+    let resolver = Resolver::new(Allow::whatever_is_a_machine());
     let mut answers = Vec::new();
     for _ in 0..MAX_LOOKUPS {
         let (answer, hanging) = channel::<()>();
@@ -182,6 +187,44 @@ async fn a_resolver_that_hangs_is_asked_no_third_question_even_if_nobody_waits()
     answers.pop().unwrap().send(()).unwrap();
     assert!(third.await);
     drop(answers);
+}
+
+fn nothing_special() -> Allow {
+    Allow::new(Vec::new(), Vec::new(), [])
+}
+
+#[tokio::test]
+async fn no_notation_brings_a_probe_to_a_metadata_service() {
+    let resolver = Resolver::new(nothing_special());
+    for host in [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        // What the system's resolver takes for addresses (inet_aton): decimal, hexadecimal, octal.
+        "2852039166",
+        "0xa9fea9fe",
+        "0251.0376.0251.0376",
+        "0xa9.254.0251.254",
+        "169.254.43518",
+        "169.16689662",
+    ] {
+        let refused = resolver.resolve(host).await;
+        let Err(ResolveError::Refused(Refused::Special { special, .. })) = refused else {
+            panic!("{host}: {refused:?}")
+        };
+        assert_eq!(special, Special::Metadata, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_let_through_by_each_of_its_addresses() {
+    let server = NameServer::start(&[("169.254.169.254", 60), ("198.51.100.7", 60)]);
+    let found = server.resolver_that_allows(nothing_special()).resolve("reflector.test").await;
+    assert_eq!(found.unwrap().addresses, ["198.51.100.7:0".parse().unwrap()]);
+    server.set(&[("169.254.169.254", 60), ("127.0.0.1", 60), ("::ffff:10.0.0.1", 60)]);
+    let listed = Allow::new(vec![Listed::parse("*.elsewhere").unwrap()], Vec::new(), []);
+    let refused = server.resolver_that_allows(listed).resolve("reflector.test").await;
+    assert!(matches!(refused, Err(ResolveError::Refused(_))), "{refused:?}");
 }
 
 fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {

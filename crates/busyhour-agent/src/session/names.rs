@@ -88,6 +88,7 @@ fn is_same_set(one: &[SocketAddr], other: &[SocketAddr]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allow::Allow;
     use crate::resolve::tests::NameServer;
 
     fn found(addresses: &[&str], holds: Option<u64>) -> Result<Found, ResolveError> {
@@ -135,5 +136,16 @@ mod tests {
         }
         stop.cancel();
         watching.await.unwrap();
+    }
+
+    #[test]
+    fn a_name_that_turns_to_where_nobody_may_probe_stays_where_it_was() {
+        let (publish, addresses) = watch::channel(Addresses::new());
+        take(found(&["192.0.2.1:0"], None), PACE, &publish);
+        let address = "169.254.169.254".parse().unwrap();
+        let refused = Allow::new(Vec::new(), Vec::new(), []).check("rebound.test", address);
+        let wait = take(Err(ResolveError::Refused(refused.unwrap_err())), PACE, &publish);
+        assert_eq!(wait, PACE.retry);
+        assert_eq!(*addresses.borrow(), ["192.0.2.1:0".parse().unwrap()]);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use busyhour_delivery::{
     Block, BlockMeta, BlockRanges, Dropped, SealPolicy, Sealer, SpoolIndex, Uplink,
 };
-use busyhour_model::{BlockNo, BootMicros, Record, Schedule, UtcMicros};
+use busyhour_model::{BlockNo, Body, BootMicros, GapReason, Record, Schedule, UtcMicros};
 use busyhour_proto::{decode_payload, encode_payload, encoded_len};
 
 use super::database::{Contents, Database, DatabaseError};
@@ -132,12 +132,16 @@ impl Store {
         let block = Block::seal(number, encode_payload(&records, &schedules));
         let starts = records.iter().map(|record| record.stamp.started);
         let ends = records.iter().map(|record| record.stamp.ended());
+        // What tells of blocks that grew old is as young as it is written: it must not go for the age
+        // of what it tells of, to be told of again, and so on.
+        let tells = |record: &Record| matches!(&record.body, Body::Gap(gap) if gap.reason == GapReason::SpoolFull);
+        let written = records.iter().any(tells).then_some(now.wall);
         let meta = BlockMeta {
             number,
             size_bytes: block.payload.len() as u64,
             records: filling.records(),
             first: starts.min().unwrap_or(now.wall),
-            last: ends.max().unwrap_or(now.wall),
+            last: ends.max().max(written).unwrap_or(now.wall),
         };
         self.database.seal(&meta, &block, last_open)?;
         self.open.drain(..count);

@@ -372,6 +372,12 @@ fn a_disk_that_is_full_stops_nothing_and_what_was_given_up_is_counted() {
     }
     spool.work(&at(begun, many));
     assert!(spool.pending.len() <= MAX_PENDING);
+    let view = spool.view();
+    let why = view.failing.unwrap();
+    assert!(why.since <= at(begun, 100).wall, "since it failed first: {why:?}");
+    assert!(why.why.contains("full"), "{}", why.why);
+    assert_eq!(view.waiting, MAX_PENDING);
+    assert!((900..many - MAX_PENDING as u64 + 1).contains(&view.given_up), "{}", view.given_up);
     assert!(spool.deadline(at(begun, many).monotonic).unwrap() > at(begun, many).monotonic);
     pages(&spool, 1 << 20);
     let now = at(begun, many + 60);
@@ -382,7 +388,56 @@ fn a_disk_that_is_full_stops_nothing_and_what_was_given_up_is_counted() {
     let lost: u64 = far.gaps(GapReason::SpoolFailed).iter().filter_map(|(_, n)| *n).sum();
     assert_eq!(delivered.len() as u64 + lost, many);
     assert!(lost >= 900, "{lost}");
+    let view = spool.view();
+    assert_eq!((view.failing, view.waiting, view.given_up), (None, 0, lost));
     assert_eq!(delivered.last(), Some(&(many - 1)));
+}
+
+/// As on a file system that is read-only, or not there yet.
+#[test]
+fn a_disk_that_cannot_be_used_at_the_start_stops_nothing_and_is_tried_again() {
+    let (begun, folder) = (Instant::now(), tempfile::tempdir().unwrap());
+    let blocked = folder.path().join("data");
+    std::fs::write(&blocked, "a file where the folder should be").unwrap();
+    let mut spool = Spool::open(settings(&blocked), &at(begun, 0)).unwrap();
+    for number in 0..40 {
+        spool.record(numbered(number, &at(begun, number)));
+        spool.work(&at(begun, number));
+    }
+    let (outgoing, _blocks) = mpsc::channel(MAX_IN_FLIGHT as usize);
+    assert_eq!(spool.connected(outgoing), None, "there is nothing to deliver from yet");
+    let view = spool.view();
+    assert_eq!((view.waiting, view.blocks, view.given_up), (40, 0, 0));
+    assert_eq!(view.failing.unwrap().since, at(begun, 0).wall);
+
+    std::fs::remove_file(&blocked).unwrap();
+    std::fs::create_dir(&blocked).unwrap();
+    let now = at(begun, 100);
+    spool.work(&now);
+    assert_eq!((spool.view().failing, spool.view().waiting), (None, 0));
+    let mut far = FarEnd::default();
+    far.drain(&mut spool, &now);
+    assert_eq!(far.numbers(), (0..40).collect::<Vec<_>>());
+}
+
+/// What tells of blocks that grew old is about old times itself.
+#[test]
+fn the_loss_of_old_blocks_is_told_once_even_when_nothing_else_is_recorded() {
+    let (begun, folder) = (Instant::now(), tempfile::tempdir().unwrap());
+    let mut spool = Spool::open(settings(folder.path()), &at(begun, 0)).unwrap();
+    for number in 0..8 {
+        spool.record(numbered(number, &at(begun, number)));
+        spool.work(&at(begun, number));
+    }
+    let day = 24 * 3600;
+    for hour in 0..20 {
+        spool.work(&at(begun, 2 * day + hour * 3600));
+    }
+    let now = at(begun, 3 * day);
+    let mut far = FarEnd::default();
+    far.drain(&mut spool, &now);
+    let told: u64 = far.gaps(GapReason::SpoolFull).iter().filter_map(|(_, n)| *n).sum();
+    assert_eq!(told + far.numbers().len() as u64, 8, "{:?}", far.gaps(GapReason::SpoolFull));
 }
 
 #[test]

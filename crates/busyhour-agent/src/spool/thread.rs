@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use busyhour_delivery::{Acknowledgement, Block, Credit, Hello, Welcome};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{MAX_IN_FLIGHT, Observed, Settings, Spool, SpoolError};
+use super::{MAX_IN_FLIGHT, Observed, Settings, Spool, SpoolError, SpoolView};
 use crate::clock::Clock;
 
 /// What may wait for the thread: minutes of a busy agent while a disk stalls, some 2 MB at most.
@@ -107,6 +107,7 @@ pub(crate) struct SpoolThread {
     thread: JoinHandle<()>,
     /// Closed when the thread is gone.
     alive: oneshot::Receiver<()>,
+    view: watch::Receiver<SpoolView>,
 }
 
 impl SpoolThread {
@@ -117,7 +118,8 @@ impl SpoolThread {
         let (commands, inbox) = sync_channel(MAX_COMMANDS);
         let refused = Arc::new(AtomicU64::new(0));
         let recorder = Recorder { commands, refused: Arc::clone(&refused) };
-        let mut owner = Owner { spool, clock, refused, waiting: None };
+        let (publish, view) = watch::channel(spool.view());
+        let mut owner = Owner { spool, clock, refused, waiting: None, publish };
         let (living, alive) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("spool".to_owned())
@@ -126,11 +128,16 @@ impl SpoolThread {
                 owner.run(&inbox);
             })
             .map_err(SpoolError::Thread)?;
-        Ok(Self { recorder, thread, alive })
+        Ok(Self { recorder, thread, alive, view })
     }
 
     pub(crate) fn recorder(&self) -> Recorder {
         self.recorder.clone()
+    }
+
+    /// How the spool stands.
+    pub(crate) fn view(&self) -> watch::Receiver<SpoolView> {
+        self.view.clone()
     }
 
     /// Commits and seals everything; returns when all of it is at the collector, or after `limit`.
@@ -167,6 +174,7 @@ struct Owner {
     refused: Arc<AtomicU64>,
     /// Who wants to know when everything is delivered.
     waiting: Option<oneshot::Sender<()>>,
+    publish: watch::Sender<SpoolView>,
 }
 
 impl Owner {
@@ -196,6 +204,7 @@ impl Owner {
             }
             worked = now;
             self.spool.work(&now);
+            self.publish.send_replace(self.spool.view());
             if self.waiting.is_some() && self.spool.is_delivered() {
                 // Nobody may be waiting any more.
                 let _ = self.waiting.take().map(|waiting| waiting.send(()));

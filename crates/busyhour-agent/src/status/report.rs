@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::prober;
 use crate::reflector::ReflectorView;
 use crate::session::{LastWindow, SessionState, SessionView};
+use crate::spool::SpoolView;
 use crate::uplink::View;
 
 /// What the agent did when the file was written.
@@ -36,6 +37,7 @@ pub(super) struct Status {
     pub(super) collector: Option<String>,
     /// How the agent stands with the collector.
     pub(super) uplink: Option<Uplink>,
+    pub(super) spool: Option<Spool>,
     pub(super) link_capacity_bits_per_second: Option<u64>,
     pub(super) usage: Option<Usage>,
     pub(super) clock: Clock,
@@ -58,6 +60,42 @@ pub(super) struct Uplink {
     pub(super) subnet: Option<String>,
     pub(super) certificate_expires_utc: Option<String>,
     pub(super) certificate_renewed_from_utc: Option<String>,
+}
+
+/// What is kept until the collector has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Spool {
+    /// `disk`, or `memory` while the disk takes nothing.
+    pub(super) kept_in: String,
+    /// Since when the disk takes nothing, and why.
+    pub(super) failing_since_utc: Option<String>,
+    pub(super) failing_for: Option<String>,
+    /// Sealed blocks on the disk, and their caps.
+    pub(super) blocks: usize,
+    pub(super) size_bytes: u64,
+    pub(super) max_bytes: u64,
+    pub(super) max_age_s: u64,
+    /// Records that wait in memory.
+    pub(super) waiting_records: usize,
+    /// Records that were lost since the agent began; gaps tell of them.
+    pub(super) given_up_records: u64,
+}
+
+impl From<&SpoolView> for Spool {
+    fn from(view: &SpoolView) -> Self {
+        let failing = view.failing.as_ref();
+        Self {
+            kept_in: if failing.is_some() { "memory" } else { "disk" }.to_owned(),
+            failing_since_utc: failing.map(|failing| utc(failing.since)),
+            failing_for: failing.map(|failing| failing.why.clone()),
+            blocks: view.blocks,
+            size_bytes: view.size_bytes,
+            max_bytes: view.max_bytes,
+            max_age_s: view.max_age.as_secs(),
+            waiting_records: view.waiting,
+            given_up_records: view.given_up,
+        }
+    }
 }
 
 /// What the process uses of the machine.
@@ -201,6 +239,7 @@ impl Status {
             agent_id: about.agent.clone(),
             collector: about.collector.clone(),
             uplink: None,
+            spool: None,
             link_capacity_bits_per_second: about.link_capacity,
             usage: usage(running),
             clock: Clock { synchronized, error_us },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::command::Life;
-use super::report::{Reflector, Session, Status, Timing, Uplink, Window};
+use super::report::{Reflector, Session, Spool, Status, Timing, Uplink, Window};
 use crate::print::{bits_per_second, columns, millis, percent};
 
 /// Everything, in a few blocks.
@@ -51,6 +51,7 @@ fn about(status: &Status) -> Vec<Vec<String>> {
         _ => rows.push(line("delivers to", "nobody".to_owned())),
     }
     rows.extend(status.uplink.iter().flat_map(uplink).map(|(name, text)| line(name, text)));
+    rows.extend(status.spool.as_ref().map(|spool| line("keeps", kept(spool))));
     let total = status.sessions.iter().map(|session| session.mean_bits_per_second).sum();
     if total > 0 {
         let mut text = format!("{} on average in each direction", bits_per_second(total));
@@ -72,6 +73,27 @@ fn about(status: &Status) -> Vec<Vec<String>> {
     rows.push(line("clock", format!("{kept}{error}")));
     rows.extend(status.timing.as_ref().map(|timing| line("timing", timed(timing))));
     rows
+}
+
+/// What is kept until the collector has it, where, and what was lost.
+fn kept(spool: &Spool) -> String {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let mut text = match (&spool.failing_since_utc, &spool.failing_for) {
+        (Some(since), why) => {
+            let (waiting, why) = (spool.waiting_records, why.as_deref().unwrap_or("?"));
+            format!("{waiting} records in memory: the disk takes nothing since {since} ({why})")
+        }
+        (None, _) => format!(
+            "{} blocks, {:.1} MB of {:.1} MB at most, for the collector",
+            spool.blocks,
+            megabytes(spool.size_bytes),
+            megabytes(spool.max_bytes)
+        ),
+    };
+    if spool.given_up_records > 0 {
+        text.push_str(&format!("; {} records were lost", spool.given_up_records));
+    }
+    text
 }
 
 /// How things stand with the collector.

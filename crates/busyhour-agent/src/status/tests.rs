@@ -4,6 +4,7 @@ use super::command::Life;
 use super::report::Status;
 use super::*;
 use crate::reflector::Responder;
+use crate::spool::Failing;
 
 fn reporter(folder: &Path) -> Reporter {
     let clock = Clock::with_boot(busyhour_model::BootId::from_u128(7));
@@ -18,7 +19,8 @@ fn reporter(folder: &Path) -> Reporter {
     let (board, prober) = (Board::default(), None);
     let quality = watch::channel(quality).1;
     let uplink = watch::channel(View::new(None)).1;
-    Reporter { about, clock, board, prober, reflectors: Vec::new(), quality, uplink }
+    let (reflectors, spool) = (Vec::new(), None);
+    Reporter { about, clock, board, prober, reflectors, quality, uplink, spool }
 }
 
 fn read(folder: &Path) -> Status {
@@ -66,6 +68,37 @@ async fn reflectors_and_timing_are_in_it() {
     let status = reporter.status(State::Running, timing()).await;
     assert_eq!(status.reflectors[0].listen, responder.address().to_string());
     assert!(status.timing.unwrap().timer_lag_ns_p50.is_some());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_is_in_it_with_what_waits_and_what_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut view = SpoolView {
+        failing: None,
+        blocks: 3,
+        size_bytes: 1_500_000,
+        max_bytes: 64_000_000,
+        max_age: Duration::from_secs(600),
+        waiting: 0,
+        given_up: 0,
+    };
+    let reporter = |view: &SpoolView| {
+        let spool = Some(watch::channel(view.clone()).1);
+        Reporter { spool, ..reporter(folder.path()) }
+    };
+    let status = reporter(&view).status(State::Running, None).await;
+    let shown = table::show(&status, Life::Runs, Duration::ZERO);
+    assert!(shown.contains("3 blocks, 1.5 MB of 64.0 MB at most"), "{shown}");
+    let since = busyhour_model::UtcMicros::from_secs(1_800_000_000);
+    let why = "append in spool: disk full".to_owned();
+    view = SpoolView { failing: Some(Failing { since, why }), waiting: 7, given_up: 2, ..view };
+    let status = reporter(&view).status(State::Running, None).await;
+    let spool = status.spool.as_ref().unwrap();
+    assert_eq!((spool.kept_in.as_str(), spool.waiting_records), ("memory", 7));
+    let shown = table::show(&status, Life::Runs, Duration::ZERO);
+    let expected = "7 records in memory: the disk takes nothing since 2027-01-15T08:00:00Z \
+                    (append in spool: disk full); 2 records were lost";
+    assert!(shown.contains(expected), "{shown}");
 }
 
 #[test]

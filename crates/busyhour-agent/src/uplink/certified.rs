@@ -19,7 +19,7 @@ use super::{SessionError, UplinkError};
 use crate::blocking::blocking;
 use crate::identity::{
     AgentKey, Asked, Credential, Folder, IdentityError, IssueError, KeyError, Phases, Slot, Stored,
-    by_credential,
+    by_credential, is_refusal, is_stranger,
 };
 
 /// Between two tries to renew a certificate that still holds.
@@ -92,13 +92,16 @@ impl Certified {
         let (slot, ready) = self.phases.next();
         let ready = ready.clone();
         let connected = self.secured.connect(Arc::clone(&ready.tls)).await;
-        let channel = connected.map_err(|error| {
-            if crate::identity::is_stranger(&error) {
-                SessionError::Stranger(error)
-            } else {
-                SessionError::Connect(error)
+        let channel = match connected {
+            Ok(channel) => channel,
+            Err(error) if is_stranger(&error) => return Err(SessionError::Stranger(error)),
+            Err(error) => {
+                if is_refusal(&error) {
+                    self.refused(slot, Standing::Refused);
+                }
+                return Err(SessionError::Connect(error));
             }
-        })?;
+        };
         if !self.is_due(&ready.credential, now) {
             return Ok((channel, slot));
         }

@@ -51,8 +51,7 @@ impl Standing {
 
     /// What a refused call says.
     pub(super) fn of_refusal(status: &Status) -> Self {
-        let word = status.metadata().get(REFUSAL).and_then(|word| word.to_str().ok());
-        match word {
+        match word(status) {
             Some("waiting") => Self::Waiting,
             Some("revoked") => Self::Revoked,
             Some("quarantined") => Self::Quarantined,
@@ -75,6 +74,15 @@ impl Standing {
     pub(super) const fn is_final(self) -> bool {
         matches!(self, Self::Revoked | Self::Quarantined)
     }
+}
+
+/// The collector itself refused, and said why.
+pub(crate) fn is_said(status: &Status) -> bool {
+    word(status).is_some()
+}
+
+fn word(status: &Status) -> Option<&str> {
+    status.metadata().get(REFUSAL).and_then(|word| word.to_str().ok())
 }
 
 /// What the status file says of the identity and the collector.

@@ -54,7 +54,7 @@ pub(super) async fn start(
         targets.push(reflector.context("the reflector does not say where it listens")?.to_owned());
     }
 
-    let (client, fleet_copy) = (Client::new(&page)?, fleet.clone());
+    let (client, fleet_copy) = (Client::without_session(&page)?, fleet.clone());
     let admitting = tokio::task::spawn_blocking(move || admit(&client, &fleet_copy));
     let (own_secret, simulated) = admitting.await??;
     let folder = place.join("agent");

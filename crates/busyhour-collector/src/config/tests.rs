@@ -20,10 +20,9 @@ fn an_empty_file_is_a_collector_on_loopback() {
     assert!(resolved.channels.is_empty());
 }
 
-#[test]
-fn every_setting_can_be_given_and_is_printed_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let text = format!(
+/// A file with every setting in it.
+fn every_setting(folder: &Path) -> String {
+    format!(
         r#"
 [collector]
 data_dir = "/srv/busyhour"
@@ -83,8 +82,14 @@ url = "http://127.0.0.1:9000/?sig=canary"
 level = "debug"
 format = "json"
 "#,
-        directory.path()
-    );
+        folder
+    )
+}
+
+#[test]
+fn every_setting_can_be_given_and_is_printed_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = every_setting(directory.path());
     let resolved = check(&text).unwrap();
     assert_eq!(resolved.requirements.by_target.len(), 1);
     assert_eq!(resolved.channels.len(), 3);

@@ -54,8 +54,11 @@ fn cell(at: i64, valid: u32, bad: u32, failed: bool) -> Cell {
     cell
 }
 
-/// A change: some quarter-hours of some series are as bad as this from now on; `None` is silence.
-fn change() -> impl Strategy<Value = (u32, u32, i64, i64, Option<(u32, u32, bool)>)> {
+/// The first of some series, how many, their first quarter-hour, how many of these, and what they hold
+/// from now on: windows, bad ones, whether these failed; `None` is silence.
+type Change = (u32, u32, i64, i64, Option<(u32, u32, bool)>);
+
+fn change() -> impl Strategy<Value = Change> {
     let look = proptest::option::weighted(
         0.9,
         prop_oneof![

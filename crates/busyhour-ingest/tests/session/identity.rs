@@ -296,10 +296,9 @@ async fn without_a_certificate_of_ours_only_enrolment_answers() {
 
     let other = Bed::start().await;
     let foreign = other.enrolled().await;
-    match bed.channel(Some(&foreign), &bed.authority()).await {
-        // TLS 1.3: the client is done before the server has looked at its certificate.
-        Ok(channel) => assert!(open(channel).await.is_err()),
-        Err(_) => {}
+    // In TLS 1.3 the client is done before the server has looked at its certificate.
+    if let Ok(channel) = bed.channel(Some(&foreign), &bed.authority()).await {
+        assert!(open(channel).await.is_err());
     }
     assert!(bed.channel(None, &other.authority()).await.is_err(), "another collector is no ours");
     other.stop().await;

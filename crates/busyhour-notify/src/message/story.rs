@@ -57,9 +57,7 @@ impl<'a> Story<'a> {
                 let again = if self.incident.openings > 1 { " again" } else { "" };
                 format!("calls suffer{again} {when} since {}", self.incident.first_bad)
             }
-            (IncidentEvent::Closed, Change::Gone) => {
-                "no longer watched".to_owned()
-            }
+            (IncidentEvent::Closed, Change::Gone) => "no longer watched".to_owned(),
             (IncidentEvent::Closed, _) => format!("calls {when} are fine again"),
         };
         format!("{simulated}{place}: {says}")

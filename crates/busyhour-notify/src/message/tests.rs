@@ -242,7 +242,11 @@ fn what_is_over_is_said_once_with_what_it_was() {
 fn what_left_the_building_file_is_not_called_fine() {
     let message = message(&closed(Change::Gone));
     assert_eq!(message.subject, "Berlin HQ: no longer watched");
-    assert!(message.text.starts_with("Nobody watches it any more; why not stands at the end of what it was:\n"));
+    assert!(
+        message
+            .text
+            .starts_with("Nobody watches it any more; why not stands at the end of what it was:\n")
+    );
     assert!(!message.text.contains("over"), "{}", message.text);
     assert_eq!(json(&closed(Change::Gone))["change"], "gone");
 }

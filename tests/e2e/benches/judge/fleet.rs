@@ -172,6 +172,7 @@ pub(crate) fn file(buildings: usize) -> Vec<FileBuilding> {
             region: region.clone(),
             time_zone: Some(ZONES[number % ZONES.len()].to_owned()),
             business_hours: Some("Mo-Fr 08:00-18:00".parse().expect("hours")),
+            holidays: std::collections::BTreeSet::new(),
             subnets: vec![network(false), network(true)],
         }
     };

@@ -44,6 +44,18 @@ pub(crate) struct Fleet {
     from: UtcMicros,
 }
 
+/// A window of the pool, and what makes it a path's of a minute.
+pub(crate) struct Restamped<'f> {
+    /// Which series of the pool, and which of its windows.
+    pub(crate) pooled: (usize, usize),
+    pub(crate) window: &'f Window,
+    pub(crate) stamp: Stamp,
+    pub(crate) first_sequence: u32,
+    /// The seen source port, too, where the window has one.
+    pub(crate) source_port: u16,
+    pub(crate) ssid: u16,
+}
+
 /// How many of each kind are in a pool of twenty: most paths are quiet.
 pub(crate) const MIX: [(Kind, usize); 3] =
     [(Kind::Quiet, 14), (Kind::Wifi, 4), (Kind::Congested, 2)];
@@ -58,6 +70,11 @@ impl Fleet {
         });
         let paths = paths.collect();
         Self { pool, paths, per_agent, from }
+    }
+
+    /// The windows that those of the paths are restamped from.
+    pub(crate) fn pool(&self) -> &[Series] {
+        &self.pool
     }
 
     pub(crate) fn paths(&self) -> usize {
@@ -93,24 +110,38 @@ impl Fleet {
         UtcMicros(self.from.0 + minute * PERIOD_US)
     }
 
-    /// The window that a path measured in a minute, restamped, and its stamp.
-    fn observed(&self, path: usize, minute: i64) -> (Stamp, Window) {
+    /// What a path's window of a minute is made of.
+    pub(crate) fn restamped(&self, path: usize, minute: i64) -> Restamped<'_> {
         let owner = &self.paths[path];
         let windows = &self.pool[owner.series].windows;
         let at = (owner.phase + minute as usize) % windows.len();
-        let Observed { window, slewed_us, duration_us, .. } = &windows[at];
+        let Observed { slewed_us, duration_us, .. } = &windows[at];
         let planned = self.minute(minute).0 + owner.within_us;
         // Booted five days before.
         let since_boot = minute * PERIOD_US + owner.within_us + 432_000_000_000;
         let boot = BootMicros(since_boot as u64);
         let stamp = Stamp::new(UtcMicros(planned + slewed_us), boot, owner.boot, *duration_us);
+        Restamped {
+            pooled: (owner.series, at),
+            window: &windows[at].window,
+            stamp: stamp.expect("a short duration"),
+            first_sequence: (minute as u32).wrapping_mul(PACKETS),
+            source_port: owner.source_port,
+            ssid: owner.ssid,
+        }
+    }
+
+    /// The window that a path measured in a minute, restamped, and its stamp.
+    fn observed(&self, path: usize, minute: i64) -> (Stamp, Window) {
+        let Restamped { window, stamp, first_sequence, source_port, ssid, .. } =
+            self.restamped(path, minute);
         let mut parts = window.clone().into_parts();
-        parts.path = owner.key.clone();
-        parts.first_sequence = (minute as u32).wrapping_mul(PACKETS);
-        parts.source_port = owner.source_port;
-        parts.seen_source_port = parts.seen_source_port.map(|_| owner.source_port);
-        parts.ssid = owner.ssid;
-        (stamp.expect("a short duration"), Window::new(parts).expect("it was one before"))
+        parts.path = self.paths[path].key.clone();
+        parts.first_sequence = first_sequence;
+        parts.source_port = source_port;
+        parts.seen_source_port = parts.seen_source_port.map(|_| source_port);
+        parts.ssid = ssid;
+        (stamp, Window::new(parts).expect("it was one before"))
     }
 
     /// The window that a path measured in a minute, judged.

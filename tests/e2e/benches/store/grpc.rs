@@ -9,23 +9,23 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use busyhour_delivery::Block;
-use busyhour_model::{BlockNo, Record, UtcMicros};
+use busyhour_model::UtcMicros;
 use busyhour_proto::v1::ingest_client::IngestClient;
 use busyhour_proto::v1::{self, agent_message, collector_message};
 use busyhour_store::{Act, Binding, Control as _, NewAgent};
 use e2e::{Process, program, wait_for};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Barrier, Semaphore, mpsc};
+use tokio::sync::{Barrier, mpsc};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::cost::{Watch, cpu_of, grouped, own_cpu, peak_mb};
-use crate::fleet::{Fleet, MIX, SCHEDULE, agent_id};
+use crate::fleet::{Fleet, MIX, agent_id};
 use crate::ingest::RUN;
+use crate::sealed::Sealed;
 use crate::series::{self, Keep};
 use crate::{Effort, store};
 
@@ -33,8 +33,6 @@ use crate::{Effort, store};
 const PER_AGENT: usize = 20;
 /// The history begins so many days ago, and never reaches the present.
 const HISTORY_DAYS: i64 = 10;
-/// Blocks that are encoded at the same time: one on each processor.
-const ENCODERS: usize = 2;
 /// Messages between an agent's blocks and its stream.
 const STREAM_QUEUE: usize = 4;
 
@@ -139,7 +137,8 @@ pub(crate) fn load(arguments: &[&str]) {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let pool = series::make(&MIX, number(series) as usize, 1, Keep::Windows);
     let from = UtcMicros(now().0 - HISTORY_DAYS * 86_400_000_000);
-    let fleet = Arc::new(Fleet::new(pool, number(agents) as usize, PER_AGENT, from));
+    let fleet = Fleet::new(pool, number(agents) as usize, PER_AGENT, from);
+    let sealed = Arc::new(Sealed::new(fleet, number(run) as i64));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -147,12 +146,10 @@ pub(crate) fn load(arguments: &[&str]) {
         .expect("a runtime");
     let time = Duration::from_millis(number(millis));
     let (windows, started, before) = runtime.block_on(async {
-        let together = Arc::new(Barrier::new(fleet.agents() + 1));
-        let turns = Arc::new(Semaphore::new(ENCODERS));
+        let together = Arc::new(Barrier::new(sealed.agents() + 1));
         let mut sessions = JoinSet::new();
-        for agent in 0..fleet.agents() {
-            let (fleet, turns) = (Arc::clone(&fleet), Arc::clone(&turns));
-            let session = Session { fleet, turns, agent, run: number(run) as i64 };
+        for agent in 0..sealed.agents() {
+            let session = Session { sealed: Arc::clone(&sealed), agent };
             let (ingest, together) = (ingest.to_owned(), Arc::clone(&together));
             sessions.spawn(async move { session.deliver(ingest, &together, time).await });
         }
@@ -164,13 +161,9 @@ pub(crate) fn load(arguments: &[&str]) {
 }
 
 /// One agent's session.
-#[derive(Clone)]
 struct Session {
-    fleet: Arc<Fleet>,
-    turns: Arc<Semaphore>,
+    sealed: Arc<Sealed>,
     agent: usize,
-    /// Windows of one path in a block; 1 is one of each path.
-    run: i64,
 }
 
 impl Session {
@@ -184,7 +177,16 @@ impl Session {
         let (oldest_block, newest_block) = (1, u64::MAX >> 1);
         let os = "linux".to_owned();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let hello = v1::Hello { version, epoch: 1, boot, os, oldest_block, newest_block };
+        let hello = v1::Hello {
+            version,
+            epoch: 1,
+            boot,
+            os,
+            oldest_block,
+            newest_block,
+            held_blocks: 0,
+            nonce: Vec::new(),
+        };
         send.send(message(agent_message::Message::Hello(hello))).await.expect("a stream");
         let mut request = Request::new(ReceiverStream::new(receive));
         let bearer = format!("Bearer {}.{}", agent_id(self.agent), secret(self.agent));
@@ -201,7 +203,7 @@ impl Session {
         let mut in_flight: HashMap<u64, u64> = HashMap::new();
         loop {
             while in_flight.len() < credit && Instant::now() < until {
-                let (block, windows) = self.clone().encoded(next).await;
+                let (block, windows) = self.sealed.block(self.agent, next);
                 next += 1;
                 in_flight.insert(block.block, windows);
                 send.send(message(agent_message::Message::Block(block))).await.expect("a stream");
@@ -220,34 +222,13 @@ impl Session {
                     }
                 }
                 Some(
-                    collector_message::Message::Clock(_) | collector_message::Message::Welcome(_),
+                    collector_message::Message::Clock(_)
+                    | collector_message::Message::GoAway(_)
+                    | collector_message::Message::Welcome(_),
                 )
                 | None => {}
             }
         }
-    }
-
-    /// A block, made beside the threads that serve connections, so that none of them starves.
-    async fn encoded(self, number: u64) -> (v1::Block, u64) {
-        let turns = Arc::clone(&self.turns);
-        let _turn = turns.acquire().await.expect("it stays open");
-        let made = tokio::task::spawn_blocking(move || self.block(number)).await;
-        made.expect("a block is made")
-    }
-
-    /// The block of this number from 0, and how many windows it has.
-    fn block(&self, number: u64) -> (v1::Block, u64) {
-        let paths = self.fleet.paths_of(self.agent);
-        let records: Vec<Record> = if self.run == 1 {
-            paths.map(|path| self.fleet.record(path, number as i64)).collect()
-        } else {
-            let path = paths.start + number as usize % PER_AGENT;
-            let first = (number as i64 / PER_AGENT as i64) * self.run;
-            (first..first + self.run).map(|minute| self.fleet.record(path, minute)).collect()
-        };
-        let payload = busyhour_proto::encode_payload(&records, &[SCHEDULE]);
-        let Block { number, crc32c, payload } = Block::seal(BlockNo(number + 1), payload);
-        (v1::Block { block: number.0, crc32c, payload }, records.len() as u64)
     }
 }
 
