@@ -186,7 +186,7 @@ impl Story<'_> {
         let finding = self.finding;
         let siblings = &finding.siblings;
         if let Place::Unplaced(_) = finding.place {
-            return " Only one path of this building was observed then: where on the way it is, \
+            return " Only one machine of this building measured then: where on the way it is, \
                     nobody can tell yet."
                 .to_owned();
         }

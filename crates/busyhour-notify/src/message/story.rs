@@ -141,7 +141,8 @@ impl<'a> Story<'a> {
 
     fn how_sure_of_place(&self) -> String {
         if let IncidentPlace::Unplaced(_) = self.incident.place {
-            return "only one path was observed then: where on its way is not known".to_owned();
+            return "only one machine of this building measured then: where it is, is not known"
+                .to_owned();
         }
         let siblings = &self.incident.siblings;
         let beside = match siblings.beside {

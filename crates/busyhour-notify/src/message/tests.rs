@@ -370,11 +370,11 @@ fn each_place_within_a_building_is_named() {
             IncidentPlace::Subnet(subnet, Some(LinkKind::Wifi)),
             "Berlin HQ, Floor 3, 10.1.3.0/24, Wi-Fi only (sure",
         ),
-        (IncidentPlace::Link(BERLIN, LinkKind::Mobile), "Berlin HQ, mobile only (sure"),
+        (IncidentPlace::Link(BERLIN, LinkKind::Mobile), "Berlin HQ, mobile connections only (sure"),
         (IncidentPlace::Agent(agent), "Berlin HQ, machine berlin-7 (sure"),
         (
             IncidentPlace::Unplaced(BERLIN),
-            "Berlin HQ (only one path was observed then: where on its way is not known)",
+            "Berlin HQ (only one machine of this building measured then: where it is, is not known)",
         ),
     ] {
         let mut delivery = delivery();
