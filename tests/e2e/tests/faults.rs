@@ -32,8 +32,11 @@ fn plaintext_is_refused_off_loopback_with_a_sentence() {
         assert!(!output.status.success(), "{config}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let error = refuse("busyhour-collector", "[ingest]\nlisten = \"0.0.0.0:7443\"\n");
+    let plaintext = "[ingest]\nlisten = \"0.0.0.0:7443\"\nsecurity = \"plaintext\"\n";
+    let error = refuse("busyhour-collector", plaintext);
     assert!(error.contains("loopback"), "{error}");
+    let error = refuse("busyhour-collector", "[ingest]\nlisten = \"0.0.0.0:7443\"\n");
+    assert!(error.contains("ingest.names"), "{error}");
     let error = refuse("busyhour-collector", "[api]\nlisten = \"0.0.0.0:8080\"\n");
     assert!(error.contains("loopback"), "{error}");
     let error = refuse("busyhour-agent", "[collector]\nurl = \"http://192.0.2.1:7443\"\n");
