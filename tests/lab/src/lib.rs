@@ -12,6 +12,7 @@ mod load;
 mod namespace;
 mod network;
 mod probe_packet;
+mod tap;
 mod truth;
 mod tun;
 mod tunnel;

@@ -1,7 +1,7 @@
 //! What a wire really did to each test packet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Direction;
 use crate::probe_packet::ProbePacket;
@@ -15,10 +15,10 @@ pub struct Passage {
     pub sequence: u32,
     /// The request's number: in a reply the one that is answered.
     pub request: u32,
-    /// When it went in.
-    pub entered: Instant,
+    /// When it went in, since 1970 by the kernel's clock.
+    pub entered: Duration,
     /// When it came out: never (lost), once, or twice (duplicated).
-    pub left: Vec<Instant>,
+    pub left: Vec<Duration>,
 }
 
 /// All packets that a wire carried, each way in the order in which they went in.
@@ -38,23 +38,25 @@ pub struct Reordering {
 }
 
 impl Truth {
-    /// Notes that a packet goes in; its place, to note what becomes of it.
-    pub(crate) fn enter(&mut self, packet: &ProbePacket, entered: Instant) -> usize {
+    /// Notes that a packet goes in.
+    pub(crate) fn enter(&mut self, packet: &ProbePacket, entered: Duration) {
         let ProbePacket { ssid, sequence, request, .. } = *packet;
-        let passages = match packet.direction {
-            Direction::Up => &mut self.up,
-            Direction::Down => &mut self.down,
-        };
-        passages.push(Passage { ssid, sequence, request, entered, left: Vec::new() });
-        passages.len() - 1
+        let passage = Passage { ssid, sequence, request, entered, left: Vec::new() };
+        self.way(packet.direction).push(passage);
     }
 
-    pub(crate) fn leave(&mut self, direction: Direction, place: usize, left: Instant) {
-        let passages = match direction {
+    /// Notes that a packet, or its double, comes out; false when it never went in.
+    pub(crate) fn leave(&mut self, packet: &ProbePacket, left: Duration) -> bool {
+        let own = |of: &&mut Passage| (of.ssid, of.sequence) == (packet.ssid, packet.sequence);
+        let passage = self.way(packet.direction).iter_mut().rev().find(own);
+        passage.map(|passage| passage.left.push(left)).is_some()
+    }
+
+    fn way(&mut self, direction: Direction) -> &mut Vec<Passage> {
+        match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
-        };
-        passages[place].left.push(left);
+        }
     }
 
     /// The passages of one direction.
@@ -138,7 +140,7 @@ impl Truth {
             .filter_map(|passage| Some((*passage.left.iter().min()?, passage.entered)))
             .collect();
         out.sort_unstable();
-        out.iter().map(|(left, entered)| left.duration_since(*entered)).collect()
+        out.iter().map(|(left, entered)| left.saturating_sub(*entered)).collect()
     }
 
     /// How long requests and their first replies were on the wire together.
@@ -152,10 +154,10 @@ impl Truth {
 
 /// The requests of which a copy came out, with how long the first one took.
 fn arrivals(passages: &[Passage]) -> BTreeMap<u32, Duration> {
-    let mut first: BTreeMap<u32, (Instant, Duration)> = BTreeMap::new();
+    let mut first: BTreeMap<u32, (Duration, Duration)> = BTreeMap::new();
     for passage in passages {
         let Some(left) = passage.left.iter().min() else { continue };
-        let arrival = (*left, left.duration_since(passage.entered));
+        let arrival = (*left, left.saturating_sub(passage.entered));
         first
             .entry(passage.request)
             .and_modify(|known| *known = arrival.min(*known))
@@ -166,7 +168,7 @@ fn arrivals(passages: &[Passage]) -> BTreeMap<u32, Duration> {
 
 /// The numbers of what came out first for each request, in the order of coming out.
 fn in_order_of_leaving(passages: &[Passage], number: impl Fn(&Passage) -> u32) -> Vec<u32> {
-    let mut first: BTreeMap<u32, (Instant, u32)> = BTreeMap::new();
+    let mut first: BTreeMap<u32, (Duration, u32)> = BTreeMap::new();
     for passage in passages {
         let Some(left) = passage.left.iter().min() else { continue };
         let out = (*left, number(passage));
@@ -233,15 +235,13 @@ mod tests {
     /// Up and down passages as (request, own number, times of leaving in milliseconds); each goes in
     /// at ten times its place.
     fn truth(up: &[(u32, u32, &[u64])], down: &[(u32, u32, &[u64])]) -> Truth {
-        let start = Instant::now();
+        let ms = Duration::from_millis;
         let mut truth = Truth::default();
         for (direction, passages) in [(Direction::Up, up), (Direction::Down, down)] {
             for (at, &(request, sequence, left)) in passages.iter().enumerate() {
                 let packet = ProbePacket { direction, ssid: 1, sequence, request };
-                let place = truth.enter(&packet, start + Duration::from_millis(at as u64 * 10));
-                for &ms in left {
-                    truth.leave(direction, place, start + Duration::from_millis(ms));
-                }
+                truth.enter(&packet, ms(at as u64 * 10));
+                assert!(left.iter().all(|&at| truth.leave(&packet, ms(at))));
             }
         }
         truth

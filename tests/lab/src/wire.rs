@@ -14,6 +14,7 @@ use nix::sys::time::TimeSpec;
 use testkit::{Impairment, Netem};
 
 use crate::probe_packet::ProbePacket;
+use crate::tap::Tap;
 use crate::{AGENT, AGENT_V6, Namespace, REFLECTOR, REFLECTOR_V6, Truth, tun};
 
 /// The largest packet that is carried: the device's MTU.
@@ -42,19 +43,16 @@ pub struct Wire {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// A packet on its way, with its place in the truth.
-type Carried = (usize, Vec<u8>);
-
 #[derive(Debug)]
 struct Shared {
-    up: Netem<Carried>,
-    down: Netem<Carried>,
+    up: Netem<Vec<u8>>,
+    down: Netem<Vec<u8>>,
     truth: Truth,
     carried: u64,
 }
 
 impl Shared {
-    fn link(&mut self, direction: Direction) -> &mut Netem<Carried> {
+    fn link(&mut self, direction: Direction) -> &mut Netem<Vec<u8>> {
         match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
@@ -78,14 +76,20 @@ impl Wire {
             (&agent, [AGENT, AGENT_V6], [REFLECTOR, REFLECTOR_V6]),
             (&reflector, [REFLECTOR, REFLECTOR_V6], [AGENT, AGENT_V6]),
         ];
-        let mut devices = Vec::new();
+        let (mut devices, mut taps) = (Vec::new(), Vec::new());
         for (namespace, own, other) in ends {
             let device = tun::open(namespace, "wire0");
             let Ok(device) = device else {
                 cannot_run(&format!("a TUN device cannot be made: {device:?}"));
                 return None;
             };
+            let tap = Tap::open(namespace);
+            let Ok(tap) = tap else {
+                cannot_run(&format!("what passes cannot be listened to: {tap:?}"));
+                return None;
+            };
             devices.push(device);
+            taps.push(tap);
             let [v4, v6] = own;
             namespace.ip(&["link", "set", "wire0", "up"]);
             namespace.ip(&["addr", "add", v4, "peer", other[0], "dev", "wire0"]);
@@ -97,7 +101,7 @@ impl Wire {
         let (stopped, stop) = io::pipe().expect("a pipe");
         let far = devices.pop().expect("two devices");
         let near = devices.pop().expect("two devices");
-        let carrier = Carrier { near, far, stopped, shared: Arc::clone(&shared) };
+        let carrier = Carrier { near, far, taps, stopped, shared: Arc::clone(&shared) };
         let thread = Builder::new().name("wire".to_owned()).spawn(move || carrier.run());
         let thread = Some(thread.expect("a thread starts"));
         Some(Self { agent, reflector, shared, stop: Some(stop), thread })
@@ -153,6 +157,8 @@ impl Drop for Wire {
 struct Carrier {
     near: File,
     far: File,
+    /// What the kernel sees pass at either end.
+    taps: Vec<Tap>,
     stopped: PipeReader,
     shared: Arc<Mutex<Shared>>,
 }
@@ -183,10 +189,27 @@ impl Carrier {
             self.deliver_direct(&self.far, &mut direct)?;
             self.take(&self.far, &mut shared, &mut direct)?;
             self.deliver_direct(&self.near, &mut direct)?;
+            // What went in is noted before any of it comes out.
+            self.note(&mut shared.truth)?;
             let up = self.deliver(Direction::Up, &mut shared)?;
             let down = self.deliver(Direction::Down, &mut shared)?;
+            self.note(&mut shared.truth)?;
             next = [up, down].into_iter().flatten().min();
         }
+    }
+
+    /// Notes what passed at either end since it was last looked at.
+    fn note(&self, truth: &mut Truth) -> io::Result<()> {
+        for tap in &self.taps {
+            while let Some(seen) = tap.next()? {
+                if seen.outgoing {
+                    truth.enter(&seen.packet, seen.at);
+                } else if !truth.leave(&seen.packet, seen.at) {
+                    return Err(io::Error::other(format!("{seen:?} never went in")));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes all packets that wait at one end.
@@ -213,8 +236,7 @@ impl Carrier {
             if shared.carried > MAX_PACKETS {
                 return Err(io::Error::other("more packets than any test sends"));
             }
-            let place = shared.truth.enter(&packet, now);
-            shared.link(packet.direction).send(now, (place, bytes));
+            shared.link(packet.direction).send(now, bytes);
         }
     }
 
@@ -231,8 +253,7 @@ impl Carrier {
             Direction::Up => &self.far,
             Direction::Down => &self.near,
         };
-        while let Some((place, bytes)) = shared.link(direction).poll(Instant::now()) {
-            shared.truth.leave(direction, place, Instant::now());
+        while let Some(bytes) = shared.link(direction).poll(Instant::now()) {
             end.write_all(&bytes)?;
         }
         Ok(shared.link(direction).deadline())
