@@ -23,14 +23,18 @@ const FLAT_RISE_US: u32 = 2_000;
 /// A cause is named when it is this probable and leads by this much (log-odds).
 const NAMED: f64 = 0.6;
 const LEADS: f64 = 1.0;
-/// Of a place that is less sure than this nothing follows.
-const PLACED: f64 = 0.75;
+/// Of a place that is less than likely nothing follows.
+const PLACED: f64 = 0.6;
 /// The air is seen when so many of the bad windows break the limit of jitter, or when jitter is so high
 /// at the bad hours.
 const AIR_BAD: f64 = 0.25;
 const AIR_JITTER_US: u32 = 10_000;
 /// Irregular delay is what a machine that cannot keep up shows as well.
 const MACHINE_JITTER: f64 = 0.5;
+/// Packets are on time when so few of the bad windows break the limit of jitter, and when jitter rises
+/// by less than this: a machine that cannot keep up sends and takes late.
+const ON_TIME_BAD: f64 = 0.1;
+const ON_TIME_RISE_US: u32 = 2_000;
 /// What one machine that suffers alone weighs for that machine.
 const ONE_MACHINE: f64 = 0.8;
 /// Nobody knows, before any evidence.
@@ -85,6 +89,7 @@ pub(crate) fn conclude(
     from_place(&mut scales, fleet, finding, &on);
     from_figures(&mut scales, figures, mechanism, finding.place);
     from_hours(&mut scales, finding);
+    from_time(&mut scales, finding, figures, &on);
     from_edge(&mut scales, finding);
     from_hosts(&mut scales, fleet, finding, beside);
     from_radio(&mut scales, finding, beside);
@@ -153,6 +158,13 @@ struct Links {
     machines: usize,
 }
 
+impl Links {
+    /// True when none is on the air or in a tunnel.
+    const fn is_wire(&self) -> bool {
+        self.wifi == 0 && self.tunnel == 0
+    }
+}
+
 fn kinds_of_link(fleet: &Fleet, members: &[SeriesNo]) -> Links {
     let count = |kind| {
         let on = |no: &&SeriesNo| fleet.info(**no).is_some_and(|info| info.link == kind);
@@ -170,12 +182,14 @@ fn kinds_of_link(fleet: &Fleet, members: &[SeriesNo]) -> Links {
 
 /// The causes that what was measured shows by itself, where the place is sure enough.
 fn shown(fleet: &Fleet, finding: &Finding, figures: &Figures, on: &Links) -> BTreeSet<Cause> {
-    let by_jitter = ratio(figures.peak.bad_by[Breach::Jitter as usize], figures.peak.bad);
+    let by_jitter = by(figures, Breach::Jitter);
     let several = on.machines >= 2;
     let air = by_jitter >= AIR_BAD || figures.peak_jitter_us.is_some_and(|us| us >= AIR_JITTER_US);
     // One machine that suffers may be the reason itself: a queue that only delays is none of its.
     let queue = waits(figures) && by_jitter < MACHINE_JITTER;
-    let cable = finding.kind == FindingKind::ConstantFault && drops(figures);
+    let constant = finding.kind == FindingKind::ConstantFault;
+    let cable = (constant && drops(figures)) || (on.is_wire() && is_on_time(figures));
+    let uneven = constant && on.is_wire() && is_uneven(figures);
     let known = match finding.place {
         // Buildings of one region may have nothing in common but their hours.
         Place::Upstream(no) if fleet.regions.contains(&no) => Vec::new(),
@@ -187,7 +201,8 @@ fn shown(fleet: &Fleet, finding: &Finding, figures: &Figures, on: &Links) -> BTr
         }
         Place::Link(..) | Place::Subnet(..) => {
             let network = (queue || cable).then_some(Cause::SubnetOrNetworkDevice);
-            network.into_iter().chain(air.then_some(Cause::Wifi)).collect()
+            let machine = uneven.then_some(Cause::Device);
+            network.into_iter().chain(machine).chain(air.then_some(Cause::Wifi)).collect()
         }
         Place::Agent(_) => vec![Cause::Device, Cause::CollectorOrAgent],
         Place::Building(_) | Place::Vpn(_) | Place::Target(_) | Place::Unplaced(_) => Vec::new(),
@@ -204,15 +219,34 @@ fn waits(figures: &Figures) -> bool {
 
 /// True when most of what is bad is lost without any wait.
 fn drops(figures: &Figures) -> bool {
-    let by = |breach: Breach| ratio(figures.peak.bad_by[breach as usize], figures.peak.bad);
-    by(Breach::Loss).max(by(Breach::Burst)) >= 0.5
-        && figures.rise_us().is_some_and(|rise| rise < FLAT_RISE_US)
+    is_lost(figures) && figures.rise_us().is_some_and(|rise| rise < FLAT_RISE_US)
+}
+
+/// True when packets are lost and those that are not come on time.
+fn is_on_time(figures: &Figures) -> bool {
+    is_lost(figures)
+        && by(figures, Breach::Jitter) < ON_TIME_BAD
+        && figures.jitter_rise_us().is_some_and(|rise| rise < ON_TIME_RISE_US)
+}
+
+/// True when packets come at irregular times and are not lost.
+fn is_uneven(figures: &Figures) -> bool {
+    by(figures, Breach::Jitter) >= MACHINE_JITTER && !is_lost(figures)
+}
+
+/// True when loss is what is bad.
+fn is_lost(figures: &Figures) -> bool {
+    by(figures, Breach::Loss).max(by(figures, Breach::Burst)) >= 0.5
+}
+
+/// The share of bad windows that break a limit, 0..=1.
+fn by(figures: &Figures, breach: Breach) -> f64 {
+    ratio(figures.peak.bad_by[breach as usize], figures.peak.bad)
 }
 
 fn mechanism(figures: &Figures, on: &Links) -> Mechanism {
-    let peak = &figures.peak;
-    let by = |breach: Breach| ratio(peak.bad_by[breach as usize], peak.bad);
-    if peak.bad == 0 {
+    let by = |breach: Breach| by(figures, breach);
+    if figures.peak.bad == 0 {
         return Mechanism::NotKnown;
     }
     if by(Breach::Failed) >= 0.5 {
@@ -336,7 +370,35 @@ fn from_hours(scales: &mut Scales, finding: &Finding) {
     scales.put(Cause::Device, 1.0, text);
 }
 
-/// What series to the building's own edge say.
+/// Whether what one machine on a wire suffers can be the machine's own.
+fn from_time(scales: &mut Scales, finding: &Finding, figures: &Figures, on: &Links) {
+    let (Some(bad), Some(quiet)) = (figures.peak_jitter_us, figures.quiet_jitter_us) else {
+        return;
+    };
+    if on.machines != 1 || !on.is_wire() {
+        return;
+    }
+    if is_on_time(figures) {
+        let text = format!(
+            "what is not lost comes on time (jitter is {} against {}): the machine keeps up",
+            millis(bad),
+            millis(quiet),
+        );
+        scales.put(Cause::CollectorOrAgent, -1.0, &text);
+        scales.put(Cause::Device, -0.5, &text);
+    } else if finding.kind == FindingKind::ConstantFault && is_uneven(figures) {
+        let text = format!(
+            "jitter on a wire is {} at all hours without loss: the machine is uneven",
+            millis(bad),
+        );
+        scales.put(Cause::Device, 2.5, &text);
+        scales.put(Cause::CollectorOrAgent, 0.5, &text);
+        scales.put(Cause::SubnetOrNetworkDevice, -2.5, &text);
+    }
+}
+
+/// What series to the building's own edge say: from the place itself, where it is a part of the
+/// building.
 fn from_edge(scales: &mut Scales, finding: &Finding) {
     let siblings = &finding.siblings;
     if siblings.near == 0 {

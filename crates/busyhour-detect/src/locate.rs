@@ -87,7 +87,8 @@ pub(crate) struct Located {
     /// suffer as well.
     pub(crate) observed_beside: usize,
     pub(crate) suffering_beside: usize,
-    /// The series to the site's edge that were observed, and how many suffer: `None` without any.
+    /// The series from the place to the site's edge that were observed, and how many suffer: `None`
+    /// without any. Those of the whole building, of a place that is more than a part of it.
     pub(crate) near: Option<(usize, usize)>,
 }
 
@@ -192,7 +193,8 @@ pub(crate) fn locate(
         .map(|one| one.agent)
         .collect();
     let alone = within.len() + beside.len() <= 1 || (agents.len() == 1 && is_inside(place, info));
-    let (place, confidence) = if alone && near_seen(fleet, info, votes).is_none() {
+    let near_of_all = near_seen(fleet, info, Place::Building(info.building), votes);
+    let (place, confidence) = if alone && near_of_all.is_none() {
         (Place::Unplaced(info.building), 0.0)
     } else {
         (place, confidence(margin, within.len() + beside.len(), days))
@@ -206,7 +208,7 @@ pub(crate) fn locate(
         suffering,
         observed_beside: beside.len(),
         suffering_beside: beside.iter().filter(|one| one.1).count(),
-        near: near_seen(fleet, info, votes),
+        near: near_seen(fleet, info, place, votes),
     })
 }
 
@@ -320,13 +322,21 @@ fn is_inside(place: Place, info: &SeriesInfo) -> bool {
     }
 }
 
-/// The near series of a building: observed ones, and those that suffer.
-fn near_seen(fleet: &Fleet, info: &SeriesInfo, votes: &Votes) -> Option<(usize, usize)> {
+/// The near series of a place in a building: observed ones, and those that suffer. What others of the
+/// building see on their way to its edge says nothing of a part that they are not in.
+fn near_seen(
+    fleet: &Fleet,
+    info: &SeriesInfo,
+    place: Place,
+    votes: &Votes,
+) -> Option<(usize, usize)> {
+    let is_part = matches!(place, Place::Link(..) | Place::Subnet(..) | Place::Agent(_));
+    let is_of_it = |one: &SeriesInfo| {
+        one.reach == Reach::Near && one.building == info.building && (!is_part || place.holds(one))
+    };
     let near: Vec<bool> = votes
         .iter()
-        .filter(|&(&no, _)| {
-            fleet.info(no).is_some_and(|i| i.reach == Reach::Near && i.building == info.building)
-        })
+        .filter(|&(&no, _)| fleet.info(no).is_some_and(is_of_it))
         .map(|(_, vote)| vote.weight > 0.0)
         .collect();
     (!near.is_empty()).then(|| (near.len(), near.iter().filter(|&&suffers| suffers).count()))

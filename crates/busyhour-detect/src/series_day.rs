@@ -5,10 +5,10 @@ mod figures;
 use busyhour_model::{DayVerdict, SlotStart};
 
 use self::figures::{Base, Figures};
-use crate::acute::{Count, acute_bins};
+use crate::day_counts::{DayCounts, Hour, Hours, each, permille};
 use crate::day_frame::{BuildingDay, MOST_BINS};
-use crate::params::{Params, Rule};
-use crate::series::{Cell, Rest, SeriesDay, Worst, Wrong};
+use crate::params::Params;
+use crate::series::{Cell, SeriesDay, Worst, Wrong};
 
 /// Makes the row of a local day from that day's cells, in any order; those of other days are ignored,
 /// and of several for one bin the one that holds most counts. A bin for which `at_fault` is true
@@ -21,19 +21,19 @@ pub fn series_day(
     params: &Params,
 ) -> SeriesDay {
     let seen = Seen::of(frame, cells, at_fault, params);
-    let hours = seen.rolling_hours(params);
+    let hours = seen.counts.hours(params);
     let (verdict, bad) = seen.verdict(&hours, params);
     let busy = frame.busy_bins();
     let figures = Figures { bins: &seen.bins, busy, all: frame.all_bins() };
     let base = Base::of(&figures);
-    let off_peak = seen.middle_half(!busy);
-    let (before, after) = seen.rest(bad, hours.worst.as_ref(), params);
-    let acute = seen.acute(params);
+    let off_peak = seen.counts.middle_half(!busy);
+    let (before, after) = seen.counts.rest(bad, hours.worst.as_ref(), params);
+    let acute = seen.counts.acute(params);
     let wrong = (bad != 0 || acute != 0).then(|| {
         Box::new(Wrong {
             bad_quarters: frame.quarters_of(bad),
             acute: frame.quarters_of(acute),
-            acute_permille: seen.worst_permille(acute),
+            acute_permille: seen.counts.worst_permille(acute),
             worst: hours.worst.map(|hour| seen.describe(&hour)),
             peak: figures.peak(bad),
             delay_with_loss: if bad == 0 { None } else { figures.delay_with_loss() },
@@ -43,12 +43,12 @@ pub fn series_day(
         date: frame.date,
         working: frame.working,
         verdict,
-        seen_quarters: frame.quarters_of(seen.usable & busy),
+        seen_quarters: frame.quarters_of(seen.counts.usable() & busy),
         busy: figures.part(busy),
         quiet: figures.part(frame.all_bins() & !busy),
         base_rtt_us: base.lowest,
         off_peak_permille: off_peak.map(|(quiet, _)| permille(quiet) as u16),
-        rise_us: figures.rise(&hours.observed, seen.shape.bins, base.median),
+        rise_us: figures.rise(&hours.observed, seen.counts.bins_of_hour(), base.median),
         before,
         after,
         first: frame.first,
@@ -58,61 +58,11 @@ pub fn series_day(
     }
 }
 
-/// How an hour is made of bins.
-#[derive(Debug, Clone, Copy)]
-struct Shape {
-    /// Bins in an hour.
-    bins: usize,
-    /// How many of them must be usable.
-    usable: u32,
-    /// How many of them must hold bad windows for the hour to be bad.
-    spread: u32,
-}
-
 /// What was seen of the day.
 struct Seen<'a> {
     frame: &'a BuildingDay,
-    shape: Shape,
     bins: [Option<&'a Cell>; MOST_BINS],
-    /// Windows of each that count, and bad ones among them.
-    counts: [Count; MOST_BINS],
-    /// Windows that each bin should hold.
-    expected: [u32; MOST_BINS],
-    /// The bins with enough windows.
-    usable: u128,
-    /// The usable bins with bad windows.
-    with_bad: u128,
-}
-
-/// The rolling busy hours of the day.
-struct Hours {
-    /// The first bins of those that were observed.
-    observed: u128,
-    /// The bins of all bad ones, each from its first to its last with bad windows.
-    bad: u128,
-    worst: Option<Hour>,
-}
-
-/// One of them.
-#[derive(Debug, Clone, Copy)]
-struct Hour {
-    first: usize,
-    usable: u128,
-    count: Count,
-    is_bad: bool,
-}
-
-impl Hour {
-    /// A bad hour is worse than others, then one with the higher share of bad windows, then one with
-    /// more of them.
-    fn is_worse_than(&self, other: &Self) -> bool {
-        let share = |a: Count, b: Count| u64::from(a.1) * u64::from(b.0);
-        self.is_bad
-            .cmp(&other.is_bad)
-            .then(share(self.count, other.count).cmp(&share(other.count, self.count)))
-            .then(self.count.1.cmp(&other.count.1))
-            .is_gt()
-    }
+    counts: DayCounts<'a>,
 }
 
 impl<'a> Seen<'a> {
@@ -122,18 +72,8 @@ impl<'a> Seen<'a> {
         at_fault: &dyn Fn(SlotStart) -> bool,
         params: &Params,
     ) -> Self {
-        let bins = usize::from(4 / frame.bin.quarters());
-        let spread = if params.holds(Rule::Spread) { params.bad_bins.min(bins as u32) } else { 1 };
-        let shape = Shape { bins, usable: (bins * 3).div_ceil(4) as u32, spread };
-        let mut seen = Self {
-            frame,
-            shape,
-            bins: [None; MOST_BINS],
-            counts: [(0, 0); MOST_BINS],
-            expected: [0; MOST_BINS],
-            usable: 0,
-            with_bad: 0,
-        };
+        let counts = DayCounts::new(frame, params);
+        let mut seen = Self { frame, bins: [None; MOST_BINS], counts };
         for cell in cells {
             if let Some(place) = frame.bin_of(cell.start).and_then(|at| seen.bins.get_mut(at))
                 && place.is_none_or(|other| weight(cell) > weight(other))
@@ -144,76 +84,14 @@ impl<'a> Seen<'a> {
         let usual = seen.bins.iter().flatten().map(|cell| cell.expected).max().unwrap_or(0);
         for (at, place) in seen.bins.iter_mut().enumerate().take(frame.minutes.len()) {
             let expected = place.map_or(0, |cell| cell.expected);
-            let expected = if expected == 0 { usual } else { expected };
-            seen.expected[at] = expected;
-            let Some(cell) = place else { continue };
-            if at_fault(cell.start) {
-                *place = None;
-                continue;
+            seen.counts.expect(at, if expected == 0 { usual } else { expected });
+            match place {
+                Some(cell) if at_fault(cell.start) => *place = None,
+                Some(cell) => seen.counts.put(at, (cell.valid, cell.bad), params),
+                None => {}
             }
-            let bad = cell.bad.min(cell.valid);
-            let usable = cell.valid > 0
-                && u64::from(cell.valid) * u64::from(params.usable_one_in) >= u64::from(expected);
-            seen.counts[at] = (cell.valid, bad);
-            seen.usable |= u128::from(usable) << at;
-            seen.with_bad |= u128::from(usable && bad > 0) << at;
         }
         seen
-    }
-
-    /// Windows that count, and bad ones, over bins.
-    fn count(&self, bins: u128) -> Count {
-        each(bins).filter_map(|at| self.counts.get(at)).fold((0, 0), |sum, count| {
-            (sum.0.saturating_add(count.0), sum.1.saturating_add(count.1))
-        })
-    }
-
-    /// The largest share of bad windows of a bin among some, in thousandths.
-    fn worst_permille(&self, bins: u128) -> u16 {
-        let shares = each(bins).filter_map(|at| self.counts.get(at)).map(|&count| permille(count));
-        shares.max().and_then(|share| u16::try_from(share).ok()).unwrap_or(0)
-    }
-
-    /// Windows that bins should hold.
-    fn expected(&self, bins: u128) -> u32 {
-        each(bins).filter_map(|at| self.expected.get(at)).fold(0, |sum, &at| sum.saturating_add(at))
-    }
-
-    /// The bins of the hour that begins with one.
-    const fn hour(&self, first: usize) -> u128 {
-        ((1 << self.shape.bins) - 1) << first
-    }
-
-    fn rolling_hours(&self, params: &Params) -> Hours {
-        let busy = self.frame.busy_bins();
-        let mut hours = Hours { observed: 0, bad: 0, worst: None };
-        let mut worst: Option<Hour> = None;
-        for first in each(busy) {
-            let bins = self.hour(first);
-            let usable = bins & self.usable;
-            if bins & busy != bins || usable.count_ones() < self.shape.usable {
-                continue;
-            }
-            let count = self.count(usable);
-            let is_bad = self.is_bad(usable, count, params);
-            let hour = Hour { first, usable, count, is_bad };
-            hours.observed |= 1 << first;
-            if is_bad {
-                hours.bad |= span(usable & self.with_bad);
-            }
-            if worst.is_none_or(|worst| hour.is_worse_than(&worst)) {
-                worst = Some(hour);
-            }
-        }
-        hours.worst = worst;
-        hours
-    }
-
-    fn is_bad(&self, usable: u128, (valid, bad): Count, params: &Params) -> bool {
-        let floor = if params.holds(Rule::CountFloor) { params.bad_windows } else { 1 };
-        u64::from(bad) * 1_000 >= u64::from(valid) * u64::from(params.bad_permille)
-            && bad >= floor
-            && (usable & self.with_bad).count_ones() >= self.shape.spread
     }
 
     fn describe(&self, hour: &Hour) -> Worst {
@@ -227,112 +105,10 @@ impl<'a> Seen<'a> {
     }
 
     fn verdict(&self, hours: &Hours, params: &Params) -> (DayVerdict, u128) {
-        let busy = self.frame.busy_bins();
-        if !self.frame.working || !self.frame.is_over() || busy == 0 {
+        if !self.frame.working || !self.frame.is_over() || self.frame.busy_bins() == 0 {
             return (DayVerdict::Missing, 0);
         }
-        let percent = u64::from(params.coverage_percent);
-        let expected = self.expected(busy);
-        let (valid, _) = self.count(busy);
-        let known = valid > 0
-            && u64::from(valid) * 100 >= u64::from(expected) * percent
-            && u64::from((self.usable & busy).count_ones()) * 100
-                >= u64::from(busy.count_ones()) * percent;
-        if hours.bad != 0 {
-            // Of a day that is hardly known nobody can say that all of it was bad.
-            let throughout = known && self.is_bad_throughout(hours.bad, params);
-            let verdict = if throughout { DayVerdict::AllDayBad } else { DayVerdict::PeakBad };
-            return (verdict, hours.bad);
-        }
-        let good = known && hours.observed != 0;
-        (if good { DayVerdict::Good } else { DayVerdict::Missing }, 0)
-    }
-
-    /// True when the day is bad outside its busy hours as well. Of agents that are there by day only
-    /// nobody knows the night: then when it is hardly better in what was seen beside the bad bins.
-    fn is_bad_throughout(&self, bad: u128, params: &Params) -> bool {
-        if !params.holds(Rule::OffPeak) {
-            return false;
-        }
-        let busy = self.frame.busy_bins();
-        let known =
-            |bins: u128, least: u32| self.middle_half(bins).filter(|(_, hours)| *hours >= least);
-        let is_bad = |rest: Count, than: Count, percent: u32| {
-            u64::from(rest.1) * 1_000 >= u64::from(rest.0) * u64::from(params.off_peak_permille)
-                && u128::from(rest.1) * u128::from(than.0) * 100
-                    >= u128::from(than.1) * u128::from(rest.0) * u128::from(percent)
-        };
-        if let Some((quiet, _)) = known(!busy, params.off_peak_hours) {
-            return is_bad(quiet, self.count(busy), params.off_peak_to_busy_percent);
-        }
-        if let Some((rest, _)) = known(!bad, params.rest_hours) {
-            return is_bad(rest, self.count(bad), params.rest_to_peak_percent);
-        }
-        let observed = self.usable & busy;
-        (bad & observed).count_ones() * 100 >= observed.count_ones() * params.throughout_percent
-    }
-
-    /// The counts of the middle half, by their share, of the hours of the clock in which any of `bins`
-    /// was seen, and how many such hours there were. A night backup and a silent night are both beside
-    /// it; a single median hour would hold too few windows of sparse ones.
-    fn middle_half(&self, bins: u128) -> Option<(Count, u32)> {
-        let mut hours = [(0, 0); MOST_BINS];
-        let mut seen = 0;
-        for (hour, count) in hours.iter_mut().zip(self.clock_hours(bins & self.usable)) {
-            *hour = count;
-            seen += 1;
-        }
-        let hours = hours.get_mut(..seen).filter(|hours| !hours.is_empty())?;
-        let share = |a: &Count, b: &Count| u64::from(a.1) * u64::from(b.0);
-        hours.sort_unstable_by(|a, b| share(a, b).cmp(&share(b, a)).then(a.cmp(b)));
-        let middle = hours.get(seen / 4..seen - seen / 4)?.iter();
-        let sum = middle.fold((0u32, 0u32), |sum, hour| {
-            (sum.0.saturating_add(hour.0), sum.1.saturating_add(hour.1))
-        });
-        Some((sum, seen as u32))
-    }
-
-    /// Counts of these bins by hours of the clock, of which something was seen.
-    fn clock_hours(&self, bins: u128) -> impl Iterator<Item = Count> + '_ {
-        let hours = self.frame.minutes.chunk_by(|a, b| a / 60 == b / 60);
-        let mut first = 0;
-        hours.filter_map(move |hour| {
-            let mask = ((1u128 << hour.len()) - 1) << first;
-            first += hour.len();
-            let count = self.count(bins & mask);
-            (count.0 > 0).then_some(count)
-        })
-    }
-
-    /// The hours of the clock before and after the bad bins. An hour is still bad when it is by
-    /// itself, and on a bad day when it has a good part of the worst hour's share.
-    fn rest(&self, bad: u128, worst: Option<&Hour>, params: &Params) -> (Rest, Rest) {
-        let least = match worst {
-            Some(worst) if bad != 0 => {
-                let share = permille(worst.count);
-                params.off_peak_permille.max(share * params.night_to_worst_percent / 100)
-            }
-            _ => params.bad_permille,
-        };
-        let rest = |bins: u128| {
-            self.clock_hours(bins & self.usable).fold(Rest::default(), |rest, count| {
-                let bad = u8::from(permille(count) >= least);
-                rest.and(Rest { seen: 1, bad })
-            })
-        };
-        if bad == 0 {
-            return (rest(u128::MAX), Rest::default());
-        }
-        let before = (1 << bad.trailing_zeros()) - 1;
-        (rest(before), rest(!(before | span(bad))))
-    }
-
-    fn acute(&self, params: &Params) -> u128 {
-        if self.counts.iter().all(|(_, bad)| *bad == 0) {
-            return 0;
-        }
-        let minutes = u16::from(self.frame.bin.quarters()) * 15;
-        acute_bins(&self.counts, self.shape.bins, minutes, params)
+        self.counts.verdict(hours, u128::MAX, params)
     }
 }
 
@@ -343,28 +119,6 @@ fn weight(cell: &Cell) -> impl Ord {
     let order = (cell.reordered, cell.remarked);
     let times = (cell.rtt_min_us, cell.rtt_p50_us, cell.rtt_p95_us, cell.jitter_p50_us);
     (counts, order, times)
-}
-
-/// The numbers of the bits that are set.
-fn each(mut bits: u128) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let at = bits.trailing_zeros();
-        bits &= bits.wrapping_sub(1);
-        (at < u128::BITS).then_some(at as usize)
-    })
-}
-
-/// From the first bit that is set to the last.
-fn span(bits: u128) -> u128 {
-    if bits == 0 {
-        return 0;
-    }
-    (u128::MAX << bits.trailing_zeros()) & (u128::MAX >> bits.leading_zeros())
-}
-
-/// Bad ones in parts per thousand, rounded down; 0 of nothing.
-fn permille((valid, bad): Count) -> u32 {
-    (u64::from(bad) * 1_000 / u64::from(valid.max(1))) as u32
 }
 
 fn add(sum: &mut [u32; 5], more: &[u32; 5]) {

@@ -332,6 +332,14 @@ impl Story<'_> {
             let says = if passes { "passes" } else { "fails" };
             let _ = write!(text, " The 90th percentile over that week {says}.");
         }
+        if let Some(limits) = self.limits.filter(|_| figures.peak.valid > 0) {
+            let (version, source) = (limits.version, limits.source);
+            let _ = write!(
+                text,
+                " Limits: version {version} ({}, {}).",
+                source.document, source.published
+            );
+        }
         if let (Some(peak), Some(quiet)) = (figures.peak_rtt_us, figures.quiet_rtt_us) {
             let _ = write!(text, " Round trip {} against {}", millis(peak), millis(quiet));
             if let (Some(peak), Some(quiet)) = (figures.peak_jitter_us, figures.quiet_jitter_us) {

@@ -184,7 +184,8 @@ pub struct Siblings {
     pub beside: u32,
     /// Those of them that suffer too.
     pub suffering_beside: u32,
-    /// Paths to the building's own edge.
+    /// Paths from the place to the building's own edge; from the whole building, where the place is no part
+    /// of it.
     pub near: u32,
     /// Those of them that suffer too.
     pub suffering_near: u32,

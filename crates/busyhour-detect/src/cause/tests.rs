@@ -105,7 +105,7 @@ fn each_place_has_its_likely_cause() {
 fn a_place_alone_names_no_cause() {
     let none = Beside::default();
     // Nothing waits: a link that is full, one that is policed and a bad cable all look like this.
-    let lost = Figures { peak_jitter_us: Some(2_000), ..figures(Breach::Loss, 20_000) };
+    let lost = Figures { peak_jitter_us: Some(4_000), ..figures(Breach::Loss, 20_000) };
     assert_eq!(check(HOUSE, &ALL, &lost, &none).0, Cause::NotKnown);
     // One machine of a subnet, one on the air, one tunnel: it may be the machine.
     let subnet = Place::Subnet(SubnetNo(0), None);
@@ -128,7 +128,66 @@ fn of_a_place_that_is_not_sure_nothing_follows() {
         conclude(&stage.fleet, &finding, &full, &Beside::default()).cause
     };
     assert_eq!(cause(0.88), Cause::Bandwidth);
-    assert_eq!(cause(0.72), Cause::NotKnown);
+    assert_eq!(cause(0.62), Cause::Bandwidth, "it is likely");
+    assert_eq!(cause(0.58), Cause::NotKnown);
+}
+
+#[test]
+fn a_machine_that_keeps_up_does_not_lose_what_the_wire_to_it_loses() {
+    let none = Beside::default();
+    let subnet = Place::Subnet(SubnetNo(0), None);
+    let lost = |jitter_us| {
+        let figures = figures(Breach::Loss, 20_000);
+        Figures { peak_jitter_us: Some(jitter_us), ..figures }
+    };
+    let cause = |figures: &Figures, no: u32| {
+        check(Place::Subnet(SubnetNo(no), None), &[no], figures, &none).0
+    };
+    assert_eq!(cause(&lost(1_200), 0), Cause::SubnetOrNetworkDevice);
+    assert_eq!(cause(&lost(3_500), 0), Cause::NotKnown, "what arrives is late as well");
+    assert_eq!(cause(&lost(1_200), 2), Cause::NotKnown, "the air loses on time, too");
+    assert_eq!(cause(&Figures { peak_jitter_us: None, ..lost(0) }, 0), Cause::NotKnown);
+    let stage = Stage::street(2, 1);
+    let found = conclude(&stage.fleet, &finding(subnet, &[0]), &lost(1_200), &none);
+    let text: Vec<&str> = found.evidence.iter().map(|one| one.text.as_str()).collect();
+    let words = "what is not lost comes on time (jitter is 1.2 ms against 1.0 ms): \
+                 the machine keeps up";
+    assert!(text.contains(&words), "{text:?}");
+}
+
+#[test]
+fn irregular_times_on_a_wire_at_all_hours_are_the_machines() {
+    let stage = Stage::street(2, 1);
+    let uneven = Figures { quiet_jitter_us: Some(34_000), ..figures(Breach::Jitter, 20_000) };
+    let constant =
+        |place, no: u32| Finding { kind: FindingKind::ConstantFault, ..finding(place, &[no]) };
+    let cause = |finding: &Finding, figures: &Figures| {
+        conclude(&stage.fleet, finding, figures, &Beside::default()).cause
+    };
+    let subnet = |no: u32| constant(Place::Subnet(SubnetNo(no), None), no);
+    assert_eq!(cause(&subnet(0), &uneven), Cause::Device);
+    assert_eq!(cause(&constant(Place::Agent(AgentNo(0)), 0), &uneven), Cause::Device);
+    assert_ne!(cause(&subnet(2), &uneven), Cause::Device, "over the air they may be the air's");
+    let at_peak = finding(Place::Subnet(SubnetNo(0), None), &[0]);
+    assert_eq!(cause(&at_peak, &uneven), Cause::NotKnown, "load may do that");
+    let mut lossy = uneven.clone();
+    lossy.peak.bad_by[Breach::Loss as usize] = 200;
+    assert_ne!(cause(&subnet(0), &lossy), Cause::Device, "a machine loses nothing by that");
+}
+
+#[test]
+fn paths_to_the_edge_tell_inside_from_outside() {
+    let stage = Stage::street(2, 1);
+    let lost = figures(Breach::Loss, 32_000);
+    let of = |near, suffering_near| {
+        let subnet = finding(Place::Subnet(SubnetNo(0), None), &[0]);
+        let siblings = Siblings { near, suffering_near, ..subnet.siblings };
+        let finding = Finding { siblings, ..subnet };
+        let found = conclude(&stage.fleet, &finding, &lost, &Beside::default());
+        let own = |one: &&crate::finding::Evidence| one.cause == Cause::SubnetOrNetworkDevice;
+        found.evidence.iter().filter(own).map(|one| one.weight).sum::<f64>()
+    };
+    assert!(of(1, 1) > of(0, 0) && of(0, 0) > of(1, 0));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use busyhour_model::{
     WorstHour,
 };
 
-use super::{Frame, HOUR, Hour, Series};
+use super::{Frame, Series};
+use crate::day_counts::Hour;
 
 /// The best rating of a call, in hundredths: figures keep how far it lies below.
 const BEST_RATING: i64 = 10_000;
@@ -52,8 +53,7 @@ impl Series<'_> {
         let mut dense = counts;
         let mut figures = FigureTotals::new();
         let mut loss = (0, 0);
-        let inside =
-            |at: usize| (hour.at..hour.at + HOUR).contains(&at) && self.cells[at].is_usable();
+        let inside = |at: usize| hour.usable >> at & 1 == 1;
         for (_, slot) in self.slots.iter().filter(|(at, _)| inside(*at)) {
             counts.merge(&slot.counts);
             figures.add(&slot.figures);
@@ -66,7 +66,7 @@ impl Series<'_> {
         let p90 = |figure| figures.marginal(figure).quantile(0.9);
         let rating = p90(Figure::Rating).map(|below| BEST_RATING - i64::from(below));
         WorstHour {
-            start_minute: frame.day.minutes[hour.at],
+            start_minute: frame.day.minutes.get(hour.first).copied().unwrap_or(0),
             valid: counts.valid,
             bad: counts.bad,
             dominant: dominant(&counts),

@@ -216,6 +216,24 @@ fn a_subnet_that_suffers_on_all_its_kinds_of_link_is_the_subnet() {
 }
 
 #[test]
+fn of_a_part_of_a_building_only_its_own_ways_to_the_edge_tell() {
+    let mut stage = Stage::street(2, 1);
+    let mut near = |far: u32| stage.add(far, |info| info.reach = Reach::Near);
+    let (first, second, third) = (near(0), near(1), near(2));
+    let edges = |suffers: [f64; 3]| [first, second, third].into_iter().zip(suffers);
+    let found = |suffering: &[u32], at_edge: [f64; 3]| {
+        let mut votes = all(2, suffering);
+        votes.extend(edges(at_edge));
+        let found = place_of(&stage, 0, &votes, 3);
+        (found.place, found.near)
+    };
+    let subnet = Place::Subnet(SubnetNo(0), None);
+    assert_eq!(found(&[0], [0.3, 0.0, 0.0]), (subnet, Some((1, 1))));
+    let building = Place::Building(BuildingNo(0));
+    assert_eq!(found(&[0, 1, 2, 3], [0.0, 0.0, 0.0]), (building, Some((3, 0))));
+}
+
+#[test]
 fn one_agent_alone_gets_no_guess_however_many_ways_it_measures() {
     let mut stage = Stage::street(2, 1);
     let other_way = stage.add(0, |_| {});

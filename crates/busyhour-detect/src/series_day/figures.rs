@@ -1,6 +1,7 @@
 //! What explains a day: round trips, loss, elevation. None of it decides.
 
-use super::{add, each};
+use super::add;
+use crate::day_counts::each;
 use crate::day_frame::MOST_BINS;
 use crate::params::Params;
 use crate::pool::Mean;

@@ -139,7 +139,8 @@ fn every_number_in_the_text_is_one_of_the_data() {
         let jitter = if by == Breach::Jitter { 40.0 } else { 1.0 };
         let day_jitter = 1.0 + (jitter - 1.0) * 2.5 / 24.0;
         let ms = [20.0, 20.0 + rise, rise, 1.0, jitter, day, day_jitter];
-        let tau = ["1".to_owned(), "0".to_owned()];
+        // And of the limits: their version, and the date of what they were published in.
+        let tau = ["1", "0", "2019", "03", "01"].map(str::to_owned);
         let allowed: BTreeSet<String> =
             allowed(&stage, &finding, &ms).into_iter().chain(tau).collect();
         for text in [&finding.sentence, &finding.paragraph] {
@@ -184,6 +185,23 @@ fn the_daily_average_is_held_against_the_limits_that_its_paths_are_judged_by() {
     assert!(edge.contains("The daily average fails too: 0.11 % loss."), "{edge}");
     let none = sentence(RequirementProfile::None, 5);
     assert!(!none.contains("daily average"), "{none}");
+}
+
+#[test]
+fn an_engineer_is_told_which_limits_were_counted_by() {
+    let paragraph = |requirement: RequirementProfile| {
+        let mut stage = Stage::street(3, 14);
+        stage.fleet.series.iter_mut().for_each(|info| info.requirement = requirement);
+        stage.trouble(&[0, 1, 2, 3], &working_days(date(2025, 3, 10), 4));
+        let told = stage.told();
+        let opened = |one: &Finding| one.change == Change::Opened && one.kind.alerts();
+        told.into_iter().map(|(_, one)| one).find(opened).unwrap().paragraph
+    };
+    let edge = paragraph(RequirementProfile::ClientToMicrosoftEdge);
+    let said = " Limits: version 1 (Microsoft, Prepare your organization's network for Teams \
+                (prepare-network.md), 2019-03-01).";
+    assert!(edge.contains(said), "{edge}");
+    assert!(!paragraph(RequirementProfile::None).contains("Limits:"));
 }
 
 #[test]

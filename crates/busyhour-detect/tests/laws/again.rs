@@ -60,7 +60,7 @@ fn open(findings: &[Finding]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(32))]
 
     #[test]
     fn a_date_judged_while_its_data_come_ends_as_if_it_had_been_judged_once(

@@ -68,7 +68,7 @@ fn found_by(rows: &[SeriesDay], params: &Params) -> Vec<Option<Recurrence>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::cases(64))]
 
     #[test]
     fn neither_order_nor_duplicates_change_a_row(day in day(), seed in any::<u64>()) {

@@ -47,7 +47,7 @@ fn two_stretches_are_both_kept() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::cases(64))]
 
     #[test]
     fn no_hour_is_named_at_which_nothing_was_bad(

@@ -13,3 +13,9 @@ mod recurring;
 mod series_days;
 mod shifts;
 mod world;
+
+/// So many cases of a law on every change, or as many as somebody asks for (`.ci/long laws`).
+fn cases(usual: u32) -> proptest::test_runner::Config {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok());
+    proptest::test_runner::Config::with_cases(asked.unwrap_or(usual))
+}

@@ -179,6 +179,24 @@ fn bad_outside_busy_hours_is_good_but_bad_everywhere_is_all_day() {
 }
 
 #[test]
+fn a_night_that_is_bad_in_part_counts_by_the_middle_half_of_its_hours() {
+    // Of the fourteen quiet hours some are bad as busy hours are; the others are fine.
+    let day = |bad_hours: u16| {
+        judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {
+            let hour = minute / 60;
+            let quiet = if hour < 8 { hour } else { hour.saturating_sub(10) };
+            let busy = (480..1080).contains(&minute);
+            let is_bad =
+                if busy { minute % 30 == 0 } else { quiet < bad_hours && minute % 30 == 0 };
+            Some(if is_bad { bad(3) } else { FINE })
+        }))
+        .verdict
+    };
+    assert_eq!(day(6), DayVerdict::PeakBad, "three of the middle eight");
+    assert_eq!(day(7), DayVerdict::AllDayBad, "four of them: half of the busy share");
+}
+
+#[test]
 fn all_day_is_also_told_without_off_peak_data() {
     let day = |until: u16| {
         judged_path(local_day(tuesday(), &TimeZone::UTC, |minute| {

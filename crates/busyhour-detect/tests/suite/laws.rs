@@ -17,6 +17,13 @@ fn quarters() -> impl Strategy<Value = Vec<Option<(u32, u32)>>> {
     proptest::collection::vec(quarter, 96)
 }
 
+/// Days on which each hour is somewhat bad by itself, so that whether it is bad all day is near.
+fn hours_alike() -> impl Strategy<Value = Vec<Option<(u32, u32)>>> {
+    let hour = prop_oneof![2 => Just(0u32), 3 => 0u32..=3, 1 => 0u32..=15];
+    proptest::collection::vec(hour, 24)
+        .prop_map(|hours| hours.into_iter().flat_map(|bad| [Some((15, bad)); 4]).collect())
+}
+
 fn slots_of(quarters: &[Option<(u32, u32)>], zone: &TimeZone) -> Vec<Slot> {
     local_day(tuesday(), zone, |minute| {
         let (valid, bad) = quarters.get(usize::from(minute) / 15).copied().flatten()?;
@@ -29,7 +36,7 @@ fn judge_in(zone: &TimeZone, slots: Vec<Slot>) -> DaySummary {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::cases(64))]
 
     #[test]
     fn the_order_of_slots_is_irrelevant(quarters in quarters(), seed in any::<u64>()) {
@@ -92,14 +99,15 @@ proptest! {
     }
 
     #[test]
-    fn a_paths_day_and_the_row_that_findings_rest_on_agree(quarters in quarters()) {
+    fn a_paths_day_and_the_row_that_findings_rest_on_agree(
+        quarters in prop_oneof![quarters(), hours_alike()],
+    ) {
         let slots = slots_of(&quarters, &TimeZone::UTC);
         let cells: Vec<Cell> = slots.iter().map(Cell::of).collect();
         let frame = usual_frame();
         let row = series_day(&frame, &cells, &|_| false, &Params::default());
         let day = judged_path_in(&frame, slots);
-        prop_assert_eq!(row.verdict.is_bad(), day.verdict.is_bad());
-        prop_assert_eq!(row.verdict.is_observed(), day.verdict.is_observed());
+        prop_assert_eq!(row.verdict, day.verdict);
         prop_assert_eq!(row.bad_quarters(), Quarters::from_minutes(&day.bad_quarters));
         prop_assert!(row.worst().is_some() || !row.verdict.is_bad());
         if let Some(worst) = row.worst() {
