@@ -3,6 +3,7 @@
 //!
 //! It makes worlds in memory, region by region, and hands each to every method: no files, no collector.
 
+pub mod aims;
 pub mod baseline;
 pub mod harness;
 pub mod lanes;

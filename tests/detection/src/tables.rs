@@ -5,10 +5,11 @@ pub mod markdown;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use busyhour_sim::score::{Report, Row, Share};
+use busyhour_sim::score::{Report, Share};
 use busyhour_sim::world::{Hardness, Mechanisms};
 use serde_json::{Value, json};
 
+use crate::aims::{Aim, Scale};
 use crate::harness::Facts;
 
 /// One method over the worlds of one kind.
@@ -69,65 +70,13 @@ pub fn whole(lines: &[Line]) -> Vec<&Line> {
     lines.iter().filter(|line| line.mechanisms.is_none() || !summed(line)).collect()
 }
 
-/// What a figure ought to be: at most or at least.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Aim {
-    /// At most this, and its upper bound at most that.
-    AtMost(f64, Option<f64>),
-    /// At least this.
-    AtLeast(f64),
-}
-
-impl Aim {
-    /// True when a figure is as it ought to be; nothing is, of nothing.
-    #[must_use]
-    pub fn holds(self, row: &Row) -> bool {
-        match self {
-            Self::AtMost(limit, bound) => {
-                let within = |bound: f64| row.high.is_some_and(|high| high <= bound);
-                row.value.is_some_and(|value| value <= limit) && bound.is_none_or(within)
-            }
-            Self::AtLeast(limit) => row.value.is_some_and(|value| value >= limit),
-        }
-    }
-
-    fn shown(self) -> String {
-        match self {
-            Self::AtMost(limit, Some(bound)) => format!("at most {limit}, bound {bound}"),
-            Self::AtMost(limit, None) => format!("at most {limit}"),
-            Self::AtLeast(limit) => format!("at least {limit}"),
-        }
-    }
-}
-
-/// What the figure with this name ought to be, where anybody said; over 3,000 building-months.
-#[must_use]
-pub fn aim(name: &str, hardness: Hardness) -> Option<Aim> {
-    let by = |normal: f64, hard: f64| match hardness {
-        Hardness::Normal => normal,
-        Hardness::Hard => hard,
-    };
-    Some(match name {
-        "false-alerts" => Aim::AtMost(by(0.010, 0.020), Some(by(0.014, 0.026))),
-        "recall" => Aim::AtLeast(0.96),
-        "days-to-detect" => Aim::AtMost(2.0, None),
-        "place-right-when-sure" => Aim::AtLeast(by(0.97, 0.95)),
-        "place-sure" => Aim::AtLeast(by(0.6, 0.5)),
-        "alerts-per-cause" => Aim::AtMost(by(1.2, 1.3), None),
-        "stuck" => Aim::AtMost(0.02, None),
-        "cause-named" => Aim::AtLeast(by(0.6, 0.5)),
-        "cause-right" => Aim::AtLeast(by(0.9, 0.85)),
-        _ => return None,
-    })
-}
-
 /// Every figure of a method.
 #[must_use]
 pub fn figures(line: &Line) -> String {
     let header = ["", "figure", "95 % bounds", "aim", "held", "counts"].map(str::to_owned);
     let mut rows = vec![header.to_vec()];
     for row in line.report.rows() {
-        let aim = aim(row.name, line.hardness);
+        let aim = Scale::Whole.aim(row.name, line.hardness);
         let held = aim.map_or("", |aim| if aim.holds(&row) { "yes" } else { "NO" });
         rows.push(vec![
             row.what.to_owned(),
@@ -251,7 +200,8 @@ fn line_json(line: &Line) -> Value {
         .rows()
         .iter()
         .map(|row| {
-            let held = aim(row.name, line.hardness).map(|aim| aim.holds(row));
+            let aim = Scale::Whole.aim(row.name, line.hardness);
+            let held = aim.map(|aim| aim.holds(row));
             let figure = json!({
                 "value": row.value, "low": row.low, "high": row.high,
                 "counts": row.counts, "held": held,
@@ -390,27 +340,6 @@ mod tests {
             false_alerts: [(busyhour_sim::score::Reason::Nothing, 40)].into(),
             ..Tally::default()
         }
-    }
-
-    #[test]
-    fn an_aim_holds_with_its_bound_or_not_at_all() {
-        let held = |tally: Tally, name: &str| {
-            let rows = line(tally).report.rows();
-            let row = rows.iter().find(|row| row.name == name).unwrap();
-            aim(name, Hardness::Hard).unwrap().holds(row)
-        };
-        assert!(held(good(), "false-alerts"), "40 in 3000 are 0.0133, bound 0.0173");
-        let few = Tally { building_days: 2_000, ..good() };
-        assert!(!held(few, "false-alerts"));
-        assert!(held(good(), "recall"));
-        assert!(!held(Tally { must_found: 400, ..good() }, "recall"));
-        assert!(held(good(), "days-to-detect"));
-        assert!(held(good(), "alerts-per-cause"));
-        assert!(!held(Tally::default(), "stuck"), "nothing is held of nothing");
-        // The figure holds and its bound does not: one alert in 60 building-months.
-        let reason = busyhour_sim::score::Reason::Nothing;
-        let one = Tally { building_days: 1_800, false_alerts: [(reason, 1)].into(), ..good() };
-        assert!(!held(one, "false-alerts"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use busyhour_sim::score::{Report, Row, Share};
 use busyhour_sim::world::Hardness;
 
-use super::{Aim, Line, aim, whole};
+use super::{Line, whole};
+use crate::aims::{Aim, Scale};
 
 /// Figures that say nothing of a rule that names no places and causes.
 const OF_PLACES: [&str; 6] = [
@@ -143,7 +144,7 @@ fn held(lines: &[&Line]) -> String {
         header.extend([line.hardness.as_str().to_owned(), "aim".to_owned()]);
     }
     let rows = rows_of(lines, &|_| true, &|row, line| {
-        let aim = aim(row.name, line.hardness);
+        let aim = Scale::Whole.aim(row.name, line.hardness);
         vec![cell(row, aim, &row.bounds()), aim.map(Aim::shown).unwrap_or_default()]
     });
     table(&header, &rows)
@@ -152,9 +153,10 @@ fn held(lines: &[&Line]) -> String {
 fn by_mechanisms(lines: &[&Line]) -> String {
     let mut header = vec![String::new()];
     header.extend(lines.iter().map(|line| line.fleet()));
-    let aimed = |name: &str| aim(name, Hardness::Normal).is_some();
-    let rows =
-        rows_of(lines, &aimed, &|row, line| vec![cell(row, aim(row.name, line.hardness), "")]);
+    let aimed = |name: &str| Scale::Whole.aim(name, Hardness::Normal).is_some();
+    let rows = rows_of(lines, &aimed, &|row, line| {
+        vec![cell(row, Scale::Whole.aim(row.name, line.hardness), "")]
+    });
     table(&header, &rows)
 }
 
