@@ -5,6 +5,7 @@ pub(crate) mod door;
 pub(crate) mod limiter;
 pub(crate) mod pages;
 pub(crate) mod password;
+pub(crate) mod provider;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,7 +120,8 @@ pub(crate) async fn sign_in(
     core.sign_in().take(&keys)?;
     let found = core.with_services(move |services| Ok(services.accounts.user_password(&name)?));
     let found = found.await?;
-    let kept = found.as_ref().map(|(_, kept)| kept.clone());
+    // Whom an identity provider proves has none.
+    let kept = found.as_ref().map(|(_, kept)| kept.clone()).filter(|kept| !kept.is_empty());
     let check = move || password::verify(&password, kept.as_deref());
     let right = core.sign_in().compute(check).await?;
     let Some((user, _)) = found.filter(|_| right) else {
@@ -226,6 +228,9 @@ pub(crate) async fn change_own_password(
     let crate::guard::Who::User(number, name) = &principal.who else {
         return Err(Problem::conflict("only a user has a password"));
     };
+    if principal.is_proven {
+        return Err(Problem::conflict("you sign in with an identity provider, without a password"));
+    }
     let keys = [Key::address(peer), Key::name(name.as_str())];
     core.sign_in().take(&keys)?;
     let asked = name.to_string();

@@ -80,6 +80,8 @@ pub(crate) struct UserItem {
     buildings: Option<String>,
     added_utc: String,
     signed_in_utc: Option<String>,
+    /// Who proves who it is; null for who has a password here.
+    issuer: Option<String>,
 }
 
 /// The names of buildings of a grant.
@@ -105,6 +107,7 @@ pub(crate) async fn list(app: App) -> Items<UserItem> {
         grant: GrantItem::new(&user.grant),
         added_utc: text::utc(user.added),
         signed_in_utc: user.signed_in.map(text::utc),
+        issuer: user.issuer,
     };
     Ok(items(users.into_iter().map(item).collect()))
 }
@@ -160,7 +163,7 @@ pub(crate) async fn change(
     let by = app.act();
     let changed = app.core().with_services(move |services| {
         let grant = asked.grant(services)?;
-        let user = find(services, &name)?;
+        let user = local(find(services, &name)?)?;
         services.accounts.change_user(user.number, &grant, &by).map_err(last)?;
         Ok(UserDone { name: user.name.to_string(), grant: Some(GrantItem::new(&grant)) })
     });
@@ -181,7 +184,7 @@ pub(crate) async fn set_password(
     request: Result<Json<NewPassword>, JsonRejection>,
 ) -> Result<Json<Single<UserDone>>, Problem> {
     let NewPassword { password } = secret_body(request)?;
-    let user = app.core().with_services(move |services| find(services, &name)).await?;
+    let user = app.core().with_services(move |services| local(find(services, &name)?)).await?;
     let by = app.act();
     signin::set_password(app.core(), (user.number, &user.name), password, (None, by)).await?;
     Ok(single(UserDone { name: user.name.to_string(), grant: None }))
@@ -204,6 +207,16 @@ pub(crate) async fn remove(
 fn find(services: &Services, name: &str) -> Result<UserRow, Problem> {
     let found = services.accounts.users()?.into_iter().find(|user| user.name.as_str() == name);
     found.ok_or_else(|| Problem::not_found("no user has this name"))
+}
+
+/// A user whose grant and password are ours to change.
+fn local(user: UserRow) -> Result<UserRow, Problem> {
+    if user.issuer.is_none() {
+        return Ok(user);
+    }
+    let detail =
+        "an identity provider proves this user; its role comes from the rules in [api.oidc]";
+    Err(Problem::conflict(detail))
 }
 
 fn last(error: StoreError) -> Problem {

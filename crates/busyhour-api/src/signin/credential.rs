@@ -93,12 +93,8 @@ impl Credential {
                 None => Self::Unusable,
             };
         }
-        let cookies =
-            headers.get_all(header::COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
-        let mut pairs =
-            cookies.flat_map(|cookie| cookie.split(';')).filter_map(|c| c.split_once('='));
-        match pairs.find(|(name, _)| name.trim() == door.cookie_name()) {
-            Some((_, token)) => Self::Cookie(token.trim().to_owned()),
+        match cookie_of(headers, door.cookie_name()) {
+            Some(token) => Self::Cookie(token.to_owned()),
             None => Self::None,
         }
     }
@@ -120,6 +116,13 @@ impl Credential {
     }
 }
 
+/// A cookie by its name.
+pub(crate) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookie| cookie.split(';')).filter_map(|c| c.split_once('='));
+    pairs.find(|(named, _)| named.trim() == name).map(|(_, value)| value.trim())
+}
+
 async fn session(core: &Core, token: &str) -> Result<Option<Principal>, Problem> {
     let key = SessionKey::new(token);
     let now = core.now();
@@ -135,10 +138,18 @@ async fn session(core: &Core, token: &str) -> Result<Option<Principal>, Problem>
         }
         Ok(Some((found, key)))
     });
-    Ok(found.await?.map(|(SessionRow { user, .. }, key)| Principal {
+    let Some((SessionRow { user, .. }, key)) = found.await? else { return Ok(None) };
+    // Whom another provider than the configured one proved, nobody vouches for any more.
+    let provider = core.door().provider();
+    let vouched = |issuer: &String| provider.is_some_and(|provider| provider.is_issuer(issuer));
+    if !user.issuer.as_ref().is_none_or(vouched) {
+        return Ok(None);
+    }
+    Ok(Some(Principal {
         who: Who::User(user.number, user.name),
         grant: user.grant,
         session: Some(key),
+        is_proven: user.issuer.is_some(),
     }))
 }
 
@@ -157,6 +168,7 @@ async fn api_token(core: &Core, token: &str) -> Result<Option<Principal>, Proble
         who: Who::ApiToken(found.name),
         grant: found.grant,
         session: None,
+        is_proven: false,
     };
     Ok(found.await?.map(principal))
 }
@@ -164,9 +176,19 @@ async fn api_token(core: &Core, token: &str) -> Result<Option<Principal>, Proble
 /// The cookie that keeps a session in a browser. It is in no script's reach, and comes along when a
 /// person follows a link to here, but not with what other pages send.
 pub(crate) fn cookie(door: &Door, token: &str, max_age: Duration) -> Result<HeaderValue, Problem> {
-    let (name, secure) = (door.cookie_name(), if door.is_tls() { "; Secure" } else { "" });
+    cookie_named(door, door.cookie_name(), token, max_age)
+}
+
+/// Another one like it.
+pub(crate) fn cookie_named(
+    door: &Door,
+    name: &str,
+    value: &str,
+    max_age: Duration,
+) -> Result<HeaderValue, Problem> {
+    let secure = if door.is_tls() { "; Secure" } else { "" };
     let seconds = max_age.as_secs();
     let cookie =
-        format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())
 }

@@ -7,6 +7,8 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
+use super::provider::Provider;
+
 /// The letters and digits of a code: nobody takes one for another (Crockford's base 32).
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// 100 random bits: more than anybody can try in the life of a collector.
@@ -18,6 +20,7 @@ const GROUP: usize = 5;
 pub struct Door {
     transport: Transport,
     set_up: SetUp,
+    provider: Option<Arc<Provider>>,
 }
 
 /// What the API is reached over.
@@ -33,7 +36,13 @@ impl Door {
     /// A door that can be set up with a code.
     #[must_use]
     pub const fn new(transport: Transport, set_up: SetUp) -> Self {
-        Self { transport, set_up }
+        Self { transport, set_up, provider: None }
+    }
+
+    /// The same, at which an identity provider proves who people are, too.
+    #[must_use]
+    pub fn with_provider(self, provider: Provider) -> Self {
+        Self { provider: Some(Arc::new(provider)), ..self }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -42,6 +51,15 @@ impl Door {
 
     pub(crate) const fn set_up(&self) -> &SetUp {
         &self.set_up
+    }
+
+    pub(crate) const fn provider(&self) -> Option<&Arc<Provider>> {
+        self.provider.as_ref()
+    }
+
+    /// The cookie of a browser that is at the identity provider.
+    pub(crate) fn provider_cookie_name(&self) -> &'static str {
+        if self.is_tls() { "__Host-busyhour-sign-in" } else { "busyhour-loopback-sign-in" }
     }
 
     /// Browsers keep a cookie of the first name to one host and to TLS; without TLS they refuse it.

@@ -13,12 +13,12 @@ use serde::Deserialize;
 use super::credential::cookie;
 use super::{Begun, SESSION};
 use crate::app::{App, Core};
-use crate::guard::{Peer, Principal, Who, safe_back};
+use crate::guard::{Peer, Principal, Who, percent_encoded, safe_back};
 use crate::json;
 use crate::page::{PageProblem, rendered};
 use crate::problem::Problem;
 
-type Answer = Result<Response, PageProblem>;
+pub(super) type Answer = Result<Response, PageProblem>;
 
 #[derive(Template)]
 #[template(path = "sign-in.html")]
@@ -26,6 +26,16 @@ struct SignInPage<'a> {
     back: &'a str,
     name: &'a str,
     refused: &'a str,
+    /// The identity provider, if there is one, and how it is asked to bring somebody back.
+    provider: Option<&'a str>,
+    back_encoded: String,
+}
+
+impl<'a> SignInPage<'a> {
+    fn new(core: &'a Core, back: &'a str) -> Self {
+        let provider = core.door().provider().map(|provider| provider.name());
+        Self { back, name: "", refused: "", provider, back_encoded: percent_encoded(back) }
+    }
 }
 
 #[derive(Template)]
@@ -43,6 +53,8 @@ struct AccountPage<'a> {
     buildings: Vec<String>,
     is_limited: bool,
     is_user: bool,
+    /// Somebody else proves who it is: there is no password here.
+    is_proven: bool,
     is_inspector: bool,
     form_token: &'a str,
     refused: &'a str,
@@ -53,7 +65,7 @@ struct AccountPage<'a> {
 /// Where to go after signing in.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Back {
-    back: Option<String>,
+    pub(super) back: Option<String>,
 }
 
 /// The form to sign in with; or the one to set up with, as long as there is no administrator.
@@ -65,7 +77,7 @@ pub(crate) async fn sign_in_page(
         return Ok(Redirect::to("/set-up").into_response());
     }
     let Back { back } = json::query(parameters)?;
-    let page = SignInPage { back: safe_back(back.as_deref()), name: "", refused: "" };
+    let page = SignInPage::new(&core, safe_back(back.as_deref()));
     Ok(Html(rendered(&page)?).into_response())
 }
 
@@ -87,10 +99,17 @@ pub(crate) async fn sign_in(
     match super::sign_in(&core, peer.ip(), name.trim().to_owned(), password).await {
         Ok(begun) => entered(&core, &begun, back),
         Err(problem) => {
-            let page = SignInPage { back, name: name.trim(), refused: problem.detail() };
-            refused(&problem, rendered(&page)?)
+            let (name, refused) = (name.trim(), problem.detail());
+            let page = SignInPage { name, refused, ..SignInPage::new(&core, back) };
+            answered(&problem, rendered(&page)?)
         }
     }
+}
+
+/// The form again, with why nobody comes in.
+pub(super) fn sign_in_refused(core: &Core, problem: &Problem, back: &str) -> Answer {
+    let page = SignInPage { refused: problem.detail(), ..SignInPage::new(core, back) };
+    answered(problem, rendered(&page)?)
 }
 
 /// The form that the first administrator is made with; gone as soon as there is one.
@@ -120,7 +139,7 @@ pub(crate) async fn set_up(
         Err(problem) if problem.status() == StatusCode::NOT_FOUND => Err(problem.into()),
         Err(problem) => {
             let page = SetUpPage { name: name.trim(), refused: problem.detail() };
-            refused(&problem, rendered(&page)?)
+            answered(&problem, rendered(&page)?)
         }
     }
 }
@@ -153,6 +172,7 @@ async fn account(app: &App, refused: &str, changed: bool) -> Answer {
         buildings,
         is_limited: !principal.grant.reach().is_all(),
         is_user: matches!(principal.who, Who::User(..)),
+        is_proven: principal.is_proven,
         is_inspector: inspects,
         form_token: principal.session.as_ref().map_or("", |session| session.form_token()),
         refused,
@@ -228,13 +248,13 @@ fn said<T>(form: Result<Form<T>, FormRejection>) -> Result<T, Problem> {
     Ok(form)
 }
 
-fn entered(core: &Core, begun: &Begun, back: &str) -> Answer {
+pub(super) fn entered(core: &Core, begun: &Begun, back: &str) -> Answer {
     let mut headers = HeaderMap::new();
     headers.insert(header::SET_COOKIE, cookie(core.door(), &begun.token, SESSION)?);
     Ok((headers, Redirect::to(back)).into_response())
 }
 
-fn refused(problem: &Problem, page: String) -> Answer {
+fn answered(problem: &Problem, page: String) -> Answer {
     let mut answer = (problem.status(), Html(page)).into_response();
     if let Some(wait) = problem.retry_after() {
         answer.headers_mut().insert(header::RETRY_AFTER, wait.into());

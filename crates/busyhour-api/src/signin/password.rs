@@ -6,6 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq as _;
+use thiserror::Error;
 
 use crate::problem::Problem;
 
@@ -40,6 +41,21 @@ pub(crate) fn check_new(password: &str, name: &str) -> Result<(), Problem> {
         return refuse("a password is not made of the user's name");
     }
     Ok(())
+}
+
+/// A password that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct InvalidPassword(String);
+
+/// What is kept of a new password of a user, for who sets it beside the API: at the machine itself.
+/// Blocks for some tens of milliseconds.
+///
+/// # Errors
+/// When the password is too short, too long, or the user's name.
+pub fn new_password(password: &str, name: &str) -> Result<String, InvalidPassword> {
+    let invalid = |problem: Problem| InvalidPassword(problem.detail().to_owned());
+    check_new(password, name).and_then(|()| hash(password)).map_err(invalid)
 }
 
 /// What is kept of a password. Blocks for some tens of milliseconds.

@@ -12,6 +12,10 @@ use crate::audit::{Act, AuditEntry};
 
 /// The longest name of a user or an API token, in bytes.
 const MAX_NAME_BYTES: usize = 64;
+/// The longest issuer, in bytes: it is an address.
+const MAX_ISSUER_BYTES: usize = 2_048;
+/// The longest subject, in bytes (OpenID Connect Core 1.0, section 2).
+const MAX_SUBJECT_BYTES: usize = 255;
 /// Names that the audit gives to others.
 const RESERVED_NAMES: [&str; 3] = ["collector", "local", "token"];
 
@@ -30,6 +34,12 @@ pub enum InvalidAccount {
     /// Only viewers and operators can be limited to buildings.
     #[error("an {0} sees all buildings; only viewers and operators can be limited to some")]
     Reach(Role),
+    /// No identity provider makes administrators.
+    #[error("an administrator is a local user; no identity provider makes one")]
+    ProvenAdministrator,
+    /// An issuer or a subject that is empty or too long.
+    #[error("an issuer has 1 to 2048 bytes and a subject 1 to 255")]
+    Subject,
 }
 
 /// The name of a user or an API token: 1 to 64 lower-case letters, digits and `. _ - @`, so that no
@@ -211,6 +221,69 @@ pub struct NewUser {
     pub grant: Grant,
 }
 
+/// Somebody whom an identity provider proved, with what its claims are worth here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenUser {
+    issuer: String,
+    subject: String,
+    name: AccountName,
+    grant: Grant,
+}
+
+impl ProvenUser {
+    /// Who it is to the provider, and what it is called and may do here.
+    ///
+    /// # Errors
+    /// [`InvalidAccount::ProvenAdministrator`] and [`InvalidAccount::Subject`].
+    pub fn new(
+        (issuer, subject): (String, String),
+        name: AccountName,
+        grant: Grant,
+    ) -> Result<Self, InvalidAccount> {
+        if grant.role() == Role::Administrator {
+            return Err(InvalidAccount::ProvenAdministrator);
+        }
+        let sized = (1..=MAX_ISSUER_BYTES).contains(&issuer.len())
+            && (1..=MAX_SUBJECT_BYTES).contains(&subject.len());
+        if sized { Ok(Self { issuer, subject, name, grant }) } else { Err(InvalidAccount::Subject) }
+    }
+
+    /// The provider.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What the provider knows it by, for ever.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// What it is to be called when it comes for the first time.
+    #[must_use]
+    pub const fn name(&self) -> &AccountName {
+        &self.name
+    }
+
+    /// What it may do.
+    #[must_use]
+    pub const fn grant(&self) -> &Grant {
+        &self.grant
+    }
+}
+
+/// What became of somebody whom an identity provider proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proven {
+    /// It is a user, with the grant of now.
+    User(UserRow),
+    /// It comes for the first time and another user has its name.
+    NameTaken,
+    /// It comes for the first time and there are as many as can be.
+    TooMany,
+}
+
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserRow {
@@ -224,6 +297,8 @@ pub struct UserRow {
     pub added: UtcMicros,
     /// When it last signed in.
     pub signed_in: Option<UtcMicros>,
+    /// The identity provider that proves who it is; `None` for who has a password here.
+    pub issuer: Option<String>,
 }
 
 /// A session to begin. Its token is with the user alone; here is the SHA-256 of it.
@@ -329,17 +404,26 @@ pub trait Accounts: Send + Sync {
     /// [`crate::ErrorKind::Conflict`] when the name is taken.
     fn add_user(&self, user: &NewUser, by: &Act) -> Result<UserNo, StoreError>;
 
+    /// Takes over what an identity provider says of somebody: a user of its own, added when it comes for
+    /// the first time, with this grant from now on. It has no password here, and its name never becomes
+    /// another user's.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn prove_user(&self, user: &ProvenUser, by: &Act) -> Result<Proven, StoreError>;
+
     /// Gives a user another grant; it holds for its sessions from the next request on.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no such user, [`crate::ErrorKind::Conflict`] when
-    /// no administrator would be left.
+    /// no administrator would be left, or an identity provider says what it may.
     fn change_user(&self, user: UserNo, grant: &Grant, by: &Act) -> Result<(), StoreError>;
 
     /// Gives a user another password and ends all of its sessions but `keep`.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::NotFound`] when there is no such user.
+    /// [`crate::ErrorKind::NotFound`] when there is no such user, [`crate::ErrorKind::Conflict`] when
+    /// an identity provider proves who it is.
     fn set_password(
         &self,
         user: UserNo,

@@ -6,7 +6,7 @@ use super::{SqliteControl, api_tokens, audit, users};
 use crate::control::users::Changed;
 use crate::{
     Accounts, Act, ApiTokenNo, ApiTokenRow, AuditChain, ChainedEntry, ErrorKind, Grant,
-    NewApiToken, NewSession, NewUser, SessionRow, StoreError, UserNo, UserRow,
+    NewApiToken, NewSession, NewUser, Proven, ProvenUser, SessionRow, StoreError, UserNo, UserRow,
 };
 
 impl Accounts for SqliteControl {
@@ -30,6 +30,10 @@ impl Accounts for SqliteControl {
             let operation = format!("add user {:?}: its name is taken", user.name.as_str());
             StoreError::new(operation, ErrorKind::Conflict)
         })
+    }
+
+    fn prove_user(&self, user: &ProvenUser, by: &Act) -> Result<Proven, StoreError> {
+        self.database.write("take over a proven user", |sql| users::prove(sql, user, by))
     }
 
     fn change_user(&self, user: UserNo, grant: &Grant, by: &Act) -> Result<(), StoreError> {
@@ -137,6 +141,7 @@ fn outcome(operation: &str, user: UserNo, changed: Changed) -> Result<(), StoreE
         Changed::Done => return Ok(()),
         Changed::Unknown => ("which is none", ErrorKind::NotFound),
         Changed::Last => ("the only administrator", ErrorKind::Conflict),
+        Changed::Proven => ("whom an identity provider proves", ErrorKind::Conflict),
     };
     Err(StoreError::new(format!("{operation} user {}, {why}", user.0), kind))
 }

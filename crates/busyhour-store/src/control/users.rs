@@ -6,22 +6,26 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{audit, parsed};
 use crate::sqlite::unreadable;
 use crate::{
-    Act, AuditAction, AuditSubject, Grant, NewSession, NewUser, Reach, Role, SessionRow, UserNo,
-    UserRow,
+    Act, AuditAction, AuditSubject, Grant, NewSession, NewUser, Proven, ProvenUser, Reach, Role,
+    SessionRow, UserNo, UserRow,
 };
 
 /// Sessions of one user: several machines and browsers, and no more than can be looked through.
 const MAX_SESSIONS: i64 = 16;
+/// Users whom an identity provider proved: a large organisation's operators and champions.
+const MAX_PROVEN: i64 = 10_000;
 
-pub(super) const PASSWORD: &str = "SELECT number, name, role, buildings, added_us, signed_in_us, password_hash \
-     FROM users WHERE name = ?1";
+pub(super) const PASSWORD: &str = "SELECT number, name, role, buildings, added_us, signed_in_us, issuer, \
+     password_hash FROM users WHERE name = ?1";
 pub(super) const SESSION: &str = "SELECT u.number, u.name, u.role, u.buildings, u.added_us, u.signed_in_us, \
-     s.used_us, s.expires_us FROM sessions s JOIN users u ON u.number = s.user \
+     u.issuer, s.used_us, s.expires_us FROM sessions s JOIN users u ON u.number = s.user \
      WHERE s.token_sha256 = ?1 AND s.expires_us > ?2";
-const USERS: &str =
-    "SELECT number, name, role, buildings, added_us, signed_in_us FROM users ORDER BY name";
-const USER: &str =
-    "SELECT number, name, role, buildings, added_us, signed_in_us FROM users WHERE number = ?1";
+pub(super) const PROVEN: &str = "SELECT number, name, role, buildings, added_us, signed_in_us, issuer \
+     FROM users WHERE issuer = ?1 AND subject = ?2";
+const USERS: &str = "SELECT number, name, role, buildings, added_us, signed_in_us, issuer FROM users \
+     ORDER BY name";
+const USER: &str = "SELECT number, name, role, buildings, added_us, signed_in_us, issuer FROM users \
+     WHERE number = ?1";
 
 /// What came of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(super) enum Changed {
     Unknown,
     /// It is the only administrator.
     Last,
+    /// An identity provider says what it may, and whether it is somebody.
+    Proven,
 }
 
 pub(super) fn has_administrator(sql: &Connection) -> rusqlite::Result<bool> {
@@ -84,17 +90,61 @@ pub(super) fn change(
     by: &Act,
 ) -> rusqlite::Result<Changed> {
     let Some(before) = user_row(sql, user)? else { return Ok(Changed::Unknown) };
-    if before.grant == *grant {
-        return Ok(Changed::Done);
+    if before.issuer.is_some() {
+        return Ok(Changed::Proven);
     }
     if grant.role() != Role::Administrator && is_last(sql, &before)? {
         return Ok(Changed::Last);
     }
+    grant_to(sql, &before, grant, by)?;
+    Ok(Changed::Done)
+}
+
+fn grant_to(sql: &Connection, before: &UserRow, grant: &Grant, by: &Act) -> rusqlite::Result<()> {
+    if before.grant == *grant {
+        return Ok(());
+    }
+    let user = before.number;
     sql.prepare_cached("UPDATE users SET role = ?2, buildings = ?3 WHERE number = ?1")?
         .execute(params![user.0, grant.role().as_str(), buildings_blob(grant.reach())])?;
     let detail = format!("{} before: {}", granted(grant), granted(&before.grant));
-    audit::note(sql, by, AuditAction::UserChanged, AuditSubject::User(user), &detail)?;
-    Ok(Changed::Done)
+    audit::note(sql, by, AuditAction::UserChanged, AuditSubject::User(user), &detail)
+}
+
+/// Takes over what an identity provider says of somebody, whom it may bring for the first time.
+pub(super) fn prove(sql: &Connection, user: &ProvenUser, by: &Act) -> rusqlite::Result<Proven> {
+    let (issuer, subject) = (user.issuer(), user.subject());
+    let known = sql.prepare_cached(PROVEN)?.query_row([issuer, subject], read_user).optional()?;
+    if let Some(known) = known {
+        grant_to(sql, &known, user.grant(), by)?;
+        return Ok(Proven::User(UserRow { grant: user.grant().clone(), ..known }));
+    }
+    let proven: i64 = sql
+        .prepare_cached("SELECT count(*) FROM users WHERE issuer IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    if proven >= MAX_PROVEN {
+        return Ok(Proven::TooMany);
+    }
+    let added = sql
+        .prepare_cached(
+            "INSERT INTO users (name, password_hash, role, buildings, added_us, issuer, subject) \
+             VALUES (?1, '', ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            user.name().as_str(),
+            user.grant().role().as_str(),
+            buildings_blob(user.grant().reach()),
+            by.at.0,
+            issuer,
+            subject,
+        ])?;
+    if added == 0 {
+        return Ok(Proven::NameTaken);
+    }
+    let number = UserNo(sql.last_insert_rowid());
+    let detail = format!("{} issuer={issuer}", granted(user.grant()));
+    audit::note(sql, by, AuditAction::UserAdded, AuditSubject::User(number), &detail)?;
+    Ok(user_row(sql, number)?.map_or(Proven::NameTaken, Proven::User))
 }
 
 pub(super) fn set_password(
@@ -103,12 +153,12 @@ pub(super) fn set_password(
     (password_hash, keep): (&str, Option<&[u8; 32]>),
     by: &Act,
 ) -> rusqlite::Result<Changed> {
-    let changed = sql
-        .prepare_cached("UPDATE users SET password_hash = ?2 WHERE number = ?1")?
-        .execute(params![user.0, password_hash])?;
-    if changed == 0 {
-        return Ok(Changed::Unknown);
+    let Some(before) = user_row(sql, user)? else { return Ok(Changed::Unknown) };
+    if before.issuer.is_some() {
+        return Ok(Changed::Proven);
     }
+    sql.prepare_cached("UPDATE users SET password_hash = ?2 WHERE number = ?1")?
+        .execute(params![user.0, password_hash])?;
     sql.prepare_cached("DELETE FROM sessions WHERE user = ?1 AND token_sha256 IS NOT ?2")?
         .execute(params![user.0, keep])?;
     audit::note(sql, by, AuditAction::PasswordSet, AuditSubject::User(user), "")?;
@@ -144,7 +194,7 @@ pub(super) fn password(
     name: &str,
 ) -> rusqlite::Result<Option<(UserRow, String)>> {
     sql.prepare_cached(PASSWORD)?
-        .query_row([name], |row| Ok((read_user(row)?, row.get(6)?)))
+        .query_row([name], |row| Ok((read_user(row)?, row.get(7)?)))
         .optional()
 }
 
@@ -184,8 +234,8 @@ pub(super) fn session(
         .query_row(params![token_sha256, now.0], |row| {
             Ok(SessionRow {
                 user: read_user(row)?,
-                used: UtcMicros(row.get(6)?),
-                expires: UtcMicros(row.get(7)?),
+                used: UtcMicros(row.get(7)?),
+                expires: UtcMicros(row.get(8)?),
             })
         })
         .optional()
@@ -246,5 +296,6 @@ fn read_user(row: &Row<'_>) -> rusqlite::Result<UserRow> {
         grant: read_grant(row, 2)?,
         added: UtcMicros(row.get(4)?),
         signed_in: row.get::<_, Option<i64>>(5)?.map(UtcMicros),
+        issuer: row.get(6)?,
     })
 }

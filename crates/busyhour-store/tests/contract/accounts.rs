@@ -6,7 +6,8 @@ use std::sync::Barrier;
 use busyhour_model::{BuildingId, UtcMicros};
 use busyhour_store::{
     AccountName, Accounts, Act, Actor, AuditAction, AuditSubject, Control, ControlRetention,
-    ErrorKind, Grant, NewApiToken, NewSession, NewUser, Reach, Role, SqliteControl, UserNo,
+    ErrorKind, Grant, InvalidAccount, NewApiToken, NewSession, NewUser, Proven, ProvenUser, Reach,
+    Role, SqliteControl, UserNo,
 };
 use rusqlite::Connection;
 
@@ -59,14 +60,25 @@ pub(crate) fn fill(store: &SqliteControl) {
         expires: at(NOW, 40 * DAY),
     };
     store.add_api_token(&token, &later(3)).unwrap();
+    store.prove_user(&proven("7", "paula", Role::Auditor), &later(4)).unwrap();
+}
+
+const ISSUER: &str = "https://login.example.org";
+
+fn proven(subject: &str, called: &str, role: Role) -> ProvenUser {
+    let grant = Grant::new(role, Reach::All).unwrap();
+    ProvenUser::new((ISSUER.to_owned(), subject.to_owned()), name(called), grant).unwrap()
 }
 
 /// Reads back what [`fill`] put in.
 pub(crate) fn check(store: &SqliteControl) {
     let users = store.users().unwrap();
     let told: Vec<_> = users.iter().map(|u| (u.name.as_str(), u.grant.role())).collect();
-    assert_eq!(told, [("eva", Role::Administrator), ("vera", Role::Operator)]);
-    assert!(users[1].grant.reach().has(BuildingId::from_u128(3)));
+    let expected =
+        [("eva", Role::Administrator), ("paula", Role::Auditor), ("vera", Role::Operator)];
+    assert_eq!(told, expected);
+    assert_eq!(users[1].issuer.as_deref(), Some(ISSUER));
+    assert!(users[2].grant.reach().has(BuildingId::from_u128(3)));
     let begun = store.session(&[1; 32], at(NOW, 10 * DAY + 2)).unwrap().unwrap();
     assert_eq!(begun.user.name.as_str(), "eva");
     let token = store.api_token(&[7; 32], at(NOW, 10 * DAY)).unwrap().unwrap();
@@ -110,6 +122,60 @@ fn of_many_who_race_to_be_the_first_administrator_one_wins() {
     });
     assert_eq!(won.iter().filter(|won| **won).count(), 1);
     assert_eq!(engine.control.users().unwrap().len(), 1);
+}
+
+#[test]
+fn whom_a_provider_proves_is_a_user_of_its_own_with_what_the_claims_of_now_give() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let eva = store.add_user(&user("eva", Role::Administrator), &by("setup", NOW)).unwrap();
+    let come = |subject: &str, called: &str, role: Role| {
+        store.prove_user(&proven(subject, called, role), &by("collector", NOW)).unwrap()
+    };
+    let Proven::User(paula) = come("7", "paula", Role::Viewer) else { panic!("she comes in") };
+    assert_eq!((paula.grant.role(), paula.issuer.as_deref()), (Role::Viewer, Some(ISSUER)));
+    assert_eq!(store.user_password("paula").unwrap().unwrap().1, "", "no password is hers");
+
+    // Another name of the same subject is the same user; the same name of another one is not.
+    let Proven::User(later) = come("7", "paula.older", Role::Auditor) else { panic!("again") };
+    assert_eq!((later.number, later.name.as_str()), (paula.number, "paula"));
+    assert_eq!(later.grant.role(), Role::Auditor);
+    for taken in ["paula", "eva"] {
+        assert_eq!(come("8", taken, Role::Viewer), Proven::NameTaken);
+    }
+    assert_eq!(store.user_password("eva").unwrap().unwrap().0.number, eva);
+
+    // What she may is the provider's to say, and she gets no password beside it.
+    let administrator = Grant::administrator();
+    let (to, act) = (paula.number, by("eva", NOW));
+    let refused = store.change_user(to, &administrator, &act).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    let refused = store.set_password(to, "hash", None, &act).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    let told: Vec<_> = store.chained_audit(1, 9).unwrap();
+    let told: Vec<_> =
+        told.iter().map(|row| (row.entry.action, row.entry.detail.as_str())).collect();
+    let expected = [
+        (AuditAction::UserAdded, "role=viewer buildings=all issuer=https://login.example.org"),
+        (AuditAction::UserChanged, "role=auditor buildings=all before: role=viewer buildings=all"),
+    ];
+    assert_eq!(told, expected);
+    store.remove_user(to, &act).unwrap();
+    let Proven::User(anew) = come("7", "paula", Role::Viewer) else { panic!("anew") };
+    assert_ne!(anew.number, paula.number);
+}
+
+#[test]
+fn no_provider_makes_an_administrator() {
+    let who = || ("https://login.example.org".to_owned(), "7".to_owned());
+    let made = ProvenUser::new(who(), name("paula"), Grant::administrator());
+    assert_eq!(made, Err(InvalidAccount::ProvenAdministrator));
+    let viewer = Grant::new(Role::Viewer, Reach::All).unwrap();
+    for (issuer, subject) in [("", "7"), ("https://a.example", ""), ("a", &"x".repeat(256))] {
+        let made =
+            ProvenUser::new((issuer.to_owned(), subject.to_owned()), name("p"), viewer.clone());
+        assert_eq!(made, Err(InvalidAccount::Subject));
+    }
 }
 
 #[test]
