@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use busyhour_daemon::AddressFile;
@@ -18,11 +19,13 @@ use crate::clock::Clock;
 use crate::config::{Resolved, schedule_of};
 use crate::discipline;
 use crate::load::{self, Links};
+use crate::pause::{self, Keeper, Pause, Switch};
 use crate::presence;
 use crate::prober::{Prober, ProberThread};
 use crate::reflector::{ReflectorError, Responder};
+use crate::remote::{self, Remote, Starter};
 use crate::resolve::Resolver;
-use crate::session::{Addresses, Board, PACE, Session, watch_name};
+use crate::session::{Addresses, Board};
 use crate::spool::{Settings, SpoolError, SpoolThread};
 use crate::status::{About, Reporter};
 use crate::uplink::{Uplink, UplinkError, View};
@@ -94,6 +97,9 @@ pub struct Agent {
     spool: Option<SpoolThread>,
     links: Links,
     board: Board,
+    /// What the machine's owner wants, and who tells of it.
+    switch: Switch,
+    keeper: watch::Sender<Option<Pause>>,
 }
 
 /// Runs an agent until `shutdown`; then closes its windows, spools them, gives the collector a few
@@ -120,9 +126,12 @@ impl Agent {
         let observes = config.collector.is_some() || !config.targets.is_empty();
         let spool = if observes { Some(open_spool(&config, clock).await?) } else { None };
         let start = || ProberThread::start().map_err(AgentError::Prober);
-        let prober = if config.targets.is_empty() { None } else { Some(start()?) };
+        // The collector may ask for targets at any time.
+        let prober = if observes { Some(start()?) } else { None };
         let (links, board) = (Links::default(), Board::default());
-        Ok(Self { config, clock, responders, prober, spool, links, board })
+        let (keeper, switch) = watch::channel(pause_of(&config, clock).await);
+        let switch = Switch::new(switch);
+        Ok(Self { config, clock, responders, prober, spool, links, board, switch, keeper })
     }
 
     /// Where probes will be answered, with the ports that were given where none was asked for.
@@ -156,23 +165,31 @@ impl Agent {
         let (publish, quality) = watch::channel(discipline::quality());
         observers.spawn(discipline::run(publish, shutdown.clone()));
         let (publish_uplink, uplink_view) = watch::channel(View::new(None));
-        observers.spawn(self.reporter(quality.clone(), uplink_view).run(shutdown.clone()));
+        observers.spawn(self.reporter(quality.clone(), uplink_view.clone()).run(shutdown.clone()));
         self.answer(&quality, &mut observers, &shutdown)?;
+        observers.spawn(self.keeper().run(shutdown.clone()));
         let Some(mut spool) = self.spool.take() else {
             return finished(&mut observers).await;
         };
         let mut prober = self.prober.take();
         self.observe(&spool, &mut observers, &shutdown);
+        let (line, ends) = remote::line();
         if let Some(prober) = &prober {
             let prober = prober.prober();
-            self.probe(&prober, &spool, &mut observers, &shutdown);
+            let starter = self.starter(prober.clone(), &spool);
+            self.probe(&starter, &mut observers, &shutdown);
+            if self.config.collector.is_some() {
+                let config = Arc::new(self.config.clone());
+                let remote = Remote::new(config, ends, uplink_view, starter);
+                observers.spawn(remote.run(shutdown.clone()));
+            }
             observers.spawn(discipline::tell(prober, quality, shutdown.clone()));
         }
         let (mut deliverers, stop_delivery) = (JoinSet::new(), CancellationToken::new());
         if let Some(collector) = &self.config.collector {
             let folder = &self.config.data_dir;
             let uplink =
-                Uplink::new(collector, folder, self.clock, spool.recorder(), publish_uplink)
+                Uplink::new(collector, folder, self.clock, spool.recorder(), publish_uplink, line)
                     .map_err(AgentError::Uplink)?;
             deliverers.spawn(uplink.run(stop_delivery.clone()));
         }
@@ -212,6 +229,17 @@ impl Agent {
             quality,
             uplink,
             spool: self.spool.as_ref().map(SpoolThread::view),
+            switch: self.switch.clone(),
+        }
+    }
+
+    /// What looks whether the machine's owner wants nothing measured.
+    fn keeper(&self) -> Keeper {
+        Keeper {
+            folder: self.config.data_dir.clone(),
+            clock: self.clock,
+            recorder: self.spool.as_ref().map(SpoolThread::recorder),
+            publish: self.keeper.clone(),
         }
     }
 
@@ -238,41 +266,37 @@ impl Agent {
 
     /// Starts what makes records of this machine.
     fn observe(&self, spool: &SpoolThread, observers: &mut JoinSet<()>, stop: &CancellationToken) {
-        let links = self.links.clone();
-        observers.spawn(load::run(self.clock, links, spool.recorder(), stop.clone()));
+        let (links, switch) = (self.links.clone(), self.switch.clone());
+        observers.spawn(load::run(self.clock, links, spool.recorder(), switch, stop.clone()));
         observers.spawn(presence::run(self.clock, spool.recorder(), stop.clone()));
     }
 
-    /// Starts the sessions.
-    fn probe(
-        &self,
-        prober: &Prober,
-        spool: &SpoolThread,
-        observers: &mut JoinSet<()>,
-        stop: &CancellationToken,
-    ) {
+    /// What sessions are made of.
+    fn starter(&self, prober: Prober, spool: &SpoolThread) -> Starter {
         let agent = self.config.collector.as_ref().map(|collector| collector.agent);
-        let resolver = Resolver::new(self.config.allow.clone());
+        Starter {
+            // Nobody collects from an agent without an identity, so it has no one to avoid.
+            agent: agent.unwrap_or(AgentId::from_u128(0)),
+            resolver: Resolver::new(self.config.allow.clone()),
+            clock: self.clock,
+            links: self.links.clone(),
+            board: self.board.clone(),
+            recorder: spool.recorder(),
+            prober,
+            switch: self.switch.clone(),
+        }
+    }
+
+    /// Starts the sessions of the machine's own file.
+    fn probe(&self, starter: &Starter, observers: &mut JoinSet<()>, stop: &CancellationToken) {
         let mut names: BTreeMap<&str, watch::Receiver<Addresses>> = BTreeMap::new();
         for (number, target) in self.config.targets.iter().enumerate() {
             let addresses = names.entry(&target.host).or_insert_with(|| {
-                let (publish, addresses) = watch::channel(Vec::new());
-                let (host, resolver) = (target.host.clone(), resolver.clone());
-                observers.spawn(watch_name(host, resolver, PACE, publish, stop.clone()));
+                let (watching, addresses) = starter.watch(&target.host, stop.clone());
+                observers.spawn(watching);
                 addresses
             });
-            let session = Session {
-                number,
-                // Nobody collects from an agent without an identity, so it has no one to avoid.
-                agent: agent.unwrap_or(AgentId::from_u128(0)),
-                target: target.clone(),
-                addresses: addresses.clone(),
-                clock: self.clock,
-                links: self.links.clone(),
-                board: self.board.clone(),
-                recorder: spool.recorder(),
-                prober: prober.clone(),
-            };
+            let session = starter.session(number, target, addresses.clone());
             observers.spawn(session.run(stop.clone()));
         }
     }
@@ -300,6 +324,13 @@ async fn panicked(tasks: &mut JoinSet<()>) -> AgentError {
         Ok(()) => std::future::pending().await,
         Err(error) => error,
     }
+}
+
+/// Whether the machine's owner wants nothing measured from the beginning.
+async fn pause_of(config: &Resolved, clock: Clock) -> Option<Pause> {
+    let folder = config.data_dir.clone();
+    let pause = blocking(move || pause::read(&folder)).await;
+    pause.filter(|pause| !pause.is_over(clock.now().wall))
 }
 
 async fn open_spool(config: &Resolved, clock: Clock) -> Result<SpoolThread, AgentError> {

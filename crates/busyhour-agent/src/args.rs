@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use busyhour_daemon::load;
 use busyhour_model::TrafficClass;
 use busyhour_probe::{PEER_PROFILES, PROFILES, PeerProfile, Profile};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::RawConfig;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +17,7 @@ Examples:
   busyhour-agent run --config /etc/busyhour/agent.toml
   busyhour-agent run --set reflector.listen='[\"0.0.0.0:862\",\"[::]:862\"]'
   busyhour-agent status
+  busyhour-agent pause --for 2h
   busyhour-agent check-config --config /etc/busyhour/agent.toml
   BUSYHOUR__LOG__LEVEL=debug busyhour-agent run --config agent.toml
 
@@ -40,6 +44,22 @@ Examples:
 
 Reads what a running agent writes into its data directory every ten seconds. The exit code is 0
 when an agent runs and 1 when none does, or when it no longer says anything.";
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  busyhour-agent pause
+  busyhour-agent pause --for 2h
+  busyhour-agent resume
+
+For the machine's owner: whoever may write in the agent's data directory. While it is paused the agent
+measures nothing and sends no probe, through restarts, too; it answers probes of others and delivers
+what it observed before, and the collector shows a gap that says why. The command returns when the
+running agent honours it. With --for it ends by itself.";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  busyhour-agent resume
+  busyhour-agent resume --config agent.toml";
 
 const ENROL_EXAMPLES: &str = "\
 Examples:
@@ -88,6 +108,12 @@ pub enum AgentCommand {
     /// Show what the running agent sends where, and what it sees.
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
+    /// Measure nothing until it is resumed, or for a time.
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(PauseArgs),
+    /// Measure again after a pause.
+    #[command(after_help = RESUME_EXAMPLES)]
+    Resume(ResumeArgs),
     /// Read the configuration, print what is in force, and say what is wrong with it.
     CheckConfig(ConfigArgs),
 }
@@ -172,15 +198,59 @@ pub struct OnceArgs {
     pub output: Output,
 }
 
+/// Which agent of this machine is meant.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Whose {
+    /// The agent's configuration, for its data directory.
+    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
+    pub config: Option<PathBuf>,
+    /// The agent's data directory.
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Whose {
+    /// Its data directory.
+    pub(crate) fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.data_dir {
+            return Ok(folder.clone());
+        }
+        let raw: RawConfig = load(self.config.as_deref(), &[])?;
+        Ok(raw.data_dir().to_owned())
+    }
+}
+
+/// How long to pause which agent.
+#[derive(Debug, Clone, Args)]
+pub struct PauseArgs {
+    /// How long, from 1s to 366d, such as 2h; without it until it is resumed.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub length: Option<String>,
+    /// Which agent.
+    #[command(flatten)]
+    pub whose: Whose,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// Which agent is to measure again.
+#[derive(Debug, Clone, Args)]
+pub struct ResumeArgs {
+    /// Which agent.
+    #[command(flatten)]
+    pub whose: Whose,
+    /// What to print.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
 /// Whose status to show.
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
-    /// The running agent's configuration, for its data directory.
-    #[arg(long, value_name = "FILE", conflicts_with = "data_dir")]
-    pub config: Option<PathBuf>,
-    /// The running agent's data directory.
-    #[arg(long, value_name = "FOLDER")]
-    pub data_dir: Option<PathBuf>,
+    /// Which agent.
+    #[command(flatten)]
+    pub whose: Whose,
     /// What to print.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,

@@ -24,11 +24,14 @@ use tonic::transport::Uri;
 
 use crate::allow::Allow;
 use crate::identity::{Folder, IdentityError, Stored};
+pub(crate) use budget::check as check_budget;
+pub(crate) use duration::parse as parse_duration;
 pub use key::KeyFile;
+use raw::RawAccepts;
 pub use raw::RawConfig;
 pub use reflector::{Admission, Provisioned, ReflectorSettings, Timestamps};
 pub use target::{Security, Target};
-pub(crate) use target::{of_words, schedule_of};
+pub(crate) use target::{configured, of_words, schedule_of};
 
 /// Something in the configuration that cannot be.
 #[derive(Debug, Error)]
@@ -265,6 +268,8 @@ pub struct Resolved {
     pub(crate) allow: Allow,
     /// How probes of others are answered.
     pub reflector: ReflectorSettings,
+    /// What the collector may ask for.
+    pub remote: RemoteSettings,
     /// How much is kept until the collector has it.
     pub spool: SpoolLimits,
     /// Logging.
@@ -294,6 +299,35 @@ pub enum Access {
     },
     /// By the certificate that it was enrolled for.
     Certificate(Box<Stored>),
+}
+
+/// What the collector may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteSettings {
+    /// Whether it may ask for targets at all.
+    pub accepts: Accepts,
+    /// How long a configuration runs on trial before it is kept.
+    pub trial: Duration,
+}
+
+/// What is taken from the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepts {
+    /// Targets, within the rules of this machine's own file.
+    Targets,
+    /// Nothing.
+    Nothing,
+}
+
+impl Accepts {
+    /// The word in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Targets => "targets",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// How much the spool holds.
@@ -341,6 +375,11 @@ impl RawConfig {
         }
         let max_age = parse("spool.max_age", &self.spool.max_age, &defaults::SPOOL_AGES)?;
         let seal_after = parse("spool.seal_after", &self.spool.seal_after, &defaults::SEALS)?;
+        let trial = parse("remote.trial", &self.remote.trial, &defaults::TRIALS)?;
+        let accepts = match self.remote.accept {
+            RawAccepts::Targets => Accepts::Targets,
+            RawAccepts::Nothing => Accepts::Nothing,
+        };
         Ok(Resolved {
             data_dir: self.agent.data_dir,
             collector,
@@ -348,6 +387,7 @@ impl RawConfig {
             targets,
             allow,
             reflector,
+            remote: RemoteSettings { accepts, trial },
             spool: SpoolLimits { max_bytes, max_age, seal_after },
             log: self.log,
         })

@@ -7,7 +7,7 @@ mod issue;
 mod key;
 mod phases;
 mod pin;
-mod private_file;
+pub(crate) mod private_file;
 #[cfg(test)]
 mod tests;
 mod tls;

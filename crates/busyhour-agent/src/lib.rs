@@ -20,11 +20,13 @@ mod gap;
 mod identity;
 mod load;
 mod once;
+mod pause;
 mod presence;
 mod print;
 mod prober;
 mod process;
 mod reflector;
+mod remote;
 mod resolve;
 mod session;
 mod spool;
@@ -33,11 +35,12 @@ mod uplink;
 
 pub use agent::{Agent, AgentError, run};
 pub use args::{
-    AgentArgs, AgentCli, AgentCommand, ConfigArgs, EnrolArgs, OnceArgs, Output, StatusArgs,
+    AgentArgs, AgentCli, AgentCommand, ConfigArgs, EnrolArgs, OnceArgs, Output, PauseArgs,
+    ResumeArgs, StatusArgs, Whose,
 };
 pub use config::{
-    Access, Admission, Collector, InvalidConfig, KeyFile, Provisioned, RawConfig,
-    ReflectorSettings, Resolved, Security, SpoolLimits, Target, Timestamps,
+    Accepts, Access, Admission, Collector, InvalidConfig, KeyFile, Provisioned, RawConfig,
+    ReflectorSettings, RemoteSettings, Resolved, Security, SpoolLimits, Target, Timestamps,
 };
 pub use identity::{
     Credential, CredentialError, IdentityError, IssueError, KeyError, Stored, TlsError, TokenError,

@@ -14,6 +14,7 @@ use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
 use crate::config::schedule_of;
 use crate::gap::between;
+use crate::pause::Switch;
 use crate::spool::{Observed, Recorder};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,6 +36,11 @@ impl Links {
         links.insert(session, interface.to_owned());
     }
 
+    /// The session with this number is over for good.
+    pub(crate) fn leave(&self, session: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+    }
+
     fn interfaces(&self) -> BTreeSet<String> {
         let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         links.values().cloned().collect()
@@ -50,8 +56,14 @@ struct Sample {
     speeds: BTreeMap<String, Option<u64>>,
 }
 
-/// Runs until `stop`.
-pub(crate) async fn run(clock: Clock, links: Links, recorder: Recorder, stop: CancellationToken) {
+/// Runs until `stop`. A minute in which measuring was paused has no record.
+pub(crate) async fn run(
+    clock: Clock,
+    links: Links,
+    recorder: Recorder,
+    mut switch: Switch,
+    stop: CancellationToken,
+) {
     let schedule = schedule_of(MINUTE);
     let mut before = (clock.now(), sample(&links).await);
     loop {
@@ -61,6 +73,16 @@ pub(crate) async fn run(clock: Clock, links: Links, recorder: Recorder, stop: Ca
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(until_minute(clock.now().wall)) => {}
+        }
+        if switch.was_paused() {
+            // Both branches are cancel-safe.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = switch.resumed() => {}
+            }
+            before = (clock.now(), sample(&links).await);
+            continue;
         }
         let after = (clock.now(), sample(&links).await);
         for load in loads(&before, &after) {

@@ -14,7 +14,7 @@ use clap::Parser as _;
 use crate::args::{AgentArgs, AgentCli, AgentCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved};
 use crate::print::print;
-use crate::{enrol, once, status};
+use crate::{enrol, once, pause, status};
 
 /// Two name look-ups, the collector's name, and one for looks at the machine and the spool's end.
 const BLOCKING_THREADS: usize = 4;
@@ -84,6 +84,8 @@ pub fn execute(args: AgentArgs) -> anyhow::Result<Outcome> {
             on_runtime(|| async move { enrol::run(&args).await })
         }
         AgentCommand::Status(args) => status::show(&args),
+        AgentCommand::Pause(args) => pause::pause(&args),
+        AgentCommand::Resume(args) => pause::resume(&args),
         AgentCommand::Run(config) => {
             let stop_with_stdin = config.stop_with_stdin;
             let config = resolve(config)?;

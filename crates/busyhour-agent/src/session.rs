@@ -27,6 +27,7 @@ use crate::clock::{Clock, Moment};
 use crate::config::Target;
 use crate::gap::Span;
 use crate::load::Links;
+use crate::pause::Switch;
 use crate::prober::{
     Began, Cause, Ended, Event, Finish, Missed, OnAddressGone, Order, Prober, Probing,
 };
@@ -54,6 +55,8 @@ enum Over {
     Stopped,
     /// Packets now leave another way.
     Changed(&'static str),
+    /// The machine's owner wants nothing measured.
+    Paused,
     /// The machine slept or its clock stepped.
     Disturbed,
     /// The socket does not work.
@@ -73,6 +76,7 @@ pub(crate) struct Session {
     pub(crate) board: Board,
     pub(crate) recorder: Recorder,
     pub(crate) prober: Prober,
+    pub(crate) switch: Switch,
 }
 
 impl Session {
@@ -82,6 +86,9 @@ impl Session {
         let mut missing = Missing { from: self.clock.now(), reason: GapReason::Unresolved };
         self.board.enter(self.number, &self.target);
         loop {
+            if self.switch.pause().is_some() {
+                self.rest(&mut missing, known.as_ref(), &stop).await;
+            }
             // Looking for the way changes nothing, so it may be dropped at any point.
             let found = tokio::select! {
                 biased;
@@ -107,6 +114,7 @@ impl Session {
             missing = Missing { from: self.clock.now(), reason: GapReason::NotRunning };
             match over {
                 Over::Stopped => return,
+                Over::Paused => {}
                 Over::Changed(what) => {
                     tracing::info!(session = self.number, what, "the context changed");
                 }
@@ -281,7 +289,7 @@ impl Session {
         let local: Option<IpAddr> = began.socket.map(|socket| socket.local.ip());
         let mut look = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut addresses = self.addresses.clone();
+        let (mut addresses, mut switch) = (self.addresses.clone(), self.switch.clone());
         addresses.mark_unchanged();
         let mut asked = None;
         loop {
@@ -303,6 +311,11 @@ impl Session {
                 () = stop.cancelled(), if asked.is_none() => {
                     probing.finish(Finish::AfterAnswers);
                     asked = Some(Over::Stopped);
+                    false
+                }
+                () = switch.paused(), if asked.is_none() => {
+                    probing.finish(Finish::AfterAnswers);
+                    asked = Some(Over::Paused);
                     false
                 }
                 // Whoever publishes addresses lives as long as the agent runs.

@@ -108,6 +108,7 @@ pub(crate) struct Spool {
     put_aside_at: Option<Instant>,
     failing: Option<Failing>,
     given_up: u64,
+    sent_bytes: u64,
 }
 
 impl Spool {
@@ -127,6 +128,7 @@ impl Spool {
             put_aside_at: None,
             failing: None,
             given_up: 0,
+            sent_bytes: 0,
         };
         if let Err(error) = spool.reopen(now) {
             let path = spool.settings.path.clone();
@@ -245,6 +247,7 @@ impl Spool {
             max_age: caps.max_age,
             waiting: self.pending.len(),
             given_up: self.given_up,
+            sent_bytes: self.sent_bytes,
         }
     }
 
@@ -393,9 +396,12 @@ impl Spool {
             let Some(number) = store.uplink.next_block() else { return };
             match store.database.read(number) {
                 Ok(Some(block)) if block.is_intact() => {
+                    let size_bytes = block.payload.len() as u64;
                     // In flight never exceeds the channel, so it only refuses when it is closed.
                     if outgoing.try_send(block).is_err() {
                         self.disconnected();
+                    } else {
+                        self.sent_bytes = self.sent_bytes.saturating_add(size_bytes);
                     }
                 }
                 Ok(_) => {

@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
 use crate::config::Resolved;
+use crate::pause::Switch;
 use crate::prober::{self, Prober};
 use crate::reflector::ReflectorView;
 use crate::session::Board;
 use crate::spool::SpoolView;
 use crate::uplink::View;
-pub(crate) use command::run as show;
-use report::{State, Status, Uplink};
+pub(crate) use command::{Rest, rest_of, run as show};
+use report::{Paused, State, Status, Uplink};
 
 /// The file in the data directory.
 const STATUS_FILE: &str = "status.json";
@@ -37,6 +38,8 @@ const UNFINISHED: &str = "status.part";
 const EVERY: Duration = Duration::from_secs(10);
 /// An agent that says nothing for so long is gone or stands still.
 const STALE: Duration = Duration::from_secs(30);
+/// How soon it is written again after the switch was turned: sessions take that long to end or begin.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How long the prober may take to say what it does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,8 @@ pub(crate) struct Reporter {
     pub(crate) uplink: watch::Receiver<View>,
     /// Of an agent that keeps what it observes.
     pub(crate) spool: Option<watch::Receiver<SpoolView>>,
+    /// What the machine's owner wants.
+    pub(crate) switch: Switch,
 }
 
 /// What does not change while the agent runs.
@@ -90,13 +95,16 @@ impl Reporter {
         };
         let mut look = tokio::time::interval(EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut switch = self.switch.clone();
         loop {
-            // Both branches are cancel-safe.
+            // All branches are cancel-safe.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = look.tick() => self.write(State::Running, timing, &mut trouble).await,
+                () = switch.turned() => look.reset_after(SETTLED),
+                _ = look.tick() => {}
             }
+            self.write(State::Running, timing, &mut trouble).await;
         }
         self.write(State::Stopped, timing, &mut trouble).await;
     }
@@ -123,10 +131,15 @@ impl Reporter {
         if self.about.collector.is_some() {
             status.uplink = Some(Uplink::from(&*self.uplink.borrow()));
         }
+        status.paused = self.switch.pause().map(Paused::from);
         status.timing = timing.as_ref().map(Into::into);
         status.sessions = self.board.views().iter().map(Into::into).collect();
         status.sockets = sockets.iter().map(Into::into).collect();
-        status.spool = self.spool.as_ref().map(|spool| (&*spool.borrow()).into());
+        let bits: u64 = status.sessions.iter().map(|session| session.mean_bits_per_second).sum();
+        status.probe_bytes_per_day = bits.saturating_mul(86_400) / 8;
+        let running = Duration::from_secs(status.running_s);
+        status.spool =
+            self.spool.as_ref().map(|spool| report::Spool::from(&*spool.borrow()).over(running));
         status.reflectors = self.reflectors.iter().map(Into::into).collect();
         status
     }

@@ -35,6 +35,7 @@ pub(crate) use self::standing::{View, is_said};
 use crate::clock::Clock;
 use crate::config::{Access, Collector};
 use crate::identity::{self, Folder, IdentityError, Slot, TlsError};
+use crate::remote::Line;
 use crate::spool::{Busy, Recorder};
 
 /// Between two tries: gRPC's connection backoff allows up to two minutes.
@@ -118,6 +119,8 @@ pub(crate) struct Uplink {
     recorder: Recorder,
     backoff: Backoff,
     publish: watch::Sender<View>,
+    /// What the collector wants measured goes there, and what became of it comes from there.
+    line: Line,
 }
 
 /// How the collector knows this agent.
@@ -156,6 +159,7 @@ impl Uplink {
         clock: Clock,
         recorder: Recorder,
         publish: watch::Sender<View>,
+        line: Line,
     ) -> Result<Self, UplinkError> {
         let url = &collector.url;
         let way = match &collector.access {
@@ -172,7 +176,7 @@ impl Uplink {
             }
         };
         let backoff = Backoff::new(SHORTEST, LONGEST, fastrand::u64(..))?;
-        Ok(Self { way, clock, recorder, backoff, publish })
+        Ok(Self { way, clock, recorder, backoff, publish, line })
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {
@@ -291,6 +295,9 @@ impl Uplink {
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut report = self.line.report.clone();
+        // Each session begins with what there is to report.
+        report.mark_changed();
         loop {
             // All branches are cancel-safe: what was taken and not sent yet is in `next`.
             tokio::select! {
@@ -304,6 +311,10 @@ impl Uplink {
                 block = blocks.recv(), if next.is_none() => {
                     let block = block.ok_or(SessionError::SpoolEnded)?;
                     next = Some(say(Said::Block(convert::block(block))));
+                }
+                Ok(()) = report.changed(), if next.is_none() => {
+                    let report = report.borrow_and_update().clone();
+                    next = report.map(|report| say(Said::Configuration(report)));
                 }
                 _ = compare.tick(), if next.is_none() => {
                     next = Some(say(Said::Clock(self.clock_request(Some(measured)))));
@@ -323,6 +334,9 @@ impl Uplink {
             Heard::Credit(credit) => self.recorder.credited(convert::credit(&credit))?,
             Heard::GoAway(away) => return Err(SessionError::Away(convert::go_away(&away))),
             Heard::Clock(reply) => return Ok(Some(self.compare(&reply))),
+            Heard::Configuration(told) => {
+                self.line.told.send_replace(Some(told));
+            }
             Heard::Welcome(_) => return Err(SessionError::NoWelcome),
         }
         Ok(None)

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
-use busyhour_fleet::Fleet;
+use busyhour_fleet::{Fleet, Planner};
 use busyhour_model::UtcMicros;
 use busyhour_store::{Accounts, Act, Control, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Routes, Table};
-use crate::guard::{Peer, Principal, Rejection};
+use crate::guard::{Principal, Rejection};
 use crate::problem::Problem;
 use crate::scoped::Scoped;
 use crate::signin::door::Door;
-use crate::signin::{SignIn, pages};
+use crate::signin::{SignIn, pages, provider};
 use crate::tls::TlsListener;
 use crate::{check_listen, guard, json, page};
 
@@ -60,6 +60,8 @@ pub struct Services {
     pub accounts: Arc<dyn Accounts>,
     /// Enrolment tokens and the identities of agents.
     pub fleet: Arc<Fleet>,
+    /// What agents are to measure.
+    pub planner: Arc<Planner>,
     /// Figures about the collector.
     pub status: Arc<dyn StatusSource>,
     /// The wall clock.
@@ -196,6 +198,8 @@ fn routes() -> Routes {
         .get("/healthz", Open, json::status::healthz)
         .get("/sign-in", Open, pages::sign_in_page)
         .form("/sign-in", Open, pages::sign_in)
+        .get("/sign-in/provider", Open, provider::pages::go)
+        .get("/sign-in/provider/callback", Open, provider::pages::come_back)
         .get("/set-up", Open, pages::set_up_page)
         .form("/set-up", Open, pages::set_up)
         .get("/account", Own, pages::account_page)
@@ -233,6 +237,14 @@ fn routes() -> Routes {
         .get("/tokens", Administer, json::tokens::list)
         .post("/tokens", Administer, json::tokens::make)
         .delete("/tokens/{id}", Administer, json::tokens::revoke)
+        .post("/agents/{id}/labels", Administer, json::assignments::label)
+        .get("/configurations", ReadWhole, json::configurations::list)
+        .post("/configurations", Administer, json::configurations::make)
+        .get("/configurations/agents", ReadWhole, json::assignments::agents)
+        .get("/configurations/assignments", ReadWhole, json::assignments::list)
+        .post("/configurations/assignments", Administer, json::assignments::assign)
+        .get("/configurations/{id}", ReadWhole, json::configurations::one)
+        .get("/configurations/{id}/diff", ReadWhole, json::configurations::diff)
         .get("/audit", Inspect, json::audit::list)
         .get("/audit/chain", Inspect, json::audit::chain)
         .get("/audit/export", Inspect, json::audit::export)
@@ -296,8 +308,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     check_listen(listener.local_addr()?).map_err(std::io::Error::other)?;
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    crate::serve::run(listener, router, shutdown).await
 }
 
 /// Serves over TLS until `shutdown` is over, then finishes what is under way.
@@ -309,6 +320,5 @@ pub async fn serve_tls(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let service = router.into_make_service_with_connect_info::<Peer>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    crate::serve::run(listener, router, shutdown).await
 }

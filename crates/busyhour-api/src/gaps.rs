@@ -72,10 +72,11 @@ impl Gaps {
         self.0.first().map(|&(reason, _)| reason)
     }
 
-    /// `asleep 12.5 h, not-running 0.3 h`; nothing when there are none.
+    /// `the machine slept for 12.5 h, paused by the machine's owner for 0.3 h`; nothing when there are
+    /// none.
     pub(crate) fn words(&self) -> String {
         let words = |&(reason, sum): &(GapReason, i64)| {
-            format!("{reason} {:.1} h", sum as f64 / US_AN_HOUR)
+            format!("{} for {:.1} h", reason.words(), sum as f64 / US_AN_HOUR)
         };
         self.0.iter().map(words).collect::<Vec<_>>().join(", ")
     }
@@ -100,18 +101,20 @@ mod tests {
 
     #[test]
     fn hours_are_summed_by_reason_once_and_only_inside_the_time_asked_for() {
-        use GapReason::{Asleep, NotRunning, SpoolFull};
+        use GapReason::{Asleep, NotRunning, Paused};
         let records = [
             gap(NotRunning, 5, 10),
             gap(Asleep, 20, 4),
             gap(Asleep, 21, 2),
             gap(Asleep, 23, 2),
-            gap(SpoolFull, 8, 1),
-            gap(SpoolFull, 99, 5),
+            gap(Paused, 8, 1),
+            gap(Paused, 99, 5),
         ];
         let gaps =
             Gaps::of(&records, UtcMicros::from_secs(10 * 3_600), UtcMicros::from_secs(100 * 3_600));
-        assert_eq!(gaps.words(), "asleep 5.0 h, not-running 5.0 h, spool-full 1.0 h");
+        let expected = "the machine slept for 5.0 h, the agent was not running for 5.0 h, paused by the \
+                        machine's owner for 1.0 h";
+        assert_eq!(gaps.words(), expected);
         assert_eq!((gaps.hours(), gaps.main_reason()), (11.0, Some(Asleep)));
         assert_eq!(Gaps::default().words(), "");
     }

@@ -9,24 +9,20 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::serve::IncomingStream;
 use busyhour_model::UtcMicros;
 use busyhour_store::{AccountName, Act, Actor, Grant, UserNo};
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use crate::access::{Access, Denied, Row, Takes};
 use crate::app::Core;
 use crate::problem::Problem;
 use crate::signin::credential::{Credential, SessionKey};
-use crate::tls::TlsListener;
 
 /// What every answer carries: nothing from elsewhere, nothing inline, no frames, no guessing. The
 /// referrer goes to ourselves alone; without any a browser would hide where our own forms come from.
@@ -52,18 +48,6 @@ const MAX_BACK_BYTES: usize = 1_024;
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}
 
 impl<S: Sync> FromRequestParts<S> for Peer {
     type Rejection = Rejection;
@@ -92,11 +76,18 @@ pub(crate) struct Principal {
     pub(crate) grant: Grant,
     /// The session it asks with, if it signed in.
     pub(crate) session: Option<SessionKey>,
+    /// An identity provider proved who it is.
+    pub(crate) is_proven: bool,
 }
 
 impl Principal {
     pub(crate) fn local_operator() -> Self {
-        Self { who: Who::LocalOperator, grant: Grant::administrator(), session: None }
+        Self {
+            who: Who::LocalOperator,
+            grant: Grant::administrator(),
+            session: None,
+            is_proven: false,
+        }
     }
 
     /// What it does at a moment, for the audit.
@@ -196,7 +187,7 @@ impl Refusal {
 }
 
 /// An address as the value of a query's parameter.
-fn percent_encoded(text: &str) -> String {
+pub(crate) fn percent_encoded(text: &str) -> String {
     use std::fmt::Write as _;
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes().take(MAX_BACK_BYTES) {
@@ -354,7 +345,7 @@ fn names_loopback(request: &Parts) -> bool {
     named.is_some_and(|name| is_loopback_name(&name)) && asked.is_none_or(is_loopback_name)
 }
 
-fn is_loopback_name(name: &Authority) -> bool {
+pub(crate) fn is_loopback_name(name: &Authority) -> bool {
     let host = name.host();
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(is_loopback)

@@ -2,8 +2,10 @@
 
 pub(crate) mod agents;
 pub(crate) mod api_tokens;
+pub(crate) mod assignments;
 pub(crate) mod audit;
 pub(crate) mod buildings;
+pub(crate) mod configurations;
 pub(crate) mod estimate;
 pub(crate) mod evidence;
 mod figures;

@@ -18,6 +18,7 @@ mod place;
 mod problem;
 mod rank;
 mod scoped;
+mod serve;
 mod signin;
 mod state;
 mod text;
@@ -28,4 +29,8 @@ mod weeks;
 pub use app::{Clock, Figure, Services, StatusSource, route_list, router, serve, serve_tls};
 pub use guard::{ListenRefused, Peer, check_listen};
 pub use signin::door::{Door, SetUp, Transport};
+pub use signin::password::{InvalidPassword, new_password};
+pub use signin::provider::{
+    InvalidAddress, InvalidProvider, InvalidRoots, InvalidRules, Provider, ProviderConfig, Rule,
+};
 pub use tls::{TlsConnection, TlsError, TlsListener, server_tls};

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use busyhour_fleet::Fleet;
 use busyhour_model::{
     AgentId, Building, BuildingId, BuildingLoad, Combination, DaySummary, FileBuilding, Incident,
     IncidentId, PathId, Placement, Record, Slot, SlotStart, Subnet, UtcMicros, WorkingWeek,
@@ -33,6 +34,7 @@ pub(crate) struct Scoped {
     pub(crate) control: ScopedControl,
     pub(crate) clock: Clock,
     principal: Principal,
+    fleet: Arc<Fleet>,
 }
 
 impl Scoped {
@@ -51,7 +53,14 @@ impl Scoped {
             control: ScopedControl { all: Arc::clone(&services.control), sight },
             clock: Arc::clone(&services.clock),
             principal,
+            fleet: Arc::clone(&services.fleet),
         })
+    }
+
+    /// Ends the live session of an agent that was removed or is forgotten: when this returns nothing of it
+    /// is acknowledged any more. May block for a moment.
+    pub(crate) fn end_session(&self, agent: AgentId) {
+        self.fleet.end_session(agent);
     }
 
     /// What who asks does at a moment, for the audit.

@@ -1,7 +1,7 @@
 //! Serving over TLS: handshakes beside the server, so that a slow one keeps nobody waiting.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use busyhour_fleet::{Place, Places, neighbourhood};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,13 +17,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Connections at once, handshakes among them; each costs some 40 kB. People open a few each.
+/// Connections at once, handshakes among them, shared out by address; each costs some 40 kB. People
+/// open a few each.
 const MAX_CONNECTIONS: usize = 512;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -81,7 +82,7 @@ pub struct TlsListener {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     handshakes: JoinSet<Option<(TlsConnection, SocketAddr)>>,
-    connections: Arc<Semaphore>,
+    connections: Arc<Places<IpAddr>>,
 }
 
 impl TlsListener {
@@ -92,22 +93,21 @@ impl TlsListener {
             listener,
             acceptor: TlsAcceptor::from(tls),
             handshakes: JoinSet::new(),
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            connections: Places::new(MAX_CONNECTIONS, usize::MAX),
         }
     }
 
-    /// The next connection that is let in, once there is room for it.
+    /// The next connection that there is room for; others are hung up on.
     async fn next(
         listener: &TcpListener,
-        connections: &Arc<Semaphore>,
-    ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        connections: &Arc<Places<IpAddr>>,
+    ) -> (TcpStream, SocketAddr, Place<IpAddr>) {
         loop {
-            let Ok(permit) = Arc::clone(connections).acquire_owned().await else {
-                // It is never closed.
-                return std::future::pending().await;
-            };
             match listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer, permit),
+                Ok((stream, peer)) => match connections.take(neighbourhood(peer.ip())) {
+                    Some(place) => return (stream, peer, place),
+                    None => tracing::debug!(%peer, "too many connections to the API from there"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the API was not accepted");
                     sleep(AFTER_FAILURE).await;
@@ -119,10 +119,10 @@ impl TlsListener {
 
 async fn handshake(
     acceptor: TlsAcceptor,
-    (stream, peer, permit): (TcpStream, SocketAddr, OwnedSemaphorePermit),
+    (stream, peer, place): (TcpStream, SocketAddr, Place<IpAddr>),
 ) -> Option<(TlsConnection, SocketAddr)> {
     match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Some((TlsConnection { stream: Box::new(stream), _permit: permit }, peer)),
+        Ok(Ok(stream)) => Some((TlsConnection { stream: Box::new(stream), _place: place }, peer)),
         Ok(Err(error)) => {
             tracing::debug!(%peer, %error, "no TLS with a client of the API");
             None
@@ -162,7 +162,7 @@ impl Listener for TlsListener {
 /// One connection, counted as long as it lives.
 pub struct TlsConnection {
     stream: Box<TlsStream<TcpStream>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place<IpAddr>,
 }
 
 impl AsyncRead for TlsConnection {

@@ -18,6 +18,7 @@ const USERS: &[Column] = &[
     ("buildings", "sees only"),
     ("added_utc", "added"),
     ("signed_in_utc", "signed in"),
+    ("issuer", "proven by"),
 ];
 const TOKENS: &[Column] = &[
     ("name", "name"),

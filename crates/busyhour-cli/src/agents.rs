@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::args::AgentCommand;
 use crate::client::{Client, Envelope, Item};
+use crate::configuration::add_running;
 use crate::output::{Column, Printer, harmless};
 use crate::secret_file::SecretFile;
 
@@ -17,6 +18,8 @@ const AGENTS: &[Column] = &[
     ("subnet", "subnet"),
     ("last_seen_age_s", "last seen"),
     ("identity", "identity"),
+    ("configuration_running_revision", "runs"),
+    ("configuration_state", "configuration"),
     ("gap_hours_7d", "gap hours (7 d)"),
     ("gap_main_reason_7d", "mostly"),
     ("version", "version"),
@@ -40,6 +43,13 @@ const SHOWN: &[Column] = &[
     ("identity_certificate_from_utc", "certificate from"),
     ("identity_certificate_expires_utc", "until"),
     ("identity_next_certificate", "has the next one"),
+    ("configuration_assigned_revision", "configuration"),
+    ("configuration_assigned_by", "assigned by"),
+    ("configuration_running_revision", "runs revision"),
+    ("configuration_state", "state of it"),
+    ("configuration_refused_because", "refused because"),
+    ("configuration_targets", "targets"),
+    ("configuration_labels", "labels"),
     ("building", "building"),
     ("subnet", "subnet"),
     ("last_seen_utc", "last seen"),
@@ -86,6 +96,7 @@ pub(crate) fn run(
             let query = [("removed", removed.to_string())];
             let mut agents = client.list("/api/v1/agents", &query)?;
             identify(client, &mut agents);
+            add_running(client, &mut agents);
             let more = if removed { REMOVED } else { &[] };
             printer.rows(&agents, &[AGENTS, more].concat())?;
         }
@@ -152,6 +163,7 @@ fn show(client: &Client, printer: &Printer, name: &str) -> anyhow::Result<()> {
     let mut agents = client.list("/api/v1/agents", &[("removed", "true".to_owned())])?;
     agents.items.retain(|item| item.get("id").and_then(Value::as_str) == Some(&id));
     identify(client, &mut agents);
+    add_running(client, &mut agents);
     printer.one(&agents, SHOWN)
 }
 
@@ -212,7 +224,7 @@ fn forget(client: &Client, printer: &Printer, name: &str, yes: bool) -> anyhow::
 
 /// The id and name of an agent by either. Of those that share a name the one that was not removed is
 /// meant.
-fn find(client: &Client, wanted: &str) -> anyhow::Result<(String, String)> {
+pub(crate) fn find(client: &Client, wanted: &str) -> anyhow::Result<(String, String)> {
     let agents = client.list("/api/v1/agents", &[("removed", "true".to_owned())])?;
     let word = |item: &Item, key: &str| {
         item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()

@@ -1,5 +1,6 @@
 //! The command line: what can be typed and what `--help` says of it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::account_args::{ApiTokenCommand, LoginArgs, UserCommand};
 
 pub(crate) use crate::agent_args::{AgentCommand, TokenCommand};
+pub(crate) use crate::config_args::ConfigCommand;
 
 /// Where a collector on the same machine listens unless told otherwise.
 pub(crate) const DEFAULT_COLLECTOR: &str = "http://127.0.0.1:8080";
@@ -124,6 +126,9 @@ Examples:
     /// Enrolment tokens: what lets machines in as agents
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Configurations: what agents are to measure, for whom, and what they run
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Incidents: list, show one with what speaks for it
     #[command(subcommand)]
     Incident(IncidentCommand),
@@ -462,11 +467,27 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoleCommand {
     /// Run as a collector
-    Collector(busyhour_collector::CollectorArgs),
+    Collector(ProgramArgs),
     /// Run as an agent
-    Agent(busyhour_agent::AgentArgs),
+    Agent(ProgramArgs),
     /// Deliver simulated history to a running collector; used by tests and benchmarks
     Simulate(crate::simulate::SimulateArgs),
+}
+
+/// What another program is given, unread: the options here and there may have the same names.
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct ProgramArgs {
+    /// As for the program itself
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+impl ProgramArgs {
+    /// The program's own command line; ends the process where the program would.
+    pub(crate) fn parse<T: Parser>(self, program: &str) -> T {
+        T::parse_from(std::iter::once(program.into()).chain(self.arguments))
+    }
 }
 
 pub(crate) fn parse_since(text: &str) -> Result<jiff::SignedDuration, String> {

@@ -14,6 +14,8 @@ mod args;
 mod audit;
 mod client;
 mod commands;
+mod config_args;
+mod configuration;
 mod credential;
 mod decode;
 mod demo;
@@ -30,6 +32,8 @@ mod tokens;
 use std::io;
 use std::process::ExitCode;
 
+use busyhour_agent::AgentCli;
+use busyhour_collector::CollectorCli;
 use clap::Parser as _;
 
 use crate::args::{Cli, Command, RoleCommand};
@@ -76,6 +80,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Top { limit } => commands::top(&client?, &printer, limit),
         Command::Agent(command) => agents::run(&client?, &printer, command),
         Command::Token(command) => tokens::run(&client?, &printer, command),
+        Command::Config(command) => configuration::run(&client?, &printer, command),
         Command::Login(args) => accounts::login(&client?, &args),
         Command::Logout => accounts::logout(&client?),
         Command::Whoami => accounts::whoami(&client?, &printer),
@@ -91,9 +96,11 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         }
         Command::Demo(args) => demo::run(&args).map(|()| Outcome::Done),
         Command::Role(RoleCommand::Collector(args)) => {
+            let CollectorCli { args } = args.parse("busyhour-collector");
             busyhour_collector::execute(args).map(|()| Outcome::Done)
         }
         Command::Role(RoleCommand::Agent(args)) => {
+            let AgentCli { args } = args.parse("busyhour-agent");
             busyhour_agent::execute(args).map(|_| Outcome::Done)
         }
         Command::Role(RoleCommand::Simulate(args)) => {

@@ -304,7 +304,11 @@ async fn session(
             Some(collector_message::Message::GoAway(_)) => {
                 bail!("the collector asked to come back later");
             }
-            Some(collector_message::Message::Clock(_)) | None => {}
+            // Nobody asks a simulated agent to measure anything.
+            Some(
+                collector_message::Message::Clock(_) | collector_message::Message::Configuration(_),
+            )
+            | None => {}
         }
     }
     Ok(())

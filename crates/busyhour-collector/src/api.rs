@@ -9,9 +9,12 @@ use anyhow::Context as _;
 use busyhour_api::{
     Door, Services, SetUp, TlsListener, Transport, router, serve, serve_tls, server_tls,
 };
+use busyhour_notify::BaseUrl;
 use busyhour_store::Accounts;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::config::Oidc;
 
 /// The files of a certificate and its private key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,17 @@ impl ApiDoor {
         };
         let door = Door::new(transport, set_up.clone());
         Ok(Self { door, tls: server, configured, set_up, code })
+    }
+
+    /// The same, with the identity provider that people come back from to the page's address.
+    pub(crate) fn with_provider(
+        self,
+        oidc: Option<&Oidc>,
+        base_url: &BaseUrl,
+    ) -> anyhow::Result<Self> {
+        let Some(oidc) = oidc else { return Ok(self) };
+        let provider = oidc.provider(&base_url.to_string()).context("use api.oidc")?;
+        Ok(Self { door: self.door.with_provider(provider), ..self })
     }
 
     /// Where to listen now: on loopback alone, until there is an administrator.

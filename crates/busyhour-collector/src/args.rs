@@ -54,6 +54,9 @@ pub enum CollectorCommand {
     /// Bring a backup back into an empty directory
     #[command(after_help = RESTORE_HELP)]
     Restore(RestoreArgs),
+    /// Help for who has this machine and no way into the collector
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Make the next authority of agents' certificates; the one before stays trusted
     #[command(after_help = ROTATE_HELP)]
     RotateCa(ConfigArgs),
@@ -78,6 +81,15 @@ const RESTORE_HELP: &str = "\
 what was backed up. Records that agents delivered after the backup are lost: they were acknowledged,
 and agents delete what was.";
 
+const RESET_HELP: &str = "\
+Run it while the collector is stopped, as the collector's user or as root. The password is typed, or is the
+first line of standard input; it is no argument. All sessions of that administrator end, and the audit says
+that the local operator did it.
+
+Examples:
+  busyhour-collector admin reset eva --config /etc/busyhour/collector.toml
+  busyhour-collector admin reset eva --data-dir /var/lib/busyhour-collector < password";
+
 const ROTATE_HELP: &str = "\
 Run it while the collector is stopped. Agents get both authorities at their next renewal and are not touched;
 after one certificate life plus 90 days the old certificates may be deleted from identity/authority.pem in the
@@ -101,6 +113,24 @@ pub struct DataDirArgs {
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
+}
+
+/// What helps without signing in.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AdminCommand {
+    /// Give an administrator a new password
+    #[command(after_help = RESET_HELP)]
+    Reset(ResetArgs),
+}
+
+/// Whose password.
+#[derive(Debug, Clone, Args)]
+pub struct ResetArgs {
+    /// The administrator's name
+    pub name: String,
+    /// Which store.
+    #[command(flatten)]
+    pub data: DataDirArgs,
 }
 
 /// How to take a backup.

@@ -1,6 +1,7 @@
 //! Configuration: what a file may say, and what it means once it was checked.
 
 mod identity;
+mod oidc;
 mod raw;
 mod show;
 
@@ -19,6 +20,7 @@ use thiserror::Error;
 use crate::api::ApiTls;
 
 pub use identity::Security;
+pub use oidc::{InvalidOidc, Oidc};
 pub use raw::RawConfig;
 pub(crate) use raw::defaults;
 
@@ -57,6 +59,9 @@ pub enum InvalidConfig {
     /// A certificate without its key, or the other way round.
     #[error("api.tls needs both: cert, the file of the certificates, and key, the file of the key")]
     ApiTls,
+    /// Nobody could sign in with the identity provider.
+    #[error("api.oidc cannot be used")]
+    Oidc(#[source] InvalidOidc),
     /// The page's address is not one.
     #[error("api.base_url cannot be used")]
     BaseUrl(#[source] InvalidBaseUrl),
@@ -144,6 +149,8 @@ pub struct Resolved {
     pub api_tls: Option<ApiTls>,
     /// Where people open the page; the API's own address unless told.
     pub base_url: Option<BaseUrl>,
+    /// Who else proves who people are.
+    pub oidc: Option<Oidc>,
     /// How long data is kept.
     pub retention: Retention,
     /// How long control data is kept.
@@ -188,6 +195,8 @@ impl RawConfig {
             busyhour_api::check_listen(api_listen).map_err(InvalidConfig::ApiListen)?;
         }
         let base_url = self.api.base_url.as_deref().map(str::parse).transpose();
+        let reached = (api_listen, self.api.base_url.as_deref());
+        let oidc = self.api.oidc.clone().map(|raw| Oidc::resolve(raw, reached)).transpose();
         let judge_interval =
             parse_duration("judge.interval", &self.judge.interval, defaults::JUDGE_INTERVALS)?;
         let retention = self.resolve_retention()?;
@@ -202,6 +211,7 @@ impl RawConfig {
             api_listen,
             api_tls,
             base_url: base_url.map_err(InvalidConfig::BaseUrl)?,
+            oidc: oidc.map_err(InvalidConfig::Oidc)?,
             retention,
             control_retention,
             judge_interval,

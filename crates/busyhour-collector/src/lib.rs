@@ -7,6 +7,7 @@
 //! the work behind them ends, and what was acknowledged is durable whatever happens.
 
 mod addresses;
+mod admin;
 mod api;
 mod args;
 mod config;
@@ -19,7 +20,8 @@ mod status;
 pub use addresses::Addresses;
 pub use api::ApiTls;
 pub use args::{
-    BackupArgs, CollectorArgs, CollectorCli, CollectorCommand, ConfigArgs, DataDirArgs, RestoreArgs,
+    AdminCommand, BackupArgs, CollectorArgs, CollectorCli, CollectorCommand, ConfigArgs,
+    DataDirArgs, ResetArgs, RestoreArgs,
 };
-pub use config::{InvalidConfig, RawConfig, Requirements, Resolved, Security};
+pub use config::{InvalidConfig, InvalidOidc, Oidc, RawConfig, Requirements, Resolved, Security};
 pub use run::{execute, run, run_with};

@@ -125,7 +125,7 @@ pub(crate) fn run_rejudge(args: &RejudgeArgs, out: &mut dyn Write) -> anyhow::Re
 }
 
 /// The directory that was named, or else the configured one.
-fn data_dir(args: &DataDirArgs) -> anyhow::Result<PathBuf> {
+pub(crate) fn data_dir(args: &DataDirArgs) -> anyhow::Result<PathBuf> {
     match &args.data_dir {
         Some(directory) => Ok(directory.clone()),
         None => Ok(raw_config(&args.config)?.data_dir().to_owned()),

@@ -10,14 +10,14 @@ use busyhour_api::Services;
 use busyhour_daemon::{
     AddressFile, cancel_with_stdin, chain, init_logging, load, parse_override, shutdown_signal,
 };
-use busyhour_fleet::Fleet;
+use busyhour_fleet::{Fleet, Planner};
 use busyhour_ingest::{
     Authenticator, CertificateAuthenticator, Ingest, IngestParts, SecretAuthenticator,
 };
 use busyhour_judge::Judge;
 use busyhour_model::UtcMicros;
 use busyhour_notify::{BaseUrl, Notifier, Settings};
-use busyhour_store::{Accounts, Act, Control, Identities, Telemetry};
+use busyhour_store::{Accounts, Act, Configurations, Control, Identities, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -25,8 +25,9 @@ use tokio::time::{Instant as Deadline, MissedTickBehavior, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::addresses::Addresses;
+use crate::admin;
 use crate::api::ApiDoor;
-use crate::args::{CollectorArgs, CollectorCommand, ConfigArgs};
+use crate::args::{AdminCommand, CollectorArgs, CollectorCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved, Security};
 use crate::damage;
 use crate::maintenance;
@@ -58,6 +59,9 @@ pub fn execute(args: CollectorArgs) -> anyhow::Result<()> {
         CollectorCommand::Backup(args) => maintenance::run_backup(&args, &mut std::io::stdout()),
         CollectorCommand::Restore(args) => maintenance::run_restore(&args, &mut std::io::stdout()),
         CollectorCommand::Rejudge(args) => maintenance::run_rejudge(&args, &mut std::io::stdout()),
+        CollectorCommand::Admin(AdminCommand::Reset(args)) => {
+            admin::run_reset(&args, &mut std::io::stdout())
+        }
         CollectorCommand::RotateCa(config) => rotate_ca(&resolve(&config)?),
         CollectorCommand::Run(config) => {
             let resolved = resolve(&config)?;
@@ -132,6 +136,7 @@ pub async fn run_with(
         Some(base_url) => base_url.clone(),
         None => page_of(door.scheme(), api_address)?,
     };
+    let door = door.with_provider(config.oidc.as_ref(), &base_url)?;
     let data_dir = config.data_dir.clone();
 
     let (mut doors, mut work) = (Group::default(), Group::default());
@@ -174,6 +179,7 @@ struct Store {
     control: Arc<dyn Control>,
     accounts: Arc<dyn Accounts>,
     fleet: Arc<Fleet>,
+    planner: Arc<Planner>,
 }
 
 impl Store {
@@ -193,10 +199,13 @@ impl Store {
         let control = Arc::new(control);
         let accounts: Arc<dyn Accounts> = Arc::clone(&control) as Arc<dyn Accounts>;
         let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
+        let configurations: Arc<dyn Configurations> =
+            Arc::clone(&control) as Arc<dyn Configurations>;
+        let planner = Arc::new(Planner::new(configurations, Arc::new(utc_now)));
         let authority = config.fleet.clone();
         let fleet = Fleet::open(authority, identities, Arc::new(utc_now));
         let fleet = Arc::new(fleet.context("open the authority of the agents' certificates")?);
-        Ok(Self { telemetry: Arc::new(telemetry), control, accounts, fleet })
+        Ok(Self { telemetry: Arc::new(telemetry), control, accounts, fleet, planner })
     }
 }
 
@@ -230,7 +239,10 @@ fn start_ingest(
         requirements: config.requirements.for_ingest(),
         retention: days(config.retention.slots_days),
     };
-    let ingest = Arc::new(Ingest::start(parts, doors.token.clone()).context("start ingest")?);
+    let planner = Arc::clone(&store.planner);
+    let ingest = Ingest::start_planned(parts, Arc::clone(&planner), doors.token.clone());
+    let ingest = Arc::new(ingest.context("start ingest")?);
+    doors.spawn("planner", infallible(planner.run(doors.token.clone())));
     store.fleet.end_sessions_with(ingest.live_sessions());
     let failed = ingest.failed();
     doors.spawn("ingest writer", async { failed.await.context("store blocks") });
@@ -282,6 +294,7 @@ fn start_api(
         control: store.control,
         accounts: store.accounts,
         fleet: store.fleet,
+        planner: store.planner,
         status: Arc::new(status),
         clock: Arc::new(utc_now),
     };

@@ -4,10 +4,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use busyhour_model::UtcMicros;
-use busyhour_store::{Act, AuditAction, Binding, Control, NewAgent, Retention, open};
+use busyhour_store::{
+    AccountName, Accounts, Act, AuditAction, Binding, Control, Grant, NewAgent, NewSession,
+    NewUser, Reach, Retention, Role, open,
+};
 use tempfile::TempDir;
 
 const RETENTION: Retention = Retention {
@@ -144,4 +147,66 @@ fn judging_again_says_what_changed_and_is_audited() {
     let turned = ["--from", "2026-10-31", "--until", "2026-10-01", "--limits-of", "2026-11-01"];
     let refused = collector(&[&["rejudge", "--data-dir", text(data.path())], &turned[..]].concat());
     assert!(complained(&refused).contains("is before"), "{refused:?}");
+}
+
+/// Runs it with something on standard input.
+fn collector_told(arguments: &[&str], told: &str) -> Output {
+    use std::io::Write as _;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_busyhour-collector"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may end without having read.
+    let _ = child.stdin.take().unwrap().write_all(told.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_administrators_password_is_set_at_the_machine_and_the_audit_says_so() {
+    let data = TempDir::new().unwrap();
+    let by = Act::by_operator(UtcMicros(1));
+    let user = |name: &str, grant: Grant| NewUser {
+        name: AccountName::new(name).unwrap(),
+        password_hash: "before".to_owned(),
+        grant,
+    };
+    let running = open(data.path(), RETENTION).unwrap();
+    let reset = |name: &str, password: &str| {
+        collector_told(&["admin", "reset", name, "--data-dir", text(data.path())], password)
+    };
+    let password = "correct horse battery\n";
+    let refused = reset("eva", password);
+    assert!(!refused.status.success(), "while it runs");
+    drop(running);
+    let refused = reset("eva", password);
+    assert!(complained(&refused).contains("no administrator yet"), "{}", complained(&refused));
+    {
+        let (_, control) = open(data.path(), RETENTION).unwrap();
+        let eva = control.add_user(&user("eva", Grant::administrator()), &by).unwrap();
+        control
+            .add_user(&user("vera", Grant::new(Role::Viewer, Reach::All).unwrap()), &by)
+            .unwrap();
+        let (peer, expires) = ("127.0.0.1".parse().unwrap(), UtcMicros(i64::MAX));
+        let session = NewSession { token_sha256: [1; 32], user: eva, expires, peer };
+        control.begin_session(&session, &by).unwrap();
+    }
+    for (name, password, why) in [
+        ("vera", password, "there are: eva"),
+        ("nobody", password, "there are: eva"),
+        ("eva", "short\n", "12 characters"),
+        ("eva", "", "12 characters"),
+    ] {
+        let refused = reset(name, password);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(complained(&refused).contains(why), "{}", complained(&refused));
+    }
+    let done = reset("eva", password);
+    assert!(done.status.success(), "{}", complained(&done));
+    let (_, control) = open(data.path(), RETENTION).unwrap();
+    let (_, kept) = control.user_password("eva").unwrap().unwrap();
+    assert!(kept.starts_with("$argon2id$"), "{kept}");
+    assert_eq!(control.user_password("vera").unwrap().unwrap().1, "before");
+    assert_eq!(control.session(&[1; 32], UtcMicros(2)).unwrap(), None, "sessions ended");
+    let head = control.audit_chain().unwrap().head;
+    let last = &control.chained_audit(head - 1, 1).unwrap()[0].entry;
+    assert_eq!((last.by.actor.as_str(), last.action), ("local operator", AuditAction::PasswordSet));
 }

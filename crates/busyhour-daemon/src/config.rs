@@ -67,6 +67,14 @@ pub fn load<T: DeserializeOwned>(
     load_from(file, std::env::vars_os().filter_map(utf8), overrides)
 }
 
+/// Reads a TOML file alone, whatever the environment says.
+///
+/// # Errors
+/// When the file cannot be read or parsed, or a key is unknown or of the wrong type.
+pub fn load_file<T: DeserializeOwned>(file: &Path) -> Result<T, ConfigError> {
+    load_from(Some(file), std::iter::empty(), &[])
+}
+
 /// Takes `section.field=value` apart.
 ///
 /// # Errors

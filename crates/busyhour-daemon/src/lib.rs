@@ -17,7 +17,7 @@ mod shutdown;
 pub use addresses::{ADDRESS_FILE, AddressFile};
 pub use backoff::{Backoff, InvalidBackoff};
 pub use chain::{Chain, chain};
-pub use config::{ConfigError, load, parse_override};
+pub use config::{ConfigError, load, load_file, parse_override};
 pub use logging::{LogConfig, LogError, LogFormat, init_logging};
 pub use secret::{Secret, SecretError};
 pub use shutdown::{cancel_with_stdin, shutdown_signal};

@@ -44,32 +44,65 @@ struct Spread {
 impl Spread {
     /// `None` when no window has the figure.
     fn of(figures: &Figures, figure: Figure) -> Option<Self> {
-        let mut counts = [0u32; FigureBucket::COUNT];
-        let (mut first, mut last) = (FigureBucket::COUNT, 0);
-        for &(combination, n) in figures.combinations() {
-            let Some(bucket) = combination.bucket(figure) else { continue };
-            let at = usize::from(bucket.number());
-            counts[at] = counts[at].saturating_add(n);
-            (first, last) = (first.min(at), last.max(at));
-        }
-        let occupied = counts.get(first..=last)?;
-        let total: u64 = occupied.iter().map(|&n| u64::from(n)).sum();
+        let occupied = Occupied::of(figures, figure);
+        let (first, _) = occupied.each().next()?;
+        let total: u64 = occupied.each().map(|(_, n)| u64::from(n)).sum();
         // By nearest rank, from the bottom.
         let ranked = |percent: u64| {
             let rank = (total * percent).div_ceil(100);
             let mut seen = 0;
-            let reaches = |&n: &u32| {
-                seen += u64::from(n);
+            let reaches = |(_, n): &(FigureBucket, u32)| {
+                seen += u64::from(*n);
                 seen >= rank
             };
-            occupied.iter().position(reaches).map_or(last, |at| first + at)
+            occupied.each().find(reaches).map(|(bucket, _)| bucket)
         };
-        let near = Near::to(ranked(50))?;
-        let mean = near.mean(first, occupied, figures.sum(figure));
+        let near = Near::to(ranked(50)?);
+        let mean = near.mean(&occupied, figures.sum(figure));
         Some(Self {
-            lowest: near.value(first, mean)?,
-            median: near.value(near.middle, mean)?,
-            high: near.value(ranked(95), mean)?,
+            lowest: near.value(first, mean),
+            median: near.value(near.middle, mean),
+            high: near.value(ranked(95)?, mean),
+        })
+    }
+}
+
+/// Numbers of buckets in a word.
+const WORD: usize = 64;
+const WORDS: usize = FigureBucket::COUNT.div_ceil(WORD);
+
+/// How many windows are in each bucket: in few of them there are any.
+struct Occupied {
+    counts: [u32; FigureBucket::COUNT],
+    /// A bit for each bucket with windows.
+    any: [u64; WORDS],
+}
+
+impl Occupied {
+    fn of(figures: &Figures, figure: Figure) -> Self {
+        let mut occupied = Self { counts: [0; FigureBucket::COUNT], any: [0; WORDS] };
+        for &(combination, n) in figures.combinations() {
+            let Some(bucket) = combination.bucket(figure) else { continue };
+            let at = usize::from(bucket.number());
+            occupied.counts[at] = occupied.counts[at].saturating_add(n);
+            occupied.any[at / WORD] |= 1 << (at % WORD);
+        }
+        occupied
+    }
+
+    /// The buckets with windows, ascending.
+    fn each(&self) -> impl Iterator<Item = (FigureBucket, u32)> + '_ {
+        self.any.iter().enumerate().flat_map(move |(word, &any)| {
+            let mut left = any;
+            std::iter::from_fn(move || {
+                if left == 0 {
+                    return None;
+                }
+                let at = word * WORD + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let bucket = FigureBucket::from_number(u8::try_from(at).ok()?)?;
+                Some((bucket, self.counts[at]))
+            })
         })
     }
 }
@@ -77,17 +110,16 @@ impl Spread {
 /// The middle bucket and all within an eighth of it: windows that hardly differ are in these alone.
 #[derive(Debug, Clone, Copy)]
 struct Near {
-    middle: usize,
+    middle: FigureBucket,
     from: u32,
     until: u32,
 }
 
 impl Near {
-    fn to(middle: usize) -> Option<Self> {
-        let around = bucket(middle)?;
-        let (lowest, highest) = (around.lowest(), around.highest());
+    fn to(middle: FigureBucket) -> Self {
+        let (lowest, highest) = (middle.lowest(), middle.highest());
         let (from, until) = (lowest - lowest / 8, highest.saturating_add(highest / 8));
-        Some(Self { middle, from, until })
+        Self { middle, from, until }
     }
 
     fn holds(&self, bucket: FigureBucket) -> bool {
@@ -95,11 +127,10 @@ impl Near {
     }
 
     /// The mean of the windows in these buckets, given the sum over all: exact where there are no
-    /// others. `occupied` are the counts of the buckets from `first` on.
-    fn mean(&self, first: usize, occupied: &[u32], sum: u64) -> u32 {
+    /// others.
+    fn mean(&self, occupied: &Occupied, sum: u64) -> u32 {
         let (mut near, mut elsewhere) = (0u64, 0u64);
-        for (at, &n) in (first..).zip(occupied).filter(|(_, n)| **n > 0) {
-            let Some(bucket) = bucket(at) else { continue };
+        for (bucket, n) in occupied.each() {
             if self.holds(bucket) {
                 near += u64::from(n);
             } else {
@@ -112,15 +143,10 @@ impl Near {
 
     /// The value that stands for a bucket: what of it lies nearest to the mean of the near ones, where
     /// it is one of those; else its middle.
-    fn value(&self, at: usize, mean: u32) -> Option<u32> {
-        let bucket = bucket(at)?;
+    fn value(&self, bucket: FigureBucket, mean: u32) -> u32 {
         let near = self.holds(bucket);
-        Some(if near { mean.clamp(bucket.lowest(), bucket.highest()) } else { bucket.middle() })
+        if near { mean.clamp(bucket.lowest(), bucket.highest()) } else { bucket.middle() }
     }
-}
-
-fn bucket(at: usize) -> Option<FigureBucket> {
-    FigureBucket::from_number(u8::try_from(at).ok()?)
 }
 
 #[cfg(test)]

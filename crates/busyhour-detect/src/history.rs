@@ -29,6 +29,8 @@ pub struct History {
     /// How often rows changed, and when those of each series did last by that count.
     changes: u64,
     changed: Vec<u64>,
+    /// The same of rows of several series taken as one, by the number of the building.
+    unions_changed: Vec<u64>,
 }
 
 /// How much is known of a date.
@@ -125,6 +127,24 @@ impl History {
         }
     }
 
+    fn note_union_change(&mut self, building: BuildingNo) {
+        self.changes += 1;
+        let at = building.0 as usize;
+        if at >= self.unions_changed.len() {
+            self.unions_changed.resize(at + 1, 0);
+        }
+        if let Some(changed) = self.unions_changed.get_mut(at) {
+            *changed = self.changes;
+        }
+    }
+
+    /// [`Self::changes`] when rows of a building changed last, those of these series (all of its own) and
+    /// of what is taken as one there; 0 when they never did.
+    pub(crate) fn building_changed_at(&self, building: BuildingNo, series: &[SeriesNo]) -> u64 {
+        let unions = self.unions_changed.get(building.0 as usize).copied().unwrap_or(0);
+        series.iter().fold(unions, |last, &no| last.max(self.changed_at(no)))
+    }
+
     /// Adds the rows of a building's day, in place of those of the same date.
     pub fn insert_rows(&mut self, rows: Rows) {
         for (series, day) in rows.series {
@@ -161,8 +181,9 @@ impl History {
         let unions: Vec<Union> =
             self.unions_of(building).filter(|one| is_union_gone(*one)).collect();
         for union in unions {
-            if let Some(rows) = self.unions.get_mut(&union) {
-                take(rows, date);
+            let gone = self.unions.get_mut(&union).and_then(|rows| take(rows, date));
+            if gone.is_some() {
+                self.note_union_change(building);
             }
         }
     }
@@ -170,7 +191,12 @@ impl History {
     /// Adds a row of several series taken as one ([`crate::pooled`]), in place of the one of the same
     /// date.
     pub fn insert_union(&mut self, union: Union, day: SeriesDay) {
-        let _ = put(self.unions.entry(union).or_default(), day);
+        let rows = self.unions.entry(union).or_default();
+        let is_known = place_of(rows, day.date).is_ok_and(|place| rows.get(place) == Some(&day));
+        if !is_known {
+            let _ = put(rows, day);
+            self.note_union_change(union.building);
+        }
     }
 
     /// The rows of several series taken as one, from one date to another, both included, ascending.

@@ -21,7 +21,7 @@ use crate::life::{Book, Problem, Relation};
 use crate::locate::{Located, Votes, asked, by_day, locate, vote};
 use crate::params::{Params, Rule};
 use crate::quarters::Quarters;
-use crate::remembered::Remembered;
+use crate::remembered::{Basis, Remembered, shown};
 use crate::series::SeriesDay;
 use crate::suffer::{Suffering, When, median};
 use crate::tell::Story;
@@ -71,7 +71,7 @@ pub(crate) fn judge_with(
     remembered: &RefCell<Remembered>,
 ) -> Vec<Finding> {
     remembered.borrow_mut().turn(today, history);
-    let layout = Layout::of(fleet);
+    let layout = remembered.borrow_mut().layout(fleet);
     let judge = Judge { fleet, layout: &layout, history, today, params, remembered };
     let mut book = Book::of(fleet, history, known, last_id, today);
     judge.degradation(&mut book);
@@ -82,8 +82,20 @@ pub(crate) fn judge_with(
     judge.drifts(&mut book);
     book.settle();
     let mut changed = book.changed();
+    // What is known beside the rows is not remembered.
+    let rows_alone = Beside { targets: beside.targets.clone(), ..Beside::default() } == *beside;
     for finding in &mut changed {
+        let rests_on = history.building_changed_at(finding.home, &finding.members);
+        let known = remembered.borrow_mut().explained(today, finding, rests_on);
+        if let Some(known) = known.filter(|_| rows_alone) {
+            *finding = known;
+            continue;
+        }
+        let plain = finding.clone();
         explain(fleet, history, finding, beside);
+        if rows_alone {
+            remembered.borrow_mut().keep_explained(today, plain, finding, rests_on);
+        }
     }
     // Explaining may have found the very words that were known.
     let before: BTreeMap<u64, &Finding> = known.iter().map(|one| (one.id, one)).collect();
@@ -122,6 +134,9 @@ fn explain(fleet: &Fleet, history: &History, finding: &mut Finding, beside: &Bes
     finding.paragraph = paragraph;
 }
 
+/// How much those suffer who ask, and everybody concerned.
+type Suffered = (Suffering, Vec<(SeriesNo, Suffering)>);
+
 struct Judge<'a> {
     fleet: &'a Fleet,
     layout: &'a Layout,
@@ -134,7 +149,10 @@ struct Judge<'a> {
 impl Judge<'_> {
     /// What is bad at busy hours or at all hours: suspected or recurring.
     fn degradation(&self, book: &mut Book<'_>) {
-        let mut all = triggers(self.fleet, self.layout, self.history, self.today, self.params);
+        let (fleet, layout, history) = (self.fleet, self.layout, self.history);
+        let mut remembered = self.remembered.borrow_mut();
+        let mut all = triggers(fleet, layout, history, self.today, self.params, &mut remembered);
+        drop(remembered);
         all.retain(|one| !self.is_old_route(book, one));
         let mut of_building: BTreeMap<BuildingNo, Vec<usize>> = BTreeMap::new();
         for (at, trigger) in all.iter().enumerate() {
@@ -216,38 +234,62 @@ impl Judge<'_> {
 
     /// Where a trigger's series suffer, by all of these days (ascending).
     fn located(&self, trigger: &Trigger, days: &[Date]) -> Option<Located> {
-        let question = (trigger, days);
-        let known = self.remembered.borrow_mut().place(self.today, question, self.history);
+        let hours = looked_at(trigger);
+        let when = || When::of(&self.rows(trigger, days), self.fleet.bin, hours, days);
+        self.placed_before((trigger, days), &when, &|when, found| {
+            let (own, seen) = found?;
+            self.located_anew(trigger, when, (own, seen))
+        })
+    }
+
+    /// What was found for a question before, or is found now by `anew`, of when it is about and how much
+    /// everybody suffered then ([`Self::suffering`]): it must look at nothing else of the rows.
+    fn placed_before(
+        &self,
+        (trigger, days): (&Trigger, &[Date]),
+        when: &dyn Fn() -> When,
+        anew: &dyn Fn(&When, Option<&Suffered>) -> Option<Located>,
+    ) -> Option<Located> {
+        let (history, bin, question) = (self.history, self.fleet.bin, (trigger, days));
+        let known = self.remembered.borrow_mut().place(self.today, question, (history, bin), when);
         if let Some(known) = known {
             return known;
         }
-        let located = self.located_anew(trigger, days);
-        let mut rests_on = asked(self.fleet, self.layout, *trigger.series.first()?);
-        rests_on.extend(&trigger.series);
-        rests_on.extend(self.layout.of_building(trigger.building));
+        let (when, first) = (when(), *trigger.series.first()?);
+        let found = self.suffering(&trigger.series, &when);
+        let located = anew(&when, found.as_ref());
+        let mut own = self.layout.of_building(trigger.building).to_vec();
+        own.extend(&trigger.series);
+        let asked = asked(self.fleet, self.layout, first);
+        let mut seen = found.iter().flat_map(|(_, seen)| seen).peekable();
+        let shown = asked.iter().map(|&no| match &found {
+            Some(_) => shown(seen.next_if(|(one, _)| *one == no).map(|(_, one)| one)),
+            None => shown(when.suffering(history, no, bin).as_ref()),
+        });
+        let shown = shown.collect();
+        let basis = Basis { when, own, asked, shown };
         let mut remembered = self.remembered.borrow_mut();
-        remembered.keep_place(self.today, question, rests_on, self.history, located.as_ref());
+        remembered.keep_place(self.today, question, basis, history, located.as_ref());
         located
     }
 
-    fn located_anew(&self, trigger: &Trigger, days: &[Date]) -> Option<Located> {
+    fn located_anew(
+        &self,
+        trigger: &Trigger,
+        when: &When,
+        (own, seen): (&Suffering, &[(SeriesNo, Suffering)]),
+    ) -> Option<Located> {
         let &asking = trigger.series.first()?;
-        let hours = match trigger.kind {
-            FindingKind::ConstantFault => Quarters::between(0, 24 * 60),
-            _ => trigger.hours,
-        };
-        let when = When::of(&self.rows(trigger, days), self.fleet.bin, hours, days);
         let near = self.params.holds(Rule::NearProbes);
         let (fleet, layout) = (self.fleet, self.layout);
-        let (own, seen) = self.suffering(&trigger.series, &when)?;
-        let votes = seen.iter().map(|(no, one)| (*no, vote(one, &own))).collect();
+        let votes = votes(own, seen);
         let located = locate(fleet, layout, asking, &votes, when.days(), near)?;
         if !trigger.recurs {
             return Some(located);
         }
-        let mut located = located.with_days(fleet, layout, asking, &by_day(&own, &seen), near);
+        let mut located = located.with_days(fleet, layout, asking, &by_day(own, seen), near);
         // What shows in a sum alone, or for less than an hour, is easily another's remainder.
-        let brief = hours.count() < BRIEF_QUARTERS;
+        let brief = looked_at(trigger).count() < BRIEF_QUARTERS;
         (0..usize::from(trigger.pooled) + usize::from(brief)).for_each(|_| located.doubt());
         Some(located)
     }
@@ -317,22 +359,12 @@ impl Judge<'_> {
 
     /// Asks everybody concerned how much they suffered then, and how much those did who ask; `None`
     /// when none of these was observed.
-    fn suffering(
-        &self,
-        asking: &[SeriesNo],
-        when: &When,
-    ) -> Option<(Suffering, Vec<(SeriesNo, Suffering)>)> {
+    fn suffering(&self, asking: &[SeriesNo], when: &When) -> Option<Suffered> {
         let of = |no: SeriesNo| when.suffering(self.history, no, self.fleet.bin);
         let own: Vec<Suffering> = asking.iter().filter_map(|&no| of(no)).collect();
         let own = Suffering::of_all(&own)?;
         let asked = asked(self.fleet, self.layout, *asking.first()?).into_iter();
         Some((own, asked.filter_map(|no| Some((no, of(no)?))).collect()))
-    }
-
-    /// What everybody concerned says of it.
-    fn votes(&self, asking: &[SeriesNo], when: &When) -> Votes {
-        let Some((own, seen)) = self.suffering(asking, when) else { return Votes::default() };
-        seen.iter().map(|(no, one)| (*no, vote(one, &own))).collect()
     }
 
     fn placed(&self, trigger: &Trigger, located: &Located) -> Problem {
@@ -407,6 +439,19 @@ impl Judge<'_> {
         let all = (0..).zip(&self.fleet.series);
         all.filter(|(_, info)| info.reach == Reach::Far).map(|(no, _)| SeriesNo(no))
     }
+}
+
+/// The hours at which it is looked for where a trigger lies.
+fn looked_at(trigger: &Trigger) -> Quarters {
+    match trigger.kind {
+        FindingKind::ConstantFault => Quarters::between(0, 24 * 60),
+        _ => trigger.hours,
+    }
+}
+
+/// What everybody concerned says of what those suffer who ask.
+fn votes(own: &Suffering, seen: &[(SeriesNo, Suffering)]) -> Votes {
+    seen.iter().map(|(no, one)| (*no, vote(one, own))).collect()
 }
 
 fn siblings(located: &Located) -> Siblings {

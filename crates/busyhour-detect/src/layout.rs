@@ -5,6 +5,7 @@ use busyhour_model::LinkKind;
 use crate::fleet::{BuildingNo, Fleet, Reach, SeriesNo, TargetNo, UpstreamNo};
 
 /// Lists of a fleet's series, each ascending.
+#[derive(Debug)]
 pub(crate) struct Layout {
     of_building: Vec<Vec<SeriesNo>>,
     behind: Vec<Vec<BuildingNo>>,

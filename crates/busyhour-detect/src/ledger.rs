@@ -222,9 +222,9 @@ impl Ledger {
         for in_place in [true, false] {
             for (&id, new) in known.range(self.last_id + 1..) {
                 let is_it =
-                    |one: &&Finding| is_alike(one, new) && (!in_place || one.place == new.place);
-                if let Some(at) = born.iter().position(is_it)
-                    && !names.contains_key(&id)
+                    |one: &&Finding| (!in_place || one.place == new.place) && is_alike(one, new);
+                if !names.contains_key(&id)
+                    && let Some(at) = born.iter().position(is_it)
                 {
                     names.insert(id, born.remove(at).id);
                 }
@@ -248,13 +248,13 @@ impl Ledger {
         for (&id, stood) in &self.standing {
             let before = base.get(&id);
             let now = known.get(&id);
-            let same = others_like(&known, stood);
-            let covered = before.is_none() && same.is_some();
-            if is_taken_back(before, stood, now) && !covered {
+            let same = || others_like(&known, stood);
+            let covered = || before.is_none() && same().is_some();
+            if is_taken_back(before, stood, now) && !covered() {
                 kept.insert(id);
                 others.insert(id, stood.clone());
             } else if now.is_none() && before.is_none() {
-                others.insert(id, ended(stood, same, front));
+                others.insert(id, ended(stood, same(), front));
             }
         }
         known.extend(others);
@@ -338,12 +338,13 @@ fn ended(stood: &Arc<Finding>, other: Option<u64>, today: Date) -> Arc<Finding> 
 /// mostly of the same series, at the same hours.
 fn is_alike(one: &Finding, other: &Finding) -> bool {
     let kind = one.kind == other.kind || (one.kind.alerts() && other.kind.alerts());
-    let shared = one.members.iter().filter(|no| other.members.contains(no)).count();
-    let together =
-        one.place == other.place || shared * 2 >= one.members.len().min(other.members.len());
     // Hours of other clocks are not compared: the series say enough.
     let at_hours = one.home != other.home || Quarters::overlaps(one.hours, other.hours);
-    kind && together && at_hours
+    let most_shared = || {
+        let shared = one.members.iter().filter(|no| other.members.binary_search(no).is_ok());
+        shared.count() * 2 >= one.members.len().min(other.members.len())
+    };
+    kind && at_hours && (one.place == other.place || most_shared())
 }
 
 /// Gives findings other numbers.

@@ -1,9 +1,12 @@
 //! How much each series suffered at given hours of given days, against its own other days.
 
+use std::hash::Hasher as _;
+
 use jiff::civil::Date;
 
 use crate::fleet::{Bin, SeriesNo};
 use crate::history::History;
+use crate::mixer::Mixer;
 use crate::quarters::Quarters;
 use crate::series::{FULL, SeriesDay};
 
@@ -24,7 +27,7 @@ const DAY_SLOTS: i64 = 96;
 type Stretches = Vec<(i64, i64)>;
 
 /// The bins in which something was bad, and those of other days in which it was not.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct When {
     bad: Vec<Stretches>,
     usual: Vec<Stretches>,
@@ -71,6 +74,18 @@ impl Suffering {
     /// How much more it was elevated than usually, 0..=1.
     pub(crate) fn more(&self) -> f64 {
         (self.mean() - self.usual).clamp(0.0, 1.0)
+    }
+
+    /// A figure of all that it shows: another one where that is other, but for one case in 2^64.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut mixer = Mixer::default();
+        for day in self.days {
+            // No elevation is below 0.
+            mixer.write_u64(day.map_or(u64::MAX, f64::to_bits));
+        }
+        mixer.write_u64(self.usual.to_bits());
+        mixer.write_u32(self.bins);
+        mixer.finish()
     }
 
     /// Of several together: their means, and all of their bins.

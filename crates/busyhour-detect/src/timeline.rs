@@ -52,12 +52,12 @@ pub(crate) fn hours_at(
     other: BuildingNo,
     date: Date,
 ) -> Quarters {
-    if home == other {
+    let zone = |building: BuildingNo| fleet.site(building).map(|site| &site.zone);
+    if home == other || zone(home) == zone(other) {
         return hours;
     }
     let offset = |building: BuildingNo| {
-        let zone = &fleet.site(building)?.zone;
-        let (from, _) = busyhour_model::local_day_span(date, zone)?;
+        let (from, _) = busyhour_model::local_day_span(date, zone(building)?)?;
         Some(from.0 / (15 * 60 * 1_000_000))
     };
     match (offset(home), offset(other)) {

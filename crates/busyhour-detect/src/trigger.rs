@@ -11,6 +11,7 @@ use crate::layout::Layout;
 use crate::params::{Params, Rule};
 use crate::quarters::Quarters;
 use crate::recurrence::{Recurrence, recurrence};
+use crate::remembered::Remembered;
 use crate::series::SeriesDay;
 use crate::union::Union;
 
@@ -46,13 +47,20 @@ pub(crate) fn triggers(
     history: &History,
     today: Date,
     params: &Params,
+    remembered: &mut Remembered,
 ) -> Vec<Trigger> {
     let mut all = Vec::new();
     for building in (0..).take(fleet.buildings.len()).map(BuildingNo) {
-        of_building(fleet, layout, history, building, today, params, &mut all);
-        if params.holds(Rule::Union) {
-            of_unions(fleet, layout, history, building, today, params, &mut all);
-        }
+        let changed = history.building_changed_at(building, layout.of_building(building));
+        let known = remembered.triggers((today, building), changed, || {
+            let mut own = Vec::new();
+            of_building(fleet, layout, history, building, today, params, &mut own);
+            if params.holds(Rule::Union) {
+                of_unions(fleet, layout, history, building, today, params, &mut own);
+            }
+            own
+        });
+        all.extend(known);
     }
     all.sort_by(|a, b| {
         let peak = |t: &Trigger| t.kind != FindingKind::WeeklyPattern;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use busyhour_model::{AgentId, BuildingId, UtcMicros};
 use busyhour_store::{
-    Act, AgentCertificate, Approval, AuditAction, AuditSubject, Control, Enrolment, Identities,
-    IdentityRefusal, IdentityRow, LetIn, NewToken, StoreError, TokenId, TokenPlace, TokenRefusal,
-    TokenRow,
+    Act, AgentCertificate, Approval, AuditAction, AuditSubject, ConfirmedSession, Control,
+    Enrolment, Identities, IdentityRefusal, IdentityRow, LetIn, NewToken, StoreError, TokenId,
+    TokenPlace, TokenRefusal, TokenRow,
 };
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
@@ -342,12 +342,18 @@ impl Fleet {
             .map_err(|refusal| AdmitError::Refused { agent, refusal })
     }
 
-    /// Notes that an agent kept the number of its next session, and that it can use its certificate.
+    /// Notes that agents kept the numbers of their next sessions, and that they can use the certificates
+    /// that they showed: all in one transaction.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn confirm(&self, shown: &ShownCertificate, session: u64) -> Result<(), StoreError> {
-        self.identities.confirm(shown.agent, &shown.certificate, session)
+    pub fn confirm(&self, sessions: &[(ShownCertificate, u64)]) -> Result<(), StoreError> {
+        let confirmed = |(shown, next): &(ShownCertificate, u64)| ConfirmedSession {
+            agent: shown.agent,
+            shown: shown.certificate,
+            next: *next,
+        };
+        self.identities.confirm(&sessions.iter().map(confirmed).collect::<Vec<_>>())
     }
 
     pub(crate) fn enrol(

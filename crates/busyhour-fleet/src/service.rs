@@ -1,25 +1,26 @@
 //! The calls by which agents get their certificates.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use busyhour_proto::v1;
 use busyhour_proto::v1::enrolment_server::{Enrolment, EnrolmentServer};
 use busyhour_proto::v1::identity_server::{Identity, IdentityServer};
 use busyhour_store::{IdentityRefusal, IdentityState, TokenId, TokenRefusal};
-use tokio::sync::Semaphore;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response, Status};
 
 use crate::certificate::ShownCertificate;
 use crate::fleet::{AdmitError, Fleet, FleetError, Issued};
+use crate::places::{Place, Places, neighbourhood};
 use crate::request::{BadRequest, RequestedKey};
 
 /// The metadata that says in one word why a call was refused.
 pub const REFUSAL_KEY: &str = "busyhour-refusal";
 /// The largest message that these calls read: a request and a token are far smaller.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
-/// Calls that are worked on at the same time: each signs, and waits for the store's one writer.
+/// Calls that are worked on at the same time, shared out by address: each signs, and waits for the
+/// store's one writer.
 const MAX_AT_ONCE: usize = 16;
 /// The longest secret that is looked at, in bytes.
 const MAX_SECRET_BYTES: usize = 64;
@@ -62,14 +63,14 @@ pub fn admit_status(error: &AdmitError) -> Status {
 /// `busyhour.v1.Enrolment`.
 pub struct EnrolmentService {
     fleet: Arc<Fleet>,
-    room: Semaphore,
+    room: Arc<Places<IpAddr>>,
 }
 
 impl EnrolmentService {
     /// The service, for a tonic server.
     #[must_use]
     pub fn server(fleet: Arc<Fleet>) -> EnrolmentServer<Self> {
-        let service = Self { fleet, room: Semaphore::new(MAX_AT_ONCE) };
+        let service = Self { fleet, room: Places::new(MAX_AT_ONCE, usize::MAX) };
         EnrolmentServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
@@ -80,10 +81,8 @@ impl Enrolment for EnrolmentService {
         &self,
         request: Request<v1::EnrolRequest>,
     ) -> Result<Response<v1::EnrolReply>, Status> {
-        let _room = self.room.try_acquire().map_err(|_| {
-            refusal_status(Code::ResourceExhausted, "busy", "too many enrol at this moment")
-        })?;
         let peer = request.remote_addr().map(|peer| peer.ip());
+        let _place = place(&self.room, peer, "too many enrol at this moment")?;
         let (fleet, message) = (Arc::clone(&self.fleet), request.into_inner());
         let credential = off_the_runtime(move || enrol(&fleet, &message, peer)).await?;
         Ok(Response::new(v1::EnrolReply { credential: Some(credential) }))
@@ -93,14 +92,14 @@ impl Enrolment for EnrolmentService {
 /// `busyhour.v1.Identity`.
 pub struct IdentityService {
     fleet: Arc<Fleet>,
-    room: Semaphore,
+    room: Arc<Places<IpAddr>>,
 }
 
 impl IdentityService {
     /// The service, for a tonic server.
     #[must_use]
     pub fn server(fleet: Arc<Fleet>) -> IdentityServer<Self> {
-        let service = Self { fleet, room: Semaphore::new(MAX_AT_ONCE) };
+        let service = Self { fleet, room: Places::new(MAX_AT_ONCE, usize::MAX) };
         IdentityServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 }
@@ -111,9 +110,8 @@ impl Identity for IdentityService {
         &self,
         request: Request<v1::RenewRequest>,
     ) -> Result<Response<v1::RenewReply>, Status> {
-        let _room = self.room.try_acquire().map_err(|_| {
-            refusal_status(Code::ResourceExhausted, "busy", "too many renew at this moment")
-        })?;
+        let peer = request.remote_addr().map(|peer| peer.ip());
+        let _place = place(&self.room, peer, "too many renew at this moment")?;
         let certificates = request.peer_certs().unwrap_or_default();
         let shown = certificates.first().and_then(|der| ShownCertificate::read(der).ok());
         let shown = shown.ok_or_else(|| {
@@ -123,6 +121,17 @@ impl Identity for IdentityService {
         let credential = off_the_runtime(move || renew(&fleet, &message, &shown)).await?;
         Ok(Response::new(v1::RenewReply { credential: Some(credential) }))
     }
+}
+
+/// A place for a call from this address.
+fn place(
+    room: &Arc<Places<IpAddr>>,
+    peer: Option<IpAddr>,
+    busy: &'static str,
+) -> Result<Place<IpAddr>, Status> {
+    // A transport that does not tell is one neighbourhood.
+    let who = neighbourhood(peer.unwrap_or(Ipv6Addr::UNSPECIFIED.into()));
+    room.take(who).ok_or_else(|| refusal_status(Code::ResourceExhausted, "busy", busy))
 }
 
 async fn off_the_runtime(

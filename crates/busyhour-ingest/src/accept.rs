@@ -1,30 +1,55 @@
 //! Connections of agents, once their TLS handshake is done.
+//!
+//! Nobody takes all: places for handshakes, and for connections without a certificate, are shared out
+//! by address; an agent has a few connections, from wherever they come. Who finds no place is hung up
+//! on and counted, and agents come back later by themselves.
 
 use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use busyhour_fleet::Fleet;
+use busyhour_fleet::{Fleet, Place, Places, ShownCertificate, neighbourhood};
+use busyhour_model::AgentId;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::server::Connected;
 
 use crate::Counters;
 
-/// Handshakes at the same time. Each costs a signature; beyond, connections wait in the kernel's queue.
-const MAX_HANDSHAKES: usize = 256;
+/// Handshakes at the same time; each has some 20 kB and a signature.
+const MAX_HANDSHAKES: usize = 512;
 /// How long a handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Connections without a certificate at the same time: they can only enrol.
+const MAX_STRANGERS: usize = 256;
+/// How long they last: an enrolment takes a second.
+const STRANGER_LASTS: Duration = Duration::from_secs(60);
+/// Connections of agents at the same time: as many sessions as there may be, and some that renew.
+const MAX_CONNECTIONS: usize = 25_000;
+/// Connections of one agent: one or two, and what a broken network has not told of yet.
+const MAX_OF_AN_AGENT: usize = 8;
 /// Connections that wait for the server to take them.
 const MAX_ACCEPTED: usize = 64;
 /// After an error of the listener, such as no file descriptor left.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
+
+/// What is shared out.
+#[derive(Debug, Clone)]
+struct Room {
+    handshakes: Arc<Places<IpAddr>>,
+    strangers: Arc<Places<IpAddr>>,
+    agents: Arc<Places<AgentId>>,
+}
 
 /// Accepts until `shutdown` is cancelled. Whose handshake fails is dropped and counted.
 pub(crate) fn accept(
@@ -33,17 +58,21 @@ pub(crate) fn accept(
     counters: Arc<Counters>,
     tracker: &TaskTracker,
     shutdown: CancellationToken,
-) -> ReceiverStream<io::Result<TlsStream<TcpStream>>> {
+) -> ReceiverStream<io::Result<Connection>> {
     let (accepted, stream) = mpsc::channel(MAX_ACCEPTED);
     let handshakes = tracker.clone();
     tracker.spawn(async move {
-        let room = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let room = Room {
+            handshakes: Places::new(MAX_HANDSHAKES, usize::MAX),
+            strangers: Places::new(MAX_STRANGERS, usize::MAX),
+            agents: Places::new(MAX_CONNECTIONS, MAX_OF_AN_AGENT),
+        };
         loop {
-            // All branches are cancel-safe.
-            let (tcp, place) = tokio::select! {
+            // Both branches are cancel-safe.
+            let (tcp, address) = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                next = next(&listener, &room) => match next {
+                next = next(&listener) => match next {
                     Ok(next) => next,
                     Err(error) => {
                         tracing::warn!(%error, "a connection cannot be accepted");
@@ -52,14 +81,18 @@ pub(crate) fn accept(
                     }
                 },
             };
+            let Some(place) = room.handshakes.take(address) else {
+                counters.connections_refused(1);
+                continue;
+            };
             let acceptor = TlsAcceptor::from(fleet.tls().config());
             let (accepted, counters) = (accepted.clone(), Arc::clone(&counters));
-            let shutdown = shutdown.clone();
+            let (room, shutdown) = (room.clone(), shutdown.clone());
             handshakes.spawn(async move {
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => {}
-                    () = shake(acceptor, tcp, accepted, &counters) => {}
+                    () = shake(acceptor, tcp, address, &room, accepted, &counters) => {}
                 }
                 drop(place);
             });
@@ -68,31 +101,111 @@ pub(crate) fn accept(
     ReceiverStream::new(stream)
 }
 
-async fn next(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (tcp, _) = listener.accept().await?;
+async fn next(listener: &TcpListener) -> io::Result<(TcpStream, IpAddr)> {
+    let (tcp, peer) = listener.accept().await?;
     tcp.set_nodelay(true)?;
-    Ok((tcp, place))
+    Ok((tcp, neighbourhood(peer.ip())))
 }
 
 async fn shake(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
-    accepted: Sender<io::Result<TlsStream<TcpStream>>>,
+    address: IpAddr,
+    room: &Room,
+    accepted: Sender<io::Result<Connection>>,
     counters: &Counters,
 ) {
-    match timeout(HANDSHAKE_WITHIN, acceptor.accept(tcp)).await {
-        Ok(Ok(stream)) => {
-            // The server is gone when nobody takes it.
-            let _ = accepted.send(Ok(stream)).await;
-        }
+    let stream = match timeout(HANDSHAKE_WITHIN, acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             counters.handshakes_failed(1);
             tracing::debug!(%error, "a handshake failed");
+            return;
         }
-        Err(_) => counters.handshakes_failed(1),
+        Err(_) => return counters.handshakes_failed(1),
+    };
+    match Connection::new(stream, address, room) {
+        // The server is gone when nobody takes it.
+        Some(connection) => drop(accepted.send(Ok(connection)).await),
+        None => counters.connections_refused(1),
+    }
+}
+
+/// A connection with its place, given back when it ends.
+pub(crate) struct Connection {
+    stream: TlsStream<TcpStream>,
+    _of_stranger: Option<Place<IpAddr>>,
+    _of_agent: Option<Place<AgentId>>,
+    /// When it ends, of one without a certificate.
+    ends: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    /// `None` when there is no place for it.
+    fn new(stream: TlsStream<TcpStream>, address: IpAddr, room: &Room) -> Option<Self> {
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let agent = shown.and_then(|leaf| ShownCertificate::read(leaf).ok()).map(|it| it.agent);
+        let (stranger, agent) = match agent {
+            Some(agent) => (None, Some(room.agents.take(agent)?)),
+            None => (Some(room.strangers.take(address)?), None),
+        };
+        let ends = stranger.is_some().then(|| Box::pin(sleep(STRANGER_LASTS)));
+        Some(Self { stream, _of_stranger: stranger, _of_agent: agent, ends })
+    }
+
+    /// True when its time is over; otherwise the task is woken then.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(context).is_ready())
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = <TlsStream<TcpStream> as Connected>::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -84,12 +84,12 @@ pub trait Authenticator: Send + Sync {
         Ok(None)
     }
 
-    /// Notes that the agent kept what it is to say next time.
+    /// Notes that agents kept what they are to say next time.
     ///
     /// # Errors
     /// When the store cannot be written.
-    fn confirm(&self, principal: &AgentPrincipal, next: u64) -> Result<(), StoreError> {
-        let _ = (principal, next);
+    fn confirm(&self, sessions: &[(AgentPrincipal, u64)]) -> Result<(), StoreError> {
+        let _ = sessions;
         Ok(())
     }
 }
@@ -168,7 +168,8 @@ impl Authenticator for CertificateAuthenticator {
         Ok(Some(said.saturating_add(1)))
     }
 
-    fn confirm(&self, principal: &AgentPrincipal, next: u64) -> Result<(), StoreError> {
-        principal.shown.map_or(Ok(()), |shown| self.fleet.confirm(&shown, next))
+    fn confirm(&self, sessions: &[(AgentPrincipal, u64)]) -> Result<(), StoreError> {
+        let shown = |(principal, next): &(AgentPrincipal, u64)| Some((principal.shown?, *next));
+        self.fleet.confirm(&sessions.iter().filter_map(shown).collect::<Vec<_>>())
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::{self, Permit, Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 use crate::Counters;
+use crate::live::Ending;
 use crate::place::{Arrived, Placer};
 
 /// Blocks that wait for the committer in each lane, of all sessions together; their payload has a
@@ -49,6 +50,8 @@ pub struct CommitterEnded;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) arrived: Arrived,
+    /// Of the session that it came by.
+    pub(crate) ending: Ending,
     /// Its share of what may wait, given back when the block is done with.
     pub(crate) _share: OwnedSemaphorePermit,
     /// Has room for all blocks that the session may have in flight.
@@ -139,7 +142,11 @@ impl Committer {
     }
 
     fn store(&self, groups: std::sync::mpsc::Receiver<Group>) {
-        for (group, mut rows) in groups {
+        for (group, rows) in groups {
+            let (group, mut rows) = without_refused(group, rows, &self.counters);
+            if rows.is_empty() {
+                continue;
+            }
             let Some(outcomes) = self.commit(&mut rows) else { return };
             for ((job, rows), outcome) in group.iter().zip(&rows).zip(outcomes) {
                 self.count(rows, outcome);
@@ -267,6 +274,15 @@ impl Gathered {
     }
 }
 
+/// Drops what agents sent that were refused while it waited.
+fn without_refused(group: Vec<Job>, rows: Vec<BlockRows>, counters: &Counters) -> Group {
+    let waited = group.len();
+    let wanted: Group =
+        group.into_iter().zip(rows).filter(|(job, _)| !job.ending.is_refused()).unzip();
+    counters.dropped(waited - wanted.0.len());
+    wanted
+}
+
 fn log_failure(error: &StoreError) {
     let source = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(
@@ -301,9 +317,11 @@ fn newest_prefix(rows: &BlockRows) -> Option<(UtcMicros, IpNet)> {
 #[cfg(test)]
 mod tests {
     use busyhour_model::{AgentId, Epoch};
+    use busyhour_store::IdentityRefusal;
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::live::Live;
 
     fn lanes() -> (Jobs, Lanes) {
         let (live, from_live) = mpsc::channel(MAX_QUEUE);
@@ -322,11 +340,45 @@ mod tests {
             clock: None,
         };
         let share = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        Job { arrived, _share: share, reply: mpsc::channel(1).0 }
+        let ending = Ending::default();
+        Job { arrived, ending, _share: share, reply: mpsc::channel(1).0 }
     }
 
     fn numbers(group: &[Job]) -> Vec<u64> {
         group.iter().map(|job| job.arrived.block.0).collect()
+    }
+
+    #[test]
+    fn what_waits_of_an_agent_that_was_refused_is_not_stored() {
+        let live = Live::default();
+        let [good, revoked, moved] = [1, 2, 3].map(AgentId::from_u128);
+        let endings = [good, revoked, moved].map(|agent| live.enter(agent).1);
+        live.refuse(revoked, IdentityRefusal::Revoked);
+        let (_, _, replaced) = live.enter(moved);
+        assert!(replaced);
+        let waiting =
+            |number: u64, ending: &Ending| Job { ending: ending.clone(), ..job(number, 1) };
+        let group = vec![
+            waiting(11, &endings[0]),
+            waiting(21, &endings[1]),
+            waiting(31, &endings[2]),
+            waiting(22, &endings[1]),
+        ];
+        let rows = group.iter().map(|job| BlockRows {
+            agent: job.arrived.agent,
+            epoch: job.arrived.epoch,
+            block: job.arrived.block,
+            received: job.arrived.received,
+            schedules: Vec::new(),
+            windows: Vec::new(),
+            others: Vec::new(),
+            quarantined: Vec::new(),
+        });
+        let (rows, counters) = (rows.collect(), Counters::default());
+        let (group, rows) = without_refused(group, rows, &counters);
+        assert_eq!(numbers(&group), [11, 31], "what came before a newer session is good");
+        assert!(group.iter().zip(&rows).all(|(job, rows)| job.arrived.block == rows.block));
+        assert_eq!(counters.snapshot().dropped, 2);
     }
 
     #[test]

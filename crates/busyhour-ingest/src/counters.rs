@@ -41,6 +41,8 @@ counters!(
     unauthenticated,
     /// Connections whose TLS handshake failed or took too long.
     handshakes_failed,
+    /// Connections that were hung up on, because their address or their agent had too many.
+    connections_refused,
     /// Sessions closed because the agent broke the protocol.
     refused,
     /// Sessions whose agent was asked to come back later.
@@ -53,6 +55,8 @@ counters!(
     blocks,
     /// Blocks that were stored already.
     duplicates,
+    /// Blocks that were not stored, because their agent was refused while they waited.
+    dropped,
     /// Records stored, windows included.
     records,
     /// Windows stored.

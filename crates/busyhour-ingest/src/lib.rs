@@ -12,6 +12,8 @@
 mod accept;
 mod auth;
 mod committer;
+mod configure;
+mod confirmations;
 mod counters;
 mod listen;
 mod live;

@@ -22,14 +22,28 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ending {
     token: CancellationToken,
-    status: Arc<OnceLock<Status>>,
+    status: Arc<OnceLock<(Status, Kind)>>,
+}
+
+/// Why a session was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A newer one took over: what this one sent is good.
+    Replaced,
+    /// Its agent may not deliver: what was not stored yet is not to be.
+    Refused,
 }
 
 impl Ending {
     /// Ends the session; the first reason counts.
-    fn end(&self, status: Status) {
-        let _ = self.status.set(status);
+    fn end(&self, status: Status, kind: Kind) {
+        let _ = self.status.set((status, kind));
         self.token.cancel();
+    }
+
+    /// True when the agent may not deliver any more.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.status.get().is_some_and(|(_, kind)| *kind == Kind::Refused)
     }
 
     /// Waits for the end; safe to drop.
@@ -39,7 +53,7 @@ impl Ending {
     }
 
     fn status(&self) -> Option<Status> {
-        self.status.get().cloned()
+        self.status.get().map(|(status, _)| status.clone())
     }
 }
 
@@ -61,7 +75,8 @@ impl Live {
         let older = sessions.insert(agent, (number, ending.clone()));
         let replaced = older.is_some();
         if let Some((_, older)) = older {
-            older.end(Status::aborted("a newer session of this agent took over"));
+            let status = Status::aborted("a newer session of this agent took over");
+            older.end(status, Kind::Replaced);
         }
         (number, ending, replaced)
     }
@@ -79,7 +94,7 @@ impl Live {
     pub(crate) fn refuse(&self, agent: AgentId, refusal: IdentityRefusal) -> Option<u64> {
         let sessions = self.lock();
         let (number, ending) = sessions.get(&agent)?;
-        ending.end(identity_status(refusal));
+        ending.end(identity_status(refusal), Kind::Refused);
         Some(*number)
     }
 

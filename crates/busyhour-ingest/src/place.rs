@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
+use busyhour_fleet::Told;
 use busyhour_model::{
     AgentId, BlockNo, Body, BootId, Epoch, Judgement, LimitsVersion, Record, RequirementProfile,
     TargetName, UtcMicros, Window, WindowVerdict, limits_in_force,
 };
 use busyhour_proto::{PayloadError, PayloadReader};
 use busyhour_store::{BlockRows, JudgedWindow, Quarantined};
+use tokio::sync::watch;
 
 /// How far ahead of the collector's clock a record may begin. Beyond, its clock is wrong and nobody
 /// knows by how much.
@@ -23,8 +26,10 @@ const MAX_ROUND_TRIP: Duration = Duration::from_secs(2);
 const MAX_REASON: usize = 200;
 
 /// What targets' paths are judged by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Requirements {
+    /// What configurations of agents say, which is more than the collector's own file.
+    told: Option<watch::Receiver<Arc<Told>>>,
     by_target: HashMap<TargetName, RequirementProfile>,
     otherwise: RequirementProfile,
 }
@@ -36,13 +41,21 @@ impl Requirements {
         by_target: impl IntoIterator<Item = (TargetName, RequirementProfile)>,
         otherwise: RequirementProfile,
     ) -> Self {
-        Self { by_target: by_target.into_iter().collect(), otherwise }
+        Self { told: None, by_target: by_target.into_iter().collect(), otherwise }
+    }
+
+    /// The same, unless a configuration of agents that is in force says otherwise.
+    #[must_use]
+    pub(crate) fn unless_told(self, told: watch::Receiver<Arc<Told>>) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     /// What this target's paths are judged by.
     #[must_use]
     pub fn of(&self, target: &TargetName) -> RequirementProfile {
-        self.by_target.get(target).copied().unwrap_or(self.otherwise)
+        let told = self.told.as_ref();
+        let told = told.and_then(|told| told.borrow().requirements.get(target).copied());
+        told.or_else(|| self.by_target.get(target).copied()).unwrap_or(self.otherwise)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use busyhour_fleet::{AdmitError, EnrolmentService, Fleet, IdentityService, LiveSessions};
+use busyhour_fleet::{AdmitError, EnrolmentService, Fleet, IdentityService, LiveSessions, Planner};
 use busyhour_proto::v1;
 use busyhour_proto::v1::ingest_server::{Ingest as IngestRpc, IngestServer};
 use busyhour_store::{Control, IdentityRefusal, Telemetry};
@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::accept::accept;
 use crate::committer::{Committer, CommitterEnded, Jobs};
+use crate::confirmations;
 use crate::live::{Answers, Live};
 use crate::place::Placer;
 use crate::session::{Limits, RECEIVE_WINDOW_BYTES, Session, Shared};
@@ -35,6 +36,10 @@ const MAX_ANSWERS: usize = 16;
 
 /// Calls at the same time on one connection: an agent makes one or two.
 const MAX_STREAMS: u32 = 8;
+/// All headers of a call together: an agent's are some hundred bytes.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// Calls that were begun and given up at once before the connection is ended.
+const MAX_RESETS: usize = 20;
 
 /// How often a silent connection is asked whether it is alive, and how long it may take to answer:
 /// an agent that lost its network is noticed within a minute.
@@ -84,6 +89,27 @@ impl Ingest {
     /// # Errors
     /// When the operating system has no thread left.
     pub fn start(parts: IngestParts, shutdown: CancellationToken) -> std::io::Result<Self> {
+        Self::start_with(parts, None, shutdown)
+    }
+
+    /// The same with somebody who says what agents are to measure, and what their targets are judged by.
+    ///
+    /// # Errors
+    /// When the operating system has no thread left.
+    pub fn start_planned(
+        mut parts: IngestParts,
+        planner: Arc<Planner>,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<Self> {
+        parts.requirements = parts.requirements.unless_told(planner.watch());
+        Self::start_with(parts, Some(planner), shutdown)
+    }
+
+    fn start_with(
+        parts: IngestParts,
+        planner: Option<Arc<Planner>>,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<Self> {
         let counters = Arc::new(Counters::default());
         let committer = Committer {
             telemetry: Arc::clone(&parts.telemetry),
@@ -96,13 +122,18 @@ impl Ingest {
         let tracker = TaskTracker::new();
         let (sightings, seen) = mpsc::channel(MAX_WAITING);
         tracker.spawn(sightings::note(Arc::clone(&parts.control), seen, shutdown.clone()));
+        let (confirmations, kept) = mpsc::channel(confirmations::MAX_WAITING);
+        let authenticator = Arc::clone(&parts.authenticator);
+        tracker.spawn(confirmations::note(authenticator, kept, shutdown.clone()));
         let service = IngestService {
             shared: Arc::new(Shared {
                 telemetry: parts.telemetry,
                 counters: Arc::clone(&counters),
                 limits: Limits::default(),
                 sightings,
+                confirmations,
                 authenticator: parts.authenticator,
+                planner,
                 shutdown,
                 committer_ended,
             }),
@@ -160,6 +191,8 @@ impl Ingest {
             .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
             .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
             .max_concurrent_streams(MAX_STREAMS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
             .add_service(self.server())
             .add_service(EnrolmentService::server(Arc::clone(&fleet)))
             .add_service(IdentityService::server(fleet))
@@ -235,12 +268,12 @@ impl IngestRpc for IngestService {
         self.shared.counters.sessions(1);
         self.shared.counters.replaced(usize::from(replaced));
         let told = Answers::new(stream, ending.clone());
-        let session =
-            Session::new(Arc::clone(&self.shared), principal, peer, self.jobs.clone(), answers);
+        let (shared, jobs) = (Arc::clone(&self.shared), self.jobs.clone());
+        let session = Session::new(shared, principal, peer, jobs, answers, ending);
         let live = Arc::clone(&self.live);
         let inbound = request.into_inner();
         self.tracker.spawn(async move {
-            let end = session.run(inbound, &ending).await;
+            let end = session.run(inbound).await;
             if end == Some(IdentityRefusal::Quarantined) {
                 // Whoever else has this identity is refused, too.
                 live.refuse(principal.agent, IdentityRefusal::Quarantined);

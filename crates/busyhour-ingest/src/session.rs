@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use busyhour_delivery::{
     BlockRanges, Credit, GoAway, INITIAL_CREDIT, Lane, MAX_CREDIT, Receiver, Verdict, Welcome,
 };
-use busyhour_fleet::{AdmitError, admit_status};
+use busyhour_fleet::{AdmitError, Planner, admit_status};
 use busyhour_model::UtcMicros;
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message;
@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::committer::{Committed, Job, Jobs};
+use crate::configure::{self, Telling};
+use crate::confirmations::Kept;
 use crate::live::Ending;
 use crate::place::{Arrived, ClockOffset};
 use crate::sightings::Seen;
@@ -55,7 +57,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: Limits,
     pub(crate) sightings: Sender<Seen>,
+    pub(crate) confirmations: Sender<Kept>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) planner: Option<Arc<Planner>>,
     pub(crate) shutdown: CancellationToken,
     /// Cancelled when the thread that writes has ended.
     pub(crate) committer_ended: CancellationToken,
@@ -146,6 +150,8 @@ pub(crate) struct Session {
     peer: Option<SocketAddr>,
     jobs: Jobs,
     answers: Answers,
+    /// Told from outside; what waits for the committer asks it, too.
+    ending: Ending,
 }
 
 impl Session {
@@ -155,19 +161,17 @@ impl Session {
         peer: Option<SocketAddr>,
         jobs: Jobs,
         answers: Answers,
+        ending: Ending,
     ) -> Self {
-        Self { shared, principal, peer, jobs, answers }
+        Self { shared, principal, peer, jobs, answers, ending }
     }
 
     /// Serves until either side has enough, and tells the agent why. Gives the reason when it is that the
     /// agent may not deliver.
-    pub(crate) async fn run(
-        self,
-        inbound: Streaming<v1::AgentMessage>,
-        ending: &Ending,
-    ) -> Option<IdentityRefusal> {
+    pub(crate) async fn run(self, inbound: Streaming<v1::AgentMessage>) -> Option<IdentityRefusal> {
         let agent = self.principal.agent;
         let (shared, answers) = (Arc::clone(&self.shared), self.answers.clone());
+        let ending = self.ending.clone();
         let Some(_present) = Present::enter(&shared.limits.sessions) else {
             shared.send_away(CROWDED, &answers);
             return None;
@@ -220,6 +224,7 @@ impl Session {
         let mut greeted = self.greet(introduction).await?;
         let mut turn = Turn::new(Arc::clone(&shared.limits.turns));
         greeted.welcome(&mut turn).await?;
+        let mut telling = Telling::new(shared.planner.as_ref(), greeted.session.principal.agent);
         let (reply, mut committed) = mpsc::channel(MAX_CREDIT as usize);
         loop {
             let lanes = [Lane::Live, Lane::Backlog];
@@ -247,6 +252,7 @@ impl Session {
                     greeted.let_in(share.map_err(nothing_stored)?);
                 }
                 let_in = noted(&mut greeted.noting) => greeted.noted(let_in)?,
+                told = telling.next() => greeted.session.answer(told).await?,
                 change = turn.changes(wish) => greeted.turned(change).await?,
                 message = inbound.message(), if greeted.outside.is_none() => match message? {
                     None => return Ok(()),
@@ -426,7 +432,8 @@ impl Greeted {
 
     fn hand_over(&mut self, lane: Lane, place: Permit<'_, Job>, reply: &Sender<Committed>) {
         if let Some((arrived, share)) = self.line_mut(lane).pop_front() {
-            place.send(Job { arrived, _share: share, reply: reply.clone() });
+            let ending = self.session.ending.clone();
+            place.send(Job { arrived, ending, _share: share, reply: reply.clone() });
         }
     }
 
@@ -439,6 +446,11 @@ impl Greeted {
                 self.clock = wire::clock_offset(&request).or(self.clock);
                 self.session.answer(wire::clock_reply(&request, received, now())).await
             }
+            Some(Message::Configuration(report)) => {
+                let (planner, agent) = (&self.session.shared.planner, self.session.principal.agent);
+                configure::reported(planner.as_ref(), agent, &report);
+                Ok(())
+            }
             Some(Message::Hello(_)) => Err(Status::invalid_argument("hello was said already")),
             // A newer agent may say what this collector does not know.
             None => Ok(()),
@@ -449,14 +461,11 @@ impl Greeted {
     /// that cannot be noted it is by the next message.
     async fn confirm(&mut self) {
         let Some(next) = self.unconfirmed else { return };
-        let (authenticator, principal) =
-            (Arc::clone(&self.session.shared.authenticator), self.session.principal);
-        let agent = principal.agent;
-        let noted = tokio::task::spawn_blocking(move || authenticator.confirm(&principal, next));
-        match noted.await {
-            Ok(Ok(())) => self.unconfirmed = None,
-            Ok(Err(error)) => tracing::warn!(%agent, %error, "a session cannot be confirmed"),
-            Err(_) => tracing::warn!(%agent, "the confirmation of a session ended early"),
+        let (noted, done) = oneshot::channel();
+        let kept = Kept { principal: self.session.principal, next, noted };
+        // What failed was logged where it did.
+        if self.session.shared.confirmations.send(kept).await.is_ok() && done.await.is_ok() {
+            self.unconfirmed = None;
         }
     }
 

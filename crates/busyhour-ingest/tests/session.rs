@@ -1,6 +1,10 @@
 //! Agents at the door: real streams on the loopback into a real store.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on fails it")]
 
+#[path = "session/configuration.rs"]
+mod configuration;
+#[path = "session/floods.rs"]
+mod floods;
 #[path = "session/identity.rs"]
 mod identity;
 #[path = "session/support.rs"]

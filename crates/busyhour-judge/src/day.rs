@@ -7,7 +7,7 @@ use busyhour_detect::{
     TargetLooks, judge_day, lay_out, rows_of_building,
 };
 use busyhour_model::{BuildingId, DaySummary, PathId, Slot, SlotStart, UtcMicros};
-use busyhour_store::{Grain, SlotDetail, StoreError, Telemetry};
+use busyhour_store::{SlotDetail, StoreError, Telemetry};
 use jiff::civil::Date;
 
 use crate::directory::Directory;
@@ -108,15 +108,19 @@ fn read_slots(
     if ids.is_empty() {
         return Ok(slots);
     }
-    let (grain, detail) = (Grain::Quarter, SlotDetail::Figures);
-    source.telemetry.visit_slots(&ids, span, grain, detail, &mut |path, slot| {
+    source.telemetry.take_slots(&ids, span, SlotDetail::Figures, &mut |path, mut found| {
         let at = places.get(&path).copied();
         let Some((path, slots)) = at.and_then(|at| Some((placed.get(at)?, slots.get_mut(at)?)))
         else {
             return;
         };
-        if source.inventory.was_in(path.placement, slot.start.start()) {
-            slots.push(slot.clone());
+        if !source.inventory.was_always_in(path.placement) {
+            found.retain(|slot| source.inventory.was_in(path.placement, slot.start.start()));
+        }
+        if slots.is_empty() {
+            *slots = found;
+        } else {
+            slots.append(&mut found);
         }
     })?;
     Ok(slots)

@@ -16,7 +16,7 @@ use busyhour_model::{
 };
 use busyhour_store::PathRow;
 
-use crate::inventory::{Inventory, JudgedSite};
+use crate::inventory::{Inventory, JudgedSite, News};
 
 /// A path in a subnet of a building: one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +68,8 @@ pub(crate) struct Directory {
     targets: Numbers<TargetName>,
     series: Numbers<SeriesKey>,
     of_building: Vec<Vec<SeriesNo>>,
+    /// Each far series has the near one that runs beside it.
+    paired: bool,
 }
 
 impl Directory {
@@ -82,6 +84,7 @@ impl Directory {
             targets: Numbers::new(),
             series: Numbers::new(),
             of_building: Vec::new(),
+            paired: false,
         };
         for (id, judged) in &inventory.sites {
             directory.buildings.number(id);
@@ -93,24 +96,55 @@ impl Directory {
                 directory.subnet_number(building, subnet);
             }
         }
-        directory.refresh(inventory);
+        directory.name_agents(inventory);
         directory
     }
 
-    /// Follows what changed: agents that are new, addresses that targets resolve to, names.
-    pub(crate) fn refresh(&mut self, inventory: &Inventory) {
-        self.fleet.microsoft.clear();
+    /// Follows what is other than it was: agents that are new, addresses that targets resolve to, names.
+    pub(crate) fn refresh(&mut self, inventory: &Inventory, news: &News) {
+        if news.places {
+            self.name_agents(inventory);
+            let all: Vec<SeriesKey> = self.series.list.clone();
+            self.describe_again(&all, inventory);
+        } else if !news.paths.is_empty() {
+            let others: Vec<SeriesKey> =
+                news.paths.iter().flat_map(|&path| self.series_of_path(path)).collect();
+            self.describe_again(&others, inventory);
+        }
+    }
+
+    fn name_agents(&mut self, inventory: &Inventory) {
         for (id, (name, _)) in &inventory.agents {
             self.agent_number(*id, name);
         }
-        for at in 0..self.series.list.len() {
-            let Some(&key) = self.series.list.get(at) else { continue };
+    }
+
+    fn describe_again(&mut self, keys: &[SeriesKey], inventory: &Inventory) {
+        for &key in keys {
             let Some(row) = inventory.path(key.path) else { continue };
-            let info = self.describe(key, row, inventory);
-            if let Some(known) = self.fleet.series.get_mut(at) {
+            let mut info = self.describe(key, row, inventory);
+            let Some(at) = self.series.known(&key) else { continue };
+            if let Some(known) = self.fleet.series.get_mut(at as usize) {
+                // Who runs beside it follows from all of them.
+                info.near = known.near;
+                self.paired &= info == *known;
                 *known = info;
             }
         }
+        // A target may be nobody's media any more.
+        self.fleet.microsoft.clear();
+        for (key, info) in self.series.list.iter().zip(&self.fleet.series) {
+            if inventory.path(key.path).is_some_and(is_media) {
+                self.fleet.microsoft.extend(info.target);
+            }
+        }
+    }
+
+    /// The series that a path is in one place or another.
+    fn series_of_path(&self, path: PathId) -> Vec<SeriesKey> {
+        let from = SeriesKey { path, building: BuildingNo(0), subnet: SubnetNo(0) };
+        let all = self.series.numbers.range(from..).map(|(&key, _)| key);
+        all.take_while(|key| key.path == path).collect()
     }
 
     /// True when all of its paths are still there; an agent that was forgotten takes its own along.
@@ -143,6 +177,7 @@ impl Directory {
         if is_new {
             let info = self.describe(key, row, inventory);
             self.fleet.series.push(info);
+            self.paired = false;
             let own = self.of_building.get_mut(building.0 as usize);
             own.into_iter().for_each(|list| list.push(series));
         }
@@ -260,7 +295,7 @@ impl Directory {
             tunnel.or_else(|| upstream_of(subnet, building, inventory))
         });
         let target = far.then(|| self.target_no(&row.key.target));
-        if row.context.resolved.is_some_and(|at| is_microsoft_media(at.ip())) {
+        if is_media(row) {
             self.fleet.microsoft.extend(target);
         }
         SeriesInfo {
@@ -282,6 +317,9 @@ impl Directory {
     /// the same subnet and link, or of the building, where only one is in question. To be done when
     /// all series of a round are there.
     pub(crate) fn pair_near(&mut self) {
+        if std::mem::replace(&mut self.paired, true) {
+            return;
+        }
         let mut of_agent: BTreeMap<(BuildingNo, AgentNo, LinkKind), SeriesNo> = BTreeMap::new();
         let mut of_unit: BTreeMap<(SubnetNo, LinkKind), Option<SeriesNo>> = BTreeMap::new();
         let mut of_building: BTreeMap<BuildingNo, Option<SeriesNo>> = BTreeMap::new();
@@ -292,9 +330,6 @@ impl Directory {
                 only(of_unit.entry((info.subnet, info.link)), near);
                 only(of_building.entry(info.building), near);
             }
-        }
-        if of_building.is_empty() {
-            return;
         }
         for info in self.fleet.series.iter_mut().filter(|info| info.reach == Reach::Far) {
             let unit = || of_unit.get(&(info.subnet, info.link)).copied().flatten();
@@ -311,6 +346,11 @@ fn only<K: Ord>(
     near: SeriesNo,
 ) {
     entry.and_modify(|known| *known = None).or_insert(Some(near));
+}
+
+/// True when a path's target is one of Microsoft's for media.
+fn is_media(row: &PathRow) -> bool {
+    row.context.resolved.is_some_and(|at| is_microsoft_media(at.ip()))
 }
 
 /// True when a path's target lies in a subnet of the building itself.

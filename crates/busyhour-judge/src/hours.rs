@@ -31,6 +31,13 @@ const IMPORTED_OF_DAYS: i32 = 28;
 
 type Loads = BTreeMap<BuildingId, BTreeMap<Date, BuildingLoad>>;
 
+/// Whether data of a day came after everybody looked at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    InTime,
+    Late,
+}
+
 /// Weeks and loads of all buildings.
 #[derive(Default)]
 pub(crate) struct Hours {
@@ -43,6 +50,11 @@ pub(crate) struct Hours {
     looked_for_imported: Option<UtcMicros>,
     /// When loads were read since the start.
     read: BTreeMap<(Date, BuildingId), UtcMicros>,
+    /// Those that nobody ever read, of the dates up to this one of each building.
+    unread: BTreeSet<(Date, BuildingId)>,
+    looked_for: BTreeMap<BuildingId, Date>,
+    /// From when until when none is due but late ones.
+    quiet: Option<(UtcMicros, UtcMicros)>,
     /// What is new and not durable yet.
     unsaved_weeks: BTreeMap<(BuildingId, Date), WorkingWeek>,
     unsaved_loads: BTreeMap<(BuildingId, Date), BuildingLoad>,
@@ -98,55 +110,103 @@ impl Hours {
         noons: &mut Noons,
         now: UtcMicros,
     ) -> Result<Vec<(Date, BuildingId)>, StoreError> {
-        let mut due: Vec<(Date, BuildingId)> = Vec::new();
-        for (&building, judged) in &inventory.sites {
-            let today = judged.today(now);
-            let dates = (0..DAYS).map(|back| today.saturating_sub(back.days()));
-            due.extend(dates.map(|date| (date, building)).filter(|day| {
-                let is_late = late.contains(day);
-                self.is_due(*day, judged, is_late, now)
-            }));
-        }
-        due.sort_unstable_by(|a, b| b.cmp(a));
         let mut changed = Vec::new();
-        for &(date, building) in due.iter().take(LOADS_A_ROUND) {
+        let due = self.due(inventory, late, now);
+        if due.len() > LOADS_A_ROUND {
+            self.quiet = None;
+        }
+        for &(date, building) in due.iter().rev().take(LOADS_A_ROUND) {
             let Some(judged) = inventory.sites.get(&building) else { continue };
             let there = inventory.agents_in(building, date, noons);
             let about = (building, &judged.site);
             let found = read_load(telemetry, inventory, about, date, &there)?;
             self.read.insert((date, building), now);
+            self.unread.remove(&(date, building));
             if found.is_some_and(|load| self.take(load)) {
                 changed.push((date, building));
             }
         }
-        let kept =
-            inventory.todays(now).values().min().map(|date| date.saturating_sub(DAYS.days()));
-        if let Some(kept) = kept {
-            self.read.retain(|(date, _), _| *date >= kept);
-            self.loads.values_mut().for_each(|loads| *loads = loads.split_off(&kept));
-        }
         Ok(changed)
     }
 
-    fn is_due(
-        &self,
-        day: (Date, BuildingId),
-        site: &JudgedSite,
-        is_late: bool,
+    /// The loads that are due: late ones are asked about each time, the others when one of them may have
+    /// become due.
+    fn due(
+        &mut self,
+        inventory: &Inventory,
+        late: &BTreeSet<(Date, BuildingId)>,
         now: UtcMicros,
-    ) -> bool {
-        let is_recent = day.0 >= site.today(now).saturating_sub(RECENT_DAYS.days());
-        let Some(&read) = self.read.get(&day) else {
-            // What an earlier run read is whole, but for the last days.
-            let known = self.loads.get(&day.1).is_some_and(|loads| loads.contains_key(&day.0));
-            return !known || is_late || is_recent;
-        };
-        if !is_late && !is_recent {
-            return false;
+    ) -> BTreeSet<(Date, BuildingId)> {
+        let mut due = BTreeSet::new();
+        let is_quiet = |(asked, next): (UtcMicros, UtcMicros)| asked <= now && now < next;
+        if !self.quiet.is_some_and(is_quiet) {
+            let next = self.look_for_due(inventory, now, &mut due);
+            self.quiet = Some((now, next));
         }
-        let ends = site.span(day.0).map_or(now, |(_, until)| until);
-        let is_stale = read.plus(READ_AGAIN) <= now;
-        (is_stale && (is_late || ends > now)) || (read < ends && ends <= now)
+        for &(date, building) in late {
+            let Some(judged) = inventory.sites.get(&building) else { continue };
+            let today = judged.today(now);
+            let is_kept = today.saturating_sub((DAYS - 1).days()) <= date && date <= today;
+            if is_kept && self.due_at((date, building), judged, Told::Late).is_some_and(|at| at <= now) {
+                due.insert((date, building));
+            }
+        }
+        due
+    }
+
+    /// Looks through the days of all buildings; gives the moment from which on others are due, or there
+    /// are others.
+    fn look_for_due(
+        &mut self,
+        inventory: &Inventory,
+        now: UtcMicros,
+        due: &mut BTreeSet<(Date, BuildingId)>,
+    ) -> UtcMicros {
+        let mut next = now.plus(READ_AGAIN);
+        let mut kept: Option<Date> = None;
+        for (&building, judged) in &inventory.sites {
+            let today = judged.today(now);
+            kept = Some(kept.map_or(today, |kept| kept.min(today)));
+            if self.looked_for.insert(building, today) != Some(today) {
+                // What an earlier run read is whole, but for the last days.
+                let days = (0..DAYS).map(|back| (today.saturating_sub(back.days()), building));
+                let known = self.loads.get(&building);
+                let is_unread = |day: &(Date, BuildingId)| {
+                    !self.read.contains_key(day)
+                        && !known.is_some_and(|loads| loads.contains_key(&day.0))
+                };
+                self.unread.extend(days.filter(is_unread));
+            }
+            next = judged.span(today).map_or(next, |(_, ends)| ends.min(next));
+            for back in 0..=RECENT_DAYS {
+                let day = (today.saturating_sub(back.days()), building);
+                match self.due_at(day, judged, Told::InTime) {
+                    Some(at) if at <= now => {
+                        due.insert(day);
+                    }
+                    Some(at) => next = at.min(next),
+                    None => {}
+                }
+            }
+        }
+        if let Some(kept) = kept.map(|today| today.saturating_sub(DAYS.days())) {
+            self.read.retain(|(date, _), _| *date >= kept);
+            self.unread.retain(|(date, _)| *date >= kept);
+            self.loads.values_mut().for_each(|loads| *loads = loads.split_off(&kept));
+        }
+        due.extend(&self.unread);
+        next
+    }
+
+    /// From when on the load of a recent day is to be read (again); `None` when no more can come.
+    fn due_at(&self, day: (Date, BuildingId), site: &JudgedSite, told: Told) -> Option<UtcMicros> {
+        let Some(&read) = self.read.get(&day) else { return Some(UtcMicros(i64::MIN)) };
+        let stale = read.plus(READ_AGAIN);
+        let ends = site.span(day.0).map(|(_, ends)| ends).filter(|ends| read < *ends);
+        match told {
+            Told::Late => Some(ends.map_or(stale, |ends| stale.min(ends))),
+            Told::InTime => ends.map(|ends| stale.min(ends)),
+        }
     }
 
     /// Takes a load that was read. True when it is other than it was; what tells of less than before

@@ -330,15 +330,34 @@ pub(crate) fn retired(
     incident
 }
 
+/// The verdicts of a round, which are not in the store yet, by local day.
+pub(crate) struct Fresh<'a>(BTreeMap<(Date, BuildingId), &'a [DaySummary]>);
+
+impl<'a> Fresh<'a> {
+    /// Those of a building's day are neighbours.
+    pub(crate) fn of(days: &'a [DaySummary]) -> Self {
+        let of = |day: &DaySummary| (day.date, day.building);
+        let own = days.chunk_by(|a, b| of(a) == of(b));
+        Self(own.filter_map(|own| Some((of(own.first()?), own))).collect())
+    }
+
+    pub(crate) fn has(&self, day: (Date, BuildingId)) -> bool {
+        self.0.contains_key(&day)
+    }
+
+    fn of_day(&self, day: (Date, BuildingId)) -> &'a [DaySummary] {
+        self.0.get(&day).copied().unwrap_or_default()
+    }
+}
+
 /// Reads the worst hour of an incident's last bad day, of the path that suffered most in its hours, and
 /// the plain daily average beside it; of an earlier bad day where the worst hour of the last was none
-/// of the incident's on any path. `fresh` are the verdicts of this round, which are not in the store
-/// yet.
+/// of the incident's on any path.
 pub(crate) fn describe_worst(
     incident: &mut Incident,
     inventory: &Inventory,
     control: &dyn Control,
-    fresh: &[DaySummary],
+    fresh: &Fresh<'_>,
 ) -> Result<(), StoreError> {
     let mut dates: BTreeSet<Date> = incident.bad_days.iter().copied().collect();
     dates.insert(incident.last_bad);
@@ -363,12 +382,12 @@ fn worst_on(
     date: Date,
     inventory: &Inventory,
     control: &dyn Control,
-    fresh: &[DaySummary],
+    fresh: &Fresh<'_>,
 ) -> Result<Option<DaySummary>, StoreError> {
     let mut days: BTreeMap<(BuildingId, Scope), DaySummary> = BTreeMap::new();
     for building in incident.buildings() {
         let known = control.days(Some(building), date, date)?;
-        let fresh = fresh.iter().filter(|day| (day.building, day.date) == (building, date));
+        let fresh = fresh.of_day((date, building)).iter();
         days.extend(known.iter().chain(fresh).map(|day| ((building, day.scope), day.clone())));
     }
     let of_members = incident.members.iter();

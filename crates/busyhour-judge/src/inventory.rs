@@ -10,7 +10,7 @@ use busyhour_model::{
     AgentId, Building, BuildingId, Incident, IncidentMember, LocalDay, PathId, Placement,
     RequirementProfile, SlotStart, Subnet, SubnetId, UtcMicros, local_day_span,
 };
-use busyhour_store::{Control, PathRow, StoreError, Telemetry};
+use busyhour_store::{AgentRow, Control, PathChanges, PathRow, StoreError, Telemetry};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -97,6 +97,43 @@ pub(crate) struct Inventory {
     subnets_of: BTreeMap<BuildingId, Vec<SubnetId>>,
     /// When each agent was last heard on any path.
     heard: BTreeMap<AgentId, UtcMicros>,
+    /// Agents that were ever placed in each building, in order.
+    agents_of: BTreeMap<BuildingId, Vec<AgentId>>,
+    /// The places of each agent's paths among all.
+    paths_of: BTreeMap<AgentId, Vec<usize>>,
+    /// What the store had counted of changes before this was read.
+    control_changes: Option<u64>,
+    path_changes: Option<u64>,
+}
+
+/// What is other in an inventory than it was in the round before.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct News {
+    /// Buildings, subnets, agents or placements may be.
+    pub(crate) places: bool,
+    /// Paths may be gone.
+    pub(crate) gone: bool,
+    /// The paths that are new, or of which something is other that says what a series is like.
+    pub(crate) paths: Vec<PathId>,
+}
+
+/// Buildings, subnets, agents and placements as they are read.
+struct Places {
+    buildings: Vec<Building>,
+    subnets: Vec<Subnet>,
+    agents: Vec<AgentRow>,
+    placements: Vec<Placement>,
+}
+
+impl Places {
+    fn read(control: &dyn Control) -> Result<Self, StoreError> {
+        Ok(Self {
+            buildings: control.buildings()?,
+            subnets: control.subnets()?,
+            agents: control.agents()?,
+            placements: control.placements()?,
+        })
+    }
 }
 
 /// Beginning, noon and end of local dates: looked up once a round.
@@ -124,41 +161,117 @@ impl Inventory {
         telemetry: &dyn Telemetry,
         control: &dyn Control,
     ) -> Result<Self, StoreError> {
-        let all = control.buildings()?;
-        let buildings = all.iter().map(|building| building.id).collect();
-        let sites = all.into_iter().filter_map(site_of).collect();
-        let mut subnets = BTreeMap::new();
-        let mut subnets_of: BTreeMap<BuildingId, Vec<SubnetId>> = BTreeMap::new();
-        for subnet in control.subnets()? {
-            subnets_of.entry(subnet.building).or_default().push(subnet.id);
-            subnets.insert(subnet.id, subnet);
+        let mut inventory = Self {
+            sites: BTreeMap::new(),
+            subnets: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            placements: BTreeMap::new(),
+            paths: Vec::new(),
+            buildings: BTreeSet::new(),
+            subnets_of: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            agents_of: BTreeMap::new(),
+            paths_of: BTreeMap::new(),
+            control_changes: None,
+            path_changes: None,
+        };
+        inventory.follow(telemetry, control)?;
+        Ok(inventory)
+    }
+
+    /// Follows the store; tells what is other than it was. What could not be read is as it was.
+    pub(crate) fn follow(
+        &mut self,
+        telemetry: &dyn Telemetry,
+        control: &dyn Control,
+    ) -> Result<News, StoreError> {
+        // Asked for first: what changes meanwhile is read again the next time.
+        let control_changes = control.inventory_changes();
+        let is_same = control_changes.is_some() && control_changes == self.control_changes;
+        let places = if is_same { None } else { Some(Places::read(control)?) };
+        let changes = telemetry.path_changes(self.path_changes)?;
+        let mut news = News { places: places.is_some(), gone: changes.all, paths: Vec::new() };
+        if let Some(places) = places {
+            self.take_places(places);
+            self.control_changes = control_changes;
         }
-        let agents = control.agents()?;
+        self.path_changes = changes.until;
+        self.take_paths(changes, &mut news.paths);
+        Ok(news)
+    }
+
+    fn take_places(&mut self, places: Places) {
+        let Places { buildings, subnets, agents, placements } = places;
+        self.buildings = buildings.iter().map(|building| building.id).collect();
+        self.sites = buildings.into_iter().filter_map(site_of).collect();
+        self.subnets_of.clear();
+        for subnet in &subnets {
+            self.subnets_of.entry(subnet.building).or_default().push(subnet.id);
+        }
+        self.subnets = subnets.into_iter().map(|subnet| (subnet.id, subnet)).collect();
         let removed = agents.iter().filter(|agent| agent.removed.is_some());
-        let removed = removed.map(|agent| agent.id).collect();
+        self.removed = removed.map(|agent| agent.id).collect();
         let agents = agents.into_iter().map(|agent| (agent.id, (agent.name, agent.simulated)));
-        let mut placements: BTreeMap<AgentId, Vec<Placement>> = BTreeMap::new();
-        for placement in control.placements()? {
-            placements.entry(placement.agent).or_default().push(placement);
+        self.agents = agents.collect();
+        self.placements.clear();
+        self.agents_of.clear();
+        for placement in placements {
+            let there = self.agents_of.entry(placement.building).or_default();
+            if there.last() != Some(&placement.agent) {
+                there.push(placement.agent);
+            }
+            self.placements.entry(placement.agent).or_default().push(placement);
         }
-        let paths = telemetry.paths(None)?;
-        let mut heard: BTreeMap<AgentId, UtcMicros> = BTreeMap::new();
-        for row in &paths {
-            let newest = heard.entry(row.agent).or_insert(row.newest);
-            *newest = row.newest.max(*newest);
+        for there in self.agents_of.values_mut() {
+            there.sort_unstable();
+            there.dedup();
         }
-        let agents = agents.collect();
-        Ok(Self {
-            sites,
-            subnets,
-            agents,
-            removed,
-            placements,
-            paths,
-            buildings,
-            subnets_of,
-            heard,
-        })
+    }
+
+    /// `others` gets the paths that are new, or whose series are other.
+    fn take_paths(&mut self, changes: PathChanges, others: &mut Vec<PathId>) {
+        if changes.all {
+            others.extend(changes.rows.iter().map(|row| row.id));
+            self.paths = changes.rows;
+            self.paths.sort_unstable_by_key(|row| row.id);
+            self.heard.clear();
+            for row in &self.paths {
+                hear(&mut self.heard, row.agent, row.newest);
+            }
+            self.number_paths();
+            return;
+        }
+        for (path, newest) in changes.heard {
+            let place = self.paths.binary_search_by_key(&path, |row| row.id).ok();
+            if let Some(row) = place.and_then(|at| self.paths.get_mut(at)) {
+                row.newest = newest;
+                hear(&mut self.heard, row.agent, newest);
+            }
+        }
+        let known = self.paths.len();
+        for row in changes.rows {
+            others.push(row.id);
+            hear(&mut self.heard, row.agent, row.newest);
+            match self.paths.binary_search_by_key(&row.id, |known| known.id) {
+                Ok(at) => {
+                    if let Some(known) = self.paths.get_mut(at) {
+                        *known = row;
+                    }
+                }
+                Err(at) => self.paths.insert(at, row),
+            }
+        }
+        if self.paths.len() > known {
+            self.number_paths();
+        }
+    }
+
+    fn number_paths(&mut self) {
+        self.paths_of.clear();
+        for (at, row) in self.paths.iter().enumerate() {
+            self.paths_of.entry(row.agent).or_default().push(at);
+        }
     }
 
     pub(crate) fn path(&self, path: PathId) -> Option<&PathRow> {
@@ -303,6 +416,12 @@ impl Inventory {
         })
     }
 
+    /// True when the agent never was anywhere else, as far as is known.
+    pub(crate) fn was_always_in(&self, there: &Placement) -> bool {
+        let all = self.placements.get(&there.agent).map(Vec::as_slice);
+        matches!(all, Some([only]) if only.until.is_none() && only.from == UtcMicros(i64::MIN))
+    }
+
     /// The paths that belonged to buildings on a date, each list by path: where their agents were at
     /// local noon. A silent agent's paths are there, so that its subnet is unknown; what an agent no
     /// longer measures while it goes on with others is not.
@@ -314,7 +433,10 @@ impl Inventory {
     ) -> BTreeMap<BuildingId, Vec<PlacedPath<'_>>> {
         let begins = local_day_span(date, &TimeZone::UTC).map(|(from, _)| from);
         let mut placed: BTreeMap<BuildingId, Vec<PlacedPath<'_>>> = BTreeMap::new();
-        for row in &self.paths {
+        let agents = buildings.iter().filter_map(|building| self.agents_of.get(building)).flatten();
+        let agents: BTreeSet<&AgentId> = agents.collect();
+        let places = agents.into_iter().filter_map(|agent| self.paths_of.get(agent)).flatten();
+        for row in places.filter_map(|&at| self.paths.get(at)) {
             let given_up = row.newest.plus(GIVEN_UP);
             let before = |at: Option<&UtcMicros>| at.is_some_and(|&at| given_up < at);
             if before(begins.as_ref()) && before(self.heard.get(&row.agent)) {
@@ -325,6 +447,7 @@ impl Inventory {
                 placed.entry(placement.building).or_default().push(PlacedPath { row, placement });
             }
         }
+        placed.values_mut().for_each(|paths| paths.sort_unstable_by_key(|path| path.row.id));
         placed
     }
 
@@ -335,10 +458,8 @@ impl Inventory {
         date: Date,
         noons: &mut Noons,
     ) -> Vec<&Placement> {
-        let candidates = self.placements.iter();
-        let candidates =
-            candidates.filter(|(_, all)| all.iter().any(|one| one.building == building));
-        let there = candidates.filter_map(|(&agent, _)| self.at_noon(agent, date, noons));
+        let candidates = self.agents_of.get(&building).into_iter().flatten();
+        let there = candidates.filter_map(|&agent| self.at_noon(agent, date, noons));
         there.filter(|placement| placement.building == building).collect()
     }
 }
@@ -366,6 +487,12 @@ pub(crate) fn moved_from(before: &[Placement], after: &[Placement]) -> Option<Ut
             Some(if kept { ends(a).min(ends(b)) } else { a.from.min(b.from) })
         }
     }
+}
+
+/// Notes when an agent was heard.
+fn hear(heard: &mut BTreeMap<AgentId, UtcMicros>, agent: AgentId, at: UtcMicros) {
+    let newest = heard.entry(agent).or_insert(at);
+    *newest = at.max(*newest);
 }
 
 fn holds_at(placement: &Placement, at: UtcMicros) -> bool {

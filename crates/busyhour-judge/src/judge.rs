@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::incidents::{describe_worst, has_worst_hour, incident_of, retired};
-use crate::inventory::{Inventory, Lost, Noons};
+use crate::incidents::{Fresh, describe_worst, has_worst_hour, incident_of, retired};
+use crate::inventory::{Inventory, Lost, News, Noons};
 use crate::state::{Context, Day, Plan, State, date_marks, goes_on};
 use crate::status::{JudgeStatus, RoundFigures};
 use crate::targets;
@@ -72,9 +72,17 @@ pub struct Judge {
     wake: Arc<Notify>,
     status: Arc<JudgeStatus>,
     params: Params,
-    /// What is remembered; locked only by the one round that runs at a time. `None` before the first
-    /// one, and after one that broke off.
-    state: Mutex<Option<State>>,
+    /// Locked only by the one round that runs at a time.
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered from round to round.
+#[derive(Default)]
+struct Memory {
+    /// `None` before the first round.
+    inventory: Option<Inventory>,
+    /// `None` before the first round, and after one that broke off.
+    state: Option<State>,
 }
 
 impl Judge {
@@ -86,8 +94,8 @@ impl Judge {
         every: Duration,
         wake: Arc<Notify>,
     ) -> Self {
-        let (status, state, params) = (Arc::default(), Mutex::default(), Params::default());
-        Self { telemetry, control, every, wake, status, params, state }
+        let (status, memory, params) = (Arc::default(), Mutex::default(), Params::default());
+        Self { telemetry, control, every, wake, status, params, memory }
     }
 
     /// Its counters; they live on when the judge runs.
@@ -139,18 +147,24 @@ impl Judge {
     }
 
     fn round(&self, now: UtcMicros) -> Result<Summary, JudgeError> {
-        let inventory =
-            Inventory::load(&*self.telemetry, &*self.control).map_err(JudgeError::Read)?;
+        // Before the inventory: a path has its row before it has a mark.
         let marks = self.telemetry.dirty_days(MARKS_A_ROUND).map_err(JudgeError::Read)?;
-        let context = Context {
-            telemetry: &*self.telemetry,
-            control: &*self.control,
-            inventory: &inventory,
-            params: &self.params,
-            now,
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let Memory { inventory, state: held } = &mut *memory;
+        let (telemetry, control) = (&*self.telemetry, &*self.control);
+        let (inventory, news) = match inventory {
+            Some(known) => {
+                let news = known.follow(telemetry, control).map_err(JudgeError::Read)?;
+                (&*known, news)
+            }
+            None => {
+                let read = Inventory::load(telemetry, control).map_err(JudgeError::Read)?;
+                (&*inventory.insert(read), News::default())
+            }
         };
-        let mut held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = held.take().filter(|state| state.serves(&inventory));
+        let params = &self.params;
+        let context = Context { telemetry, control, inventory, news: &news, params, now };
+        let known = held.take().filter(|state| state.serves(inventory, &news));
         let mut state = match known {
             Some(state) => state,
             None => State::begin(&context).map_err(JudgeError::Read)?,
@@ -266,12 +280,11 @@ impl Judge {
         write: &mut JudgeWrite,
     ) -> Result<(), StoreError> {
         let changed: BTreeMap<u64, &Finding> = findings.iter().map(|one| (one.id, one)).collect();
-        let fresh: BTreeSet<(BuildingId, Date)> =
-            write.days.iter().map(|day| (day.building, day.date)).collect();
+        let days = std::mem::take(&mut write.days);
+        let fresh = Fresh::of(&days);
         let touched = state.incidents.all().filter(|incident| {
-            let buildings = incident.buildings();
-            goes_on(incident.state)
-                && buildings.iter().any(|&building| fresh.contains(&(building, incident.last_bad)))
+            let is_fresh = |building| fresh.has((incident.last_bad, building));
+            goes_on(incident.state) && !days.is_empty() && incident.buildings().into_iter().any(is_fresh)
         });
         let retired: BTreeSet<u64> = write.incidents.iter().map(|one| one.number).collect();
         let mut numbers: BTreeSet<u64> = touched.map(|incident| incident.number).collect();
@@ -285,10 +298,11 @@ impl Judge {
             let Some(mut incident) = incident else { continue };
             if has_worst_hour(incident.kind) {
                 let Context { inventory, control, .. } = *context;
-                describe_worst(&mut incident, inventory, control, &write.days)?;
+                describe_worst(&mut incident, inventory, control, &fresh)?;
             }
             state.incidents.note(write, incident);
         }
+        write.days = days;
         Ok(())
     }
 

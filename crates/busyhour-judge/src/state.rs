@@ -18,7 +18,7 @@ use crate::day::{Books, Source, Wanted, has_begun, judge_building_day};
 use crate::directory::Directory;
 use crate::hours::Hours;
 use crate::incidents::{Incidents, finding_of};
-use crate::inventory::{Inventory, Noons, moved_from};
+use crate::inventory::{Inventory, News, Noons, moved_from};
 use crate::targets::{look_at, utc_days};
 
 /// Dates judged in a round, so that the newest are written soon while a backlog loads.
@@ -52,6 +52,8 @@ pub(crate) struct Context<'a> {
     pub(crate) telemetry: &'a dyn Telemetry,
     pub(crate) control: &'a dyn Control,
     pub(crate) inventory: &'a Inventory,
+    /// What is other in it than in the round before.
+    pub(crate) news: &'a News,
     pub(crate) params: &'a Params,
     pub(crate) now: UtcMicros,
 }
@@ -128,15 +130,19 @@ impl State {
     }
 
     /// True while the numbers that are remembered stand for what is in the store.
-    pub(crate) fn serves(&self, inventory: &Inventory) -> bool {
-        self.fingerprint == inventory.fingerprint() && self.directory.holds(inventory)
+    pub(crate) fn serves(&self, inventory: &Inventory, news: &News) -> bool {
+        let same_places = !news.places || self.fingerprint == inventory.fingerprint();
+        let same_things = !(news.places || news.gone) || self.directory.holds(inventory);
+        same_places && same_things
     }
 
     /// Follows what went on since the last round: agents that moved, dates that are over.
     pub(crate) fn follow(&mut self, context: &Context<'_>) {
-        let Context { inventory, now, .. } = *context;
-        self.directory.refresh(inventory);
-        self.follow_placements(context);
+        let Context { inventory, news, now, .. } = *context;
+        self.directory.refresh(inventory, news);
+        if news.places {
+            self.follow_placements(context);
+        }
         let todays = inventory.todays(now);
         for (&building, &today) in &todays {
             // A day that is over is judged though nothing came: silence is unknown, and is said.

@@ -111,13 +111,43 @@ pub struct Epoch(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockNo(pub u64);
 
-/// The revision of the schedule that a record ran under.
+/// The revision of the schedule that a record ran under: its lower half is the period in microseconds,
+/// its upper half the revision of the collector's configuration that asked for it, 0 where the
+/// machine's own file did. So equal schedules have equal revisions on every agent and after every
+/// restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScheduleRevision(pub u64);
+
+impl ScheduleRevision {
+    /// Of a configuration's revision (0: the machine's own file; at most 2^31 - 1, so that it fits the
+    /// integers of databases) and a period in microseconds, of which an hour is more than there is.
+    #[must_use]
+    pub fn new(configuration: u32, period_us: u64) -> Self {
+        let configuration = configuration.min(u32::MAX >> 1);
+        Self((u64::from(configuration) << 32) | period_us.min(u64::from(u32::MAX)))
+    }
+
+    /// The revision of the collector's configuration; `None` where the machine's own file asked for it.
+    #[must_use]
+    pub fn configuration(self) -> Option<u32> {
+        u32::try_from(self.0 >> 32).ok().filter(|revision| *revision > 0)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_says_which_configuration_asked_for_it() {
+        let minute = 60_000_000;
+        assert_eq!(ScheduleRevision::new(0, minute), ScheduleRevision(minute));
+        assert_eq!(ScheduleRevision::new(0, minute).configuration(), None);
+        let seventh = ScheduleRevision::new(7, minute);
+        assert_eq!((seventh.configuration(), seventh.0 & 0xffff_ffff), (Some(7), minute));
+        let largest = ScheduleRevision::new(u32::MAX, u64::MAX);
+        assert!(i64::try_from(largest.0).is_ok(), "databases have signed integers");
+    }
 
     #[test]
     fn an_identity_survives_text_and_bytes() {

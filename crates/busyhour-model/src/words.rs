@@ -1,6 +1,6 @@
 //! What the vocabulary is called where people read it: the same words in sentence, message and page.
 
-use crate::{Breach, Cause, LinkKind, Mechanism};
+use crate::{Breach, Cause, GapReason, LinkKind, Mechanism};
 
 /// A place or a cause is stated from this confidence on, 0..=1.
 pub const SURE: f64 = 0.9;
@@ -29,6 +29,23 @@ impl LinkKind {
             Self::Vpn => "VPN",
             Self::Mobile => "mobile connections",
             Self::Loopback => "loopback",
+        }
+    }
+}
+
+impl GapReason {
+    /// Why there is nothing, as in "2.0 h: paused by the machine's owner".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Asleep => "the machine slept",
+            Self::NotRunning => "the agent was not running",
+            Self::SpoolFull => "the agent's spool was full",
+            Self::SpoolFailed => "the agent's disk took nothing",
+            Self::ClockStep => "the clock was set",
+            Self::Unresolved => "the target's name did not resolve",
+            Self::Quarantined => "records had no place in time",
+            Self::Paused => "paused by the machine's owner",
         }
     }
 }

@@ -43,5 +43,14 @@ word!("ECN code point", Ecn { NotEct, Ect1, Ect0, Ce });
 word!("outcome", CheckOutcome { Pass, Fail, Timeout, NotRun });
 word!(
     "gap reason",
-    GapReason { Asleep, NotRunning, SpoolFull, SpoolFailed, ClockStep, Unresolved, Quarantined }
+    GapReason {
+        Asleep,
+        NotRunning,
+        SpoolFull,
+        SpoolFailed,
+        ClockStep,
+        Unresolved,
+        Quarantined,
+        Paused
+    }
 );

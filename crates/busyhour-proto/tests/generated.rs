@@ -6,7 +6,8 @@ use std::path::Path;
 fn the_generated_code_is_what_the_proto_files_say() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let proto = here.join("../../proto");
-    let files = ["busyhour/v1/fleet.proto", "busyhour/v1/ingest.proto", "busyhour/v1/record.proto"];
+    let files = ["configuration", "fleet", "ingest", "record"];
+    let files = files.map(|name| format!("busyhour/v1/{name}.proto"));
     let committed = here.join("src/generated/busyhour.v1.rs");
 
     let fresh = tempfile::tempdir().unwrap();

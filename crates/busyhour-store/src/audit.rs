@@ -145,6 +145,12 @@ pub enum AuditAction {
     ApiTokenMade,
     /// An API token was revoked.
     ApiTokenRevoked,
+    /// A revision of a configuration was made.
+    ConfigurationMade,
+    /// A revision of a configuration was put in force, or no longer is.
+    ConfigurationAssigned,
+    /// An agent was given labels.
+    AgentLabelled,
 }
 
 impl AuditAction {
@@ -174,6 +180,9 @@ impl AuditAction {
         Self::SignedIn,
         Self::ApiTokenMade,
         Self::ApiTokenRevoked,
+        Self::ConfigurationMade,
+        Self::ConfigurationAssigned,
+        Self::AgentLabelled,
     ];
 
     /// The word used in SQL, JSON, on the command line and the page.
@@ -205,6 +214,9 @@ impl AuditAction {
             Self::SignedIn => "sign-in",
             Self::ApiTokenMade => "make-api-token",
             Self::ApiTokenRevoked => "revoke-api-token",
+            Self::ConfigurationMade => "make-configuration",
+            Self::ConfigurationAssigned => "assign-configuration",
+            Self::AgentLabelled => "label-agent",
         }
     }
 }
@@ -233,6 +245,8 @@ pub enum AuditSubject {
     User(UserNo),
     /// An API token.
     ApiToken(ApiTokenNo),
+    /// A revision of a configuration.
+    Configuration(u32),
 }
 
 impl fmt::Display for AuditSubject {
@@ -244,6 +258,7 @@ impl fmt::Display for AuditSubject {
             Self::Token(token) => write!(f, "token {token}"),
             Self::User(UserNo(number)) => write!(f, "user {number}"),
             Self::ApiToken(ApiTokenNo(number)) => write!(f, "api-token {number}"),
+            Self::Configuration(revision) => write!(f, "configuration {revision}"),
         }
     }
 }
@@ -261,6 +276,7 @@ impl FromStr for AuditSubject {
             Some(("api-token", number)) => {
                 number.parse().ok().map(|n| Self::ApiToken(ApiTokenNo(n)))
             }
+            Some(("configuration", revision)) => revision.parse().ok().map(Self::Configuration),
             _ => None,
         };
         parsed.ok_or_else(|| InvalidAuditWord::new("audited subject", text))
@@ -308,7 +324,8 @@ mod tests {
         let agent = AuditSubject::Agent(AgentId::from_u128(7));
         let accounts = [AuditSubject::User(UserNo(3)), AuditSubject::ApiToken(ApiTokenNo(4))];
         let others = [AuditSubject::Store, AuditSubject::BuildingFile(12), agent];
-        for subject in others.into_iter().chain(accounts) {
+        let configured = AuditSubject::Configuration(5);
+        for subject in others.into_iter().chain(accounts).chain([configured]) {
             assert_eq!(subject.to_string().parse::<AuditSubject>().unwrap(), subject);
         }
         for text in ["", "agent", "agent 7", "building-file -1", "store 1", "shop"] {

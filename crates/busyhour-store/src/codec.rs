@@ -23,6 +23,7 @@ use busyhour_model::Histogram;
 use thiserror::Error;
 
 pub(crate) use building::{decode_quarters, decode_week, encode_quarters, encode_week};
+pub(crate) use column::Room;
 pub(crate) use incident::{
     IncidentColumns, decode_incident, decode_members, encode_incident, encode_members,
 };

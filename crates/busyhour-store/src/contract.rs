@@ -5,6 +5,7 @@
 //! lie with control.
 
 pub(crate) mod accounts;
+pub(crate) mod configuration;
 pub(crate) mod control;
 pub(crate) mod identity;
 
@@ -100,6 +101,21 @@ pub struct PathRow {
     pub newest: UtcMicros,
     /// The circumstances of its newest window.
     pub context: Context,
+}
+
+/// How paths changed since they were asked about last.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PathChanges {
+    /// Those that are new, and those of which more is other than their newest window; ordered by
+    /// number.
+    pub rows: Vec<PathRow>,
+    /// The newest window of those of which nothing else is other.
+    pub heard: Vec<(PathId, UtcMicros)>,
+    /// `rows` are all paths, and there are no others: it is not known what changed, or some were
+    /// forgotten.
+    pub all: bool,
+    /// Changes so far, to ask with the next time; `None` where they are not counted.
+    pub until: Option<u64>,
 }
 
 /// A window as it is stored.
@@ -266,6 +282,16 @@ pub trait Telemetry: Send + Sync {
     /// When the store cannot be read.
     fn paths(&self, agent: Option<AgentId>) -> Result<Vec<PathRow>, StoreError>;
 
+    /// The paths that changed since [`PathChanges::until`] was `since`; all of them for `None`. Changes are
+    /// counted from when the store was opened.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn path_changes(&self, since: Option<u64>) -> Result<PathChanges, StoreError> {
+        let _ = since;
+        Ok(PathChanges { rows: self.paths(None)?, all: true, ..PathChanges::default() })
+    }
+
     /// Hands out the slots of `paths` with `from <= start < until`: each path's in the order of time,
     /// the paths in whatever order, and not all of one before any of another. Slots without windows
     /// are not there. An hour begins on the hour.
@@ -280,6 +306,23 @@ pub trait Telemetry: Send + Sync {
         detail: SlotDetail,
         visit: &mut dyn FnMut(PathId, &Slot),
     ) -> Result<(), StoreError>;
+
+    /// Hands over the quarter-hours of `paths` with `from <= start < until`: some of one path at a time, in
+    /// the order of time, the paths in whatever order. For who keeps them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn take_slots(
+        &self,
+        paths: &[PathId],
+        (from, until): (SlotStart, SlotStart),
+        detail: SlotDetail,
+        take: &mut dyn FnMut(PathId, Vec<Slot>),
+    ) -> Result<(), StoreError> {
+        self.visit_slots(paths, (from, until), Grain::Quarter, detail, &mut |path, slot| {
+            take(path, vec![slot.clone()]);
+        })
+    }
 
     /// Hands out how many windows were valid and bad in each quarter-hour of `paths` with
     /// `from <= start < until`, day by day, in whatever order: for questions over very many paths.

@@ -4,6 +4,8 @@ mod accounts;
 mod agents;
 mod api_tokens;
 mod audit;
+mod configuration;
+mod configurations;
 mod forget;
 mod identities;
 mod identity;
@@ -35,7 +37,7 @@ use busyhour_model::{
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, Transaction};
 
-use crate::sqlite::{Database, Migration, OpenError, unreadable};
+use crate::sqlite::{ChangeCount, Database, Migration, OpenError, unreadable};
 use crate::{
     Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
     ControlRetention, DatedBinding, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind,
@@ -52,13 +54,31 @@ pub(crate) const MIGRATIONS: &[Migration] = &[include_str!("control/schema_1.sql
 #[derive(Debug)]
 pub struct SqliteControl {
     database: Database<()>,
+    inventory_changes: ChangeCount,
 }
+
+/// What [`Control::inventory_changes`] counts: not who was seen when.
+const INVENTORY: &[&str] = &[
+    "INSERT ON main.buildings",
+    "UPDATE ON main.buildings",
+    "DELETE ON main.buildings",
+    "INSERT ON main.subnets",
+    "UPDATE ON main.subnets",
+    "DELETE ON main.subnets",
+    "INSERT ON main.agents",
+    "UPDATE OF id, name, simulated, removed_us ON main.agents",
+    "DELETE ON main.agents",
+    "INSERT ON main.placements",
+    "UPDATE ON main.placements",
+    "DELETE ON main.placements",
+];
 
 impl SqliteControl {
     pub(crate) fn open(directory: &Path, lock: Arc<File>) -> Result<Self, OpenError> {
         let database = Database::open(directory.join(FILE), lock, APPLICATION_ID, MIGRATIONS)?;
         database.refuse_unlike()?;
-        Ok(Self { database: database.overwriting()? })
+        let (database, inventory_changes) = database.overwriting()?.counting(INVENTORY)?;
+        Ok(Self { database, inventory_changes })
     }
 
     /// Forbids the file to grow beyond `bytes`; writes that need more fail with
@@ -167,6 +187,10 @@ impl Control for SqliteControl {
 
     fn placements(&self) -> Result<Vec<Placement>, StoreError> {
         self.database.read("read placements", |sql| place::placements(sql))
+    }
+
+    fn inventory_changes(&self) -> Option<u64> {
+        Some(self.database.count(&self.inventory_changes))
     }
 
     fn missing_prefixes(&self) -> Result<Vec<MissingPrefix>, StoreError> {

@@ -1,8 +1,7 @@
 //! The collector's data: the only collector SQL.
 //!
-//! Four contracts ([`Telemetry`], [`Control`], [`Accounts`], [`Identities`]) and the embedded engine behind
-//! them ([`open`]). The
-//! store keeps and finds; it never judges, and it never names the wire format.
+//! Five contracts ([`Telemetry`], [`Control`], [`Accounts`], [`Identities`], [`Configurations`]) and the
+//! embedded engine behind them ([`open`]). The store keeps and finds; it never judges, and it never names the wire format.
 //!
 //! Invariants: what an operation wrote is durable when it returns, all of it or nothing; a block's
 //! rows and its receipt are in one transaction of one file; no invariant spans the two files;
@@ -21,7 +20,12 @@ pub use audit::{Act, Actor, AuditAction, AuditEntry, AuditSubject, InvalidAuditW
 pub use codec::pack::{bench as pack_bench, fuzz_pack};
 pub use contract::accounts::{
     AccountName, Accounts, ApiTokenNo, ApiTokenRow, AuditChain, ChainedEntry, Grant,
-    InvalidAccount, NewApiToken, NewSession, NewUser, Reach, Role, SessionRow, UserNo, UserRow,
+    InvalidAccount, NewApiToken, NewSession, NewUser, Proven, ProvenUser, Reach, Role, SessionRow,
+    UserNo, UserRow,
+};
+pub use contract::configuration::{
+    AssignmentRow, AssignmentScope, ConfigurationReport, ConfigurationRow, ConfigurationState,
+    Configurations, DesiredState, Label, RefusalRow, ReportRow,
 };
 pub use contract::control::{
     AgentRow, Binding, Control, ControlPruned, ControlRetention, DatedBinding, Delivery,
@@ -29,12 +33,13 @@ pub use contract::control::{
     IncidentEvent, InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Sighting,
 };
 pub use contract::identity::{
-    AgentCertificate, Approval, Enrolment, Identities, IdentityRefusal, IdentityRow, IdentityState,
-    LetIn, NewToken, TokenId, TokenPlace, TokenRefusal, TokenRow,
+    AgentCertificate, Approval, ConfirmedSession, Enrolment, Identities, IdentityRefusal,
+    IdentityRow, IdentityState, LetIn, NewToken, TokenId, TokenPlace, TokenRefusal, TokenRow,
 };
 pub use contract::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow, PathRow,
-    Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry, TelemetryTotals,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow,
+    PathChanges, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry,
+    TelemetryTotals,
 };
 pub use control::SqliteControl;
 pub use engine::{FoldOptions, SqliteTelemetry};

@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use backup::{BackupError, BackupReport, Restored, backup, restore, thin_backups};
 pub use check::{CheckReport, CheckedFile, Progress, Unfinished, check};
-pub(crate) use database::Database;
+pub(crate) use database::{ChangeCount, Database};
 pub(crate) use fold_lock::{FoldGuard, FoldLock};
 use lock::Made;
 pub(crate) use migrate::Migration;

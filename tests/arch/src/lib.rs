@@ -81,7 +81,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     // Test crates.
     ("testkit", &[]),
     ("arch", &[]),
-    ("e2e", &[]),
+    // What an agent sealed is compared with what lies in the store.
+    ("e2e", &["busyhour-model", "busyhour-store"]),
     ("lab", &["testkit", "e2e"]),
     ("powerloss", &["busyhour-model", "busyhour-store"]),
     // The benchmark: what the generator makes, told by the detector, scored.
@@ -110,7 +111,7 @@ pub const IMPURE_DEPENDENCIES: &[&str] =
 /// External crates that only these crates may name.
 pub const RESERVED: &[(&str, &[&str])] = &[
     // A disk that loses power is a file system of SQLite's.
-    ("rusqlite", &["busyhour-store", "busyhour-agent", "powerloss"]),
+    ("rusqlite", &["busyhour-store", "busyhour-agent", "e2e", "powerloss"]),
     ("socket2", &["busyhour-net", "busyhour-host"]),
     // The lab enters namespaces, and its wire is a TUN device.
     ("nix", &["busyhour-net", "busyhour-host", "lab"]),
@@ -118,9 +119,12 @@ pub const RESERVED: &[(&str, &[&str])] = &[
     ("lettre", &["busyhour-notify"]),
     ("axum", &["busyhour-api", "busyhour-collector"]),
     ("config", &["busyhour-daemon"]),
-    // Passwords are computed where one signs in, and typed where one asks from a shell.
+    // Passwords are computed where one signs in, and typed where one asks from a shell; the collector's own
+    // command sets an administrator's when nobody can sign in.
     ("argon2", &["busyhour-api"]),
-    ("rpassword", &["busyhour-cli"]),
+    ("rpassword", &["busyhour-cli", "busyhour-collector"]),
+    // The signatures of an identity provider's tokens. Everything else takes ring through rustls and rcgen.
+    ("ring", &["busyhour-api"]),
     // Foreign and generated fleets are large text files.
     ("zstd", &["busyhour-cli"]),
     ("anyhow", &["busyhour-agent", "busyhour-collector", "busyhour-cli"]),

@@ -5,9 +5,14 @@
 //!     cargo bench --package e2e --bench herd -- return
 //!
 //! `return`: 2,000 agents with an hour in their spools connect to a collector within a second, deliver
-//! what they kept, and go on measuring meanwhile. `idle`: 10,000 agents that have nothing to say.
-//! Collector and fleet are processes of their own on one machine, over loopback. The fleet's agents
-//! decide by the product's own delivery engine.
+//! what they kept, and go on measuring meanwhile. `idle`: 10,000 agents that have nothing to say, and
+//! some of them that are revoked. Both let the agents in by tokens first, and say how fast.
+//! Collector and fleet are processes of their own on one machine, over loopback, with TLS 1.3 and
+//! certificates on both sides. The fleet's agents decide by the product's own delivery engine.
+//!
+//! `idle` needs some 10,100 file descriptors in each process: the collector is started with as many as
+//! the system allows (65,536 at most); the fleet has what this shell has (`ulimit -n`), and takes fewer
+//! agents where that is less. Memory: some 2 GB.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on stops")]
 
@@ -23,6 +28,8 @@ mod cost;
 mod fleet;
 #[path = "herd/idle.rs"]
 mod idle;
+#[path = "herd/member.rs"]
+mod member;
 #[path = "store/paths.rs"]
 #[allow(dead_code, reason = "shared with the benchmark of the store")]
 mod paths;
@@ -32,7 +39,10 @@ mod returning;
 #[allow(dead_code, reason = "shared with the benchmark of the store")]
 mod series;
 
+use std::path::Path;
 use std::time::Duration;
+
+use collector::Papers;
 
 /// How much is measured.
 pub(crate) struct Effort {
@@ -48,6 +58,8 @@ pub(crate) struct Effort {
     pub(crate) series: usize,
     /// Agents that are merely there.
     pub(crate) idle: usize,
+    /// Of these, those that are revoked.
+    pub(crate) revoked: usize,
 }
 
 const FULL: Effort = Effort {
@@ -57,6 +69,7 @@ const FULL: Effort = Effort {
     at_least: Duration::from_secs(60),
     series: 127,
     idle: 10_000,
+    revoked: 20,
 };
 const SMOKE: Effort = Effort {
     returning: 20,
@@ -65,6 +78,7 @@ const SMOKE: Effort = Effort {
     at_least: Duration::from_secs(2),
     series: 5,
     idle: 50,
+    revoked: 3,
 };
 
 fn main() {
@@ -73,8 +87,12 @@ fn main() {
     let smoke = words.contains(&"--smoke");
     let effort = if smoke { SMOKE } else { FULL };
     match &words[..] {
-        ["--returning", ingest, ..] => return returning::load(&effort, ingest),
-        ["--idle", ingest, ..] => return idle::load(&effort, ingest),
+        ["--returning", ingest, folder, ..] => {
+            return returning::load(&effort, ingest, Papers::read(Path::new(folder)));
+        }
+        ["--idle", ingest, folder, ..] => {
+            return idle::load(&effort, ingest, Papers::read(Path::new(folder)));
+        }
         _ => {}
     }
     if smoke {

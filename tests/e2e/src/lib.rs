@@ -1,6 +1,8 @@
 //! The real programs as real processes: started in folders of their own, on ports the system picks,
 //! asked through the command line, and always ended again.
 
+mod ledger;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,6 +14,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+pub use ledger::{Ledger, settled};
 
 /// How long anything may take before a test gives up on it. Generous: it bounds a hang, it measures
 /// nothing.

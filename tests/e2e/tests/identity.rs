@@ -80,13 +80,24 @@ impl Bed {
         )
     }
 
+    /// What the machine says of itself.
+    fn status(&self, machine: &str) -> Option<Value> {
+        let file = std::fs::read(self.at(machine).join("status.json")).ok()?;
+        serde_json::from_slice(&file).ok()
+    }
+
     /// What the machine says of the collector, once that is `state`.
     fn uplink(&self, machine: &str, state: &str) -> Value {
-        let file = self.at(machine).join("status.json");
         wait_for(&format!("{machine} is {state}"), || {
-            let status: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+            let status = self.status(machine)?;
             Some(status["uplink"].clone()).filter(|uplink| uplink["state"] == state)
         })
+    }
+
+    /// Windows that the machine has measured since it began, and blocks that nobody took from it.
+    fn measured_and_held(&self, machine: &str) -> Option<(u64, u64)> {
+        let status = self.status(machine)?;
+        Some((status["sessions"][0]["windows"].as_u64()?, status["spool"]["blocks"].as_u64()?))
     }
 
     fn blocks(&self) -> u64 {
@@ -124,7 +135,7 @@ fn a_machine_is_let_in_by_a_token_delivers_and_is_revoked() {
     assert!(!bed.at("another/identity/identity.json").exists());
     assert_eq!(bed.identities().len(), 1);
 
-    let _agent = bed.run("machine");
+    let agent = bed.run("machine");
     wait_for("blocks over TLS", || (bed.blocks() > 3).then_some(()));
     assert_eq!(bed.uplink("machine", "delivering")["building"], "Here");
     let agents = bed.collector.items(&["agent", "ls"]);
@@ -138,12 +149,20 @@ fn a_machine_is_let_in_by_a_token_delivers_and_is_revoked() {
     // From here on nothing is acknowledged, so nothing is stored either, however much is sealed.
     let stored = bed.blocks();
     bed.uplink("machine", "revoked");
+    // It goes on measuring, and keeps what it measures; the collector takes none of it.
+    let (measured, held) = bed.measured_and_held("machine").unwrap();
+    wait_for("a revoked agent that measures and keeps", || {
+        let now = bed.measured_and_held("machine")?;
+        (now.0 >= measured + 5 && now.1 >= held + 5).then_some(())
+    });
     assert_eq!(bed.blocks(), stored);
     let shown = bed.collector.items(&["agent", "show", name]);
     assert_eq!(
         (&shown[0]["identity"], &shown[0]["identity_reason"]),
         (&"revoked".into(), &"as a test".into())
     );
+    assert!(agent.stop(), "it stops in order, with all that it holds");
+    assert_eq!(bed.blocks(), stored);
     // Its key opens nothing any more; a new token makes it another agent.
     let again = bed.token("again", &[]);
     let other = Command::new(program("busyhour-agent"))

@@ -7,6 +7,7 @@
 //!
 //! Addresses are of the ranges for documentation (RFC 5737, RFC 3849); nothing leaves the namespaces.
 
+mod certified;
 mod installation;
 mod load;
 mod namespace;
@@ -18,6 +19,7 @@ mod tun;
 mod tunnel;
 mod wire;
 
+pub use certified::{Certified, Cut};
 pub use installation::{Installation, Setup, number, sum};
 pub use load::Load;
 pub use namespace::Namespace;

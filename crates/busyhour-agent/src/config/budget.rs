@@ -57,7 +57,7 @@ impl Budget {
 }
 
 /// Checks that the targets may send what they would.
-pub(super) fn check(targets: &[Target], capacity: Option<u64>) -> Result<(), InvalidConfig> {
+pub(crate) fn check(targets: &[Target], capacity: Option<u64>) -> Result<(), InvalidConfig> {
     let real = || targets.iter().filter(|target| !is_loopback(&target.host));
     if capacity.is_none()
         && let Some(target) = real().find(|target| !is_gentle(target))

@@ -35,6 +35,9 @@ pub(super) const REFLECTOR_SESSIONS_PER_ADDRESS: u32 = 1_000;
 /// A hundred megabytes of sessions are more than any reflector is asked for.
 pub(super) const REFLECTOR_SESSION_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
+/// Long enough for windows of every period, and for the collector to be started again in between.
+pub(super) const TRIAL: &str = "5m";
+
 /// Tests are in a hurry; nobody else has a reason to.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -44,6 +47,8 @@ pub(super) static WINDOWS: Durations =
 /// Beyond four minutes a reflector would forget the session in between.
 pub(super) static PERIODS: Durations =
     Durations { range: SHORTEST..=seconds(240), expected: "from 100ms to 4m" };
+pub(super) static TRIALS: Durations =
+    Durations { range: SHORTEST..=seconds(3_600), expected: "from 100ms to 1h" };
 pub(super) static SEALS: Durations =
     Durations { range: SHORTEST..=seconds(600), expected: "from 100ms to 10m" };
 pub(super) static SPOOL_AGES: Durations =

@@ -18,6 +18,7 @@ pub struct RawConfig {
     pub(super) target: Vec<RawTarget>,
     pub(super) allow: RawAllow,
     pub(super) reflector: RawReflector,
+    pub(super) remote: RawRemote,
     pub(super) spool: RawSpool,
     pub(super) log: LogConfig,
 }
@@ -180,6 +181,27 @@ pub(super) struct RawProvisioned {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct RawRemote {
+    pub(super) accept: RawAccepts,
+    pub(super) trial: String,
+}
+
+impl Default for RawRemote {
+    fn default() -> Self {
+        Self { accept: RawAccepts::default(), trial: defaults::TRIAL.to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawAccepts {
+    #[default]
+    Targets,
+    Nothing,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawSpool {
     pub(super) max_bytes: u64,
     pub(super) max_age: String,
@@ -200,10 +222,10 @@ fn best_effort() -> String {
     "best-effort".to_owned()
 }
 
-fn stamp() -> String {
+pub(super) fn stamp() -> String {
     "stamp".to_owned()
 }
 
-fn not_ect() -> String {
+pub(super) fn not_ect() -> String {
     "not-ect".to_owned()
 }

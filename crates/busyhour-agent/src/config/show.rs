@@ -30,6 +30,8 @@ impl fmt::Display for Resolved {
         writeln!(f, "\n[allow]\ntargets = {:?}", self.allow.targets())?;
         writeln!(f, "special = {:?}", self.allow.special())?;
         show_reflector(f, &self.reflector)?;
+        let (accept, trial) = (self.remote.accepts.as_str(), show(self.remote.trial));
+        writeln!(f, "\n[remote]\naccept = {accept:?}\ntrial = {trial:?}")?;
         writeln!(f, "\n[spool]\nmax_bytes = {}", self.spool.max_bytes)?;
         writeln!(f, "max_age = {:?}", show(self.spool.max_age))?;
         writeln!(f, "seal_after = {:?}", show(self.spool.seal_after))?;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use busyhour_model::{Ecn, ProfileName, Schedule, ScheduleRevision, TargetName, TrafficClass};
 use busyhour_probe::{PEER_PROFILES, PROFILES, PeerProfile, Profile, Sender};
+use busyhour_proto::v1;
 
-use super::raw::{RawProfile, RawSchedule, RawSecurity, RawTarget};
+use super::raw::{self, RawProfile, RawSchedule, RawSecurity, RawTarget, RawTimestamps};
 use super::{InvalidConfig, KeyFile, Timestamps, defaults, parse};
 use crate::allow::Special;
 use crate::session::sender_config;
@@ -31,6 +32,10 @@ pub struct Target {
     pub security: Security,
     /// How times are written into packets.
     pub timestamps: Timestamps,
+    /// The revision of the collector's configuration that it is of; 0 of the machine's own file.
+    pub configuration: u32,
+    /// How far windows begin behind the multiples of the period; `None` wherever this agent spreads them to.
+    pub phase: Option<Duration>,
 }
 
 /// How packets are authenticated.
@@ -92,15 +97,20 @@ impl Target {
     /// The schedule of this target.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        schedule_of(self.period())
+        let period_us = micros(self.period());
+        let revision = ScheduleRevision::new(self.configuration, period_us);
+        Schedule { revision, period_us }
     }
 }
 
-/// Local schedules differ in their period only, so its microseconds serve as their revision: equal
-/// schedules have equal revisions on every agent and after every restart.
+/// A schedule of the machine's own.
 pub(crate) fn schedule_of(period: Duration) -> Schedule {
-    let period_us = u64::try_from(period.as_micros()).unwrap_or(u64::MAX);
-    Schedule { revision: ScheduleRevision(period_us), period_us }
+    let period_us = micros(period);
+    Schedule { revision: ScheduleRevision::new(0, period_us), period_us }
+}
+
+fn micros(period: Duration) -> u64 {
+    u64::try_from(period.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A profile with the name that records bear.
@@ -142,6 +152,33 @@ pub(super) fn resolve(
 pub(crate) fn of_words(words: serde_json::Value) -> Result<Target, InvalidConfig> {
     let invalid = |error: serde_json::Error| InvalidConfig::Words(error.to_string());
     target(&serde_json::from_value(words).map_err(invalid)?, &[])
+}
+
+/// Checks a target that the collector tells of, by the rules of the machine's own file.
+pub(crate) fn configured(
+    revision: u32,
+    told: &v1::ConfiguredTarget,
+) -> Result<Target, InvalidConfig> {
+    let raw = RawTarget {
+        name: told.name.clone(),
+        class: None,
+        profile: Some(told.profile.clone()),
+        peer: raw::stamp(),
+        security: RawSecurity::Open,
+        key_file: None,
+        timestamps: RawTimestamps::default(),
+        ecn: raw::not_ect(),
+        schedule: RawSchedule::Duty,
+        window: Some(format!("{}ms", told.window_ms)),
+        period: Some(format!("{}ms", told.period_ms)),
+    };
+    let phase = told.phase_ms.map(|phase_ms| Duration::from_millis(phase_ms.into()));
+    let target = Target { configuration: revision, phase, ..target(&raw, &[])? };
+    if phase.is_some_and(|phase| phase >= target.period()) {
+        let problem = "its phase is not below its period";
+        return Err(InvalidConfig::Target { name: raw.name, problem });
+    }
+    Ok(target)
 }
 
 fn own_profile(raw: &RawProfile) -> Result<Named, InvalidConfig> {
@@ -194,7 +231,18 @@ fn target(raw: &RawTarget, own: &[Named]) -> Result<Target, InvalidConfig> {
     })?;
     let security = security(raw)?;
     let timestamps = raw.timestamps.into();
-    let target = Target { name, host, port, profile_name, profile, peer, security, timestamps };
+    let target = Target {
+        name,
+        host,
+        port,
+        profile_name,
+        profile,
+        peer,
+        security,
+        timestamps,
+        configuration: 0,
+        phase: None,
+    };
     check_session(&target)?;
     Ok(target)
 }

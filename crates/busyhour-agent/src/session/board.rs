@@ -110,6 +110,16 @@ impl Board {
         });
     }
 
+    /// What a session does; `None` when there is none with this number.
+    pub(crate) fn state(&self, session: usize) -> Option<SessionState> {
+        self.sessions().get(&session).map(|view| view.state)
+    }
+
+    /// A session that is over for good.
+    pub(crate) fn leave(&self, session: usize) {
+        self.sessions().remove(&session);
+    }
+
     /// All sessions, as they are now.
     pub(crate) fn views(&self) -> Vec<SessionView> {
         self.sessions().values().cloned().collect()

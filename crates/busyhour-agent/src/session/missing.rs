@@ -31,9 +31,34 @@ impl Session {
         let over = self.window_from(missing.from.wall).plus(self.target.window());
         let left = over.since(self.clock.now().wall);
         pause(Duration::from_micros(u64::try_from(left).unwrap_or(0)), stop).await;
-        if stop.is_cancelled() {
-            return;
+        if !stop.is_cancelled() {
+            // Those that are over.
+            self.tell_none(missing, known, self.target.window()).await;
         }
+    }
+
+    /// Waits for as long as the machine's owner wants nothing measured, and says that there was nothing.
+    pub(super) async fn rest(
+        &mut self,
+        missing: &mut Missing,
+        known: Option<&Way>,
+        stop: &CancellationToken,
+    ) {
+        self.board.wait(self.number, GapReason::Paused);
+        // Both branches are cancel-safe.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = self.switch.resumed() => {}
+        }
+        missing.reason = GapReason::Paused;
+        self.tell_none(missing, known, Duration::ZERO).await;
+        missing.reason = GapReason::NotRunning;
+        self.board.wait(self.number, missing.reason);
+    }
+
+    /// Says that there was nothing of the windows that began at least so long `ago`.
+    async fn tell_none(&self, missing: &mut Missing, known: Option<&Way>, ago: Duration) {
         let guess;
         let path = if let Some(way) = known {
             Some(&way.path)
@@ -42,8 +67,7 @@ impl Session {
             guess.as_ref()
         };
         let now = self.clock.now();
-        // The first window that is not over.
-        let first = now.wall.minus(self.target.window()).plus(Duration::from_micros(1));
+        let first = now.wall.minus(ago).plus(Duration::from_micros(1));
         self.tell_missing(missing, self.window_from(first), &now, path);
     }
 
@@ -83,8 +107,9 @@ impl Session {
     pub(super) fn window_from(&self, wall: UtcMicros) -> UtcMicros {
         let (name, profile) = (self.target.name.as_str(), self.target.profile_name.as_str());
         let slow = self.target.profile.rate() < 10;
-        let offset = phase::offset(self.agent, name, profile, self.target.period(), slow);
-        phase::next(wall, self.target.period(), offset)
+        let period = self.target.period();
+        let own = || phase::offset(self.agent, name, profile, period, slow);
+        phase::next(wall, period, self.target.phase.unwrap_or_else(own))
     }
 }
 

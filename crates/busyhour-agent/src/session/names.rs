@@ -7,6 +7,7 @@ use busyhour_daemon::chain;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::pause::Switch;
 use crate::resolve::{Found, ResolveError, Resolver};
 
 /// The addresses of a host in order of preference, with port 0; empty until its name resolved.
@@ -35,15 +36,23 @@ pub(crate) const PACE: Pace = Pace {
 };
 
 /// Publishes what the name stands for until `stop`. A resolver that fails later on changes nothing:
-/// probing goes on with what was known. While an answer is out the question is not asked again.
+/// probing goes on with what was known. While an answer is out the question is not asked again; while
+/// measuring is paused nothing is asked.
 pub(crate) async fn watch_name(
     host: String,
     resolver: Resolver,
     pace: Pace,
     publish: watch::Sender<Addresses>,
+    mut switch: Switch,
     stop: CancellationToken,
 ) {
     loop {
+        // Both branches are cancel-safe.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = switch.resumed() => {}
+        }
         // Nobody waits for an answer that comes after the end.
         let answer = tokio::select! {
             biased;
@@ -128,7 +137,8 @@ mod tests {
         let stop = CancellationToken::new();
         let (host, resolver) = ("reflector.test".to_owned(), server.resolver());
         let hurried = Pace { shortest: Duration::from_millis(1), ..PACE };
-        let watching = tokio::spawn(watch_name(host, resolver, hurried, publish, stop.clone()));
+        let watch = watch_name(host, resolver, hurried, publish, Switch::on(), stop.clone());
+        let watching = tokio::spawn(watch);
         for expected in ["127.0.0.8", "127.0.0.9"] {
             server.set(&[(expected, 0)]);
             let address = SocketAddr::new(expected.parse().unwrap(), 0);

@@ -14,6 +14,7 @@ use super::{Board, Session};
 use crate::clock::Clock;
 use crate::config::RawConfig;
 use crate::load::Links;
+use crate::pause::Switch;
 use crate::prober::ProberThread;
 use crate::spool::Recorder;
 
@@ -100,6 +101,7 @@ async fn another_address_closes_the_window_and_is_a_fact() {
         board: board.clone(),
         recorder,
         prober: thread.prober(),
+        switch: Switch::on(),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(session.run(stop.clone()));

@@ -20,6 +20,9 @@ pub(crate) struct SpoolView {
     /// Records that were lost since the agent began, as far as they could be counted; gaps tell of
     /// them.
     pub(crate) given_up: u64,
+    /// Bytes of blocks that were handed to the collector's stream since the agent began, repetitions
+    /// included.
+    pub(crate) sent_bytes: u64,
 }
 
 /// A disk that takes nothing.

@@ -2,18 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use busyhour_daemon::load;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::report::{State, Status};
 use super::{STALE, STATUS_FILE, table};
 use crate::args::{Output, StatusArgs};
-use crate::config::RawConfig;
 use crate::print::print;
 use crate::process::Outcome;
 
@@ -48,11 +46,8 @@ struct Shown<'a> {
 
 /// Reads and prints.
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Outcome> {
-    let folder = folder(args)?;
-    let status = read(&folder)?;
-    let written: Timestamp = status.written_utc.parse().context("read when it was written")?;
-    // A clock that went back makes it as young as can be.
-    let age = Duration::try_from(Timestamp::now().duration_since(written)).unwrap_or_default();
+    let status = read(&args.whose.data_dir()?)?;
+    let age = age(&status)?;
     let life = Life::of(status.state, age);
     match args.output {
         Output::Json => {
@@ -68,12 +63,35 @@ pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-fn folder(args: &StatusArgs) -> anyhow::Result<PathBuf> {
-    if let Some(folder) = &args.data_dir {
-        return Ok(folder.clone());
+/// Whether a running agent measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It does, or is about to.
+    Measuring,
+    /// It is paused, and its last probe was sent.
+    Paused,
+    /// It is paused, and has not ended all its sessions.
+    Ending,
+}
+
+/// What the agent with this data directory says; `None` when none runs.
+pub(crate) fn rest_of(folder: &Path) -> Option<Rest> {
+    let status = read(folder).ok()?;
+    let life = Life::of(status.state, age(&status).ok()?);
+    let ended = || status.sessions.iter().all(|session| session.waiting_for.is_some());
+    match (life, &status.paused) {
+        (Life::Stopped | Life::Silent, _) => None,
+        (Life::Runs, None) => Some(Rest::Measuring),
+        (Life::Runs, Some(_)) if ended() => Some(Rest::Paused),
+        (Life::Runs, Some(_)) => Some(Rest::Ending),
     }
-    let raw: RawConfig = load(args.config.as_deref(), &[])?;
-    Ok(raw.data_dir().to_owned())
+}
+
+/// How long ago the agent said this.
+fn age(status: &Status) -> anyhow::Result<Duration> {
+    let written: Timestamp = status.written_utc.parse().context("read when it was written")?;
+    // A clock that went back makes it as young as can be.
+    Ok(Duration::try_from(Timestamp::now().duration_since(written)).unwrap_or_default())
 }
 
 fn read(folder: &Path) -> anyhow::Result<Status> {

@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::About;
 use crate::clock::Moment;
+use crate::pause::Pause;
 use crate::prober;
 use crate::reflector::ReflectorView;
 use crate::session::{LastWindow, SessionState, SessionView};
 use crate::spool::SpoolView;
 use crate::uplink::View;
+
+/// From when on it is said what is sent in a day: blocks are some minutes apart.
+const LONG_ENOUGH: Duration = Duration::from_secs(3600);
 
 /// What the agent did when the file was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,16 +39,34 @@ pub(super) struct Status {
     pub(super) running_s: u64,
     pub(super) agent_id: Option<String>,
     pub(super) collector: Option<String>,
+    /// Nothing is measured, because the machine's owner wants it so.
+    pub(super) paused: Option<Paused>,
     /// How the agent stands with the collector.
     pub(super) uplink: Option<Uplink>,
     pub(super) spool: Option<Spool>,
     pub(super) link_capacity_bits_per_second: Option<u64>,
+    /// What all probes are in a day by their schedules, in each direction.
+    pub(super) probe_bytes_per_day: u64,
     pub(super) usage: Option<Usage>,
     pub(super) clock: Clock,
     pub(super) timing: Option<Timing>,
     pub(super) sessions: Vec<Session>,
     pub(super) sockets: Vec<Socket>,
     pub(super) reflectors: Vec<Reflector>,
+}
+
+/// A pause.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Paused {
+    pub(super) since_utc: Option<String>,
+    /// When it ends by itself.
+    pub(super) until_utc: Option<String>,
+}
+
+impl From<Pause> for Paused {
+    fn from(pause: Pause) -> Self {
+        Self { since_utc: pause.since.map(utc), until_utc: pause.until.map(utc) }
+    }
 }
 
 /// How the agent stands with its collector, and what it has to show for itself.
@@ -79,6 +101,20 @@ pub(super) struct Spool {
     pub(super) waiting_records: usize,
     /// Records that were lost since the agent began; gaps tell of them.
     pub(super) given_up_records: u64,
+    /// Bytes of blocks that were sent to the collector since the agent began, and what that is in a
+    /// day once there is enough to tell.
+    pub(super) sent_bytes: u64,
+    pub(super) sent_bytes_per_day: Option<u64>,
+}
+
+impl Spool {
+    /// Says what is sent in a day, of an agent that runs for so long.
+    pub(super) fn over(mut self, running: Duration) -> Self {
+        let enough = running >= LONG_ENOUGH;
+        let per_day = self.sent_bytes as f64 / running.as_secs_f64() * 86_400.0;
+        self.sent_bytes_per_day = enough.then_some(per_day as u64);
+        self
+    }
 }
 
 impl From<&SpoolView> for Spool {
@@ -94,6 +130,8 @@ impl From<&SpoolView> for Spool {
             max_age_s: view.max_age.as_secs(),
             waiting_records: view.waiting,
             given_up_records: view.given_up,
+            sent_bytes: view.sent_bytes,
+            sent_bytes_per_day: None,
         }
     }
 }
@@ -238,9 +276,11 @@ impl Status {
             running_s: running.as_secs(),
             agent_id: about.agent.clone(),
             collector: about.collector.clone(),
+            paused: None,
             uplink: None,
             spool: None,
             link_capacity_bits_per_second: about.link_capacity,
+            probe_bytes_per_day: 0,
             usage: usage(running),
             clock: Clock { synchronized, error_us },
             timing: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::command::Life;
-use super::report::{Reflector, Session, Spool, Status, Timing, Uplink, Window};
+use super::report::{Paused, Reflector, Session, Spool, Status, Timing, Uplink, Window};
 use crate::print::{bits_per_second, columns, millis, percent};
 
 /// Everything, in a few blocks.
@@ -44,6 +44,8 @@ fn headline(status: &Status, life: Life, age: Duration) -> String {
 fn about(status: &Status) -> Vec<Vec<String>> {
     let line = |name: &str, text: String| vec![name.to_owned(), text];
     let mut rows = vec![line("version", status.version.clone())];
+    rows.extend(status.paused.as_ref().map(|pause| line("paused", paused(pause))));
+    rows.push(line("measures", measured(status)));
     match (&status.collector, &status.agent_id) {
         (Some(collector), Some(agent)) => {
             rows.push(line("delivers to", format!("{collector} as {agent}")));
@@ -51,10 +53,16 @@ fn about(status: &Status) -> Vec<Vec<String>> {
         _ => rows.push(line("delivers to", "nobody".to_owned())),
     }
     rows.extend(status.uplink.iter().flat_map(uplink).map(|(name, text)| line(name, text)));
-    rows.extend(status.spool.as_ref().map(|spool| line("keeps", kept(spool))));
+    if let Some(spool) = &status.spool {
+        if status.collector.is_some() {
+            rows.push(line("delivered", delivered(spool)));
+        }
+        rows.push(line("keeps", kept(spool)));
+    }
     let total = status.sessions.iter().map(|session| session.mean_bits_per_second).sum();
     if total > 0 {
-        let mut text = format!("{} on average in each direction", bits_per_second(total));
+        let (mean, day) = (bits_per_second(total), megabytes(status.probe_bytes_per_day));
+        let mut text = format!("{mean} on average in each direction, {day} a day");
         if let Some(capacity) = status.link_capacity_bits_per_second {
             text.push_str(&format!(" of a link of {}", bits_per_second(capacity)));
         }
@@ -75,16 +83,48 @@ fn about(status: &Status) -> Vec<Vec<String>> {
     rows
 }
 
+/// For how long nothing is measured.
+fn paused(pause: &Paused) -> String {
+    let since = pause.since_utc.as_ref().map(|since| format!("since {since}, "));
+    let until = pause.until_utc.as_deref().unwrap_or("`busyhour-agent resume`");
+    format!("{}until {until}: no probe is sent", since.unwrap_or_default())
+}
+
+/// What is observed of this machine and its network, whatever the targets are.
+fn measured(status: &Status) -> String {
+    let mut all = Vec::new();
+    if !status.sessions.is_empty() {
+        all.push("loss, delay and jitter of its own probes to the targets below");
+    }
+    if status.spool.is_some() {
+        all.push("each minute the bytes and packets of the interfaces that they leave on");
+        all.push("when it slept or did not run");
+    }
+    if !status.reflectors.is_empty() {
+        all.push("which probes of others it received");
+    }
+    if all.is_empty() { "nothing".to_owned() } else { all.join("; ") }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// What was sent of it, and what that is in a day.
+fn delivered(spool: &Spool) -> String {
+    let day = spool.sent_bytes_per_day.map(|bytes| format!(", {} a day", megabytes(bytes)));
+    format!("{} since it began{}", megabytes(spool.sent_bytes), day.unwrap_or_default())
+}
+
 /// What is kept until the collector has it, where, and what was lost.
 fn kept(spool: &Spool) -> String {
-    let megabytes = |bytes: u64| bytes as f64 / 1e6;
     let mut text = match (&spool.failing_since_utc, &spool.failing_for) {
         (Some(since), why) => {
             let (waiting, why) = (spool.waiting_records, why.as_deref().unwrap_or("?"));
             format!("{waiting} records in memory: the disk takes nothing since {since} ({why})")
         }
         (None, _) => format!(
-            "{} blocks, {:.1} MB of {:.1} MB at most, for the collector",
+            "{} blocks, {} of {} at most, for the collector",
             spool.blocks,
             megabytes(spool.size_bytes),
             megabytes(spool.max_bytes)

@@ -19,8 +19,8 @@ fn reporter(folder: &Path) -> Reporter {
     let (board, prober) = (Board::default(), None);
     let quality = watch::channel(quality).1;
     let uplink = watch::channel(View::new(None)).1;
-    let (reflectors, spool) = (Vec::new(), None);
-    Reporter { about, clock, board, prober, reflectors, quality, uplink, spool }
+    let (reflectors, spool, switch) = (Vec::new(), None, Switch::on());
+    Reporter { about, clock, board, prober, reflectors, quality, uplink, spool, switch }
 }
 
 fn read(folder: &Path) -> Status {
@@ -81,6 +81,7 @@ async fn a_disk_that_takes_nothing_is_in_it_with_what_waits_and_what_was_lost() 
         max_age: Duration::from_secs(600),
         waiting: 0,
         given_up: 0,
+        sent_bytes: 2_000_000,
     };
     let reporter = |view: &SpoolView| {
         let spool = Some(watch::channel(view.clone()).1);

@@ -96,6 +96,11 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The collector takes what this agent observes.
+    pub(crate) fn delivers(&self) -> bool {
+        self.standing == Standing::Delivering
+    }
+
     /// Before anything was tried.
     pub(crate) fn new(certificate: Option<CertificateView>) -> Self {
         Self { standing: Standing::Connecting, said: None, certificate }

@@ -134,6 +134,8 @@ async fn serve(
                     collector_sent_us: clock.agent_sent_us,
                 }))
             }
+            // It was told nothing, so it has nothing to say.
+            Some(Said::Configuration(report)) => panic!("{report:?}"),
             None => panic!("an empty message"),
         };
         if let Some(message) = reply {

@@ -58,7 +58,10 @@ impl Names {
             AuditSubject::Agent(agent) => self.agents.get(&agent).cloned(),
             AuditSubject::User(user) => self.users.get(&user).map(ToString::to_string),
             AuditSubject::ApiToken(token) => self.tokens.get(&token).map(ToString::to_string),
-            AuditSubject::Store | AuditSubject::BuildingFile(_) | AuditSubject::Token(_) => None,
+            AuditSubject::Store
+            | AuditSubject::BuildingFile(_)
+            | AuditSubject::Token(_)
+            | AuditSubject::Configuration(_) => None,
         }
     }
 }

@@ -110,11 +110,13 @@ pub(crate) async fn forget(
         confirmation.check(&agent)?;
         let paths: Vec<PathId> =
             services.telemetry.paths(Some(id))?.iter().map(|path| path.id).collect();
+        let (telemetry, control) = (services.telemetry.whole()?, services.control.whole()?);
         // Telemetry first: its blocks are refused from then on, and as long as its identity is there
         // all of this can be done again.
-        let telemetry = services.telemetry.whole()?.forget(id)?;
+        let telemetry = telemetry.forget(id)?;
         let by = services.act((services.clock)());
-        let rest = services.control.whole()?.forget_agent(id, &paths, &telemetry, &by)?;
+        let rest = control.forget_agent(id, &paths, &telemetry, &by)?;
+        services.end_session(id);
         Ok(Gone {
             id: id.to_string(),
             name: agent.name,
@@ -155,6 +157,7 @@ pub(crate) async fn remove(
             return Err(Problem::conflict(format!("{:?} was removed already", agent.name)));
         }
         services.control.whole()?.remove_agent(id, &services.act((services.clock)()))?;
+        services.end_session(id);
         Ok(Removed { id: id.to_string(), name: agent.name })
     });
     Ok(single(removed.await?))

@@ -96,7 +96,7 @@ async fn agents_are_listed_with_where_they_are() {
     assert!(agents[0]["last_seen_utc"].is_null());
     assert_eq!(agents[0]["gap_hours_7d"], 2.0);
     assert_eq!(agents[0]["gap_main_reason_7d"], "not-running");
-    assert_eq!(agents[0]["gaps_7d"], "not-running 2.0 h");
+    assert_eq!(agents[0]["gaps_7d"], "the agent was not running for 2.0 h");
     assert_eq!((&agents[1]["gap_hours_7d"], &agents[1]["gaps_7d"]), (&json!(0.0), &json!("")));
 
     let gaps = bed.items(&format!("/api/v1/agents/{}/gaps", AgentId::from_u128(1))).await;

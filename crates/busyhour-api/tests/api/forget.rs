@@ -100,6 +100,23 @@ async fn a_removed_agent_is_listed_when_asked_for() {
     assert_eq!(bed.delete(&address("?confirm=berlin-1")).await.status, StatusCode::OK);
 }
 
+/// Nothing of it is acknowledged once it was answered that it is gone.
+#[tokio::test]
+async fn who_is_removed_or_forgotten_loses_its_live_session() {
+    let bed = Bed::full();
+    let (ended, berlin) = (bed.ended_sessions(), AgentId::from_u128(1));
+    let remove = address("/remove");
+    bed.post(&remove, &json!({ "confirm": "tokyo-1" }))
+        .await
+        .problem(StatusCode::UNPROCESSABLE_ENTITY);
+    bed.delete(&address("?confirm=tokyo-1")).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(ended.agents(), [], "who stays keeps its session");
+    let answer = bed.post(&remove, &json!({ "confirm": "berlin-1" })).await;
+    assert_eq!((answer.status, ended.agents()), (StatusCode::OK, vec![berlin]));
+    let answer = bed.delete(&address("?confirm=berlin-1")).await;
+    assert_eq!((answer.status, ended.agents()), (StatusCode::OK, vec![berlin; 2]));
+}
+
 #[tokio::test]
 async fn an_agent_is_bound_anew() {
     let bed = Bed::full();

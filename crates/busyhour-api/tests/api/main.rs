@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod agents;
+mod configurations;
 mod forget;
 mod history;
 mod identities;
@@ -10,6 +11,8 @@ mod import;
 mod incidents;
 mod loads;
 mod page;
+mod provider;
+mod provider_stub;
 mod quality;
 mod roles;
 mod sign_in;

@@ -73,7 +73,7 @@ async fn a_building_shows_its_week_its_day_and_its_parts() {
     // The line is the number that the text says and that was judged.
     has("Daily average 0.30 % loss");
     has("daily average 0.30 %");
-    has("not-running 2.0 h");
+    has("the agent was not running for 2.0 h");
     has("four weeks to 2026-03-02");
     has("limit 1.00 %");
     has("href=\"?date=2026-03-01\"");

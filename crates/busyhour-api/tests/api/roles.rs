@@ -39,13 +39,15 @@ const BIND: Statuses = [401, 403, 403, 403, 200, 200, 422, 200, 403];
 const ADMINISTER: Statuses = [401, 403, 403, 403, 403, 403, 403, 422, 403];
 const ADMINISTER_READ: Statuses = [401, 403, 403, 403, 403, 403, 403, 200, 403];
 const INSPECT: Statuses = [401, 403, 403, 403, 403, 403, 403, 200, 200];
+/// The same of what only those see who see everything.
+const NO_SUCH_WHOLE: Statuses = [401, 404, 403, 403, 404, 403, 403, 404, 404];
 /// Nothing has this name, for who may ask.
 const NO_SUCH: Statuses = [401, 403, 403, 403, 403, 403, 403, 404, 403];
 
 /// Method, route, what is sent, and the statuses. `{id}` is the building [`MASKED`], its agent, its
 /// path, its incident; accounts and tokens are of nobody.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str, Statuses); 65] = [
+const ROUTES: [(&str, &str, &str, Statuses); 75] = [
     ("GET", "/", "", LIST),
     ("GET", "/buildings/{id}", "", ONE),
     ("GET", "/incidents/{id}", "", ONE),
@@ -55,6 +57,8 @@ const ROUTES: [(&str, &str, &str, Statuses); 65] = [
     ("GET", "/healthz", "", ANYBODY),
     ("GET", "/sign-in", "", ANYBODY),
     ("POST", "/sign-in", "form", EMPTY),
+    ("GET", "/sign-in/provider", "", GONE),
+    ("GET", "/sign-in/provider/callback", "", GONE),
     ("GET", "/set-up", "", GONE),
     ("POST", "/set-up", "form", EMPTY),
     ("GET", "/account", "", OWN),
@@ -91,6 +95,14 @@ const ROUTES: [(&str, &str, &str, Statuses); 65] = [
     ("GET", "/api/v1/tokens", "", ADMINISTER_READ),
     ("POST", "/api/v1/tokens", "{}", ADMINISTER),
     ("DELETE", "/api/v1/tokens/{id}", "{}", NO_SUCH),
+    ("POST", "/api/v1/agents/{id}/labels", r#"{"labels":[]}"#, ADMINISTER_READ),
+    ("GET", "/api/v1/configurations", "", WHOLE),
+    ("POST", "/api/v1/configurations", "{}", ADMINISTER),
+    ("GET", "/api/v1/configurations/agents", "", WHOLE),
+    ("GET", "/api/v1/configurations/assignments", "", WHOLE),
+    ("POST", "/api/v1/configurations/assignments", "{}", ADMINISTER),
+    ("GET", "/api/v1/configurations/{id}", "", NO_SUCH_WHOLE),
+    ("GET", "/api/v1/configurations/{id}/diff", "", NO_SUCH_WHOLE),
     ("GET", "/api/v1/audit", "", INSPECT),
     ("GET", "/api/v1/audit/chain", "", INSPECT),
     ("GET", "/api/v1/audit/export", "", INSPECT),

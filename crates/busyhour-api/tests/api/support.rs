@@ -1,16 +1,16 @@
 //! A store with a few buildings and two days of windows, and a client without a network.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
-use busyhour_api::{Door, Figure, Peer, Services, SetUp, StatusSource, router};
-use busyhour_fleet::{Fleet, FleetConfig};
+use busyhour_api::{Door, Figure, Peer, Provider, Services, SetUp, StatusSource, router};
+use busyhour_fleet::{Fleet, FleetConfig, LiveSessions, Planner};
 use busyhour_model::{
     AddressFamily, AgentId, BlockNo, BootId, BootMicros, Breach, BuildingId, BurstLoss, Cause,
     Change, Context, DailyAverage, DaySummary, DayVerdict, Dscp, DscpSeen, Epoch, Evidence,
@@ -22,8 +22,8 @@ use busyhour_model::{
     limits_in_force,
 };
 use busyhour_store::{
-    Accounts, Act, Binding, BlockRows, Control, Identities, JudgeWrite, JudgedWindow, NewAgent,
-    Retention, Telemetry,
+    Accounts, Act, Binding, BlockRows, Configurations, Control, Identities, JudgeWrite,
+    JudgedWindow, NewAgent, Retention, Telemetry,
 };
 use jiff::civil::{Date, date};
 use serde_json::Value;
@@ -62,6 +62,22 @@ struct Quiet;
 impl StatusSource for Quiet {
     fn figures(&self) -> Vec<Figure> {
         vec![Figure { name: "judge_lag_s".to_owned(), value: 7, help: "how late the judge is" }]
+    }
+}
+
+/// Sessions that were ended.
+#[derive(Default)]
+pub(crate) struct Ended(Mutex<Vec<AgentId>>);
+
+impl Ended {
+    pub(crate) fn agents(&self) -> Vec<AgentId> {
+        self.0.lock().expect("nobody panicked").clone()
+    }
+}
+
+impl LiveSessions for Ended {
+    fn end(&self, agent: AgentId) {
+        self.0.lock().expect("nobody panicked").push(agent);
     }
 }
 
@@ -132,6 +148,8 @@ impl Bed {
         let control = Arc::new(control);
         let accounts: Arc<dyn Accounts> = Arc::clone(&control) as Arc<dyn Accounts>;
         let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
+        let configurations: Arc<dyn Configurations> =
+            Arc::clone(&control) as Arc<dyn Configurations>;
         let control: Arc<dyn Control> = control;
         let telemetry: Arc<dyn Telemetry> = Arc::new(telemetry);
         let clock = Arc::new(AtomicI64::new(NOW.0));
@@ -144,7 +162,9 @@ impl Bed {
             certificate_life: Duration::from_secs(14 * 86_400),
         };
         let fleet = Fleet::open(fleet, Arc::clone(&identities), Arc::clone(&now));
+        let planner = Arc::new(Planner::new(configurations, Arc::clone(&now)));
         let services = Services {
+            planner,
             fleet: Arc::new(fleet.expect("an authority")),
             telemetry: Arc::clone(&telemetry),
             control: Arc::clone(&control),
@@ -159,9 +179,26 @@ impl Bed {
         Self { control, telemetry, accounts, identities, router, services, clock, directory }
     }
 
+    /// The agents whose live sessions were ended from now on.
+    pub(crate) fn ended_sessions(&self) -> Arc<Ended> {
+        let ended = Arc::<Ended>::default();
+        self.services.fleet.end_sessions_with(Arc::clone(&ended) as Arc<dyn LiveSessions>);
+        ended
+    }
+
     /// The same store behind TLS.
     pub(crate) fn behind_tls(mut self) -> Self {
         let door = Door::new(busyhour_api::Transport::Tls, SetUp::with_code(CODE));
+        self.router = router(self.services.clone(), door);
+        self
+    }
+
+    /// The same store with an identity provider, or without one again.
+    pub(crate) fn with_provider(mut self, provider: Option<Provider>) -> Self {
+        let mut door = Door::new(busyhour_api::Transport::Loopback, SetUp::with_code(CODE));
+        if let Some(provider) = provider {
+            door = door.with_provider(provider);
+        }
         self.router = router(self.services.clone(), door);
         self
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use crate::canned::Canned;
-use crate::{ask, check_snapshot, envelope, stderr, stdout};
+use crate::{ask, busyhour, check_snapshot, envelope, stderr, stdout};
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 const BY_SECRET: &str = "00000000-0000-4000-8000-000000000002";
@@ -146,4 +146,20 @@ fn agents_are_approved_and_revoked_by_name_or_building() {
     assert_eq!(stderr(&output), "berlin-7 delivers no more; what it measured stays\n");
     assert_eq!(collector.asked().pop().unwrap().2, json!({"reason": "it was stolen"}));
     assert_eq!(ask(&collector, &["agent", "approve"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_daemon_takes_options_of_its_own_that_are_called_as_ours_are() {
+    let nowhere = "/nonexistent/busyhour";
+    let enrol = ["role", "agent", "enrol", "-o", "json", "--collector", "https://127.0.0.1:9"];
+    let enrol = [&enrol[..], &["--data-dir", nowhere, "--token-file", nowhere]].concat();
+    let output = busyhour(&enrol).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains(nowhere), "{}", stderr(&output));
+    let output = busyhour(&["role", "agent", "enrol", "--output", "pigeon"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let output = busyhour(&["role", "agent", "enrol", "--help"]).output().unwrap();
+    assert!(stdout(&output).contains("--token-file"), "{}", stdout(&output));
+    let output = busyhour(&["role", "collector", "run", "--help"]).output().unwrap();
+    assert!(stdout(&output).contains("--set"), "{}", stdout(&output));
 }

@@ -6,6 +6,7 @@
 
 mod agents;
 mod canned;
+mod configuration;
 mod decode;
 mod identity;
 mod incidents;
@@ -83,6 +84,15 @@ fn help_has_examples() {
         ("help-token-create", vec!["token", "create"]),
         ("help-token-ls", vec!["token", "ls"]),
         ("help-token-revoke", vec!["token", "revoke"]),
+        ("help-config-ls", vec!["config", "ls"]),
+        ("help-config-show", vec!["config", "show"]),
+        ("help-config-set", vec!["config", "set"]),
+        ("help-config-diff", vec!["config", "diff"]),
+        ("help-config-assign", vec!["config", "assign"]),
+        ("help-config-unassign", vec!["config", "unassign"]),
+        ("help-config-assignments", vec!["config", "assignments"]),
+        ("help-config-agents", vec!["config", "agents"]),
+        ("help-config-label", vec!["config", "label"]),
         ("help-agent-add", vec!["agent", "add"]),
         ("help-agent-move", vec!["agent", "move"]),
         ("help-agent-remove", vec!["agent", "remove"]),

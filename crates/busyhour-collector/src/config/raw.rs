@@ -6,6 +6,8 @@ use busyhour_daemon::LogConfig;
 use busyhour_notify::ChannelConfig;
 use serde::Deserialize;
 
+use super::oidc::RawOidc;
+
 /// The defaults and bounds of every setting.
 pub(crate) mod defaults {
     use std::time::Duration;
@@ -124,6 +126,7 @@ pub(super) struct RawApi {
     pub(super) listen: String,
     pub(super) base_url: Option<String>,
     pub(super) tls: RawApiTls,
+    pub(super) oidc: Option<RawOidc>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -135,7 +138,8 @@ pub(super) struct RawApiTls {
 
 impl Default for RawApi {
     fn default() -> Self {
-        Self { listen: defaults::API_LISTEN.to_owned(), base_url: None, tls: RawApiTls::default() }
+        let listen = defaults::API_LISTEN.to_owned();
+        Self { listen, base_url: None, tls: RawApiTls::default(), oidc: None }
     }
 }
 

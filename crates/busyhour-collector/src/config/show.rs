@@ -25,6 +25,9 @@ impl fmt::Display for Resolved {
         if let Some(tls) = &self.api_tls {
             writeln!(f, "tls.cert = {:?}\ntls.key = {:?}", tls.certificate, tls.key)?;
         }
+        if let Some(oidc) = &self.oidc {
+            write!(f, "{oidc}")?;
+        }
         writeln!(f, "\n[retention]")?;
         for (field, days) in self.kept_days() {
             writeln!(f, "{field} = \"{days}d\"")?;

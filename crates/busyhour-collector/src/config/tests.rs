@@ -20,8 +20,19 @@ fn an_empty_file_is_a_collector_on_loopback() {
     assert!(resolved.channels.is_empty());
 }
 
+/// A file with a secret in it.
+fn secret(folder: &Path) -> std::path::PathBuf {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let path = folder.join("oidc-secret");
+    let file = std::fs::OpenOptions::new().create(true).write(true).mode(0o600).open(&path);
+    file.unwrap().write_all(b"canary-of-oidc\n").unwrap();
+    path
+}
+
 /// A file with every setting in it.
 fn every_setting(folder: &Path) -> String {
+    let secret = secret(folder);
     format!(
         r#"
 [collector]
@@ -39,6 +50,22 @@ listen = "0.0.0.0:8443"
 base_url = "https://busyhour.example.org"
 tls.cert = "/etc/busyhour/cert.pem"
 tls.key = "/etc/busyhour/key.pem"
+[api.oidc]
+name = "Example Corp"
+issuer = "https://login.example.org"
+client_id = "busyhour"
+client_secret_file = {secret:?}
+scopes = ["groups"]
+name_claim = "upn"
+[[api.oidc.rule]]
+claim = "groups"
+value = "noc"
+role = "operator"
+buildings = ["Berlin HQ"]
+[[api.oidc.rule]]
+claim = "/realm_access/roles"
+value = "staff"
+role = "viewer"
 [retention]
 windows = "7d"
 slots = "800d"
@@ -99,6 +126,11 @@ fn every_setting_can_be_given_and_is_printed_back() {
         "tls.cert = \"/etc/busyhour/cert.pem\"\ntls.key = \"/etc/busyhour/key.pem\"",
         "listen = \"[::1]:0\"\nsecurity = \"tls\"\nnames = [\"busyhour.example.org\", \"192.0.2.7\"]",
         "[identity]\ncertificate_life = \"86400s\"\nca_certificate = \"/etc/busyhour/ca.crt\"",
+        "[api.oidc]\nname = \"Example Corp\"\nissuer = \"https://login.example.org\"\n\
+         client_id = \"busyhour\"\nclient_secret_file = ",
+        "scopes = [\"groups\"]\nname_claim = \"upn\"\n[[api.oidc.rule]]\nclaim = \"groups\"\n\
+         value = \"noc\"\nrole = \"operator\"\nbuildings = [\"Berlin HQ\"]\n[[api.oidc.rule]]\n\
+         claim = \"/realm_access/roles\"\nvalue = \"staff\"\nrole = \"viewer\"\n",
         "interval = \"60000ms\"",
         "[retention]\nwindows = \"7d\"\nslots = \"800d\"\nhours = \"3650d\"\nchecks = \"31d\"\nfacts = \"32d\"\n\
          loads = \"33d\"\ngaps = \"34d\"\naudit = \"35d\"\nsightings = \"36d\"\nagents = \"37d\"\n\
@@ -169,4 +201,48 @@ fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
         let message = check(text).unwrap_err();
         assert!(message.contains(expected), "{text}: {message}");
     }
+}
+
+#[test]
+fn an_identity_provider_that_nobody_could_sign_in_with_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = secret(folder.path());
+    let with = |api: &str, change: (&str, &str)| {
+        let text = format!(
+            "[api]\n{api}\n[api.oidc]\nname = \"Corp\"\nissuer = \"https://login.example.org\"\n\
+             client_id = \"busyhour\"\nclient_secret_file = {secret:?}\n[[api.oidc.rule]]\n\
+             claim = \"groups\"\nvalue = \"noc\"\nrole = \"viewer\"\n"
+        );
+        assert!(text.contains(change.0));
+        check(&text.replacen(change.0, change.1, 1))
+    };
+    assert!(with("", ("viewer", "auditor")).is_ok());
+    let elsewhere = "listen = \"192.0.2.1:443\"\ntls.cert = \"/c\"\ntls.key = \"/k\"";
+    for (api, change, expected) in [
+        (elsewhere, ("noc", "noc"), "api.base_url"),
+        ("", ("https://", "http://"), "https:// address"),
+        ("", ("oidc-secret", "none"), "client_secret_file"),
+        ("", ("client_id = \"busyhour\"", "client_id = \"busy hour\""), "client_id"),
+        ("", ("client_id", "ca_file = \"/none.pem\"\nclient_id"), "ca_file"),
+        ("", ("role = \"viewer\"", "role = \"administrator\""), "no identity provider makes one"),
+        ("", ("role = \"viewer\"", "role = \"root\""), "root"),
+        ("", ("\"viewer\"", "\"auditor\"\nbuildings = [\"A\"]"), "sees all buildings"),
+        ("", ("claim = \"groups\"", "klaim = \"groups\""), "klaim"),
+    ] {
+        let message = with(api, change).unwrap_err();
+        assert!(message.contains(expected), "{change:?}: {message}");
+        assert!(!message.contains("canary"), "{message}");
+    }
+}
+
+#[test]
+fn the_privacy_document_tells_how_long_everything_is_kept_by_default() {
+    let document = include_str!("../../../../docs/PRIVACY.md");
+    let resolved = check("").unwrap();
+    for (field, days) in resolved.kept_days() {
+        let row = format!("| `retention.{field}` | {days} |");
+        assert!(document.contains(&row), "docs/PRIVACY.md has no row {row:?}");
+    }
+    let rows = document.matches("\n| `retention.").count();
+    assert_eq!(rows, resolved.kept_days().len(), "and no other");
 }

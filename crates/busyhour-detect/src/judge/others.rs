@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
-use super::Judge;
+use super::{Judge, votes};
 use crate::beside::Beside;
 use crate::drift::drift;
 use crate::early::{EarlyWarning, early_warning};
@@ -41,13 +41,15 @@ impl Judge<'_> {
                 delay_alone: false,
                 share: row.acute_share(),
             };
-            let rows = self.recent(no);
-            let when = When::of(&rows, self.fleet.bin, row.acute(), &trigger.bad_days);
-            let votes = self.votes(&[no], &when);
+            let bin = self.fleet.bin;
+            let when = || When::of(&self.recent(no), bin, row.acute(), &trigger.bad_days);
             let near = self.params.holds(Rule::NearProbes);
-            let Some(located) = locate(self.fleet, self.layout, no, &votes, 1, near) else {
-                continue;
-            };
+            let question = (&trigger, trigger.bad_days.as_slice());
+            let located = self.placed_before(question, &when, &|_, found| {
+                let votes = found.map(|(own, seen)| votes(own, seen)).unwrap_or_default();
+                locate(self.fleet, self.layout, no, &votes, 1, near)
+            });
+            let Some(located) = located else { continue };
             let problem = self.placed(&trigger, &located);
             taken.extend(&problem.members);
             book.take(&problem, &|_| Relation::Same);

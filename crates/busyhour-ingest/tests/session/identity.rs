@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use busyhour_fleet::{Fleet, FleetConfig, NewTokenRequest, REFUSAL_KEY};
-use busyhour_ingest::{CertificateAuthenticator, Ingest, IngestParts, Requirements, ServeError};
+use busyhour_ingest::{
+    CertificateAuthenticator, CountersSnapshot, Ingest, IngestParts, Requirements, ServeError,
+};
 use busyhour_model::{AgentId, Epoch, FileBuilding, RequirementProfile, UtcMicros};
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message as Up;
@@ -34,7 +36,7 @@ use crate::support::{Agent, PATIENCE, block, hello, now};
 const DAY_US: i64 = 86_400_000_000;
 
 /// A collector whose clock runs as its test says.
-struct Bed {
+pub(crate) struct Bed {
     fleet: Arc<Fleet>,
     config: FleetConfig,
     control: Arc<SqliteControl>,
@@ -48,7 +50,7 @@ struct Bed {
 }
 
 /// An agent's key and what it got for it.
-struct Enrolled {
+pub(crate) struct Enrolled {
     key: KeyPair,
     credential: v1::Credential,
 }
@@ -78,7 +80,7 @@ fn refusal(status: &Status) -> &str {
 }
 
 impl Bed {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let days = 400;
         let retention = Retention {
@@ -165,7 +167,7 @@ impl Bed {
     }
 
     /// The authority's own certificate, as somebody who saw the chain would have it.
-    fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         std::fs::read_to_string(self.config.folder.join("authority.pem"))
             .map(|text| text.split_at(text.find("-----BEGIN CERTIFICATE").unwrap()).1.to_owned())
             .unwrap()
@@ -177,7 +179,7 @@ impl Bed {
         Ok(Enrolled { key, credential })
     }
 
-    async fn enrolled(&self) -> Enrolled {
+    pub(crate) async fn enrolled(&self) -> Enrolled {
         let token = self.token(1, Approval::Automatic).await;
         self.enrol(&token, new_key()).await.unwrap()
     }
@@ -190,7 +192,7 @@ impl Bed {
     }
 
     /// Opens a stream and says hello with the number of its session.
-    async fn session(
+    pub(crate) async fn session(
         &self,
         shown: &Enrolled,
         nonce: &[u8],
@@ -219,7 +221,15 @@ impl Bed {
         rows.into_iter().find(|row| row.agent == agent).unwrap().state
     }
 
-    async fn stop(self) {
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn counters(&self) -> CountersSnapshot {
+        self.ingest.counters().snapshot()
+    }
+
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         let stopped = async {
             self.server.await.unwrap().unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use busyhour_delivery::Block;
+use busyhour_fleet::Planner;
 use busyhour_ingest::{
     CommitterEnded, CountersSnapshot, Ingest, IngestParts, Requirements, SecretAuthenticator,
     ServeError, secret_sha256,
@@ -39,6 +40,8 @@ pub(crate) const EPOCH: u64 = 0xfeed;
 pub(crate) struct Collector {
     pub(crate) telemetry: Arc<SqliteTelemetry>,
     pub(crate) control: Arc<SqliteControl>,
+    /// Plans when it is told to.
+    pub(crate) planner: Arc<Planner>,
     pub(crate) shutdown: CancellationToken,
     ingest: Arc<Ingest>,
     server: tokio::task::JoinHandle<Result<(), ServeError>>,
@@ -175,18 +178,32 @@ impl Collector {
             requirements: Requirements::new([], RequirementProfile::ClientToMicrosoftEdge),
             retention: Duration::from_secs(400 * 24 * 3_600),
         };
-        let ingest = Ingest::start(parts, shutdown.clone()).unwrap();
+        let planner = Arc::new(Planner::new(control.clone(), Arc::new(now)));
+        let ingest = Ingest::start_planned(parts, Arc::clone(&planner), shutdown.clone()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ingest = Arc::new(ingest);
         let serving = Arc::clone(&ingest);
         let server = tokio::spawn(async move { serving.serve_plaintext(listener).await });
-        Self { telemetry, control, shutdown, ingest, server, address, _directory: directory }
+        Self {
+            telemetry,
+            control,
+            planner,
+            shutdown,
+            ingest,
+            server,
+            address,
+            _directory: directory,
+        }
     }
 
     /// How the thread that writes ends, or that it was asked to.
     pub(crate) async fn failed(&self) -> Result<(), CommitterEnded> {
         tokio::time::timeout(PATIENCE, self.ingest.failed()).await.expect("it ends")
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn counters(&self) -> CountersSnapshot {

@@ -1,10 +1,17 @@
 //! Busy hours that are learned.
 
-use busyhour_model::{BuildingId, BuildingLoad, LoadSource, LocalDay, Scope, WorkingWeek};
-use busyhour_store::{Act, Control as _};
+use std::net::Ipv4Addr;
+
+use busyhour_model::{
+    BuildingId, BuildingLoad, Cause, Change, FindingKind, Incident, IncidentId, IncidentMember,
+    IncidentPlace, IncidentState, LinkKind, LoadSource, LocalDay, Mechanism, Scope, Segment,
+    Siblings, WorkingWeek,
+};
+use busyhour_store::{Act, Control as _, JudgeWrite};
 use jiff::civil::Date;
 
 use crate::live::{Live, load_of, noon_after};
+use crate::street::{Machine, Street, dates, house};
 
 /// A world with buildings that nothing is wrong in.
 const SEED: u64 = 4;
@@ -152,4 +159,131 @@ fn an_import_of_call_counts_closes_no_day() {
     assert!(sources.collect::<Vec<_>>().contains(&LoadSource::Imported), "it counts from then on");
     assert_eq!(working(&live, &building.name), working(&steady, &building.name));
     assert_eq!(told, steady.told);
+}
+
+#[test]
+fn the_hours_of_a_building_stay_while_an_alert_is_open_and_seen() {
+    let wired = |house| Machine {
+        house,
+        link: LinkKind::Wired,
+        seen_from: None,
+        targets: vec![Ipv4Addr::new(198, 51, 100, 7)],
+    };
+    let regions = ["North", "East", "South", "West"];
+    let mut street = Street::new(&regions, (0..4).map(wired).collect());
+    let days = dates(28);
+    street.deliver(days[0], &|_, _, _| 0);
+    let buildings = street.control.buildings().unwrap();
+    let of = |number: usize| buildings.iter().find(|one| one.name == house(number)).unwrap().id;
+    // People work in the evening, for all that load says.
+    let evening = |at: usize| if (72..88).contains(&at) { 100.0 } else { 1.0 };
+    let loads: Vec<BuildingLoad> = (0..4)
+        .flat_map(|number| days.iter().map(move |&date| (number, date)))
+        .map(|(number, date)| BuildingLoad {
+            building: of(number),
+            date,
+            source: LoadSource::Imported,
+            machines: 0,
+            quarters: std::array::from_fn(|at| Some(evening(at))),
+        })
+        .collect();
+    let act = Act::by_operator(noon_after(days[0]));
+    street.control.import_loads(&loads, &act).unwrap();
+    let subnets = street.control.subnets().unwrap();
+    let incident = |number: usize, state, stale| {
+        let building = of(number);
+        let subnet = subnets.iter().find(|one| one.building == building).unwrap().id;
+        let member = |path| IncidentMember { path, building, subnet };
+        let members = street.paths_of(number).into_iter().map(member).collect();
+        Incident { state, stale, members, ..alert(building, number as u64 + 1, days[0]) }
+    };
+    let open = [
+        incident(0, IncidentState::Open, false),
+        incident(1, IncidentState::Open, true),
+        incident(2, IncidentState::Suspected, false),
+    ];
+    let write = JudgeWrite { incidents: open.to_vec(), ..JudgeWrite::default() };
+    street.control.write_judgement(&write, noon_after(days[0])).unwrap();
+
+    street.judge_after(days[27]);
+    let weeks = street.control.working_weeks().unwrap();
+    let learned = [0, 1, 2, 3].map(|number| {
+        let own = weeks.iter().filter(|week| week.building == of(number));
+        own.max_by_key(|week| week.looked_on).unwrap().learned
+    });
+    assert_eq!(learned, [false, true, true, true], "open, stale, suspected, none");
+}
+
+/// An alert on a building that nobody has closed.
+fn alert(building: BuildingId, number: u64, day: Date) -> Incident {
+    Incident {
+        id: IncidentId::from_u128(u128::from(number)),
+        number,
+        kind: FindingKind::RecurringPeak,
+        place: IncidentPlace::Building(building),
+        segment: Segment::CustomerWan,
+        building,
+        members: Vec::new(),
+        siblings: Siblings::default(),
+        hours: vec![(600, 720)],
+        state: IncidentState::Open,
+        change: Change::Opened,
+        changed: day,
+        merged_into: None,
+        stale: false,
+        first_bad: day,
+        last_bad: day,
+        bad_days: vec![day],
+        observed_days: vec![day],
+        opened_on: Some(day),
+        closed_on: None,
+        noted: noon_after(day),
+        opened: Some(noon_after(day)),
+        closed: None,
+        openings: 1,
+        severity: 0.3,
+        confidence: 0.9,
+        cause: Cause::NotKnown,
+        cause_confidence: 0.0,
+        mechanism: Mechanism::NotKnown,
+        evidence: Vec::new(),
+        worst_hour: None,
+        worst_on: None,
+        average: None,
+        masked: false,
+        masking_factor: None,
+        sentence: String::new(),
+        paragraph: String::new(),
+        simulated: true,
+    }
+}
+
+#[test]
+fn hours_that_are_learned_of_a_history_at_once_are_those_that_were_lived() {
+    let lived = Live::new(SEED).run();
+    let mut at_once = Live::new(SEED);
+    for date in at_once.dates() {
+        at_once.deliver(date);
+    }
+    at_once.judge_after(at_once.last);
+    let quiet = quiet(&lived);
+    let in_force = |live: &Live| -> Vec<_> {
+        let names = live.control.buildings().unwrap();
+        let name = |week: &WorkingWeek| {
+            let building = names.iter().find(|one| one.id == week.building).unwrap();
+            building.name.clone()
+        };
+        let weeks = weeks(live).into_iter();
+        let mut all: Vec<_> =
+            weeks.map(|week| (name(&week), week.learned, week.working, week.hours)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    let names = lived.control.buildings().unwrap();
+    let is_quiet = |name: &str| names.iter().any(|one| one.name == name && quiet.contains(&one.id));
+    let of_quiet = |live: &Live| {
+        in_force(live).into_iter().filter(|(name, ..)| is_quiet(name)).collect::<Vec<_>>()
+    };
+    assert!(!of_quiet(&lived).is_empty());
+    assert_eq!(of_quiet(&at_once), of_quiet(&lived));
 }

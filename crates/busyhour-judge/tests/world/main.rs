@@ -6,5 +6,7 @@
 mod found;
 mod hours;
 mod live;
+mod placed;
 mod reference;
 mod stops;
+mod street;

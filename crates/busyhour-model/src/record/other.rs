@@ -79,6 +79,8 @@ word_enum!(
         Unresolved = "unresolved",
         /// The collector could not place the record in time.
         Quarantined = "quarantined",
+        /// The machine's owner paused measuring.
+        Paused = "paused",
     }
 );
 

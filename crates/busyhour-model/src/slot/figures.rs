@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::scale::FigureBucket;
+use super::scale::{FigureBucket, VALUES, Values};
 use super::totals::Marginal;
 use crate::emodel::{REFERENCE_CODEC, rating};
 use crate::path::word_enum;
@@ -182,6 +182,46 @@ impl LimitBuckets {
     }
 }
 
+/// What a sum is at least, at most, and with all windows in the middle of their buckets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bounds {
+    lowest: u64,
+    middle: u64,
+    highest: u64,
+}
+
+impl Bounds {
+    fn of(combinations: &[(Combination, u32)], figure: Figure) -> Self {
+        combinations.iter().fold(Self::default(), |bounds, &(combination, n)| {
+            let Values { lowest, middle, highest } =
+                VALUES[usize::from(combination.buckets[figure as usize])];
+            let of = |value: u32| u64::from(value) * u64::from(n);
+            Self {
+                lowest: bounds.lowest.saturating_add(of(lowest)),
+                middle: bounds.middle.wrapping_add(of(middle)),
+                highest: bounds.highest.saturating_add(of(highest)),
+            }
+        })
+    }
+
+    fn check(&self, figure: Figure, sum: u64) -> Result<(), InvalidFigures> {
+        let fits = (self.lowest..=self.highest).contains(&sum);
+        if fits { Ok(()) } else { Err(InvalidFigures::Sum(figure)) }
+    }
+}
+
+/// Combinations ascend, and each is of one window at least.
+fn check_order(combinations: &[(Combination, u32)]) -> Result<(), InvalidFigures> {
+    let mut previous: Option<Combination> = None;
+    for (at, &(combination, n)) in combinations.iter().enumerate() {
+        if n == 0 || previous.is_some_and(|before| before >= combination) {
+            return Err(InvalidFigures::Combinations(at));
+        }
+        previous = Some(combination);
+    }
+    Ok(())
+}
+
 /// Parts that do not form figures.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidFigures {
@@ -216,27 +256,41 @@ impl Figures {
         combinations: Vec<(Combination, u32)>,
         sums: [u64; FIGURES],
     ) -> Result<Self, InvalidFigures> {
-        let mut bounds = [(0u64, 0u64); FIGURES];
-        let mut previous: Option<Combination> = None;
-        for (at, &(combination, n)) in combinations.iter().enumerate() {
-            if n == 0 || previous.is_some_and(|before| before >= combination) {
-                return Err(InvalidFigures::Combinations(at));
-            }
-            for (figure, (low, high)) in Figure::ALL.iter().zip(&mut bounds) {
-                if let Some(bucket) = combination.bucket(*figure) {
-                    let of = |value: u32| u64::from(value) * u64::from(n);
-                    *low = low.saturating_add(of(bucket.lowest()));
-                    *high = high.saturating_add(of(bucket.highest()));
-                }
-            }
-            previous = Some(combination);
-        }
-        for ((&figure, sum), (low, high)) in Figure::ALL.iter().zip(sums).zip(bounds) {
-            if !(low..=high).contains(&sum) {
-                return Err(InvalidFigures::Sum(figure));
-            }
+        check_order(&combinations)?;
+        for (&figure, &sum) in Figure::ALL.iter().zip(&sums) {
+            Bounds::of(&combinations, figure).check(figure, sum)?;
         }
         Ok(Self { combinations, sums })
+    }
+
+    /// Rebuilds figures of which each sum is told by how far it lies above what the middles of the
+    /// buckets sum up to ([`Self::middles`]), modulo 2^64.
+    ///
+    /// # Errors
+    /// When the parts contradict each other.
+    pub fn from_distances(
+        combinations: Vec<(Combination, u32)>,
+        distances: [u64; FIGURES],
+    ) -> Result<Self, InvalidFigures> {
+        check_order(&combinations)?;
+        let mut sums = distances;
+        for (&figure, sum) in Figure::ALL.iter().zip(&mut sums) {
+            let bounds = Bounds::of(&combinations, figure);
+            *sum = sum.wrapping_add(bounds.middle);
+            bounds.check(figure, *sum)?;
+        }
+        Ok(Self { combinations, sums })
+    }
+
+    /// For each figure the sum, modulo 2^64, that windows would have which lie in the middle of their
+    /// buckets, in the order of [`Figure::ALL`].
+    #[must_use]
+    pub fn middles(&self) -> [u64; FIGURES] {
+        let mut middles = [0; FIGURES];
+        for (&figure, middle) in Figure::ALL.iter().zip(&mut middles) {
+            *middle = Bounds::of(&self.combinations, figure).middle;
+        }
+        middles
     }
 
     /// Adds `n` windows with the same figures.

@@ -18,6 +18,28 @@ const HIGHEST: u64 = u32::MAX as u64;
 
 /// The upper edges of all buckets, ascending.
 static EDGES: [u32; FigureBucket::COUNT] = edges();
+/// The values of each bucket by its number; none of a number that no bucket has.
+pub(super) static VALUES: [Values; 256] = values();
+
+/// The lowest, the middle and the highest value of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values {
+    pub(super) lowest: u32,
+    pub(super) middle: u32,
+    pub(super) highest: u32,
+}
+
+const fn values() -> [Values; 256] {
+    let edges = edges();
+    let mut values = [Values { lowest: 0, middle: 0, highest: 0 }; 256];
+    let mut at = 1;
+    while at < FigureBucket::COUNT {
+        let (lowest, highest) = (edges[at - 1] + 1, edges[at]);
+        values[at] = Values { lowest, middle: lowest + (highest - lowest) / 2, highest };
+        at += 1;
+    }
+    values
+}
 
 /// The lowest edge above `value`.
 const fn next_edge(value: u64) -> u64 {
@@ -104,20 +126,19 @@ impl FigureBucket {
     /// The highest value in it: its edge.
     #[must_use]
     pub fn highest(self) -> u32 {
-        EDGES[usize::from(self.0)]
+        VALUES[usize::from(self.0)].highest
     }
 
     /// The lowest value in it.
     #[must_use]
     pub fn lowest(self) -> u32 {
-        self.0.checked_sub(1).map_or(0, |below| EDGES[usize::from(below)] + 1)
+        VALUES[usize::from(self.0)].lowest
     }
 
     /// The value that stands for it, at most 1/14 (7 %) or 50 off.
     #[must_use]
     pub fn middle(self) -> u32 {
-        let (lowest, highest) = (self.lowest(), self.highest());
-        lowest + (highest - lowest) / 2
+        VALUES[usize::from(self.0)].middle
     }
 
     /// True when values can be compared with this one exactly.

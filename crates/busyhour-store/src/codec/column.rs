@@ -117,8 +117,34 @@ impl Plan {
     }
 }
 
+/// Room for columns that was used before: reading very many of them asks for memory but a few times.
+#[derive(Debug, Default)]
+pub(crate) struct Room(Vec<Vec<i64>>);
+
+impl Room {
+    /// Columns that are kept at most: more than are read at the same time.
+    const MOST: usize = 32;
+
+    fn take(&mut self) -> Vec<i64> {
+        let mut column = self.0.pop().unwrap_or_default();
+        column.clear();
+        column
+    }
+
+    /// Takes back columns that nobody needs any more.
+    pub(super) fn give(&mut self, columns: impl IntoIterator<Item = Vec<i64>>) {
+        let room = Self::MOST.saturating_sub(self.0.len());
+        self.0.extend(columns.into_iter().filter(|column| column.capacity() > 0).take(room));
+    }
+}
+
 /// Reads `count` values.
 pub(super) fn read(from: &mut Decoder<'_>, count: usize) -> Decoded<Vec<i64>> {
+    read_in(from, count, &mut Room::default())
+}
+
+/// Reads `count` values into room that was used before.
+pub(super) fn read_in(from: &mut Decoder<'_>, count: usize, room: &mut Room) -> Decoded<Vec<i64>> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -134,7 +160,8 @@ pub(super) fn read(from: &mut Decoder<'_>, count: usize) -> Decoded<Vec<i64>> {
         *seed = from.int()?;
     }
     let residuals = count.checked_sub(order.seeds()).ok_or(from.error())?;
-    let mut values = Vec::with_capacity(count);
+    let mut values = room.take();
+    values.reserve(count);
     // Room for what is summed up below.
     values.resize(order.seeds(), 0);
     Coding::read(mode >> 2, from, residuals, &mut values)?;

@@ -7,11 +7,11 @@ mod sketch;
 mod tests;
 
 use busyhour_model::{
-    BurstLoss, Combination, Figure, FigureBucket, Figures, LimitsVersion, PathId, Slot, SlotCounts,
-    SlotStart, UtcMicros, WorstLoss,
+    BurstLoss, Combination, Figure, Figures, LimitsVersion, PathId, Slot, SlotCounts, SlotStart,
+    UtcMicros, WorstLoss,
 };
 
-use super::column::{self, Plan};
+use super::column::{self, Plan, Room};
 use super::{Decoded, Decoder, Encoder, bad};
 
 const VERSION: u8 = 1;
@@ -84,9 +84,7 @@ pub(crate) fn encode_figures(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<
         // The last follows from how many windows there are.
         let told = combinations.len().saturating_sub(1);
         counts.extend(combinations.iter().take(told).map(|&(_, n)| i64::from(n)));
-        for ((rest, &sum), middle) in
-            rests.iter_mut().zip(figures.sums()).zip(middles(combinations))
-        {
+        for ((rest, &sum), middle) in rests.iter_mut().zip(figures.sums()).zip(figures.middles()) {
             rest.push(sum.wrapping_sub(middle).cast_signed());
         }
     }
@@ -106,11 +104,16 @@ pub(crate) fn encode_sketches(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec
 }
 
 /// The slots of a blob of counts, with nothing but these.
-pub(crate) fn decode_counts(bytes: &[u8], path: PathId, utc_day: i64) -> Decoded<Vec<Slot>> {
+pub(crate) fn decode_counts(
+    bytes: &[u8],
+    path: PathId,
+    utc_day: i64,
+    room: &mut Room,
+) -> Decoded<Vec<Slot>> {
     let (from, starts) = &mut unseal(bytes, Part::Counts, path, utc_day)?;
     let none = SlotCounts::new(LimitsVersion(0));
     let mut slots: Vec<Slot> = starts.iter().map(|&start| Slot::of_counts(start, none)).collect();
-    read_counts(from, &mut slots)?;
+    read_counts(from, &mut slots, room)?;
     for extreme in &WORST {
         read_worst(from, &mut slots, extreme)?;
     }
@@ -123,19 +126,20 @@ pub(crate) fn decode_figures(
     path: PathId,
     utc_day: i64,
     slots: &mut [Slot],
+    room: &mut Room,
 ) -> Decoded<()> {
     let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
     check_starts(from, starts, slots)?;
-    let mut entries = Entries::read(from, slots.len())?;
-    let rests: [Vec<i64>; FIGURES] = columns(from, slots.len())?;
+    let mut entries = Entries::read(from, slots.len(), room)?;
+    let rests: [Vec<i64>; FIGURES] = columns_in(from, slots.len(), room)?;
     for (at, slot) in slots.iter_mut().enumerate() {
         let combinations = entries.next(from, at)?;
-        let mut sums = middles(&combinations);
-        for (sum, rest) in sums.iter_mut().zip(&rests) {
-            *sum = sum.wrapping_add(value(rest, at).cast_unsigned());
-        }
-        slot.figures = Figures::from_parts(combinations, sums).map_err(|_| from.error())?;
+        let distances = rests.each_ref().map(|rest| value(rest, at).cast_unsigned());
+        slot.figures =
+            Figures::from_distances(combinations, distances).map_err(|_| from.error())?;
     }
+    room.give(rests);
+    entries.leave(room);
     from.finish(())
 }
 
@@ -148,7 +152,7 @@ pub(crate) fn visit_figures(
     mut visit: impl FnMut(SlotStart, Combination, u32),
 ) -> Decoded<()> {
     let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    let mut entries = Entries::read(from, starts.len())?;
+    let mut entries = Entries::read(from, starts.len(), &mut Room::default())?;
     for (at, &start) in starts.iter().enumerate() {
         for (combination, n) in entries.next(from, at)? {
             visit(start, combination, n);
@@ -245,11 +249,20 @@ fn put_columns(out: &mut Encoder, columns: &[Vec<i64>]) {
 
 /// Reads what [`put_columns`] wrote; a column of zeros is empty.
 fn columns<const N: usize>(from: &mut Decoder<'_>, count: usize) -> Decoded<[Vec<i64>; N]> {
+    columns_in(from, count, &mut Room::default())
+}
+
+/// The same in room that was used before.
+fn columns_in<const N: usize>(
+    from: &mut Decoder<'_>,
+    count: usize,
+    room: &mut Room,
+) -> Decoded<[Vec<i64>; N]> {
     let told = from.uint()?;
     let mut columns = [const { Vec::new() }; N];
     for (at, column) in columns.iter_mut().enumerate() {
         if told & (1 << at) != 0 {
-            *column = column::read(from, count)?;
+            *column = column::read_in(from, count, room)?;
         }
     }
     if told >> N == 0 { Ok(columns) } else { Err(from.error()) }
@@ -341,14 +354,15 @@ fn put_worst(out: &mut Encoder, slots: &[Slot], Extreme { get, near, .. }: &Extr
     put_columns(out, &columns);
 }
 
-fn read_counts(from: &mut Decoder<'_>, slots: &mut [Slot]) -> Decoded<()> {
-    let columns: [Vec<i64>; FIELDS.len()] = columns(from, slots.len())?;
+fn read_counts(from: &mut Decoder<'_>, slots: &mut [Slot], room: &mut Room) -> Decoded<()> {
+    let columns: [Vec<i64>; FIELDS.len()] = columns_in(from, slots.len(), room)?;
     for (column, (_, set)) in columns.iter().zip(FIELDS) {
         // What is empty stays at zero.
         for (slot, value) in slots.iter_mut().zip(column) {
             set(&mut slot.counts, value.cast_unsigned()).ok_or(from.error())?;
         }
     }
+    room.give(columns);
     for Slot { counts, .. } in slots {
         counts.dense = counts.valid.wrapping_sub(counts.dense);
     }
@@ -376,23 +390,11 @@ fn read_worst(
     Ok(())
 }
 
-/// For each figure the sum that the middles of its buckets would have.
-fn middles(combinations: &[(Combination, u32)]) -> [u64; FIGURES] {
-    let mut sums = [0u64; FIGURES];
-    for &(combination, n) in combinations {
-        for (sum, &figure) in sums.iter_mut().zip(Figure::ALL) {
-            let middle = combination.bucket(figure).map_or(0, FigureBucket::middle);
-            *sum = sum.wrapping_add(u64::from(middle).wrapping_mul(n.into()));
-        }
-    }
-    sums
-}
-
 /// The combinations of all slots, read off a blob's columns one slot after the other.
 struct Entries {
     /// How many each slot has.
     kinds: Vec<i64>,
-    parts: [Vec<i64>; COLUMNS],
+    all: Vec<Combination>,
     windows: Vec<i64>,
     counts: Vec<i64>,
     /// Combinations and counts taken.
@@ -400,8 +402,8 @@ struct Entries {
 }
 
 impl Entries {
-    fn read(from: &mut Decoder<'_>, slots: usize) -> Decoded<Self> {
-        let kinds = column::read(from, slots)?;
+    fn read(from: &mut Decoder<'_>, slots: usize, room: &mut Room) -> Decoded<Self> {
+        let kinds = column::read_in(from, slots, room)?;
         let (mut all, mut told) = (0u64, 0u64);
         for &kinds in &kinds {
             let kinds = u64::try_from(kinds).map_err(|_| from.error())?;
@@ -411,32 +413,53 @@ impl Entries {
         if all > MAX_ENTRIES {
             return Err(from.error());
         }
-        let parts = columns(from, all as usize)?;
-        let windows = column::read(from, slots)?;
-        let counts = column::read(from, told as usize)?;
-        Ok(Self { kinds, parts, windows, counts, taken: (0, 0) })
+        let parts: [Vec<i64>; COLUMNS] = columns_in(from, all as usize, room)?;
+        let windows = column::read_in(from, slots, room)?;
+        let counts = column::read_in(from, told as usize, room)?;
+        let all = combinations(&parts, all as usize).ok_or(from.error())?;
+        room.give(parts);
+        Ok(Self { kinds, all, windows, counts, taken: (0, 0) })
+    }
+
+    /// Gives back the room it took.
+    fn leave(self, room: &mut Room) {
+        room.give([self.kinds, self.windows, self.counts]);
     }
 
     /// Takes the combinations of `slot`, the next one.
     fn next(&mut self, from: &Decoder<'_>, slot: usize) -> Decoded<Vec<(Combination, u32)>> {
         let kinds = usize::try_from(value(&self.kinds, slot)).map_err(|_| from.error())?;
         let mut rest = value(&self.windows, slot);
+        let told = kinds.saturating_sub(1);
+        let (all, counts) = self.taken;
+        self.taken = (all.saturating_add(kinds), counts.saturating_add(told));
+        let own = self.all.get(all..self.taken.0).ok_or(from.error())?;
+        let counts = self.counts.get(counts..self.taken.1).ok_or(from.error())?;
         let mut combinations = Vec::with_capacity(kinds);
-        for nth in 1..=kinds {
-            let mut bytes = [0; COLUMNS];
-            for (byte, part) in bytes.iter_mut().zip(&self.parts) {
-                *byte = u8::try_from(value(part, self.taken.0)).map_err(|_| from.error())?;
-            }
-            self.taken.0 += 1;
-            let mut count = rest;
-            if nth < kinds {
-                count = value(&self.counts, self.taken.1);
-                self.taken.1 += 1;
-                rest = rest.checked_sub(count).ok_or(from.error())?;
-            }
-            let combination = Combination::from_bytes(bytes).ok_or(from.error())?;
+        for (&combination, &count) in own.iter().zip(counts) {
+            rest = rest.checked_sub(count).ok_or(from.error())?;
             combinations.push((combination, u32::try_from(count).map_err(|_| from.error())?));
+        }
+        if let Some(&last) = own.last() {
+            combinations.push((last, u32::try_from(rest).map_err(|_| from.error())?));
         }
         Ok(combinations)
     }
+}
+
+/// So many combinations of their columns, of which one of nothing but zeros is empty; `None` when there is
+/// no such combination.
+fn combinations(parts: &[Vec<i64>; COLUMNS], count: usize) -> Option<Vec<Combination>> {
+    let mut all = vec![[0u8; COLUMNS]; count];
+    let mut beyond = 0;
+    for (at, part) in parts.iter().enumerate() {
+        for (bytes, &value) in all.iter_mut().zip(part) {
+            bytes[at] = value as u8;
+            beyond |= value & !0xff;
+        }
+    }
+    if beyond != 0 {
+        return None;
+    }
+    all.into_iter().map(Combination::from_bytes).collect()
 }

@@ -331,7 +331,7 @@ proptest! {
         let _ = decode_window(&of_layout(2), UtcMicros(0), &path(), &shared);
         let _ = decode_circumstance(&of_layout(2));
         let bytes = of_layout(1);
-        let _ = decode_counts(&bytes, PathId(1), 0);
+        let _ = decode_counts(&bytes, PathId(1), 0, &mut Room::default());
         let _ = decode_records(&bytes, AgentId::from_u128(1));
         let _ = decode_context(&bytes);
         let _ = decode_report(&bytes);

@@ -296,7 +296,8 @@ pub struct ControlRetention {
     pub incidents_days: u32,
     /// Messages that were sent or given up, since then.
     pub deliveries_days: u32,
-    /// Buildings, subnets and versions of the building file since they ended.
+    /// Buildings, subnets and versions of the building file since they ended; revisions of configurations
+    /// that are neither in force, nor run, nor the newest of their name, since they were made.
     pub inventory_days: u32,
 }
 
@@ -325,7 +326,8 @@ pub struct ControlPruned {
     pub incidents: u64,
     /// Messages.
     pub deliveries: u64,
-    /// Buildings with their working weeks, subnets and versions of the building file.
+    /// Buildings with their working weeks, subnets, versions of the building file, and revisions of
+    /// configurations that are not in force.
     pub inventory: u64,
     /// Bytes of what went, now or earlier, may still be in the log, because a reader or another process
     /// was in the way. The next time empties it.
@@ -479,6 +481,13 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn placements(&self) -> Result<Vec<Placement>, StoreError>;
+
+    /// Another number whenever buildings, subnets, placements, or which agents there are and how they
+    /// are called may have changed since the store was opened; to be asked for before any of them is
+    /// read. `None` where nobody counts.
+    fn inventory_changes(&self) -> Option<u64> {
+        None
+    }
 
     /// Prefixes that agents live in and no building file knows, most agents first.
     ///

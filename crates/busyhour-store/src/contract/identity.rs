@@ -308,6 +308,17 @@ pub struct IdentityRow {
     pub next: Option<AgentCertificate>,
 }
 
+/// A session whose agent kept the number of its next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfirmedSession {
+    /// The agent.
+    pub agent: AgentId,
+    /// The certificate that it showed.
+    pub shown: AgentCertificate,
+    /// The number of its next session.
+    pub next: u64,
+}
+
 /// The identities of agents. Whoever changes one is audited in the transaction that does it.
 pub trait Identities: Send + Sync {
     /// Keeps a token.
@@ -363,17 +374,13 @@ pub trait Identities: Send + Sync {
         at: UtcMicros,
     ) -> Result<Result<(), IdentityRefusal>, StoreError>;
 
-    /// Notes that an agent kept the number of its next session, and that it can use the certificate that it
-    /// showed: the one before is void. Nothing happens to an agent that is not known.
+    /// Notes that agents kept the numbers of their next sessions, and that they can use the certificates
+    /// that they showed: those before are void. Nothing happens to an agent that is not known. All of it
+    /// is one transaction.
     ///
     /// # Errors
-    /// When the store cannot be written.
-    fn confirm(
-        &self,
-        agent: AgentId,
-        shown: &AgentCertificate,
-        session: u64,
-    ) -> Result<(), StoreError>;
+    /// When the store cannot be written; then nothing changed.
+    fn confirm(&self, sessions: &[ConfirmedSession]) -> Result<(), StoreError>;
 
     /// Lets an agent that waits or is quarantined deliver.
     ///

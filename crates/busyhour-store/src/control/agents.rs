@@ -3,7 +3,7 @@
 use busyhour_model::{AgentId, BuildingId, Placement, SubnetId, UtcMicros};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{audit, id, identity, parsed_option, place};
+use super::{audit, configuration, id, identity, parsed_option, place};
 use crate::{Act, AgentRow, AuditAction, AuditSubject, Binding, DatedBinding, NewAgent, Sighting};
 
 pub(super) const AGENTS: &str = "SELECT a.id, a.name, a.simulated, b.prefix, b.egress, a.added_us, a.removed_us, \
@@ -78,6 +78,7 @@ pub(super) fn remove(sql: &Connection, agent: AgentId, by: &Act) -> rusqlite::Re
     sql.prepare_cached("UPDATE agents SET removed_us = ?2, secret_sha256 = NULL WHERE id = ?1")?
         .execute(params![agent.to_bytes(), by.at.0])?;
     identity::revoke(sql, agent, "the agent was removed", by)?;
+    configuration::leave(sql, agent)?;
     audit::note(sql, by, AuditAction::AgentRemoved, AuditSubject::Agent(agent), "")?;
     Ok(true)
 }

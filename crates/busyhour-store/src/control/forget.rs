@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use busyhour_model::{AgentId, BuildingId, Incident, IncidentPlace, PathId, Scope, UtcMicros};
 use rusqlite::{Connection, params};
 
-use super::{agents, audit, id, incidents, names, prune};
+use super::{agents, audit, configuration, id, incidents, names, prune};
 use crate::sqlite::{days_before, unreadable};
 use crate::{Act, AgentRow, AuditAction, AuditSubject, Forgotten, ForgottenAgent};
 
@@ -110,6 +110,7 @@ pub(super) fn forget(
     gone.placements = placements as u64;
     sql.prepare_cached("DELETE FROM bindings WHERE agent = ?1")?.execute([id])?;
     sql.prepare_cached("DELETE FROM identities WHERE agent = ?1")?.execute([id])?;
+    configuration::leave(sql, agent)?;
     sql.prepare_cached("DELETE FROM agents WHERE id = ?1")?.execute([id])?;
     let detail = format!(
         "paths={} windows={} slots={} others={} placements={} verdicts={} incidents={} loads={} \

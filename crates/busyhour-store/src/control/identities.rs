@@ -5,8 +5,8 @@ use busyhour_model::{AgentId, BuildingId, UtcMicros};
 use super::identity::{self, Admission, Changed};
 use super::{SqliteControl, tokens};
 use crate::{
-    Act, AgentCertificate, Enrolment, ErrorKind, Identities, IdentityRefusal, IdentityRow, LetIn,
-    NewToken, StoreError, TokenId, TokenRefusal, TokenRow,
+    Act, AgentCertificate, ConfirmedSession, Enrolment, ErrorKind, Identities, IdentityRefusal,
+    IdentityRow, LetIn, NewToken, StoreError, TokenId, TokenRefusal, TokenRow,
 };
 
 impl Identities for SqliteControl {
@@ -75,15 +75,13 @@ impl Identities for SqliteControl {
         }
     }
 
-    fn confirm(
-        &self,
-        agent: AgentId,
-        shown: &AgentCertificate,
-        session: u64,
-    ) -> Result<(), StoreError> {
-        let confirm =
-            |sql: &rusqlite::Transaction<'_>| identity::confirm(sql, agent, shown, session);
-        self.database.write("confirm a session", confirm)
+    fn confirm(&self, sessions: &[ConfirmedSession]) -> Result<(), StoreError> {
+        let confirm = |sql: &rusqlite::Transaction<'_>| {
+            sessions.iter().try_for_each(|confirmed| {
+                identity::confirm(sql, confirmed.agent, &confirmed.shown, confirmed.next)
+            })
+        };
+        self.database.write("confirm sessions", confirm)
     }
 
     fn approve(&self, agent: AgentId, by: &Act) -> Result<(), StoreError> {

@@ -16,26 +16,30 @@ pub(super) const DAYS: &str = "SELECT date, scope, subject, link, building, verd
      figures FROM days WHERE date >= ?1 AND date <= ?2";
 pub(super) const DAYS_OF_BUILDING: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
      WHERE building = ?3 AND date >= ?1 AND date <= ?2";
+/// A verdict that is new, or other than it was in the same building: no index has to change then.
+pub(super) const PUT_DAY: &str = "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+     ON CONFLICT DO UPDATE SET verdict = excluded.verdict, masked = excluded.masked, \
+     figures = excluded.figures WHERE building = excluded.building";
+/// One that was another building's.
+pub(super) const MOVE_DAY: &str =
+    "INSERT OR REPLACE INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 /// Every verdict, for looking through them.
 const ALL_DAYS: &str =
     "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days";
 
 pub(super) fn write(sql: &Connection, write: &JudgeWrite, now: UtcMicros) -> rusqlite::Result<()> {
-    let mut put_day =
-        sql.prepare_cached("INSERT OR REPLACE INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let mut put_day = sql.prepare_cached(PUT_DAY)?;
+    let mut move_day = sql.prepare_cached(MOVE_DAY)?;
     let silenced = Silenced::load(sql)?;
     for day in write.days.iter().filter(|day| !silenced.has_scope(day.scope)) {
         let (scope, subject, link) = scope_columns(day.scope);
-        put_day.execute(params![
-            day.date.to_string(),
-            scope,
-            subject,
-            link,
-            day.building.to_bytes(),
-            day.verdict.as_str(),
-            day.masked,
-            encode_day(day),
-        ])?;
+        let (date, building, figures) =
+            (day.date.to_string(), day.building.to_bytes(), encode_day(day));
+        let verdict = day.verdict.as_str();
+        let row = params![date, scope, subject, link, building, verdict, day.masked, figures];
+        if put_day.execute(row)? == 0 {
+            move_day.execute(row)?;
+        }
     }
     for incident in write.incidents.iter().filter_map(|incident| silenced.without(incident)) {
         incidents::put(sql, &incident)?;

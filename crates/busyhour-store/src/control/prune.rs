@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
-use super::{audit, id, incidents, names, tokens};
+use super::{audit, configuration, id, incidents, names, tokens};
 use crate::sqlite::{DAY_MICROS, days_before};
 use crate::{ControlPruned, ControlRetention};
 
@@ -62,6 +62,7 @@ pub(super) fn prune(
                 "DELETE FROM building_files WHERE valid_until_us < ?1",
                 retention.inventory_days,
             )?
+            + delete(configuration::OLD, retention.inventory_days)?
             + sql.prepare_cached(WEEKS)?.execute([])? as u64,
         lingers: false,
     })

@@ -286,7 +286,8 @@ CREATE TABLE settings (
 ) STRICT, WITHOUT ROWID;
 
 -- Who may ask the query side. password_hash is a PHC string. buildings is NULL where all are seen, else
--- the 16 bytes of each one after the other.
+-- the 16 bytes of each one after the other. issuer and subject are set of whom an identity provider
+-- proves; they have no password and are no administrators.
 CREATE TABLE users (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -294,7 +295,12 @@ CREATE TABLE users (
     role TEXT NOT NULL,
     buildings BLOB,
     added_us INTEGER NOT NULL,
-    signed_in_us INTEGER
+    signed_in_us INTEGER,
+    issuer TEXT,
+    subject TEXT,
+    UNIQUE (issuer, subject),
+    CHECK ((issuer IS NULL) = (subject IS NULL)),
+    CHECK (issuer IS NULL OR (password_hash = '' AND role <> 'administrator'))
 ) STRICT;
 
 -- Of a session's token only the SHA-256 is here.
@@ -320,3 +326,55 @@ CREATE TABLE api_tokens (
     expires_us INTEGER NOT NULL,
     used_us INTEGER
 ) STRICT;
+
+-- What agents are to measure. A revision never changes; its body is a message that the store does not read.
+CREATE TABLE configurations (
+    revision INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    made_us INTEGER NOT NULL,
+    made_by TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX configurations_by_name ON configurations (name, revision);
+
+-- For whom a revision is in force. scope says what subject is: an identity's bytes, or those of a label;
+-- nothing where it is for all.
+CREATE TABLE configuration_assignments (
+    scope TEXT NOT NULL,
+    subject BLOB NOT NULL,
+    revision INTEGER NOT NULL REFERENCES configurations (revision),
+    from_us INTEGER NOT NULL,
+    assigned_by TEXT NOT NULL,
+    PRIMARY KEY (scope, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE agent_labels (
+    agent BLOB NOT NULL REFERENCES agents (id),
+    label TEXT NOT NULL,
+    PRIMARY KEY (agent, label)
+) STRICT, WITHOUT ROWID;
+
+-- What agents said last that they run, and what became of the last that they were told.
+CREATE TABLE agent_configurations (
+    agent BLOB PRIMARY KEY NOT NULL REFERENCES agents (id),
+    revision INTEGER NOT NULL,
+    edition INTEGER NOT NULL,
+    told_revision INTEGER NOT NULL,
+    told_edition INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    reported_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Revisions that agents refused, or went back from, how often, and the content that they did so last. They
+-- are not told them again, unless again is 1: somebody assigned them once more.
+CREATE TABLE configuration_refusals (
+    agent BLOB NOT NULL REFERENCES agents (id),
+    revision INTEGER NOT NULL,
+    edition INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    again INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    refused_us INTEGER NOT NULL,
+    PRIMARY KEY (agent, revision)
+) STRICT, WITHOUT ROWID;

@@ -1,8 +1,8 @@
 use rusqlite::Connection;
 
 use super::{
-    MIGRATIONS, agents, api_tokens, audit, forget, identity, import, incidents, inventory,
-    judgement, learned, outbox, place, prune, tokens, users, versions,
+    MIGRATIONS, agents, api_tokens, audit, configuration, forget, identity, import, incidents,
+    inventory, judgement, learned, outbox, place, prune, tokens, users, versions,
 };
 use crate::sqlite::plan_of;
 
@@ -62,6 +62,10 @@ fn questions_about_what_grows_use_an_index() {
         (outbox::SUBNET_NAME, "SEARCH subnets USING PRIMARY KEY (id=?)"),
         (audit::ENTRIES, "SEARCH audit USING INDEX audit_by_time (at_us>? AND at_us<?)"),
         (audit::CHAINED, "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)"),
+        (
+            users::PROVEN,
+            "SEARCH users USING INDEX sqlite_autoindex_users_2 (issuer=? AND subject=?)",
+        ),
         (users::PASSWORD, "SEARCH users USING INDEX sqlite_autoindex_users_1 (name=?)"),
         (
             users::SESSION,
@@ -71,6 +75,12 @@ fn questions_about_what_grows_use_an_index() {
             api_tokens::BY_TOKEN,
             "SEARCH api_tokens USING INDEX sqlite_autoindex_api_tokens_1 (token_sha256=?)",
         ),
+        (configuration::NEWEST, "SCAN configurations"),
+        (
+            configuration::NEWEST_NAMED,
+            "SEARCH configurations USING INDEX configurations_by_name (name=?)",
+        ),
+        (configuration::ONE, "SEARCH configurations USING INTEGER PRIMARY KEY (rowid=?)"),
         (agents::SECRET, "SEARCH agents USING PRIMARY KEY (id=?)"),
         (tokens::TOKEN, "SEARCH enrolment_tokens USING INTEGER PRIMARY KEY (rowid=?)"),
         (

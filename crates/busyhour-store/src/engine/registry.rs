@@ -9,9 +9,9 @@ use busyhour_model::{
 };
 use rusqlite::{Connection, Row, params};
 
-use crate::PathRow;
 use crate::codec::{decode_context, encode_context};
 use crate::sqlite::unreadable;
+use crate::{PathChanges, PathRow};
 
 pub(super) const PATHS: &str = "SELECT id, agent, link, interface, family, target, class, profile, \
      transport, requirement, windows_per_slot, oldest_us, newest_us, context FROM paths ORDER BY id";
@@ -19,8 +19,22 @@ pub(super) const PATHS: &str = "SELECT id, agent, link, interface, family, targe
 /// All paths by number and by name.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    rows: BTreeMap<PathId, PathRow>,
+    rows: BTreeMap<PathId, Known>,
     by_agent: HashMap<AgentId, HashMap<PathKey, PathId>>,
+    /// How often rows changed.
+    changes: u64,
+    /// By that count, when paths were forgotten last.
+    forgotten: u64,
+}
+
+/// A row, and when it changed last by the registry's count.
+#[derive(Debug)]
+struct Known {
+    row: PathRow,
+    /// In anything but its newest window.
+    changed: u64,
+    /// In its newest window.
+    heard: u64,
 }
 
 /// What a window tells of its path.
@@ -45,7 +59,9 @@ impl Registry {
 
     pub(super) fn insert(&mut self, row: PathRow) {
         self.by_agent.entry(row.agent).or_default().insert(row.key.clone(), row.id);
-        self.rows.insert(row.id, row);
+        self.changes += 1;
+        let (changed, heard) = (self.changes, self.changes);
+        self.rows.insert(row.id, Known { row, changed, heard });
     }
 
     /// Forgets an agent's paths. Gives what they were.
@@ -55,19 +71,20 @@ impl Registry {
         for path in &gone {
             self.rows.remove(path);
         }
+        self.note_forgotten(!gone.is_empty());
         gone
     }
 
     /// The paths whose newest window is older.
     pub(super) fn older(&self, than: UtcMicros) -> Vec<PathId> {
-        self.rows.values().filter(|row| row.newest < than).map(|row| row.id).collect()
+        self.all().filter(|row| row.newest < than).map(|row| row.id).collect()
     }
 
     /// Forgets paths whose newest window is older. Gives how many.
     pub(super) fn forget_older(&mut self, than: UtcMicros) -> usize {
         let before = self.rows.len();
         let by_agent = &mut self.by_agent;
-        self.rows.retain(|_, row| {
+        self.rows.retain(|_, Known { row, .. }| {
             let keep = row.newest >= than;
             if !keep && let Some(of_agent) = by_agent.get_mut(&row.agent) {
                 of_agent.remove(&row.key);
@@ -75,18 +92,41 @@ impl Registry {
             keep
         });
         self.by_agent.retain(|_, of_agent| !of_agent.is_empty());
-        before - self.rows.len()
+        let gone = before - self.rows.len();
+        self.note_forgotten(gone > 0);
+        gone
+    }
+
+    fn note_forgotten(&mut self, any: bool) {
+        if any {
+            self.changes += 1;
+            self.forgotten = self.changes;
+        }
     }
 
     /// Brings a path's row up to date with a window.
     pub(super) fn tell(&mut self, path: PathId, news: &PathNews<'_>) {
-        let Some(row) = self.rows.get_mut(&path) else { return };
-        row.oldest = row.oldest.min(news.placed);
+        let Some(Known { row, changed, heard }) = self.rows.get_mut(&path) else { return };
+        let is_oldest = news.placed < row.oldest;
+        let mut is_other = is_oldest;
+        if is_oldest {
+            row.oldest = news.placed;
+        }
         if news.placed >= row.newest {
             row.newest = news.placed;
-            row.requirement = news.requirement;
-            row.windows_per_slot = news.windows_per_slot;
-            row.context = news.context.clone();
+            let schedule = (news.requirement, news.windows_per_slot);
+            is_other |= (row.requirement, row.windows_per_slot) != schedule;
+            (row.requirement, row.windows_per_slot) = schedule;
+            if row.context != *news.context {
+                is_other = true;
+                row.context = news.context.clone();
+            }
+            self.changes += 1;
+            *heard = self.changes;
+        }
+        if is_other {
+            self.changes += 1;
+            *changed = self.changes;
         }
     }
 
@@ -95,7 +135,32 @@ impl Registry {
     }
 
     pub(super) fn get(&self, path: PathId) -> Option<&PathRow> {
-        self.rows.get(&path)
+        self.rows.get(&path).map(|known| &known.row)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathRow> {
+        self.rows.values().map(|known| &known.row)
+    }
+
+    /// What changed since there were so many changes.
+    pub(super) fn changes_since(&self, since: Option<u64>) -> PathChanges {
+        let until = Some(self.changes);
+        let counted = since.filter(|since| (self.forgotten..=self.changes).contains(since));
+        let Some(since) = counted else {
+            return PathChanges { rows: self.rows(None), all: true, until, heard: Vec::new() };
+        };
+        let mut found = PathChanges { until, ..PathChanges::default() };
+        if since == self.changes {
+            return found;
+        }
+        for Known { row, changed, heard } in self.rows.values() {
+            if *changed > since {
+                found.rows.push(row.clone());
+            } else if *heard > since {
+                found.heard.push((row.id, row.newest));
+            }
+        }
+        found
     }
 
     pub(super) fn count(&self) -> usize {
@@ -108,11 +173,11 @@ impl Registry {
 
     /// All rows in the order of their numbers; of one agent when given.
     pub(super) fn rows(&self, agent: Option<AgentId>) -> Vec<PathRow> {
-        let Some(agent) = agent else { return self.rows.values().cloned().collect() };
+        let Some(agent) = agent else { return self.all().cloned().collect() };
         let mut ids: Vec<PathId> =
             self.by_agent.get(&agent).into_iter().flat_map(HashMap::values).copied().collect();
         ids.sort_unstable();
-        ids.iter().filter_map(|id| self.rows.get(id)).cloned().collect()
+        ids.iter().filter_map(|id| self.get(*id)).cloned().collect()
     }
 
     /// Writes the rows of `paths` as they are now.
@@ -121,7 +186,7 @@ impl Registry {
             "UPDATE paths SET requirement = ?2, windows_per_slot = ?3, oldest_us = ?4, \
              newest_us = ?5, context = ?6 WHERE id = ?1",
         )?;
-        for row in paths.iter().filter_map(|path| self.rows.get(path)) {
+        for row in paths.iter().filter_map(|path| self.get(*path)) {
             update.execute(params![
                 row.id.0,
                 row.requirement.as_str(),

@@ -5,8 +5,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use crate::SlotDetail;
 use crate::codec::{
-    SLOTS_A_DAY, Tallies, bad, decode_counts, decode_figures, decode_sketches, decode_tallies,
-    encode_counts, encode_figures, encode_sketches, encode_tallies,
+    Room, SLOTS_A_DAY, Tallies, bad, decode_counts, decode_figures, decode_sketches,
+    decode_tallies, encode_counts, encode_figures, encode_sketches, encode_tallies,
 };
 use crate::sqlite::{PartitionId, unreadable};
 
@@ -105,6 +105,7 @@ pub(super) struct Reader<'s> {
     detail: SlotDetail,
     counts: CachedStatement<'s>,
     details: CachedStatement<'s>,
+    room: Room,
 }
 
 impl<'s> Reader<'s> {
@@ -114,7 +115,7 @@ impl<'s> Reader<'s> {
         detail: SlotDetail,
     ) -> rusqlite::Result<Self> {
         let (counts, details) = (sql.prepare_cached(COUNTS)?, details(sql, detail)?);
-        Ok(Self { partition, detail, counts, details })
+        Ok(Self { partition, detail, counts, details, room: Room::default() })
     }
 
     /// Adds a path's slots of the days that a span touches; those beyond it may lack details.
@@ -135,10 +136,15 @@ impl<'s> Reader<'s> {
             let id = RowId(row.get(0)?);
             let day = id.day(self.partition);
             let body = row.get_ref(1)?.as_blob()?;
-            let mut found = decode_counts(body, path, day).map_err(unreadable)?;
-            let parts = Parts::within(day, span);
-            put_details(&mut self.details, self.detail, id, (path, day), parts, &mut found)?;
-            slots.append(&mut found);
+            let room = &mut self.room;
+            let mut found = decode_counts(body, path, day, room).map_err(unreadable)?;
+            let (parts, details) = (Parts::within(day, span), &mut self.details);
+            put_details((details, self.detail), id, (path, day), parts, &mut found, room)?;
+            if slots.is_empty() {
+                *slots = found;
+            } else {
+                slots.append(&mut found);
+            }
         }
         Ok(())
     }
@@ -153,12 +159,12 @@ fn details(sql: &Connection, detail: SlotDetail) -> rusqlite::Result<CachedState
 
 /// Adds details to the slots of a day, in those parts.
 fn put_details(
-    statement: &mut CachedStatement<'_>,
-    detail: SlotDetail,
+    (statement, detail): (&mut CachedStatement<'_>, SlotDetail),
     id: RowId,
     (path, day): (PathId, i64),
     parts: Parts,
     slots: &mut [Slot],
+    room: &mut Room,
 ) -> rusqlite::Result<()> {
     if detail == SlotDetail::Counts {
         return Ok(());
@@ -174,7 +180,7 @@ fn put_details(
         };
         if detail != SlotDetail::Sketches {
             let figures = row.get_ref(0)?.as_blob()?;
-            decode_figures(figures, path, day, of_part).map_err(unreadable)?;
+            decode_figures(figures, path, day, of_part, room).map_err(unreadable)?;
         }
         if detail != SlotDetail::Figures {
             let sketches = row.get_ref(1)?.as_blob()?;
@@ -191,15 +197,17 @@ pub(super) fn read_day(
     (path, day): (PathId, i64),
     parts: Parts,
 ) -> rusqlite::Result<Vec<Slot>> {
+    let mut room = Room::default();
     let slots = sql
         .prepare_cached(COUNTS_OF_DAY)?
         .query_row([id.0], |row| {
-            decode_counts(row.get_ref(0)?.as_blob()?, path, day).map_err(unreadable)
+            decode_counts(row.get_ref(0)?.as_blob()?, path, day, &mut room).map_err(unreadable)
         })
         .optional()?;
     let Some(mut slots) = slots else { return Ok(Vec::new()) };
     let mut details = details(sql, SlotDetail::All)?;
-    put_details(&mut details, SlotDetail::All, id, (path, day), parts, &mut slots)?;
+    let what = (&mut details, SlotDetail::All);
+    put_details(what, id, (path, day), parts, &mut slots, &mut room)?;
     Ok(slots)
 }
 

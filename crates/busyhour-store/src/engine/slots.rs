@@ -24,6 +24,36 @@ pub(super) fn visit(
     (grain, detail): (Grain, SlotDetail),
     visit: &mut dyn FnMut(PathId, &Slot),
 ) -> Result<(), StoreError> {
+    each_week(engine, paths, span, (grain, detail), &mut |path, slots| match grain {
+        Grain::Quarter => slots.iter().for_each(|slot| visit(path, slot)),
+        Grain::Hour => merge_hours(slots).iter().for_each(|slot| visit(path, slot)),
+    })
+}
+
+/// Hands over quarter-hours: each path's in the order of time, a partition after the other.
+pub(super) fn take(
+    engine: &Engine,
+    paths: &[PathId],
+    span: (SlotStart, SlotStart),
+    detail: SlotDetail,
+    take: &mut dyn FnMut(PathId, Vec<Slot>),
+) -> Result<(), StoreError> {
+    each_week(engine, paths, span, (Grain::Quarter, detail), &mut |path, slots| {
+        if !slots.is_empty() {
+            take(path, std::mem::take(slots));
+        }
+    })
+}
+
+/// Hands out what each path has in each week: quarter-hours, or hours where these are gone and asked
+/// for. What is left of them is cleared.
+fn each_week(
+    engine: &Engine,
+    paths: &[PathId],
+    span: (SlotStart, SlotStart),
+    (grain, detail): (Grain, SlotDetail),
+    found: &mut dyn FnMut(PathId, &mut Vec<Slot>),
+) -> Result<(), StoreError> {
     let mut paths = paths.to_vec();
     paths.sort_unstable();
     paths.dedup();
@@ -43,7 +73,7 @@ pub(super) fn visit(
         }
     }
     for week in weeks(engine, &views, span, grain) {
-        visit_week(engine, week, (&paths, &views), span, (grain, detail), visit)?;
+        visit_week(engine, week, (&paths, &views), span, (grain, detail), found)?;
     }
     Ok(())
 }
@@ -81,7 +111,7 @@ fn visit_week(
     (paths, views): (&[PathId], &BTreeMap<PathId, Vec<SlotsView>>),
     span: (SlotStart, SlotStart),
     (grain, detail): (Grain, SlotDetail),
-    visit: &mut dyn FnMut(PathId, &Slot),
+    found: &mut dyn FnMut(PathId, &mut Vec<Slot>),
 ) -> Result<(), StoreError> {
     let Some(id) = PartitionId::holding(Family::Slots, week) else { return Ok(()) };
     let none = Vec::new();
@@ -99,10 +129,7 @@ fn visit_week(
             settle_slots(slots, &view.settlements);
         }
         slots.retain(|slot| within(slot.start));
-        match grain {
-            Grain::Quarter => slots.iter().for_each(|slot| visit(path, slot)),
-            Grain::Hour => merge_hours(slots).iter().for_each(|slot| visit(path, slot)),
-        }
+        found(path, slots);
         slots.clear();
     };
     // A partition that turns out to be damaged is read twice: nothing may be handed out twice.

@@ -14,8 +14,8 @@ use busyhour_model::{
 use super::{Engine, FoldOptions, append, figures, listed, others, prune, slots, tallies, windows};
 use crate::sqlite::{Family, OpenError, PartitionId};
 use crate::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathRow, RecordKind,
-    Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
+    RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
 };
 
 /// Telemetry in one directory. A thread folds its journal; it ends when this is dropped.
@@ -114,6 +114,10 @@ impl Telemetry for SqliteTelemetry {
         Ok(self.engine.look_registry(|registry| registry.rows(agent)))
     }
 
+    fn path_changes(&self, since: Option<u64>) -> Result<PathChanges, StoreError> {
+        Ok(self.engine.look_registry(|registry| registry.changes_since(since)))
+    }
+
     fn visit_slots(
         &self,
         paths: &[PathId],
@@ -123,6 +127,16 @@ impl Telemetry for SqliteTelemetry {
         visit: &mut dyn FnMut(PathId, &Slot),
     ) -> Result<(), StoreError> {
         slots::visit(&self.engine, paths, span, (grain, detail), visit)
+    }
+
+    fn take_slots(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        detail: SlotDetail,
+        take: &mut dyn FnMut(PathId, Vec<Slot>),
+    ) -> Result<(), StoreError> {
+        slots::take(&self.engine, paths, span, detail, take)
     }
 
     fn visit_tallies(

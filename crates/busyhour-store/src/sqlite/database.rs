@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::digest;
@@ -106,6 +108,24 @@ impl<M> Database<M> {
         }
     }
 
+    /// Counts the rows that change: what of which tables each event names, as `UPDATE OF name ON agents`
+    /// does. Changes that are rolled back count as well.
+    pub(crate) fn counting(self, events: &[&str]) -> Result<(Self, ChangeCount), OpenError> {
+        let count = ChangeCount::default();
+        let watched = count.watch(&self.writer().connection, events);
+        match watched {
+            Ok(()) => Ok((self, count)),
+            Err(source) => Err(OpenError::Database { file: self.file, source }),
+        }
+    }
+
+    /// How many changes were counted of which all that are not rolled back can be read by now.
+    pub(crate) fn count(&self, changes: &ChangeCount) -> u64 {
+        // Nothing that was counted waits to be committed while nobody writes.
+        let _nobody = self.writer();
+        changes.0.load(Ordering::Relaxed)
+    }
+
     /// The writer. A panic of an earlier holder rolled its transaction back, so what it left is
     /// usable.
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer<M>> {
@@ -189,6 +209,27 @@ impl<M> Database<M> {
             }
             readers = self.returned.wait(readers).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// How often rows of some tables changed since the file was opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChangeCount(Arc<AtomicU64>);
+
+impl ChangeCount {
+    /// Triggers of the writing connection count, so that no statement is left out.
+    fn watch(&self, connection: &Connection, events: &[&str]) -> rusqlite::Result<()> {
+        let (flags, count) = (FunctionFlags::SQLITE_INNOCUOUS, Arc::clone(&self.0));
+        connection.create_scalar_function("count_change", 0, flags, move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(true)
+        })?;
+        for event in events {
+            connection.execute_batch(&format!(
+                "CREATE TEMP TRIGGER \"count {event}\" AFTER {event} BEGIN SELECT count_change(); END;"
+            ))?;
+        }
+        Ok(())
     }
 }
 

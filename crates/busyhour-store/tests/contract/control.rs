@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use busyhour_model::{AgentId, Building, FileBuilding, Placement, SubnetId, UtcMicros};
 use busyhour_store::{
-    Act, Binding, Control, ErrorKind, ImportSummary, NewAgent, Sighting, StoreError,
+    Act, AuditAction, AuditSubject, Binding, Control, ErrorKind, ImportSummary, JudgeWrite,
+    NewAgent, Sighting, StoreError,
 };
+use jiff::civil::date;
 
 use crate::fixtures::{DAY, Engine, HOUR, MINUTE, NOW, at, building, subnet};
 
@@ -449,6 +451,49 @@ fn placements_are_dated_and_the_first_holds_for_all_time_before() {
     import(store, &moved[..1], minute(70));
     assert_eq!(store.placements().unwrap()[3].until, Some(minute(70)));
     assert_eq!(store.agents().unwrap()[0].placement, None);
+}
+
+#[test]
+fn changes_of_the_inventory_are_counted_and_nothing_else_is() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let mut before = store.inventory_changes().unwrap();
+    let mut check = |what: &str, expected: bool| {
+        let now = store.inventory_changes().unwrap();
+        assert_eq!(now != before, expected, "{what}");
+        before = now;
+    };
+    check("nothing happened", false);
+    let by = |minute: i64| Act::by_operator(at(NOW, minute * MINUTE));
+    let id = AgentId::from_u128(1);
+    let see = |minute: i64, local: &str| {
+        store.saw_agent(id, &sighting(at(NOW, minute * MINUTE), local, "")).unwrap();
+    };
+    add(store, &agent(1, "a", Binding::Address)).unwrap();
+    check("an agent is new", true);
+    see(1, "10.1.0.0/24");
+    check("it was seen where nobody is", false);
+    let file = [building("A", &["10.1.0.0/24", "10.2.0.0/24"])];
+    import(store, &file, at(NOW, 2 * MINUTE));
+    check("buildings are new", true);
+    import(store, &file, at(NOW, 3 * MINUTE));
+    check("the same file again", false);
+    see(4, "10.1.0.0/24");
+    check("it was seen where it was", false);
+    see(5, "10.2.0.0/24");
+    check("it was seen elsewhere", true);
+    store.write_judgement(&JudgeWrite::default(), at(NOW, 6 * MINUTE)).unwrap();
+    store.note(&by(7), AuditAction::AgentBound, AuditSubject::Agent(id), "").unwrap();
+    check("verdicts and the audit are none of it", false);
+    store.bind_agent(id, enrolled("10.1.0.0/24", None), &by(8)).unwrap();
+    check("it is bound", true);
+    let closed = FileBuilding { holidays: [date(2026, 12, 24)].into(), ..file[0].clone() };
+    import(store, &[closed], at(NOW, 9 * MINUTE));
+    check("a holiday was told", true);
+    store.remove_agent(id, &by(10)).unwrap();
+    check("it was removed", true);
+    assert!(store.add_agent(&agent(1, "a", Binding::Address), &by(11)).is_err());
+    check("what was refused", false);
 }
 
 #[test]

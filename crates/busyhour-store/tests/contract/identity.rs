@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use busyhour_model::{AgentId, UtcMicros};
 use busyhour_store::{
-    Act, AgentCertificate, Approval, AuditAction, Binding, Control as _, Enrolment, ErrorKind,
-    Identities as _, IdentityRefusal, IdentityState, LetIn, NewToken, SqliteControl, TokenId,
-    TokenPlace, TokenRefusal, open,
+    Act, AgentCertificate, Approval, AuditAction, Binding, ConfirmedSession, Control as _,
+    Enrolment, ErrorKind, Identities as _, IdentityRefusal, IdentityState, LetIn, NewToken,
+    SqliteControl, TokenId, TokenPlace, TokenRefusal, open,
 };
 use tempfile::TempDir;
 
@@ -243,6 +243,10 @@ fn of_sixty_four_that_redeem_one_token_at_once_one_gets_in_a_thousand_times() {
     assert_eq!(store.agents().unwrap().len(), ROUNDS as usize);
 }
 
+fn confirm(store: &SqliteControl, agent: AgentId, shown: &AgentCertificate, next: u64) {
+    store.confirm(&[ConfirmedSession { agent, shown: *shown, next }]).unwrap();
+}
+
 #[test]
 fn the_next_certificate_takes_over_when_it_was_used() {
     let (engine, agent) = with_agent(Approval::Automatic);
@@ -253,9 +257,9 @@ fn the_next_certificate_takes_over_when_it_was_used() {
     for shown in [&first, &second] {
         assert_eq!(admit(store, shown, 0, week), Ok(()), "both are good");
     }
-    store.confirm(agent, &first, 1).unwrap();
+    confirm(store, agent, &first, 1);
     assert_eq!(store.identities().unwrap()[0].next, Some(second), "only its use counts");
-    store.confirm(agent, &second, 2).unwrap();
+    confirm(store, agent, &second, 2);
     let known = store.identities().unwrap().remove(0);
     assert_eq!((known.certificate, known.next), (second, None));
     assert_eq!(admit(store, &second, 2, week), Ok(()));
@@ -269,7 +273,7 @@ fn a_session_that_is_over_is_a_clone_and_a_lost_confirmation_is_not() {
     let (engine, agent) = with_agent(Approval::Automatic);
     let store = &engine.control;
     let shown = certificate(1, NOW);
-    store.confirm(agent, &shown, 5).unwrap();
+    confirm(store, agent, &shown, 5);
     for session in [5, 6, 900] {
         assert_eq!(admit(store, &shown, session, NOW), Ok(()), "{session}");
     }
@@ -290,13 +294,26 @@ fn a_session_that_is_over_is_a_clone_and_a_lost_confirmation_is_not() {
 }
 
 #[test]
+fn sessions_are_confirmed_together_and_an_unknown_agent_spoils_none() {
+    let (engine, agent) = with_agent(Approval::Automatic);
+    let store = &engine.control;
+    let shown = certificate(1, NOW);
+    let nobody = AgentId::from_u128(404);
+    let confirmed = [(nobody, 9), (agent, 3), (agent, 2)];
+    let sessions = confirmed.map(|(agent, next)| ConfirmedSession { agent, shown, next });
+    store.confirm(&sessions).unwrap();
+    assert_eq!(admit(store, &shown, 3, NOW), Ok(()), "the highest counts");
+    assert_eq!(admit(store, &shown, 2, NOW), Err(IdentityRefusal::Quarantined));
+}
+
+#[test]
 fn what_a_restored_store_does_not_know_is_taken_over() {
     let (engine, agent) = with_agent(Approval::Automatic);
     let store = &engine.control;
     let later = at(NOW, 8 * DAY);
     let unknown = certificate(7, later);
     assert_eq!(admit(store, &unknown, 12, later), Ok(()));
-    store.confirm(agent, &unknown, 13).unwrap();
+    confirm(store, agent, &unknown, 13);
     assert_eq!(store.identities().unwrap()[0].certificate, unknown);
 }
 
@@ -315,7 +332,7 @@ fn an_expired_certificate_renews_for_ninety_days_with_its_own_key() {
     assert_eq!(admit(store, &same_key, 0, moment), Ok(()));
     assert_eq!(state(store), (IdentityState::Active, true), "and it is flagged");
 
-    store.confirm(agent, &same_key, 1).unwrap();
+    confirm(store, agent, &same_key, 1);
     let much_later = at(moment, (14 + 90) * DAY + 1);
     let third = AgentCertificate { serial: [3; 16], ..certificate(1, much_later) };
     let renewed = store.renew(agent, &same_key, &third, much_later).unwrap().unwrap();
@@ -411,7 +428,7 @@ fn an_agent_elsewhere_than_its_enrolment_says_is_off_site_and_nowhere() {
 fn identities_survive_a_restart() {
     let (engine, agent) = with_agent(Approval::Automatic);
     let week = at(NOW, 7 * DAY);
-    engine.control.confirm(agent, &certificate(1, NOW), 3).unwrap();
+    confirm(&engine.control, agent, &certificate(1, NOW), 3);
     engine
         .control
         .renew(agent, &certificate(1, NOW), &certificate(2, week), week)

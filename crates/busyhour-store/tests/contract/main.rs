@@ -7,6 +7,7 @@ mod stores;
 
 mod accounts;
 mod audit;
+mod configuration;
 mod control;
 mod engine;
 mod fixtures;

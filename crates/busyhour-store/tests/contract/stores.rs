@@ -10,8 +10,8 @@ use busyhour_model::{
     SlotStart, UtcMicros,
 };
 use busyhour_store::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathRow, RecordKind,
-    SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow, Telemetry,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
+    RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow, Telemetry,
     TelemetryTotals, open,
 };
 use tempfile::TempDir;
@@ -116,6 +116,10 @@ impl<const PERCENT: u8> Telemetry for Folding<PERCENT> {
         self.engine.paths(agent)
     }
 
+    fn path_changes(&self, since: Option<u64>) -> Result<PathChanges, StoreError> {
+        self.engine.path_changes(since)
+    }
+
     fn visit_slots(
         &self,
         paths: &[PathId],
@@ -125,6 +129,16 @@ impl<const PERCENT: u8> Telemetry for Folding<PERCENT> {
         visit: &mut dyn FnMut(PathId, &Slot),
     ) -> Result<(), StoreError> {
         self.engine.visit_slots(paths, span, grain, detail, visit)
+    }
+
+    fn take_slots(
+        &self,
+        paths: &[PathId],
+        span: (SlotStart, SlotStart),
+        detail: SlotDetail,
+        take: &mut dyn FnMut(PathId, Vec<Slot>),
+    ) -> Result<(), StoreError> {
+        self.engine.take_slots(paths, span, detail, take)
     }
 
     fn visit_tallies(

@@ -1,12 +1,15 @@
 //! The telemetry contract: what is appended, and what is read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use busyhour_model::{
     AgentId, BlockNo, Body, BootId, Epoch, Gap, GapReason, PathId, Schedule, ScheduleRevision,
     Slot, SlotStart, UtcMicros,
 };
-use busyhour_store::{Appended, BlockRows, JudgedWindow, Quarantined, RecordKind, Telemetry};
+use busyhour_store::{
+    Appended, BlockRows, Grain, JudgedWindow, PathChanges, PathRow, Quarantined, RecordKind,
+    SlotDetail, Telemetry,
+};
 use proptest::prelude::*;
 
 use crate::fixtures::{
@@ -23,10 +26,12 @@ on_every_store! {
     receipts_are_the_blocks_that_came
     ranges_are_half_open_and_limited
     slots_come_by_path_and_time_each_once
+    slots_that_are_handed_over_are_those_that_are_shown
     windows_of_the_same_microsecond_are_all_kept
     windows_beyond_raw_retention_are_in_slots_only
     late_windows_do_not_make_a_path_older
     a_path_knows_its_oldest_window
+    whoever_follows_the_changes_of_paths_knows_all_of_them
     a_window_that_comes_again_in_another_block_is_the_same_window
     paths_beyond_the_bound_of_an_agent_are_quarantined
     windows_beyond_one_a_second_of_a_path_are_quarantined
@@ -181,6 +186,32 @@ fn slots_come_by_path_and_time_each_once<S: Store>() {
     assert_eq!(found, [(ids[0], NOW), (ids[0], at(NOW, HOUR)), (ids[1], NOW)]);
 }
 
+fn slots_that_are_handed_over_are_those_that_are_shown<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    // Nine days: at least two files.
+    for (number, day) in (1u64..).zip(-8..=0) {
+        let windows = [("a:1", 0), ("b:1", HOUR), ("a:1", 2 * HOUR)]
+            .map(|(target, after)| judged(window(target, number, 0), at(NOW, day * DAY + after)));
+        store.append(&[BlockRows { windows: windows.into(), ..block(number) }]).unwrap();
+    }
+    let paths: Vec<_> = store.paths(None).unwrap().iter().map(|path| path.id).collect();
+    for (from, until) in [(-8 * DAY, DAY), (-7 * DAY - HOUR, HOUR), (0, HOUR), (DAY, 2 * DAY)] {
+        let span = (slot_of(at(NOW, from)), slot_of(at(NOW, until)));
+        let (mut taken, mut shown) = (BTreeMap::new(), BTreeMap::new());
+        let take = &mut |path: PathId, slots: Vec<Slot>| {
+            taken.entry(path).or_insert_with(Vec::new).extend(slots);
+        };
+        store.take_slots(&paths, span, SlotDetail::Figures, take).unwrap();
+        let show = &mut |path: PathId, slot: &Slot| {
+            shown.entry(path).or_insert_with(Vec::new).push(slot.clone());
+        };
+        store.visit_slots(&paths, span, Grain::Quarter, SlotDetail::Figures, show).unwrap();
+        assert_eq!(taken, shown, "{from}..{until}");
+        assert_eq!(taken.is_empty(), from == DAY);
+    }
+}
+
 fn windows_of_the_same_microsecond_are_all_kept<S: Store>() {
     let engine = S::new();
     let store = engine.telemetry();
@@ -222,6 +253,57 @@ fn a_path_knows_its_oldest_window<S: Store>() {
     let engine = engine.reopen();
     engine.telemetry().append(&[block_of(3, &[at(NOW, -HOUR)])]).unwrap();
     assert_eq!(engine.telemetry().paths(None).unwrap()[0].oldest, at(NOW, -DAY));
+}
+
+/// Takes changes over into what is known of paths.
+fn follow(known: &mut BTreeMap<PathId, PathRow>, changes: PathChanges) -> Option<u64> {
+    if changes.all {
+        known.clear();
+    }
+    known.extend(changes.rows.into_iter().map(|row| (row.id, row)));
+    for (path, newest) in changes.heard {
+        known.get_mut(&path).unwrap().newest = newest;
+    }
+    changes.until
+}
+
+fn whoever_follows_the_changes_of_paths_knows_all_of_them<S: Store>() {
+    let engine = S::new();
+    let store = engine.telemetry();
+    let (mut known, mut since) = (BTreeMap::new(), None);
+    let mut check = |what: &str, rows: usize, heard: usize| {
+        let changes = store.path_changes(since).unwrap();
+        let found = (changes.all, changes.rows.len(), changes.heard.len());
+        since = follow(&mut known, changes);
+        let all = store.paths(None).unwrap();
+        assert_eq!(known.values().cloned().collect::<Vec<_>>(), all, "{what}");
+        assert_eq!((found.1, found.2), (rows, heard), "{what}");
+        found.0
+    };
+    assert!(check("nobody asked before", 0, 0));
+    let of = |number: u64, target: &str, minute: i64| BlockRows {
+        windows: vec![judged(window(target, number, 0), at(NOW, minute * MINUTE))],
+        ..block(number)
+    };
+    store.append(&[of(1, "one:862", 0), of(2, "other:862", 0)]).unwrap();
+    assert!(!check("two that are new", 2, 0));
+    assert!(!check("nothing came", 0, 0));
+    store.append(&[of(3, "one:862", 5)]).unwrap();
+    check("a newer window", 0, 1);
+    store.append(&[of(4, "one:862", 3)]).unwrap();
+    check("one from between", 0, 0);
+    store.append(&[of(5, "one:862", -3)]).unwrap();
+    check("an older one", 1, 0);
+    let mut elsewhere = of(6, "other:862", 6);
+    elsewhere.windows[0].context.resolved = "192.0.2.77:862".parse().ok();
+    store.append(&[elsewhere]).unwrap();
+    check("another address", 1, 0);
+    let stranger = AgentId::from_u128(99);
+    store.append(&[BlockRows { agent: stranger, ..of(1, "one:862", 0) }]).unwrap();
+    check("another agent", 1, 0);
+    store.forget(stranger).unwrap();
+    assert!(check("one that was forgotten", 2, 0));
+    assert!(!check("and nothing since", 0, 0));
 }
 
 fn a_window_that_comes_again_in_another_block_is_the_same_window<S: Store>() {

@@ -15,11 +15,11 @@ use busyhour_proto::v1::{self, agent_message, collector_message};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 
-use crate::collector::{now, secret};
-use crate::fleet::{Fleet, SCHEDULE, agent_id};
+use crate::collector::now;
+use crate::fleet::{Fleet, SCHEDULE};
+use crate::member::Member;
 
 /// Paths of each agent, with a window a minute.
 pub(crate) const PATHS: usize = 12;
@@ -28,6 +28,8 @@ pub(crate) const SEAL: Duration = Duration::from_secs(10);
 const BLOCKS_PER_MINUTE: u64 = 6;
 /// Messages between an agent and its stream: more than the credit that it is given.
 const STREAM_QUEUE: usize = 32;
+/// The machine's boot.
+const BOOT: [u8; 16] = [7; 16];
 /// Between two tries to connect; that is not what is measured.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -39,23 +41,22 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Connects as an agent, however often that takes, and says hello.
-    async fn open(ingest: &str, agent: usize, hello: &Hello) -> (Self, Welcome) {
+    async fn open(member: &Member, hello: &Hello) -> (Self, Welcome) {
         loop {
-            if let Some(opened) = Self::try_open(ingest, agent, hello).await {
+            if let Some(opened) = Self::try_open(member, hello).await {
                 return opened;
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn try_open(ingest: &str, agent: usize, hello: &Hello) -> Option<(Self, Welcome)> {
-        let channel = Channel::from_shared(ingest.to_owned()).expect("an address");
-        let channel = channel.connect().await.ok()?;
+    async fn try_open(member: &Member, hello: &Hello) -> Option<(Self, Welcome)> {
+        let channel = member.connect().await?;
         let (send, receive) = mpsc::channel(STREAM_QUEUE);
         let hello = v1::Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: hello.epoch.0,
-            boot: (agent as u128).to_be_bytes().to_vec(),
+            boot: BOOT.to_vec(),
             os: "linux".to_owned(),
             oldest_block: hello.oldest.map_or(0, |block| block.0),
             newest_block: hello.newest.map_or(0, |block| block.0),
@@ -63,9 +64,7 @@ impl Stream {
             ..v1::Hello::default()
         };
         send.try_send(message(agent_message::Message::Hello(hello))).ok()?;
-        let mut request = Request::new(ReceiverStream::new(receive));
-        let bearer = format!("Bearer {}.{}", agent_id(agent), secret(agent));
-        request.metadata_mut().insert("authorization", bearer.parse().expect("a header"));
+        let request = Request::new(ReceiverStream::new(receive));
         let answers = IngestClient::new(channel).session(request).await.ok()?;
         let mut answers = answers.into_inner();
         let first = answers.message().await.ok()??;
@@ -76,9 +75,27 @@ impl Stream {
     }
 
     /// Connects as an agent with nothing to deliver.
-    pub(crate) async fn idle(ingest: &str, agent: usize) -> Self {
+    pub(crate) async fn idle(member: &Member) -> Self {
         let hello = Hello { epoch: Epoch(1), oldest: None, newest: None, held: Some(0) };
-        Self::open(ingest, agent, &hello).await.0
+        let mut stream = Self::open(member, &hello).await.0;
+        stream.compare().await;
+        stream
+    }
+
+    /// Compares the clocks, as agents do first and every minute.
+    async fn compare(&mut self) {
+        let request = v1::ClockRequest {
+            agent_sent_us: now().0,
+            boot: BOOT.to_vec(),
+            ..v1::ClockRequest::default()
+        };
+        let _ = self.send.try_send(message(agent_message::Message::Clock(request)));
+        let _ = self.answers.message().await;
+    }
+
+    /// Says nothing until the collector ends the session.
+    pub(crate) async fn rest(mut self) {
+        while let Ok(Some(_)) = self.answers.message().await {}
     }
 }
 
@@ -99,7 +116,7 @@ pub(crate) struct Found {
 pub(crate) struct Returning {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) agent: usize,
-    pub(crate) ingest: String,
+    pub(crate) member: Member,
     /// Blocks that it kept.
     pub(crate) kept: u64,
     /// When it seals the next one.
@@ -118,7 +135,7 @@ impl Returning {
         let mut uplink = Uplink::new(Epoch(1), index);
         let begun = Instant::now();
         let hello = uplink.connected();
-        let (mut stream, welcome) = Stream::open(&self.ingest, self.agent, &hello).await;
+        let (mut stream, welcome) = Stream::open(&self.member, &hello).await;
         let mut found = Found { welcomed: begun.elapsed(), ..Found::default() };
         uplink.welcomed(&welcome).expect("a sound welcome");
         let mut sealed: HashMap<BlockNo, Instant> = HashMap::new();

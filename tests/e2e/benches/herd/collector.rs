@@ -1,19 +1,24 @@
-//! A collector that knows a fleet, and the fleet's process.
+//! A collector that lets a fleet in by tokens, and the fleet's process.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use busyhour_model::UtcMicros;
-use busyhour_store::{Act, Binding, Control as _, NewAgent, Retention, SqliteTelemetry};
+use busyhour_store::{Retention, SqliteTelemetry};
 use e2e::{Process, program, wait_for};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::fleet::agent_id;
-
+/// Where all agents are.
+const BUILDING: &str = "127.0.0.0,Loopback,8,Herd,,,,Berlin,10115,DE,,EMEA,1,0,0\r\n";
+/// As many as one token lets in.
+const USES: usize = 1_000;
+/// File descriptors that the collector may have open, if the system lets it: an agent has one.
+const FILES: u32 = 65_536;
 /// Long enough that nothing is dropped.
 const RETENTION: Retention = Retention {
     windows_days: 400,
@@ -25,16 +30,17 @@ const RETENTION: Retention = Retention {
     gaps_days: 400,
 };
 
-/// A running collector that lets agents in by number.
+/// A running collector whose agents' port speaks TLS with certificates on both sides.
 pub(crate) struct Collector {
     pub(crate) process: Process,
     /// Where agents deliver.
-    pub(crate) ingest: String,
+    ingest: String,
+    api: String,
     folder: TempDir,
 }
 
 impl Collector {
-    /// Starts one that knows `agents` agents.
+    /// Starts one with tokens for `agents` agents.
     pub(crate) fn start(agents: usize) -> Self {
         let folder = match std::env::var_os("BUSYHOUR_BENCH_DIR") {
             Some(place) => TempDir::new_in(place),
@@ -42,15 +48,18 @@ impl Collector {
         };
         let folder = folder.expect("a folder");
         let data = folder.path().join("data");
-        let_in(&data, agents);
         let config = folder.path().join("collector.toml");
         let text = format!(
-            "[collector]\ndata_dir = {:?}\n[ingest]\nlisten = \"127.0.0.1:0\"\n\
+            "[collector]\ndata_dir = {:?}\n[ingest]\nlisten = \"127.0.0.1:0\"\nsecurity = \"tls\"\n\
              [api]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"warn\"\n",
             data.to_str().expect("printable")
         );
         fs::write(&config, text).expect("a configuration");
-        let mut command = Command::new(program("busyhour-collector"));
+        // As a service manager would: what the system's limit allows.
+        let limited =
+            format!("ulimit -n {FILES} 2>/dev/null || ulimit -n \"$(ulimit -Hn)\"; exec \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &limited, "sh"]).arg(program("busyhour-collector"));
         command.args(["run", "--config"]).arg(config);
         let mut process = Process::start(&mut command, folder.path().join("collector.log"));
         let found = wait_for("the collector's addresses", || {
@@ -58,8 +67,45 @@ impl Collector {
             let text = fs::read_to_string(data.join("addresses.json")).ok()?;
             serde_json::from_str::<Value>(&text).ok()
         });
-        let ingest = format!("http://{}", found["ingest"].as_str().expect("an address"));
-        Self { process, ingest, folder }
+        let address = |of: &str| found[of].as_str().expect("an address").to_owned();
+        let collector = Self { process, ingest: address("ingest"), api: address("api"), folder };
+        let buildings = collector.at("buildings.csv");
+        fs::write(&buildings, BUILDING).expect("a building file");
+        collector.busyhour(&["building", "import", buildings.to_str().expect("printable")]);
+        for first in (0..agents).step_by(USES) {
+            let token = collector.at(&format!("token-{}", first / USES));
+            let (uses, file) = (USES.to_string(), token.to_str().expect("printable"));
+            let create = ["token", "create", "--building", "Herd", "--uses", &uses];
+            collector.busyhour(&[&create[..], &["--token-file", file]].concat());
+        }
+        collector
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn busyhour(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program("busyhour"));
+        command.args(["--collector", &format!("http://{}", self.api)]).args(arguments);
+        let output = command.output().expect("busyhour runs");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        output
+    }
+
+    /// Revokes an agent; returns when the collector has answered.
+    pub(crate) fn revoke(&self, agent: &str) {
+        let mut stream = TcpStream::connect(&self.api).expect("the collector listens");
+        let (api, body) = (&self.api, "{\"reason\":\"as a benchmark\"}");
+        let request = format!(
+            "POST /api/v1/identities/{agent}/revoke HTTP/1.1\r\nHost: {api}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("it takes requests");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     /// Stops it in order; its telemetry, opened again.
@@ -74,6 +120,7 @@ impl Collector {
     pub(crate) fn fleet(&self, part: &str, smoke: bool) -> Child {
         Command::new(std::env::current_exe().expect("this program"))
             .args([part, &self.ingest])
+            .arg(self.folder.path())
             .args(smoke.then_some("--smoke"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -82,23 +129,31 @@ impl Collector {
     }
 }
 
-fn let_in(data: &Path, agents: usize) {
-    let (_telemetry, control) = busyhour_store::open(data, RETENTION).expect("the store opens");
-    for agent in 0..agents {
-        let new = NewAgent {
-            id: agent_id(agent),
-            name: format!("agent-{agent}"),
-            secret_sha256: Sha256::digest(secret(agent).as_bytes()).into(),
-            simulated: false,
-            binding: Binding::Address,
-            added: now(),
-        };
-        control.add_agent(&new, &Act::by_operator(now())).expect("a new agent");
-    }
+/// The token that lets an agent in, and the authority that proves the collector, as the fleet's process
+/// finds them in the collector's folder.
+pub(crate) struct Papers {
+    pub(crate) tokens: Vec<(String, String)>,
+    pub(crate) authority: String,
 }
 
-pub(crate) fn secret(agent: usize) -> String {
-    format!("secret-of-agent-{agent:08}-of-the-benchmark")
+impl Papers {
+    pub(crate) fn read(folder: &Path) -> Self {
+        let token = |number: usize| {
+            let text = fs::read_to_string(folder.join(format!("token-{number}"))).ok()?;
+            let mut parts = text.trim().split('.').skip(1).map(str::to_owned);
+            Some((parts.next()?, parts.next()?))
+        };
+        let file = folder.join("data/identity/authority.pem");
+        let text = fs::read_to_string(file).expect("the authority");
+        let begins = text.find("-----BEGIN CERTIFICATE").expect("a certificate");
+        let tokens = (0..).map_while(token).collect();
+        Self { tokens, authority: text[begins..].to_owned() }
+    }
+
+    /// Of the agent with this number.
+    pub(crate) fn token_of(&self, agent: usize) -> &(String, String) {
+        &self.tokens[agent / USES]
+    }
 }
 
 pub(crate) fn now() -> UtcMicros {

@@ -11,9 +11,10 @@ use tokio::task::JoinSet;
 
 use crate::Effort;
 use crate::agent::{Found, PATHS, Returning, SEAL};
-use crate::collector::{Collector, now};
+use crate::collector::{Collector, Papers, now};
 use crate::cost::{cpu_of, grouped, own_cpu, peak_mb, quantile, resident_mb};
 use crate::fleet::{Fleet, MIX};
+use crate::member;
 use crate::series::{self, Keep};
 
 /// How often the collector's memory is looked at.
@@ -22,17 +23,20 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Measures how far behind live data are, memory, and how long the backlog takes.
 pub(crate) fn measure(effort: &Effort, smoke: bool) {
     println!(
-        "\n{} agents with {PATHS} paths come back within {:?} after {} minutes, and go on measuring",
+        "\n{} agents with {PATHS} paths come back within {:?} after {} minutes, and go on measuring; \
+         TLS 1.3 with certificates on both sides",
         effort.returning, effort.within, effort.away_minutes
     );
     let collector = Collector::start(effort.returning);
     let id = collector.process.id();
-    let (begun, cpu) = (Instant::now(), cpu_of(id));
     let mut load = collector.fleet("--returning", smoke);
-    let stdout = load.stdout.take().expect("it was asked for");
-    let lines = std::thread::spawn(move || {
-        BufReader::new(stdout).lines().map_while(Result::ok).collect::<Vec<String>>()
-    });
+    let mut stdout = BufReader::new(load.stdout.take().expect("it was asked for"));
+    let mut enrolled = String::new();
+    stdout.read_line(&mut enrolled).expect("what it found");
+    print!("{enrolled}");
+    let (begun, cpu) = (Instant::now(), cpu_of(id));
+    let lines =
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).collect::<Vec<String>>());
     let mut highest = 0_f64;
     while load.try_wait().expect("it can be asked").is_none() {
         highest = highest.max(resident_mb(id));
@@ -71,7 +75,7 @@ fn totals(line: &str) -> Option<(u64, u64)> {
 }
 
 /// The fleet, in its own process.
-pub(crate) fn load(effort: &Effort, ingest: &str) {
+pub(crate) fn load(effort: &Effort, ingest: &str, papers: Papers) {
     let pool = series::make(&MIX, effort.series, 1, Keep::Windows);
     let from = UtcMicros(now().0 - effort.away_minutes as i64 * 60_000_000);
     let fleet = Arc::new(Fleet::new(pool, effort.returning, PATHS, from));
@@ -80,17 +84,19 @@ pub(crate) fn load(effort: &Effort, ingest: &str) {
         .enable_all()
         .build()
         .expect("a runtime");
+    let (members, took) = runtime.block_on(member::enrol(ingest, papers, effort.returning));
+    tell_enrolled(members.len(), took);
     let (begun, cpu) = (Instant::now(), own_cpu());
     let found = runtime.block_on(async {
         let mut agents = JoinSet::new();
         let undrained = Arc::new(AtomicUsize::new(effort.returning));
-        for agent in 0..effort.returning {
+        for (agent, member) in members.into_iter().enumerate() {
             let part = agent as f64 / effort.returning as f64;
             let comes = effort.within.mul_f64(part);
             let returning = Returning {
                 fleet: Arc::clone(&fleet),
                 agent,
-                ingest: ingest.to_owned(),
+                member,
                 kept: effort.away_minutes * 6,
                 first_seal: begun + effort.within + SEAL.mul_f64((part * 7.0).fract()),
                 until: begun + effort.within + effort.at_least,
@@ -104,6 +110,15 @@ pub(crate) fn load(effort: &Effort, ingest: &str) {
         agents.join_all().await
     });
     print(&found, begun.elapsed().as_secs_f64(), own_cpu() - cpu);
+}
+
+/// Says how fast agents were let in.
+pub(crate) fn tell_enrolled(agents: usize, took: Duration) {
+    let (seconds, rate) = (took.as_secs_f64(), agents as f64 / took.as_secs_f64());
+    println!(
+        "  enrolled              {:>12} agents in {seconds:.1} s, {rate:.0}/s",
+        grouped(agents as f64)
+    );
 }
 
 fn print(found: &[Found], seconds: f64, cpu: f64) {

@@ -76,6 +76,7 @@ pub(crate) fn measure(effort: &Effort, folder: &Path) {
         rounds.len()
     );
     bench.single(effort, last);
+    bench.nothing(effort, last);
     let next = bench.next_morning(last);
     print("the first round of the next date, with the day's load", &next);
     println!("  {:.0} MB resident in the end", resident_mb(std::process::id()));
@@ -171,6 +172,23 @@ impl Bench {
             quantile(&cpu, 0.5),
             quantile(&wall, 0.5),
             quantile(&wall, 0.99),
+            wall.len()
+        );
+    }
+
+    /// Nothing comes.
+    fn nothing(&self, effort: &Effort, day: i64) {
+        let (mut cpu, mut wall) = (Vec::new(), Vec::new());
+        for _ in 0..effort.idle {
+            let found = self.judge(minute(day, EVENING + 14));
+            assert_eq!(found.sum, Summary::default(), "there is nothing to judge");
+            cpu.push(found.cpu * 1e3);
+            wall.push(found.wall * 1e3);
+        }
+        println!(
+            "  nothing new: {:.2} ms of a processor, {:.2} ms, median of {}",
+            quantile(&cpu, 0.5),
+            quantile(&wall, 0.5),
             wall.len()
         );
     }

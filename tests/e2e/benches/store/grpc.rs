@@ -223,6 +223,7 @@ impl Session {
                 }
                 Some(
                     collector_message::Message::Clock(_)
+                    | collector_message::Message::Configuration(_)
                     | collector_message::Message::GoAway(_)
                     | collector_message::Message::Welcome(_),
                 )

@@ -12,8 +12,8 @@ const DAY: i64 = 20_780;
 
 /// Slots as they were encoded, read back from the three parts.
 fn decode(parts: &[Vec<u8>; 3], path: PathId, utc_day: i64) -> Decoded<Vec<Slot>> {
-    let mut slots = decode_counts(&parts[0], path, utc_day)?;
-    decode_figures(&parts[1], path, utc_day, &mut slots)?;
+    let mut slots = decode_counts(&parts[0], path, utc_day, &mut Room::default())?;
+    decode_figures(&parts[1], path, utc_day, &mut slots, &mut Room::default())?;
     decode_sketches(&parts[2], path, utc_day, &mut slots)?;
     Ok(slots)
 }
@@ -125,7 +125,7 @@ proptest! {
         let parts = encode(&slots);
         prop_assert_eq!(decode(&parts, PATH, DAY), Ok(slots.clone()));
         let counts = slots.iter().map(Slot::counts_only).collect();
-        prop_assert_eq!(decode_counts(&parts[0], PATH, DAY), Ok(counts));
+        prop_assert_eq!(decode_counts(&parts[0], PATH, DAY, &mut Room::default()), Ok(counts));
     }
 
     #[test]
@@ -175,15 +175,19 @@ fn a_part_of_another_path_day_or_kind_is_refused() {
     assert!(decode(&parts, PATH, DAY).is_ok());
     let [counts, figures, sketches] = parts;
     for (path, utc_day) in [(PathId(78), DAY), (PATH, DAY + 1)] {
-        assert!(decode_counts(&counts, path, utc_day).is_err());
-        let mut slots = decode_counts(&counts, PATH, DAY).unwrap();
-        assert!(decode_figures(&figures, path, utc_day, &mut slots).is_err());
+        assert!(decode_counts(&counts, path, utc_day, &mut Room::default()).is_err());
+        let mut slots = decode_counts(&counts, PATH, DAY, &mut Room::default()).unwrap();
+        assert!(decode_figures(&figures, path, utc_day, &mut slots, &mut Room::default()).is_err());
         assert!(decode_sketches(&sketches, path, utc_day, &mut slots).is_err());
     }
-    assert!(decode_counts(&figures, PATH, DAY).is_err());
+    assert!(decode_counts(&figures, PATH, DAY, &mut Room::default()).is_err());
     let later = &quiet_day(5)[1..];
-    let mut others = decode_counts(&encode_counts(PATH, DAY, later), PATH, DAY).unwrap();
-    assert!(decode_figures(&figures, PATH, DAY, &mut others).is_err(), "of other slots");
+    let mut others =
+        decode_counts(&encode_counts(PATH, DAY, later), PATH, DAY, &mut Room::default()).unwrap();
+    assert!(
+        decode_figures(&figures, PATH, DAY, &mut others, &mut Room::default()).is_err(),
+        "of other slots"
+    );
     assert!(decode_sketches(&sketches, PATH, DAY, &mut others).is_err(), "of other slots");
 }
 
@@ -223,7 +227,7 @@ fn another_layout_is_told_apart_from_damage() {
     let mut counts = encode_counts(PATH, DAY, &[]);
     counts[0] = VERSION + 1;
     assert!(matches!(
-        decode_counts(&counts, PATH, DAY),
+        decode_counts(&counts, PATH, DAY, &mut Room::default()),
         Err(crate::codec::DecodeError::Layout { found: 2, known: 1, .. })
     ));
 }

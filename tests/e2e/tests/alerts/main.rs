@@ -3,62 +3,39 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod judged;
+mod mail;
+
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use e2e::{Collector, Place, Process, cannot_run, program, wait_for};
+use e2e::{Collector, Place, program, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Debian's interpreter: the one that `python3-aiosmtpd` installs for.
-const PYTHON: &str = "/usr/bin/python3";
+use crate::mail::{MailServer, certificate, have_mail_server, mail_channel};
 
 /// The building whose daily average hides its bad hours.
 const MASKED: &str = "Berlin HQ";
 
-fn have_mail_server() -> bool {
-    let probe = Command::new(PYTHON).args(["-c", "import aiosmtpd"]).status();
-    let found = probe.is_ok_and(|status| status.success());
-    if !found {
-        cannot_run("there is no python3-aiosmtpd; .ci/packages installs it");
-    }
-    found
+/// Each of these tests loads a fleet and judges it: they take turns.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An SMTP server that keeps what it gets in a maildir.
-struct MailServer {
-    _process: Process,
-    maildir: PathBuf,
-    port: u16,
-}
-
-impl MailServer {
-    fn start(folder: &Path, name: &str, tls: [&str; 2], certificate: [&Path; 2]) -> Self {
-        let maildir = folder.join(name);
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let mut command = Command::new(PYTHON);
-        command.args(["-m", "aiosmtpd", "-n", "-l", &address.to_string()]);
-        command.args(["-c", "aiosmtpd.handlers.Mailbox"]);
-        for (option, file) in tls.iter().zip(certificate) {
-            command.arg(option).arg(file);
-        }
-        command.arg(&maildir);
-        let process = Process::start(&mut command, folder.join(format!("{name}.log")));
-        wait_for("the mail server", || TcpStream::connect(address).ok());
-        Self { _process: process, maildir, port: address.port() }
-    }
-
-    fn messages(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.maildir.join("new")) else { return Vec::new() };
-        entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
-    }
+/// Delivers the newest weeks of a simulated fleet through the ingest, of agents that do not count as
+/// simulated.
+fn load_as_real(collector: &Collector, weeks: &str) {
+    let loaded = Command::new(program("busyhour"))
+        .args(["--collector", &collector.api, "role", "simulate", "--as-real", "--weeks", weeks])
+        .args(["--ingest", &collector.ingest])
+        .output()
+        .unwrap();
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
 }
 
 /// An HTTP server that keeps the JSON it is sent. The first request is turned away, as a receiver
@@ -149,30 +126,12 @@ fn text(item: &Value, key: &str) -> String {
     item[key].as_str().unwrap_or_default().to_owned()
 }
 
-/// A certificate for `localhost` that only this test trusts.
-fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
-    fs::write(&certificate, made.cert.pem()).unwrap();
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    (certificate, key)
-}
-
-fn mail_channel(name: &str, security: &str, server: &MailServer, root: &Path) -> String {
-    format!(
-        "[[channel]]\nname = {name:?}\nkind = \"email\"\nhost = \"localhost\"\nport = {}\n\
-         security = {security:?}\nfrom = \"busyhour@example.com\"\n\
-         to = [\"champion@example.com\"]\nroot_ca_file = {:?}\n",
-        server.port,
-        root.to_str().unwrap()
-    )
-}
-
 #[test]
 fn mail_and_webhook_get_each_incident_once() {
     if !have_mail_server() {
         return;
     }
+    let _turn = turn();
     let folder = TempDir::new().unwrap();
     let (certificate, key) = certificate(folder.path());
     let files = [certificate.as_path(), key.as_path()];
@@ -188,14 +147,9 @@ fn mail_and_webhook_get_each_incident_once() {
     let mut collector =
         Collector::start(&Place::default(), &folder.path().join("collector"), &channels);
 
-    // Two weeks of history, delivered through the ingest by agents that do not count as simulated. In
-    // one week, begun on most weekdays, what is bad at all hours is not seen long enough.
-    let loaded = Command::new(program("busyhour"))
-        .args(["--collector", &collector.api, "role", "simulate", "--as-real", "--weeks", "2"])
-        .args(["--ingest", &collector.ingest])
-        .output()
-        .unwrap();
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    // Two weeks of history: in one week, begun on most weekdays, what is bad at all hours is not seen
+    // long enough.
+    load_as_real(&collector, "2");
 
     let open = wait_for("the incidents", || {
         let open = open_incidents(&collector);

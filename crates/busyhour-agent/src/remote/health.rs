@@ -1,0 +1,123 @@
+//! How the agent does on a configuration that is on trial. Pure.
+
+use std::time::{Duration, Instant};
+
+/// More of one processor than this, on average, is nothing that probing within its budget takes.
+const MAX_CPU_RATIO: f64 = 0.5;
+/// Ten times what an agent uses with many targets.
+const MAX_RESIDENT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What a look at the agent shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The collector takes what it observes.
+    pub(super) delivering: bool,
+    /// Processor time since it began, where the system tells it.
+    pub(super) cpu: Option<Duration>,
+    /// Its memory, where the system tells it.
+    pub(super) resident_bytes: Option<u64>,
+    /// Targets of the trial, and how many of them cannot be probed from this machine.
+    pub(super) targets: usize,
+    pub(super) impossible: usize,
+}
+
+/// What follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Wait,
+    Well,
+    Ill(String),
+}
+
+/// Watches over one trial.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    from: Instant,
+    length: Duration,
+    cpu: Option<Duration>,
+    /// The collector was heard in the later half: what is sent leaves room for it.
+    delivered: bool,
+}
+
+impl Watch {
+    pub(super) const fn new(from: Instant, length: Duration, cpu: Option<Duration>) -> Self {
+        Self { from, length, cpu, delivered: false }
+    }
+
+    pub(super) fn look(&mut self, now: Instant, seen: &Seen) -> Judgement {
+        let passed = now.saturating_duration_since(self.from);
+        self.delivered |= seen.delivering && passed >= self.length / 2;
+        if let Some(bytes) = seen.resident_bytes.filter(|bytes| *bytes > MAX_RESIDENT_BYTES) {
+            return Judgement::Ill(format!("the agent came to use {bytes} bytes of memory"));
+        }
+        if passed < self.length {
+            return Judgement::Wait;
+        }
+        let used = self.cpu.zip(seen.cpu).map(|(before, now)| now.saturating_sub(before));
+        let ratio = used.map(|used| used.as_secs_f64() / passed.as_secs_f64().max(f64::EPSILON));
+        if ratio.is_some_and(|ratio| ratio > MAX_CPU_RATIO) {
+            return Judgement::Ill("the agent came to use more than half a processor".to_owned());
+        }
+        if seen.targets > 0 && seen.impossible == seen.targets {
+            return Judgement::Ill(
+                "none of its targets can be probed from this machine".to_owned(),
+            );
+        }
+        if !self.delivered {
+            return Judgement::Ill("the collector was not reached any more".to_owned());
+        }
+        Judgement::Well
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const WELL: Seen = Seen {
+        delivering: true,
+        cpu: Some(Duration::from_secs(1)),
+        resident_bytes: Some(20_000_000),
+        targets: 3,
+        impossible: 1,
+    };
+
+    /// What becomes of a trial of a minute that looks so after each ten seconds.
+    fn check(looks: [Seen; 6]) -> Vec<Judgement> {
+        let began = Instant::now();
+        let mut watch = Watch::new(began, MINUTE, Some(Duration::ZERO));
+        let at = |look: u32| began + MINUTE / 6 * look;
+        (1..).zip(looks).map(|(look, seen)| watch.look(at(look), &seen)).collect()
+    }
+
+    #[test]
+    fn an_agent_that_goes_on_as_before_is_well_when_the_time_is_over() {
+        let judged = check([WELL; 6]);
+        assert!(judged[..5].iter().all(|judged| *judged == Judgement::Wait));
+        assert_eq!(judged[5], Judgement::Well);
+    }
+
+    #[test]
+    fn who_does_not_reach_the_collector_any_more_is_ill_and_a_restart_of_it_is_no_matter() {
+        let away = Seen { delivering: false, ..WELL };
+        let ill = |judged: &Judgement| matches!(judged, Judgement::Ill(_));
+        assert!(ill(&check([WELL, WELL, away, away, away, away])[5]));
+        assert!(!ill(&check([away, away, away, WELL, away, away])[5]));
+    }
+
+    #[test]
+    fn who_uses_too_much_or_can_probe_nothing_is_ill() {
+        let of = |seen: Seen| check([WELL, WELL, WELL, seen, seen, seen])[5].clone();
+        let ill = |seen: Seen, word: &str| match of(seen) {
+            Judgement::Ill(why) => assert!(why.contains(word), "{why}"),
+            other => panic!("{other:?}"),
+        };
+        ill(Seen { cpu: Some(Duration::from_secs(31)), ..WELL }, "processor");
+        ill(Seen { impossible: 3, ..WELL }, "probed");
+        ill(Seen { resident_bytes: Some(300_000_000), ..WELL }, "memory");
+        let unknown = Seen { cpu: None, resident_bytes: None, ..WELL };
+        assert_eq!(of(unknown), Judgement::Well);
+        assert_eq!(of(Seen { targets: 0, impossible: 0, ..WELL }), Judgement::Well);
+    }
+}

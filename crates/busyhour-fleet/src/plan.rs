@@ -1,0 +1,193 @@
+//! What each agent is to be told, from everything that decides it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use busyhour_model::{AgentId, BuildingId, RequirementProfile, TargetName, UtcMicros};
+use busyhour_proto::v1;
+use busyhour_store::{
+    AgentRow, AssignmentRow, AssignmentScope, ConfigurationReport, DesiredState, Label, RefusalRow,
+};
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::desired::Desired;
+use crate::timetable::{Candidate, timetable};
+
+/// An agent that was not seen for so long is gone: others measure in its place. Agents that deliver are
+/// noted once a minute.
+pub const GONE_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// Whether an agent can be told anything, and measure something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there, in this building.
+    In(BuildingId),
+    /// It is there and in no building: budgets of buildings could not hold for it.
+    Nowhere,
+    /// It was not seen for a while; it goes on with what it was told last.
+    Gone,
+}
+
+/// What is planned for one agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The revision that is assigned to it, and by what.
+    pub assigned: Option<(u32, AssignmentScope)>,
+    /// The revision that it is told: the one assigned, or while it refuses that one the one it runs; 0
+    /// for none.
+    pub revision: u32,
+    /// Whether it can be told.
+    pub presence: Presence,
+    /// What it is to measure.
+    pub targets: Vec<v1::ConfiguredTarget>,
+    /// How often it refused the revision before: what it is told again must not look the same.
+    pub tries: u32,
+    /// It never had a configuration and gets none: there is nothing to tell it.
+    pub untouched: bool,
+}
+
+impl Planned {
+    /// What it is told; `None` when there is nothing to tell, or nobody to be told.
+    #[must_use]
+    pub fn told(&self) -> Option<v1::Configuration> {
+        let silent = self.untouched || self.presence == Presence::Gone;
+        (!silent).then(|| self.sealed(self.targets.clone()))
+    }
+
+    /// A configuration of these targets, with the edition that tells it from others.
+    pub(crate) fn sealed(&self, targets: Vec<v1::ConfiguredTarget>) -> v1::Configuration {
+        sealed(self.revision, self.tries, targets)
+    }
+}
+
+/// What is planned for all agents.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// By agent; simulated ones are not in it.
+    pub agents: BTreeMap<AgentId, Planned>,
+    /// By building, how many roles are desired that budgets have no room for.
+    pub left_out: BTreeMap<BuildingId, u32>,
+    /// What targets of configurations in force are judged by, where they say it. Of several that say it
+    /// differently the latest revision counts.
+    pub requirements: HashMap<TargetName, RequirementProfile>,
+    /// Revisions in use that this version cannot read.
+    pub unreadable: BTreeSet<u32>,
+}
+
+/// Plans from what holds at a moment.
+#[must_use]
+pub fn plan(state: &DesiredState, now: UtcMicros) -> Plan {
+    let mut plan = Plan::default();
+    let mut desired = BTreeMap::new();
+    for row in &state.configurations {
+        match Desired::decode(&row.body) {
+            Ok(found) => {
+                desired.insert(row.revision, found);
+            }
+            Err(_) => {
+                plan.unreadable.insert(row.revision);
+            }
+        }
+    }
+    let assignments = Assignments::of(state);
+    let reports: HashMap<AgentId, &ConfigurationReport> =
+        state.reports.iter().map(|row| (row.agent, &row.report)).collect();
+    let refusals: BTreeMap<(AgentId, u32), &RefusalRow> =
+        state.refusals.iter().map(|row| ((row.agent, row.revision), row)).collect();
+    let mut candidates = Vec::new();
+    for agent in state.agents.iter().filter(|agent| !agent.simulated) {
+        let (report, assigned) = (reports.get(&agent.id), assignments.of_agent(agent));
+        let may = |revision: &u32| {
+            let refused = refusals.get(&(agent.id, *revision));
+            desired.contains_key(revision) && refused.is_none_or(|refused| refused.again)
+        };
+        let wanted = assigned.as_ref().map(|(revision, _)| *revision);
+        let running = report.map(|report| report.revision).filter(|_| wanted.is_some());
+        let revision = wanted.filter(may).or_else(|| running.filter(may)).unwrap_or_default();
+        let presence = presence(agent, now);
+        if let (Presence::In(building), Some(placement)) = (presence, agent.placement) {
+            let subnet = placement.subnet;
+            candidates.push(Candidate { building, subnet, agent: agent.id, revision });
+        }
+        let untouched = revision == 0 && report.is_none_or(|report| report.told_revision == 0);
+        let tries = refusals.get(&(agent.id, revision)).map_or(0, |refused| refused.times);
+        let targets = Vec::new();
+        let planned = Planned { assigned, revision, presence, targets, tries, untouched };
+        plan.agents.insert(agent.id, planned);
+    }
+    let elected = timetable(&candidates, &desired);
+    plan.left_out = elected.left_out;
+    for (agent, roles) in elected.roles {
+        let Some(planned) = plan.agents.get_mut(&agent) else { continue };
+        let Some(desired) = desired.get(&planned.revision) else { continue };
+        let told = roles.iter().filter_map(|role| {
+            desired.targets().get(role.target).map(|target| target.told(role.phase_ms))
+        });
+        planned.targets = told.collect();
+    }
+    let in_force = state.assignments.iter().map(|assignment| assignment.revision);
+    for revision in in_force.collect::<BTreeSet<u32>>() {
+        for target in desired.get(&revision).map_or(&[][..], Desired::targets) {
+            if let Some(requirement) = target.requirement() {
+                plan.requirements.insert(target.name().clone(), requirement);
+            }
+        }
+    }
+    plan
+}
+
+fn presence(agent: &AgentRow, now: UtcMicros) -> Presence {
+    let seen = agent.sighting.as_ref().map(|seen| seen.at);
+    match agent.placement {
+        _ if seen.is_none_or(|seen| seen.plus(GONE_AFTER) < now) => Presence::Gone,
+        Some(placement) => Presence::In(placement.building),
+        None => Presence::Nowhere,
+    }
+}
+
+/// What is in force for whom.
+struct Assignments<'s> {
+    rows: BTreeMap<&'s AssignmentScope, &'s AssignmentRow>,
+    labels: BTreeMap<AgentId, BTreeSet<&'s Label>>,
+}
+
+impl<'s> Assignments<'s> {
+    fn of(state: &'s DesiredState) -> Self {
+        let mut labels: BTreeMap<AgentId, BTreeSet<&Label>> = BTreeMap::new();
+        for (agent, label) in &state.labels {
+            labels.entry(*agent).or_default().insert(label);
+        }
+        Self { rows: state.assignments.iter().map(|row| (&row.scope, row)).collect(), labels }
+    }
+
+    /// The most particular one that holds for an agent.
+    fn of_agent(&self, agent: &AgentRow) -> Option<(u32, AssignmentScope)> {
+        let labels = self.labels.get(&agent.id).into_iter().flatten();
+        let labels = labels.map(|label| AssignmentScope::Label((*label).clone()));
+        let subnet = agent.placement.map(|placement| AssignmentScope::Subnet(placement.subnet));
+        let building =
+            agent.placement.map(|placement| AssignmentScope::Building(placement.building));
+        let mut scopes = [AssignmentScope::Agent(agent.id)]
+            .into_iter()
+            .chain(labels)
+            .chain(subnet)
+            .chain(building)
+            .chain([AssignmentScope::Everywhere]);
+        scopes.find_map(|scope| Some((self.rows.get(&scope)?.revision, scope)))
+    }
+}
+
+/// A configuration with the edition that tells its content from others.
+fn sealed(revision: u32, tries: u32, targets: Vec<v1::ConfiguredTarget>) -> v1::Configuration {
+    let mut configuration = v1::Configuration { revision, edition: 0, targets };
+    let mut digest = Sha256::new_with_prefix(tries.to_be_bytes());
+    digest.update(configuration.encode_to_vec());
+    let digest: [u8; 32] = digest.finalize().into();
+    let edition = digest.iter().take(8).fold(0, |edition, byte| (edition << 8) | u64::from(*byte));
+    configuration.edition = edition.max(1);
+    configuration
+}
+
+#[cfg(test)]
+mod tests;

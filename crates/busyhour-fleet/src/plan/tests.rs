@@ -1,0 +1,234 @@
+use busyhour_model::{Placement, SubnetId};
+use busyhour_store::{Binding, ConfigurationRow, ConfigurationState, ReportRow, Sighting};
+
+use super::*;
+use crate::desired::{DesiredBudget, DesiredTarget, TargetWords};
+
+const NOW: UtcMicros = UtcMicros::from_secs(1_800_000_000);
+const HERE: BuildingId = BuildingId::from_u128(1);
+const FLOOR: SubnetId = SubnetId::from_u128(11);
+
+/// An agent that was seen so many seconds ago, in [`HERE`].
+fn agent(number: u128, seen_s: u64) -> AgentRow {
+    let id = AgentId::from_u128(number);
+    AgentRow {
+        id,
+        name: format!("agent-{number}"),
+        simulated: false,
+        binding: Binding::Address,
+        added: NOW,
+        removed: None,
+        sighting: Some(Sighting {
+            at: NOW.minus(Duration::from_secs(seen_s)),
+            version: String::new(),
+            os: String::new(),
+            local_prefix: None,
+            peer: None,
+        }),
+        placement: Some(Placement {
+            agent: id,
+            subnet: FLOOR,
+            building: HERE,
+            from: UtcMicros(0),
+            until: None,
+        }),
+    }
+}
+
+/// A revision with one target of this name.
+fn configuration(revision: u32, target: &str) -> ConfigurationRow {
+    let words = TargetWords { name: target.to_owned(), ..TargetWords::default() };
+    let target = DesiredTarget::new(&words).unwrap();
+    let desired = Desired::new(vec![target], DesiredBudget::new(None, None).unwrap()).unwrap();
+    ConfigurationRow {
+        revision,
+        name: "branches".to_owned(),
+        made: NOW,
+        made_by: String::new(),
+        body: desired.encode(),
+    }
+}
+
+fn assignment(scope: AssignmentScope, revision: u32) -> AssignmentRow {
+    AssignmentRow { scope, revision, from: NOW, by: String::new() }
+}
+
+fn report(number: u128, runs: u32, told: u32, state: ConfigurationState) -> ReportRow {
+    let report = ConfigurationReport {
+        revision: runs,
+        edition: 1,
+        told_revision: told,
+        told_edition: 2,
+        state,
+        reason: String::new(),
+    };
+    ReportRow { agent: AgentId::from_u128(number), at: NOW, report }
+}
+
+/// One agent, and revision 1 assigned to its building.
+fn state() -> DesiredState {
+    DesiredState {
+        agents: vec![agent(1, 10)],
+        assignments: vec![assignment(AssignmentScope::Building(HERE), 1)],
+        configurations: vec![configuration(1, "a:1"), configuration(2, "b:1")],
+        ..DesiredState::default()
+    }
+}
+
+fn told(state: &DesiredState, number: u128) -> Option<(u32, Vec<String>)> {
+    let planned = plan(state, NOW).agents.remove(&AgentId::from_u128(number))?;
+    let told = planned.told()?;
+    Some((told.revision, told.targets.into_iter().map(|target| target.name).collect()))
+}
+
+fn only(revision: u32, target: &str) -> Option<(u32, Vec<String>)> {
+    Some((revision, vec![target.to_owned()]))
+}
+
+#[test]
+fn what_is_assigned_to_a_building_is_told_to_who_is_in_it() {
+    let mut state = state();
+    assert_eq!(told(&state, 1), only(1, "a:1"));
+    // In no building no budget of a building holds, so there is nothing to do.
+    state.agents[0].placement = None;
+    assert_eq!(told(&state, 1), None);
+    state.assignments = vec![assignment(AssignmentScope::Everywhere, 1)];
+    assert_eq!(told(&state, 1), Some((1, Vec::new())));
+}
+
+#[test]
+fn the_most_particular_assignment_decides() {
+    let mut state = state();
+    let label = |text: &str| Label::new(text).unwrap();
+    let scopes = [
+        AssignmentScope::Everywhere,
+        AssignmentScope::Building(HERE),
+        AssignmentScope::Subnet(FLOOR),
+        AssignmentScope::Label(label("b")),
+        AssignmentScope::Label(label("a")),
+        AssignmentScope::Agent(AgentId::from_u128(1)),
+    ];
+    state.labels = ["b", "a", "c"].map(|text| (AgentId::from_u128(1), label(text))).to_vec();
+    let mut assignments = Vec::new();
+    for scope in scopes {
+        assignments.push(assignment(scope.clone(), 2));
+        state.assignments.clone_from(&assignments);
+        let planned = plan(&state, NOW).agents.remove(&AgentId::from_u128(1)).unwrap();
+        assert_eq!(planned.assigned, Some((2, scope)));
+        assignments.iter_mut().for_each(|assignment| assignment.revision = 1);
+    }
+}
+
+#[test]
+fn who_refuses_a_revision_stays_with_what_it_runs() {
+    let mut state = state();
+    state.assignments[0].revision = 2;
+    state.reports = vec![report(1, 1, 2, ConfigurationState::Refused)];
+    let refused = |revision| RefusalRow {
+        agent: AgentId::from_u128(1),
+        revision,
+        reason: String::new(),
+        times: 1,
+        again: false,
+    };
+    state.refusals = vec![refused(2)];
+    assert_eq!(told(&state, 1), only(1, "a:1"));
+    // Somebody assigned it once more, and it looks like another.
+    let edition = |state: &DesiredState| {
+        plan(state, NOW).agents[&AgentId::from_u128(1)].told().unwrap().edition
+    };
+    state.refusals[0].again = true;
+    let again = edition(&state);
+    assert_eq!(told(&state, 1), only(2, "b:1"));
+    state.refusals[0].times = 2;
+    assert_ne!(edition(&state), again);
+    state.refusals[0].again = false;
+    // It refused that one as well, so nothing is left.
+    state.refusals.push(refused(1));
+    assert_eq!(told(&state, 1), Some((0, Vec::new())));
+}
+
+#[test]
+fn who_was_told_something_is_told_when_nothing_is_desired_any_more() {
+    let mut state = state();
+    state.assignments.clear();
+    assert_eq!(told(&state, 1), None, "there was never anything to tell");
+    state.reports = vec![report(1, 1, 1, ConfigurationState::Committed)];
+    assert_eq!(told(&state, 1), Some((0, Vec::new())));
+}
+
+#[test]
+fn who_is_gone_is_told_nothing_and_another_takes_its_place() {
+    let mut state = state();
+    state.agents = (1..=3).map(|number| agent(number, 10)).collect();
+    let who = |state: &DesiredState| -> Vec<AgentId> {
+        let plan = plan(state, NOW);
+        let has = |planned: &Planned| !planned.targets.is_empty();
+        plan.agents
+            .into_iter()
+            .filter(|(_, planned)| has(planned))
+            .map(|(agent, _)| agent)
+            .collect()
+    };
+    let before = who(&state);
+    assert_eq!(before.len(), 2, "two of each subnet");
+    let gone = state.agents.iter().position(|agent| agent.id == before[0]).unwrap();
+    state.agents[gone] = agent(before[0].as_u128(), 301);
+    let after = who(&state);
+    assert_eq!(after.len(), 2);
+    assert!(after.contains(&before[1]) && !after.contains(&before[0]));
+    assert_eq!(told(&state, before[0].as_u128()), None);
+}
+
+#[test]
+fn a_simulated_agent_has_no_part_in_it() {
+    let mut state = state();
+    state.agents[0].simulated = true;
+    assert!(plan(&state, NOW).agents.is_empty());
+}
+
+#[test]
+fn the_same_content_has_the_same_edition_and_another_has_another() {
+    let state = state();
+    let sealed_of =
+        |state: &DesiredState| plan(state, NOW).agents[&AgentId::from_u128(1)].told().unwrap();
+    let one = sealed_of(&state);
+    assert_eq!(one, sealed_of(&state));
+    let mut other = state.clone();
+    other.assignments[0].revision = 2;
+    assert_ne!(one.edition, sealed_of(&other).edition);
+    assert_ne!(one.edition, 0);
+}
+
+#[test]
+fn targets_are_judged_by_what_the_latest_configuration_in_force_says() {
+    let row = |revision, requirement: &str| {
+        let words = TargetWords {
+            name: "a:1".to_owned(),
+            requirement: Some(requirement.to_owned()),
+            ..TargetWords::default()
+        };
+        let target = DesiredTarget::new(&words).unwrap();
+        let desired = Desired::new(vec![target], DesiredBudget::new(None, None).unwrap());
+        ConfigurationRow { body: desired.unwrap().encode(), ..configuration(revision, "a:1") }
+    };
+    let mut state = state();
+    state.configurations = vec![row(1, "none"), row(2, "client-to-microsoft-edge")];
+    let judged = |state: &DesiredState| {
+        plan(state, NOW).requirements.get(&TargetName::new("a:1").unwrap()).copied()
+    };
+    assert_eq!(judged(&state), Some(RequirementProfile::None));
+    state.assignments.push(assignment(AssignmentScope::Everywhere, 2));
+    assert_eq!(judged(&state), Some(RequirementProfile::ClientToMicrosoftEdge));
+    state.assignments.clear();
+    assert_eq!(judged(&state), None);
+}
+
+#[test]
+fn a_revision_of_a_later_version_is_left_out_and_said() {
+    let mut state = state();
+    state.configurations[0].body = vec![0xff; 3];
+    let plan = plan(&state, NOW);
+    assert_eq!(plan.unreadable, BTreeSet::from([1]));
+    assert!(plan.agents[&AgentId::from_u128(1)].targets.is_empty());
+}
