@@ -105,9 +105,8 @@ impl Placed {
             return false;
         }
         let mut others = asked.iter().zip(before).filter(|(no, _)| changed(no));
-        let same = others.all(|(&no, &before)| {
-            shown(known.suffering(history, no, bin).as_ref()) == before
-        });
+        let same = others
+            .all(|(&no, &before)| shown(known.suffering(history, no, bin).as_ref()) == before);
         if same {
             self.at = history.changes();
         }

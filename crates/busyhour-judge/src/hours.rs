@@ -53,6 +53,8 @@ pub(crate) struct Hours {
     /// Those that nobody ever read, of the dates up to this one of each building.
     unread: BTreeSet<(Date, BuildingId)>,
     looked_for: BTreeMap<BuildingId, Date>,
+    /// Buildings all of whose days were looked at since the start, in their order.
+    followed: BTreeSet<BuildingId>,
     /// From when until when none is due but late ones.
     quiet: Option<(UtcMicros, UtcMicros)>,
     /// What is new and not durable yet.
@@ -147,7 +149,9 @@ impl Hours {
             let Some(judged) = inventory.sites.get(&building) else { continue };
             let today = judged.today(now);
             let is_kept = today.saturating_sub((DAYS - 1).days()) <= date && date <= today;
-            if is_kept && self.due_at((date, building), judged, Told::Late).is_some_and(|at| at <= now) {
+            if is_kept
+                && self.due_at((date, building), judged, Told::Late).is_some_and(|at| at <= now)
+            {
                 due.insert((date, building));
             }
         }
@@ -171,8 +175,14 @@ impl Hours {
                 // What an earlier run read is whole, but for the last days.
                 let days = (0..DAYS).map(|back| (today.saturating_sub(back.days()), building));
                 let known = self.loads.get(&building);
+                // Before anything was measured nobody told a load either.
+                let has_any = |date: Date| {
+                    let ends = judged.span(date).map(|(_, ends)| ends);
+                    inventory.oldest.is_some_and(|oldest| ends.is_some_and(|ends| oldest < ends))
+                };
                 let is_unread = |day: &(Date, BuildingId)| {
-                    !self.read.contains_key(day)
+                    has_any(day.0)
+                        && !self.read.contains_key(day)
                         && !known.is_some_and(|loads| loads.contains_key(&day.0))
                 };
                 self.unread.extend(days.filter(is_unread));
@@ -223,9 +233,45 @@ impl Hours {
         true
     }
 
+    /// Looks, for each building whose loads have all been read since the start, at its days in their
+    /// order, as if they had been lived: days are judged newest first then, and by what was read so far
+    /// hours would be those of no week. Gives the days from the first week on that is new.
+    pub(crate) fn catch_up(
+        &mut self,
+        inventory: &Inventory,
+        frozen: &BTreeSet<BuildingId>,
+        params: &Params,
+        now: UtcMicros,
+    ) -> Vec<(Date, BuildingId)> {
+        let mut changed = Vec::new();
+        let Some(front) = inventory.todays(now).into_values().min() else { return changed };
+        if inventory.sites.keys().all(|building| self.followed.contains(building)) {
+            return changed;
+        }
+        let unread: BTreeSet<BuildingId> = self.unread.iter().map(|day| day.1).collect();
+        for (&building, judged) in &inventory.sites {
+            if unread.contains(&building) || !self.followed.insert(building) {
+                continue;
+            }
+            let newest = |weeks: &BTreeMap<Date, WorkingWeek>| Some(*weeks.last_key_value()?.0);
+            let before = self.weeks.get(&building).and_then(newest);
+            for date in (0..DAYS).rev().map(|back| front.saturating_sub(back.days())) {
+                let is_frozen = frozen.contains(&building);
+                self.look_at(building, &judged.site, date, is_frozen, params);
+            }
+            let weeks = self.weeks.get(&building).into_iter().flatten();
+            let mut looked_on = weeks.map(|(looked_on, _)| *looked_on);
+            let first = looked_on.find(|date| before.is_none_or(|before| *date > before));
+            let days = first.into_iter().flat_map(|first| first.series(1.day()));
+            changed.extend(days.take_while(|date| *date <= front).map(|date| (date, building)));
+        }
+        changed
+    }
+
     /// Looks at a building's busy hours when a week has gone since that was done last, from the first
     /// day on of which any load is known; and at once when it is another one's load that counts from
-    /// now on. `date` is a local day that rows are made of; its own load does not count.
+    /// now on. `date` is a local day that rows are made of; its own load does not count. Nothing is
+    /// looked at before [`Self::catch_up`] has.
     pub(crate) fn look_at(
         &mut self,
         building: BuildingId,
@@ -234,6 +280,9 @@ impl Hours {
         frozen: bool,
         params: &Params,
     ) {
+        if !self.followed.contains(&building) {
+            return;
+        }
         let source = self.source_on(building, date);
         let last = self.weeks.get(&building).and_then(|weeks| weeks.last_key_value());
         let is_other = last.is_some_and(|(_, week)| week.source != source);
@@ -397,6 +446,7 @@ mod tests {
 
     /// Looks at each of so many days, as the judge does.
     fn look(hours: &mut Hours, days: std::ops::Range<i32>) {
+        hours.followed.insert(BUILDING);
         for at in days {
             let date = FIRST.saturating_add(at.days());
             hours.look_at(BUILDING, &site(), date, false, &Params::default());

@@ -97,6 +97,8 @@ pub(crate) struct Inventory {
     subnets_of: BTreeMap<BuildingId, Vec<SubnetId>>,
     /// When each agent was last heard on any path.
     heard: BTreeMap<AgentId, UtcMicros>,
+    /// When anything was measured first; `None` while nothing was.
+    pub(crate) oldest: Option<UtcMicros>,
     /// Agents that were ever placed in each building, in order.
     agents_of: BTreeMap<BuildingId, Vec<AgentId>>,
     /// The places of each agent's paths among all.
@@ -171,6 +173,7 @@ impl Inventory {
             buildings: BTreeSet::new(),
             subnets_of: BTreeMap::new(),
             heard: BTreeMap::new(),
+            oldest: None,
             agents_of: BTreeMap::new(),
             paths_of: BTreeMap::new(),
             control_changes: None,
@@ -231,6 +234,8 @@ impl Inventory {
 
     /// `others` gets the paths that are new, or whose series are other.
     fn take_paths(&mut self, changes: PathChanges, others: &mut Vec<PathId>) {
+        let oldest = changes.rows.iter().map(|row| row.oldest).min();
+        self.oldest = self.oldest.into_iter().chain(oldest).min();
         if changes.all {
             others.extend(changes.rows.iter().map(|row| row.id));
             self.paths = changes.rows;

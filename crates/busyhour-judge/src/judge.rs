@@ -284,7 +284,9 @@ impl Judge {
         let fresh = Fresh::of(&days);
         let touched = state.incidents.all().filter(|incident| {
             let is_fresh = |building| fresh.has((incident.last_bad, building));
-            goes_on(incident.state) && !days.is_empty() && incident.buildings().into_iter().any(is_fresh)
+            goes_on(incident.state)
+                && !days.is_empty()
+                && incident.buildings().into_iter().any(is_fresh)
         });
         let retired: BTreeSet<u64> = write.incidents.iter().map(|one| one.number).collect();
         let mut numbers: BTreeSet<u64> = touched.map(|incident| incident.number).collect();
