@@ -8,6 +8,7 @@
 //! form with the session's own token (against request forgery).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use busyhour_model::UtcMicros;
 use busyhour_store::{AccountName, Act, Actor, Grant, UserNo};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::access::{Access, Denied, Row, Takes};
 use crate::app::Core;
@@ -42,6 +44,10 @@ const STRICT_TRANSPORT: &str = "max-age=15552000";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Where a script of the page says its session's token against forgery.
 const FORGERY_TOKEN: HeaderName = HeaderName::from_static("x-busyhour-token");
+/// How long a request may take once its head is there: to say its body, and to be answered.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// The same of an import, whose body is megabytes.
+const IMPORT_WITHIN: Duration = Duration::from_secs(600);
 /// The longest address that is gone back to after signing in, in bytes.
 const MAX_BACK_BYTES: usize = 1_024;
 
@@ -220,7 +226,12 @@ pub(crate) async fn guard(State(core): State<Core>, request: Request, next: Next
             if let Some(principal) = principal {
                 parts.extensions.insert(principal);
             }
-            next.run(Request::from_parts(parts, body)).await
+            let import = parts.uri.path().ends_with("/import");
+            let within = if import { IMPORT_WITHIN } else { ANSWER_WITHIN };
+            match timeout(within, next.run(Request::from_parts(parts, body))).await {
+                Ok(response) => response,
+                Err(_) => too_slow(),
+            }
         }
         Err(refusal) => refusal.answer(&parts),
     };
@@ -233,6 +244,13 @@ pub(crate) async fn guard(State(core): State<Core>, request: Request, next: Next
         headers.insert(header::STRICT_TRANSPORT_SECURITY, strict);
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What is left of the request is not waited for: the connection is over.
+fn too_slow() -> Response {
+    let mut response = Problem::too_slow().into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

@@ -100,6 +100,10 @@ impl Problem {
         Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
+    pub(crate) fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request or its answer took too long")
+    }
+
     pub(crate) fn unprocessable(detail: impl Into<String>, findings: Vec<Value>) -> Self {
         Self { findings, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
     }

@@ -65,15 +65,39 @@ fn tells<B>(peer: SocketAddr) -> impl FnMut(Request<B>) -> Request<B> + Clone {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::oneshot;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
 
     const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-    async fn answer(stream: &mut TcpStream) -> String {
+    /// Connections within the process: a paused clock does not know of a kernel that still carries bytes.
+    struct Within(mpsc::Receiver<DuplexStream>);
+
+    impl Listener for Within {
+        type Io = DuplexStream;
+        type Addr = SocketAddr;
+
+        async fn accept(&mut self) -> (DuplexStream, SocketAddr) {
+            match self.0.recv().await {
+                Some(stream) => (stream, SocketAddr::from(([127, 0, 0, 1], 1))),
+                None => std::future::pending().await,
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(SocketAddr::from(([127, 0, 0, 1], 2)))
+        }
+    }
+
+    async fn connect(door: &mpsc::Sender<DuplexStream>) -> DuplexStream {
+        let (ours, theirs) = duplex(4_096);
+        door.send(theirs).await.unwrap();
+        ours
+    }
+
+    async fn answer(stream: &mut DuplexStream) -> String {
         let mut bytes = [0; 2_000];
         let length = stream.read(&mut bytes).await.unwrap();
         String::from_utf8_lossy(&bytes[..length]).into_owned()
@@ -82,18 +106,17 @@ mod tests {
     /// Nothing waits in real time here: when everybody waits, time goes on by itself.
     #[tokio::test(start_paused = true)]
     async fn who_never_finishes_a_request_loses_the_connection_and_others_are_served() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (door, connections) = mpsc::channel(2);
         let peer = async |ConnectInfo(Peer(peer)): ConnectInfo<Peer>| peer.ip().to_string();
         let router = Router::new().route("/", get(peer));
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(run(listener, router, async {
+        let server = tokio::spawn(run(Within(connections), router, async {
             let _ = stopped.await;
         }));
 
-        let mut slow = TcpStream::connect(address).await.unwrap();
+        let mut slow = connect(&door).await;
         slow.write_all(&WHOLE[..20]).await.unwrap();
-        let mut other = TcpStream::connect(address).await.unwrap();
+        let mut other = connect(&door).await;
         for _ in 0..2 {
             other.write_all(WHOLE).await.unwrap();
             let said = answer(&mut other).await;

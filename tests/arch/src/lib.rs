@@ -112,7 +112,8 @@ pub const IMPURE_DEPENDENCIES: &[&str] =
 pub const RESERVED: &[(&str, &[&str])] = &[
     // A disk that loses power is a file system of SQLite's.
     ("rusqlite", &["busyhour-store", "busyhour-agent", "e2e", "powerloss"]),
-    ("socket2", &["busyhour-net", "busyhour-host"]),
+    // The lab's tap reads frames with the kernel's times.
+    ("socket2", &["busyhour-net", "busyhour-host", "lab"]),
     // The lab enters namespaces, and its wire is a TUN device.
     ("nix", &["busyhour-net", "busyhour-host", "lab"]),
     ("libc", &["busyhour-net", "busyhour-host", "lab", "powerloss"]),

@@ -154,7 +154,8 @@ fn everything_that_is_locked_is_ours_or_comes_from_the_registry() {
 #[test]
 fn there_is_one_of_what_must_not_be_there_twice() {
     // Two of these would be two sets of types, or two things to watch.
-    let single = ["rustls", "ring", "tokio", "tonic", "prost", "rusqlite", "hyper", "axum", "serde"];
+    let single =
+        ["rustls", "ring", "tokio", "tonic", "prost", "rusqlite", "hyper", "axum", "serde"];
     let locked = locked("Cargo.lock");
     for name in single {
         let count = locked.iter().filter(|(locked, _)| locked == name).count();

@@ -270,10 +270,16 @@ impl Collector {
         fs::create_dir_all(self.folder.join("data")).expect("a folder");
         let _ = fs::remove_file(&addresses);
         let mut process = self.spawn();
-        let addresses = self.place.file_of(process.id(), &addresses);
         let found = wait_for("the collector's addresses", || {
-            assert!(process.runs(), "the collector ended:\n{}", process.log());
-            serde_json::from_str::<Value>(&fs::read_to_string(&addresses).ok()?).ok()
+            if !process.runs() {
+                // Its pinned port is somebody's for the moment, such as another test's connection's.
+                let log = process.log();
+                let last = log.lines().last().unwrap_or_default();
+                assert!(last.contains("in use"), "the collector ended:\n{log}");
+                process = self.spawn();
+            }
+            let addresses = self.place.file_of(process.id(), &addresses);
+            serde_json::from_str::<Value>(&fs::read_to_string(addresses).ok()?).ok()
         });
         let address = |of: &str| format!("http://{}", found[of].as_str().expect("an address"));
         self.api = address("api");

@@ -167,4 +167,7 @@ fn a_pause_for_a_time_ends_by_itself() {
     assert!(text(&bed.agent(&["pause"])).contains("no agent runs now"));
     assert!(bed.data().join("pause.json").exists());
     assert!(text(&bed.agent(&["resume"])).contains("not paused any more"));
+    std::fs::remove_dir_all(bed.data()).unwrap();
+    let nobody = bed.agent(&["pause"]);
+    assert!(!nobody.status.success() && !bed.data().exists(), "no folder is made for nobody");
 }

@@ -46,7 +46,8 @@ impl<'a> Certified<'a> {
         assert!(collector.stop(), "the collector stops in order");
         let file = at("collector/collector.toml");
         let config = fs::read_to_string(&file).expect("a configuration");
-        let (loopback, listen) = ("[ingest]\nlisten = \"127.0.0.1:0\"", format!("{REFLECTOR}:{PORT}"));
+        let (loopback, listen) =
+            ("[ingest]\nlisten = \"127.0.0.1:0\"", format!("{REFLECTOR}:{PORT}"));
         let moved = config.replace(loopback, &format!("[ingest]\nlisten = {listen:?}"));
         fs::write(file, moved).expect("the configuration can be written");
         collector.start_again();
@@ -125,12 +126,20 @@ impl<'a> Certified<'a> {
         wait_for("blocks at the collector", || (self.stored() >= enough).then_some(()));
     }
 
-    /// Waits until the agent holds at least so many blocks that nobody acknowledged.
+    /// Waits until the agent says anew that it holds at least so many blocks that nobody acknowledged.
     ///
     /// # Panics
     /// When it never does.
     pub fn wait_for_held(&self, count: u64) {
-        wait_for("blocks that the agent holds", || (self.held()? >= count).then_some(()));
+        self.wait_until_held("blocks that the agent holds", |held| held >= count);
+    }
+
+    /// What it said before is no answer: it says so every ten seconds only.
+    fn wait_until_held(&self, what: &str, enough: impl Fn(u64) -> bool) {
+        let said =
+            || fs::metadata(self.at("agent/status.json")).and_then(|file| file.modified()).ok();
+        let before = said();
+        wait_for(what, || (said() > before && enough(self.held()?)).then_some(()));
     }
 
     /// Blocks that the agent says it holds.
@@ -145,7 +154,7 @@ impl<'a> Certified<'a> {
     /// When they do not stop in order, or something is missing or there twice.
     #[must_use]
     pub fn settle(mut self) -> Ledger {
-        wait_for("the backlog to be delivered", || (self.held()? <= 2).then_some(()));
+        self.wait_until_held("the backlog to be delivered", |held| held <= 2);
         assert!(self.agent.take().expect("the agent runs").stop(), "the agent stops in order");
         assert!(self.collector.stop(), "the collector stops in order");
         settled(&self.at("agent"), &self.at("collector/data"))

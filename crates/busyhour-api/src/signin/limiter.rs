@@ -15,6 +15,8 @@ const MAX_BUCKETS: usize = 4_096;
 pub(crate) enum Key {
     /// An address; of IPv6 the /64, which one customer has.
     Address(IpAddr),
+    /// The same, of those who go to the identity provider: nothing is guessed by that.
+    Departure(IpAddr),
     /// A name, known or not.
     Name([u8; 32]),
 }
@@ -27,6 +29,13 @@ impl Key {
         })
     }
 
+    pub(crate) fn departure(address: IpAddr) -> Self {
+        match Self::address(address) {
+            Self::Address(address) => Self::Departure(address),
+            other => other,
+        }
+    }
+
     pub(crate) fn name(name: &str) -> Self {
         Self::Name(Sha256::digest(name.as_bytes()).into())
     }
@@ -35,6 +44,7 @@ impl Key {
     const fn allowed(self) -> (u32, Duration) {
         match self {
             Self::Address(_) => (20, Duration::from_secs(6)),
+            Self::Departure(_) => (60, Duration::from_secs(1)),
             Self::Name(_) => (10, Duration::from_secs(30)),
         }
     }

@@ -106,6 +106,8 @@ pub struct Provider {
     talks: Arc<Semaphore>,
     /// Held for a look, never while something is waited for.
     known: Mutex<Option<Known>>,
+    /// When keys were last asked for out of turn. Held while they are, on a thread that may block.
+    rotated: Mutex<Option<Instant>>,
     /// The same.
     waiting: Mutex<Waiting>,
 }
@@ -116,8 +118,6 @@ struct Known {
     metadata: Arc<Metadata>,
     keys: Arc<Vec<Key>>,
     at: Instant,
-    /// When its keys were last asked for out of turn.
-    rotated: Option<Instant>,
 }
 
 /// What a browser goes to the provider with.
@@ -175,6 +175,7 @@ impl Provider {
             http: http.map_err(InvalidProvider::Roots)?,
             talks: Arc::new(Semaphore::new(MAX_TALKS)),
             known: Mutex::default(),
+            rotated: Mutex::default(),
             waiting: Mutex::default(),
         })
     }
@@ -221,7 +222,7 @@ impl Provider {
         let metadata = Metadata::parse(&told, &self.issuer).map_err(Failure::Metadata)?;
         let keys = self.keys(&metadata)?;
         let (metadata, keys) = (Arc::new(metadata), Arc::new(keys));
-        let known = Known { metadata, keys, at: Instant::now(), rotated: None };
+        let known = Known { metadata, keys, at: Instant::now() };
         *self.known() = Some(known.clone());
         Ok(known)
     }
@@ -231,18 +232,21 @@ impl Provider {
         token::parse_keys(&told).ok_or(Failure::Keys)
     }
 
-    /// Asks for the keys again, as a token names one that was not among them; seldom. Blocks.
+    /// Asks for the keys again, as a token is of none of those that were `known`; seldom, and one at a
+    /// time. Blocks.
     fn learn_rotated(&self, known: &Known) -> Result<Option<Arc<Vec<Key>>>, Failure> {
-        {
-            let mut now_known = self.known();
-            let Some(now_known) = now_known.as_mut() else { return Ok(None) };
-            if now_known.rotated.is_some_and(|rotated| rotated.elapsed() < ROTATION) {
-                // Somebody else may have just done it.
-                return Ok(Some(Arc::clone(&now_known.keys)));
-            }
-            now_known.rotated = Some(Instant::now());
+        let mut rotated = self.rotated.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_known = self.known().as_ref().map(|known| Arc::clone(&known.keys));
+        let newer = now_known.filter(|keys| !Arc::ptr_eq(keys, &known.keys));
+        if newer.is_some() {
+            // Somebody else has just done it.
+            return Ok(newer);
+        }
+        if rotated.is_some_and(|rotated| rotated.elapsed() < ROTATION) {
+            return Ok(None);
         }
         let keys = Arc::new(self.keys(&known.metadata)?);
+        *rotated = Some(Instant::now());
         if let Some(now_known) = self.known().as_mut() {
             now_known.keys = Arc::clone(&keys);
         }
@@ -250,7 +254,7 @@ impl Provider {
     }
 
     /// Redeems a code and checks the token that it is worth. Blocks.
-    fn redeem(&self, code: &str, gone: &Gone, now_s: i64) -> Result<Claims, Failure> {
+    fn redeem(&self, code: &str, gone: &Gone, now_s: &dyn Fn() -> i64) -> Result<Claims, Failure> {
         let known = self.learn()?;
         let (id, secret) = (self.client_id.as_str(), self.client_secret.as_str());
         let mut form = vec![
@@ -271,13 +275,20 @@ impl Provider {
         };
         let answer = self.http.redeem(&known.metadata.token, authorization.as_deref(), &form)?;
         let answer: TokenAnswer = serde_json::from_slice(&answer).map_err(|_| Failure::NoToken)?;
-        let expected =
-            Expected { issuer: self.issuer.as_str(), client_id: id, nonce: &gone.nonce, now_s };
+        let expected = Expected {
+            issuer: self.issuer.as_str(),
+            client_id: id,
+            nonce: &gone.nonce,
+            now_s: now_s(),
+        };
         let checked = match token::check(&answer.id_token, &known.keys, &expected) {
-            Err(Refused::Key) => match self.learn_rotated(&known)? {
-                Some(keys) => token::check(&answer.id_token, &keys, &expected),
-                None => Err(Refused::Key),
-            },
+            // Another key, which may go by the same name or by none.
+            Err(refused @ (Refused::Key | Refused::Signature)) => {
+                match self.learn_rotated(&known)? {
+                    Some(keys) => token::check(&answer.id_token, &keys, &expected),
+                    None => Err(refused),
+                }
+            }
             checked => checked,
         };
         checked.map_err(Failure::Token)
@@ -320,7 +331,7 @@ async fn leave(
     peer: IpAddr,
     (browser, back): (Option<String>, &str),
 ) -> Result<Departure, Problem> {
-    core.sign_in().take(&[Tries::address(peer)])?;
+    core.sign_in().take(&[Tries::departure(peer)])?;
     let known = provider.talk(Provider::learn).await.map_err(|failure| unhelpful(&failure))?;
     let drawn = || credential::draw("");
     let browser = match browser.filter(|browser| is_drawn(browser)) {
@@ -352,10 +363,10 @@ async fn arrive(
     peer: IpAddr,
     arrival: Arrival,
 ) -> Result<(Begun, String), Problem> {
-    let keys = [Tries::address(peer)];
-    core.sign_in().take(&keys)?;
     let gone = provider.waiting().take(&arrival.state, &arrival.browser, Instant::now());
     let Some(gone) = gone else {
+        // Who is back with what was given out here guesses nothing.
+        core.sign_in().take(&[Tries::address(peer)])?;
         return Err(refuse(core, "this is of no try to sign in from this browser; try again"));
     };
     let metadata = provider.talk(Provider::learn).await.map_err(|failure| unhelpful(&failure))?;
@@ -371,24 +382,28 @@ async fn arrive(
         let name = provider.name();
         return Err(refuse(core, &format!("{name} did not let you in")));
     };
-    let now_s = core.now().0.div_euclid(1_000_000);
+    let clock = core.clone();
+    let now_s = move || clock.now().0.div_euclid(1_000_000);
     let back = gone.back.clone();
-    let claims = provider.talk(move |provider| provider.redeem(&code, &gone, now_s)).await;
+    let claims = provider.talk(move |provider| provider.redeem(&code, &gone, &now_s)).await;
     let claims = claims.map_err(|failure| {
         core.sign_in().note_refused();
         unhelpful(&failure)
     })?;
     let user = user(core, provider, claims).await?;
     let begun = super::begin(core, peer, user).await?;
-    // That of going there, and that of coming back.
-    core.sign_in().limiter().give_back(&keys);
-    core.sign_in().limiter().give_back(&keys);
     Ok((begun, back))
 }
 
 /// The user whom claims are of.
 async fn user(core: &Core, provider: &Provider, claims: Claims) -> Result<UserRow, Problem> {
+    let by = Act { at: core.now(), actor: Actor::collector() };
     let Some(rule) = rules::find(&provider.rules, &claims).cloned() else {
+        let issuer = provider.issuer.as_str().to_owned();
+        let disproved = core.with_services(move |services| {
+            Ok(services.accounts.disprove_user(&issuer, &claims.subject, &by)?)
+        });
+        disproved.await?;
         return Err(refuse(core, "you have no role here; ask an administrator"));
     };
     let Some(name) = rules::name(&claims, &provider.name_claim) else {
@@ -396,7 +411,6 @@ async fn user(core: &Core, provider: &Provider, claims: Claims) -> Result<UserRo
         return Err(refuse(core, &format!("{name} gives you no name that an account can have")));
     };
     let who = (provider.issuer.as_str().to_owned(), claims.subject);
-    let by = Act { at: core.now(), actor: Actor::collector() };
     let proven = core.with_services(move |services| {
         let grant = rules::grant(&rule, &services.control.buildings()?);
         let user = grant.and_then(|grant| ProvenUser::new(who, name, grant));
@@ -407,7 +421,7 @@ async fn user(core: &Core, provider: &Provider, claims: Claims) -> Result<UserRo
         Proven::User(user) => Ok(user),
         Proven::NameTaken => Err(refuse(
             core,
-            "another user has your name here; an administrator can remove or rename one of you",
+            "another user has your name here; an administrator can remove the other one",
         )),
         Proven::TooMany => Err(refuse(core, "there are as many users as there can be")),
     }

@@ -19,6 +19,19 @@ fn request(method: &Method, address: &str, host: &str) -> axum::http::request::B
         .header("content-type", "application/json")
 }
 
+/// Nothing waits in real time here: when everybody waits, time goes on by itself.
+#[tokio::test(start_paused = true)]
+async fn who_never_says_the_rest_of_a_request_is_not_waited_for() {
+    let bed = Bed::empty();
+    for address in ["/api/v1/sign-in", "/api/v1/buildings/import"] {
+        let never = tokio_stream::pending::<Result<axum::body::Bytes, std::io::Error>>();
+        let asked = request(&Method::POST, address, "localhost");
+        let answer = bed.send(asked, Body::from_stream(never)).await;
+        answer.problem(StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(answer.header("connection"), "close");
+    }
+}
+
 /// What nobody has to sign in for.
 const OPEN: [&str; 9] = [
     "/assets/page.css",

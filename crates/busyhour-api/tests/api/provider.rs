@@ -208,6 +208,7 @@ async fn a_token_that_is_not_right_lets_nobody_in() {
     }
     stub.behaviour().algorithm = "ES256";
     // Another key that goes by the same name.
+    stub.behaviour().other_keys = Some(Signer::new("first"));
     stub.behaviour().signer = Signer::new("first");
     let answer = sign_in(&bed, &stub).await;
     refused(&bed, &answer, StatusCode::SERVICE_UNAVAILABLE, unhelpful);
@@ -221,6 +222,11 @@ async fn keys_may_be_rotated_and_are_not_asked_for_without_end() {
     stub.behaviour().signer = Signer::new("second");
     assert_eq!(sign_in(&bed, &stub).await.status, StatusCode::SEE_OTHER);
     assert_eq!(stub.asked("/keys"), 2);
+    let same_name = Stub::start();
+    let another = self::bed(&same_name);
+    assert_eq!(sign_in(&another, &same_name).await.status, StatusCode::SEE_OTHER);
+    same_name.behaviour().signer = Signer::new("first");
+    assert_eq!(sign_in(&another, &same_name).await.status, StatusCode::SEE_OTHER);
     {
         let mut behaviour = stub.behaviour();
         behaviour.signer = Signer::new("not among them");
@@ -316,18 +322,68 @@ async fn a_provider_that_answers_nonsense_is_of_no_help() {
 }
 
 #[tokio::test]
-async fn tries_with_a_provider_run_out_and_those_that_succeed_do_not_count() {
+async fn going_to_the_provider_has_an_end_and_costs_nobody_the_tries_of_a_password() {
     let stub = Stub::start();
     let bed = bed(&stub);
-    for _ in 0..25 {
-        assert_eq!(sign_in(&bed, &stub).await.status, StatusCode::SEE_OTHER);
-    }
-    for _ in 0..20 {
-        go(&bed).await;
-    }
-    let answer = browse(&bed, "/sign-in/provider", "").await;
+    let (there, browser) = go(&bed).await;
+    // One more each second: a slow machine may need some more of them.
+    let mut gone = 1;
+    let answer = loop {
+        let answer = browse(&bed, "/sign-in/provider", "").await;
+        if answer.status != StatusCode::SEE_OTHER {
+            break answer;
+        }
+        gone += 1;
+        assert!(gone < 1_000, "it has no end");
+    };
+    assert!(gone >= 60, "{gone}");
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(answer.header("retry-after").parse::<u64>().expect("seconds") > 0);
+    let back = browse(&bed, &stub.sign_in(&there), &browser).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER, "who is there may come back");
+    let body = json!({ "name": "eva", "password": "wrong horse battery" });
+    bed.post("/api/v1/sign-in", &body).await.problem(StatusCode::UNAUTHORIZED);
+    // Somebody who is back with nothing guesses.
+    for _ in 0..60 {
+        let answer = browse(&bed, "/sign-in/provider/callback?state=0&code=0", "").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            return;
+        }
+    }
+    panic!("guesses have no end");
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_go_to_the_provider_by_a_picture() {
+    let stub = Stub::start();
+    let bed = bed(&stub);
+    for address in ["/sign-in/provider", "/sign-in/provider/callback?state=0&code=0"] {
+        for (destination, status) in [("image", 403), ("iframe", 403), ("empty", 403)] {
+            let request = Request::get(address)
+                .header("host", "localhost:8080")
+                .header("sec-fetch-dest", destination);
+            let answer = bed.send(request, Body::empty()).await;
+            assert_eq!(answer.status.as_u16(), status, "{address} as {destination}");
+        }
+    }
+    let request = Request::get("/sign-in/provider")
+        .header("host", "localhost:8080")
+        .header("sec-fetch-dest", "document");
+    let answer = bed.send(request, Body::empty()).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn whom_the_claims_give_nothing_any_more_loses_the_session_too() {
+    let stub = Stub::start();
+    let bed = bed(&stub);
+    let session = cookie(&sign_in(&bed, &stub).await);
+    assert_eq!(browse(&bed, "/api/v1/whoami", &session).await.status, StatusCode::OK);
+    stub.behaviour().claims = json!({ "preferred_username": "paula", "groups": [] });
+    let answer = sign_in(&bed, &stub).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
+    let answer = browse(&bed, "/api/v1/whoami", &session).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

@@ -412,6 +412,20 @@ pub trait Accounts: Send + Sync {
     /// When the store cannot be written.
     fn prove_user(&self, user: &ProvenUser, by: &Act) -> Result<Proven, StoreError>;
 
+    /// Takes away what a user of an identity provider may, because the provider's claims give it nothing
+    /// any more: it sees no building, and its sessions end. Nothing happens when there is no such user.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn disprove_user(&self, issuer: &str, subject: &str, by: &Act) -> Result<(), StoreError>;
+
+    /// Ends the sessions of all users whom an identity provider proves: what its claims give may have
+    /// changed.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn end_proven_sessions(&self) -> Result<(), StoreError>;
+
     /// Gives a user another grant; it holds for its sessions from the next request on.
     ///
     /// # Errors

@@ -36,6 +36,14 @@ impl Accounts for SqliteControl {
         self.database.write("take over a proven user", |sql| users::prove(sql, user, by))
     }
 
+    fn disprove_user(&self, issuer: &str, subject: &str, by: &Act) -> Result<(), StoreError> {
+        self.database.write("disprove a user", |sql| users::disprove(sql, (issuer, subject), by))
+    }
+
+    fn end_proven_sessions(&self) -> Result<(), StoreError> {
+        self.database.write("end sessions of proven users", |sql| users::end_proven_sessions(sql))
+    }
+
     fn change_user(&self, user: UserNo, grant: &Grant, by: &Act) -> Result<(), StoreError> {
         let changed =
             self.database.write("change a user", |sql| users::change(sql, user, grant, by))?;

@@ -147,6 +147,28 @@ pub(super) fn prove(sql: &Connection, user: &ProvenUser, by: &Act) -> rusqlite::
     Ok(user_row(sql, number)?.map_or(Proven::NameTaken, Proven::User))
 }
 
+/// Takes away what a proven user may, and ends its sessions.
+pub(super) fn disprove(
+    sql: &Connection,
+    (issuer, subject): (&str, &str),
+    by: &Act,
+) -> rusqlite::Result<()> {
+    let known = sql.prepare_cached(PROVEN)?.query_row([issuer, subject], read_user).optional()?;
+    let Some(known) = known else { return Ok(()) };
+    let nothing = Grant::new(Role::Viewer, Reach::only(Vec::new())).map_err(unreadable)?;
+    grant_to(sql, &known, &nothing, by)?;
+    sql.prepare_cached("DELETE FROM sessions WHERE user = ?1")?.execute([known.number.0])?;
+    Ok(())
+}
+
+pub(super) fn end_proven_sessions(sql: &Connection) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "DELETE FROM sessions WHERE user IN (SELECT number FROM users WHERE issuer IS NOT NULL)",
+    )?
+    .execute([])?;
+    Ok(())
+}
+
 pub(super) fn set_password(
     sql: &Connection,
     user: UserNo,

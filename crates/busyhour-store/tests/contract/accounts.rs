@@ -160,6 +160,18 @@ fn whom_a_provider_proves_is_a_user_of_its_own_with_what_the_claims_of_now_give(
         (AuditAction::UserChanged, "role=auditor buildings=all before: role=viewer buildings=all"),
     ];
     assert_eq!(told, expected);
+    store.begin_session(&session(to, 5, at(NOW, DAY)), &act).unwrap();
+    store.begin_session(&session(eva, 6, at(NOW, DAY)), &act).unwrap();
+    store.disprove_user(ISSUER, "8", &act).unwrap();
+    assert!(store.session(&[5; 32], NOW).unwrap().is_some(), "that was somebody else");
+    store.disprove_user(ISSUER, "7", &act).unwrap();
+    assert_eq!(store.session(&[5; 32], NOW).unwrap(), None);
+    let nothing = Grant::new(Role::Viewer, Reach::only(Vec::new())).unwrap();
+    assert_eq!(store.user_password("paula").unwrap().unwrap().0.grant, nothing);
+    store.begin_session(&session(to, 7, at(NOW, DAY)), &act).unwrap();
+    store.end_proven_sessions().unwrap();
+    assert_eq!(store.session(&[7; 32], NOW).unwrap(), None);
+    assert!(store.session(&[6; 32], NOW).unwrap().is_some(), "a local user's goes on");
     store.remove_user(to, &act).unwrap();
     let Proven::User(anew) = come("7", "paula", Role::Viewer) else { panic!("anew") };
     assert_ne!(anew.number, paula.number);

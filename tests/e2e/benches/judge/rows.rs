@@ -29,7 +29,9 @@ pub(crate) fn measure(effort: &Effort) {
     let (mut cells_s, mut rows_s, mut alone_s, mut cells_made, mut rows_made) =
         (0.0, 0.0, 0.0, 0, 0);
     let before = resident_mb(std::process::id());
-    for day in 1..DAYS.min(effort.days.max(2)) {
+    // A smoke run is not to take long.
+    let days = if buildings < BUILDINGS { effort.days } else { DAYS };
+    for day in 1..days {
         let hours = BusyHours::configured(&site);
         let frame = BuildingDay::new(&site, date_of(day), &hours, None, Bin::Quarter, &params);
         let frame = frame.expect("a date of this year");

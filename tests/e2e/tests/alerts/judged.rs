@@ -16,6 +16,15 @@ use crate::{load_as_real, text, turn};
 /// The building that nothing is the matter with, and its zone.
 const HEALTHY: &str = "Seattle Campus";
 const ZONE: &str = "America/Los_Angeles";
+/// It by itself, as the building file and its companion have it.
+const FILE: &str = "\
+10.20.0.0,North wing,21,Seattle Campus,Fabrikam,Office,Mixed,Seattle,98101,US,WA,AMER,1,0,0\r
+10.20.8.0,South wing Wi-Fi,21,Seattle Campus,Fabrikam,Office,Mixed,Seattle,98101,US,WA,AMER,1,0,0\r
+";
+const COMPANION: &str = "\
+BuildingName,TimeZone,BusinessHours\r
+Seattle Campus,America/Los_Angeles,Mo-Fr 08:00-18:00\r
+";
 
 /// Restarts a collector and waits until it has judged all that it keeps. It is asked twice: figures are
 /// noted one by one.
@@ -132,14 +141,21 @@ fn a_mail_says_of_an_incident_what_was_judged() {
     let files = [certificate.as_path(), key.as_path()];
     let server = MailServer::start(folder.path(), "mails", ["--tlscert", "--tlskey"], files);
     let mut collector = Collector::start(&Place::default(), &folder.path().join("collector"), "");
+    let import = |arguments: &[&str]| {
+        let output = collector.busyhour(arguments);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (buildings, companion) = (file("buildings.csv", FILE), file("zones.csv", COMPANION));
+    import(&["building", "import", &buildings, "--companion", &companion]);
+    let page = page_of(&collector, HEALTHY);
+    assert!(page.contains("Mo-Fr 08:00-18:00") && !page.contains("learned from load"), "{page}");
+    import(&["load", "import", &file("calls.csv", &calls())]);
     load_as_real(&collector, "1");
-
-    // Nobody has told anything of load yet that may be shown.
-    assert!(!page_of(&collector, HEALTHY).contains("learned from load"));
-    let table = folder.path().join("calls.csv");
-    fs::write(&table, calls()).unwrap();
-    let imported = collector.busyhour(&["load", "import", table.to_str().unwrap()]);
-    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
 
     // Without a channel alerts wait: what is told then is what all of the history says.
     settle(&mut collector);

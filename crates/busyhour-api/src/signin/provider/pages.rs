@@ -29,6 +29,7 @@ pub(crate) async fn go(
     if !core.has_administrator().await? {
         return Ok(Redirect::to("/set-up").into_response());
     }
+    is_a_person(&headers)?;
     let Back { back } = json::query(parameters)?;
     let back = safe_back(back.as_deref());
     let cookie = core.door().provider_cookie_name();
@@ -61,6 +62,7 @@ pub(crate) async fn come_back(
     parameters: Result<Query<Returned>, QueryRejection>,
 ) -> Answer {
     let provider = provider(&core)?;
+    is_a_person(&headers)?;
     // What is wrong with it is told without saying it: there is a code.
     let wrong = || Problem::bad_request("this is not how a provider sends somebody back");
     let Query(Returned { state, code, iss, error }) = parameters.map_err(|_| wrong())?;
@@ -79,6 +81,15 @@ pub(crate) async fn come_back(
         Ok((begun, back)) => entered(&core, &begun, &back),
         Err(problem) => sign_in_refused(&core, &problem, "/"),
     }
+}
+
+/// A browser goes there because somebody does, not because a foreign page has a picture there.
+fn is_a_person(headers: &HeaderMap) -> Result<(), Problem> {
+    let destination = headers.get("sec-fetch-dest");
+    if destination.is_none_or(|destination| destination == "document") {
+        return Ok(());
+    }
+    Err(Problem::forged())
 }
 
 fn provider(core: &Core) -> Result<std::sync::Arc<Provider>, Problem> {

@@ -111,7 +111,7 @@ pub(super) fn grant(rule: &Rule, buildings: &[Building]) -> Result<Grant, Invali
 /// What somebody is called here.
 pub(super) fn name(claims: &Claims, claim: &str) -> Option<AccountName> {
     let said = claims.all.get(claim).and_then(Value::as_str)?;
-    AccountName::new(said.to_lowercase()).ok()
+    AccountName::new(said.to_ascii_lowercase()).ok()
 }
 
 #[cfg(test)]
