@@ -15,13 +15,14 @@ const MAX_PASSWORD_BYTES: u64 = 4_096;
 
 /// Gives an administrator another password, while the collector is stopped.
 pub(crate) fn run_reset(args: &ResetArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let resolved =
-        raw_config(&args.data.config)?.resolve().context("the configuration cannot be used")?;
+    // No more than it needs: secrets of a service manager are there only while the collector runs.
+    let retention = raw_config(&args.data.config)?.resolve_retention();
+    let retention = retention.context("the configuration cannot be used")?;
     let directory = data_dir(&args.data)?;
     if !directory.is_dir() {
         bail!("there is no store in {}", directory.display());
     }
-    let (_, control) = open(&directory, resolved.retention)
+    let (_, control) = open(&directory, retention)
         .with_context(|| format!("open the store in {}", directory.display()))?;
     let mut administrators = control.users().context("read the users")?;
     administrators.retain(|user| user.grant.role() == Role::Administrator);

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use busyhour_api::{
     Door, Services, SetUp, TlsListener, Transport, router, serve, serve_tls, server_tls,
 };
+use busyhour_daemon::chain;
 use busyhour_notify::BaseUrl;
 use busyhour_store::Accounts;
 use tokio::net::TcpListener;
@@ -51,6 +52,11 @@ impl ApiDoor {
             let (set_up, code) = SetUp::draw().context("draw the code for the set-up")?;
             (set_up, Some(code))
         };
+        // What claims are worth may have changed while nobody was here. A disk that is full at the start is
+        // no reason not to answer questions.
+        if let Err(error) = accounts.end_proven_sessions() {
+            tracing::warn!(error = %chain(&error), "sessions that a provider vouched for go on");
+        }
         let door = Door::new(transport, set_up.clone());
         Ok(Self { door, tls: server, configured, set_up, code })
     }

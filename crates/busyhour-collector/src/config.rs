@@ -222,7 +222,8 @@ impl RawConfig {
         })
     }
 
-    fn resolve_retention(&self) -> Result<Retention, InvalidConfig> {
+    /// How long telemetry is kept, whatever the rest says.
+    pub(crate) fn resolve_retention(&self) -> Result<Retention, InvalidConfig> {
         let kept = &self.retention;
         let retention = Retention {
             windows_days: parse_days("retention.windows", &kept.windows)?,

@@ -34,6 +34,8 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const MAX_STRANGERS: usize = 256;
 /// How long they last: an enrolment takes a second.
 const STRANGER_LASTS: Duration = Duration::from_secs(60);
+/// How long a write may stand still: who does not read for so long is gone.
+const WRITE_WITHIN: Duration = Duration::from_secs(60);
 /// Connections of agents at the same time: as many sessions as there may be, and some that renew.
 const MAX_CONNECTIONS: usize = 25_000;
 /// Connections of one agent: one or two, and what a broken network has not told of yet.
@@ -132,12 +134,14 @@ async fn shake(
 }
 
 /// A connection with its place, given back when it ends.
-pub(crate) struct Connection {
-    stream: TlsStream<TcpStream>,
+pub(crate) struct Connection<S = TlsStream<TcpStream>> {
+    stream: S,
     _of_stranger: Option<Place<IpAddr>>,
     _of_agent: Option<Place<AgentId>>,
     /// When it ends, of one without a certificate.
     ends: Option<Pin<Box<Sleep>>>,
+    /// When it ends because a write stands still.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
@@ -150,12 +154,35 @@ impl Connection {
             None => (Some(room.strangers.take(address)?), None),
         };
         let ends = stranger.is_some().then(|| Box::pin(sleep(STRANGER_LASTS)));
-        Some(Self { stream, _of_stranger: stranger, _of_agent: agent, ends })
+        Some(Self { stream, _of_stranger: stranger, _of_agent: agent, ends, stuck: None })
     }
+}
 
+impl<S> Connection<S> {
     /// True when its time is over; otherwise the task is woken then.
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
         self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(context).is_ready())
+    }
+
+    /// What a write comes to. Its end is asked for here, too: the transport reads nothing while it
+    /// cannot write.
+    fn written<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.is_over(context) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if polled.is_ready() {
+            self.stuck = None;
+            return polled;
+        }
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(WRITE_WITHIN)));
+        match stuck.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -167,7 +194,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -180,13 +207,14 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(context, polled)
     }
 
     fn poll_write_vectored(
@@ -194,7 +222,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.written(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -202,10 +231,56 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.written(context, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.written(context, polled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    fn connection<S>(stream: S, ends: Option<Duration>) -> Connection<S> {
+        let ends = ends.map(|after| Box::pin(sleep(after)));
+        Connection { stream, _of_stranger: None, _of_agent: None, ends, stuck: None }
+    }
+
+    /// Nothing waits in real time here: when everybody waits, time goes on by itself.
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_loses_the_connection_whoever_it_is() {
+        for ends in [Some(STRANGER_LASTS), None] {
+            let (near, far) = duplex(8);
+            let mut near = connection(near, ends);
+            let ended = near.write_all(&[0; 100]).await;
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut, "{ends:?}");
+            drop(far);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_slowly_goes_on_and_a_stranger_ends_all_the_same() {
+        let (near, mut far) = duplex(8);
+        let mut near = connection(near, None);
+        let reading = tokio::spawn(async move {
+            for _ in 0..10 {
+                sleep(WRITE_WITHIN / 2).await;
+                far.read_exact(&mut [0; 8]).await.unwrap();
+            }
+            far
+        });
+        near.write_all(&[0; 80]).await.unwrap();
+        drop(reading.await.unwrap());
+
+        let (near, _far) = duplex(8);
+        let mut near = connection(near, Some(STRANGER_LASTS));
+        let ended = near.read(&mut [0; 8]).await;
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -24,6 +24,7 @@ use crate::live::{Answers, Live};
 use crate::place::Placer;
 use crate::session::{Limits, RECEIVE_WINDOW_BYTES, Session, Shared};
 use crate::sightings::{self, MAX_WAITING};
+use crate::turn;
 use crate::{
     AgentPrincipal, AuthError, Authenticator, Caller, Counters, PlaintextBeyondLoopback,
     Requirements, check_listen,
@@ -89,7 +90,7 @@ impl Ingest {
     /// # Errors
     /// When the operating system has no thread left.
     pub fn start(parts: IngestParts, shutdown: CancellationToken) -> std::io::Result<Self> {
-        Self::start_with(parts, None, shutdown)
+        Self::start_with(parts, None, turn::IDLE, shutdown)
     }
 
     /// The same with somebody who says what agents are to measure, and what their targets are judged by.
@@ -97,17 +98,31 @@ impl Ingest {
     /// # Errors
     /// When the operating system has no thread left.
     pub fn start_planned(
-        mut parts: IngestParts,
+        parts: IngestParts,
         planner: Arc<Planner>,
         shutdown: CancellationToken,
     ) -> std::io::Result<Self> {
+        Self::start_patient(parts, planner, turn::IDLE, shutdown)
+    }
+
+    /// The same with other turns at delivering backlog: one in which nothing comes for so long is over.
+    ///
+    /// # Errors
+    /// When the operating system has no thread left.
+    pub fn start_patient(
+        mut parts: IngestParts,
+        planner: Arc<Planner>,
+        turn_idle: Duration,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<Self> {
         parts.requirements = parts.requirements.unless_told(planner.watch());
-        Self::start_with(parts, Some(planner), shutdown)
+        Self::start_with(parts, Some(planner), turn_idle, shutdown)
     }
 
     fn start_with(
         parts: IngestParts,
         planner: Option<Arc<Planner>>,
+        turn_idle: Duration,
         shutdown: CancellationToken,
     ) -> std::io::Result<Self> {
         let counters = Arc::new(Counters::default());
@@ -129,7 +144,7 @@ impl Ingest {
             shared: Arc::new(Shared {
                 telemetry: parts.telemetry,
                 counters: Arc::clone(&counters),
-                limits: Limits::default(),
+                limits: Limits::new(turn_idle),
                 sightings,
                 confirmations,
                 authenticator: parts.authenticator,

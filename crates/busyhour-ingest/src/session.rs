@@ -70,23 +70,24 @@ pub(crate) struct Limits {
     /// Bytes of payload that may wait for the committer, live and backlog.
     room: [Arc<Semaphore>; 2],
     turns: Arc<Semaphore>,
+    turn_idle: Duration,
     look_ups: Semaphore,
     sessions: AtomicUsize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// With turns at backlog that are over when nothing comes for as long as `turn_idle`.
+    pub(crate) fn new(turn_idle: Duration) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
             room: [semaphore(MAX_WAITING_BYTES), semaphore(MAX_WAITING_BYTES)],
             turns: semaphore(MAX_TURNS),
+            turn_idle,
             look_ups: Semaphore::new(MAX_LOOK_UPS),
             sessions: AtomicUsize::new(0),
         }
     }
-}
 
-impl Limits {
     const fn room(&self, lane: Lane) -> &Arc<Semaphore> {
         let [live, backlog] = &self.room;
         match lane {
@@ -222,7 +223,7 @@ impl Session {
         };
         let (jobs, shared) = (self.jobs.clone(), Arc::clone(&self.shared));
         let mut greeted = self.greet(introduction).await?;
-        let mut turn = Turn::new(Arc::clone(&shared.limits.turns));
+        let mut turn = Turn::new(Arc::clone(&shared.limits.turns), shared.limits.turn_idle);
         greeted.welcome(&mut turn).await?;
         let mut telling = Telling::new(shared.planner.as_ref(), greeted.session.principal.agent);
         let (reply, mut committed) = mpsc::channel(MAX_CREDIT as usize);

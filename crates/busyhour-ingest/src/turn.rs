@@ -16,7 +16,7 @@ pub(crate) const MAX_TURNS: usize = 64;
 /// Blocks of one turn while others wait for theirs.
 const BLOCKS: u32 = 64;
 /// A turn in which nothing comes for so long is over.
-const IDLE: Duration = Duration::from_secs(2);
+pub(crate) const IDLE: Duration = Duration::from_secs(2);
 /// After such a turn the session does not ask for one for so long; doubled each time.
 const FIRST_REST: Duration = Duration::from_secs(60);
 /// The longest rest: how late backlog comes at worst of which an agent did not make use before.
@@ -51,6 +51,8 @@ pub(crate) struct Turn {
     /// It does not ask before this moment.
     resting_until: Instant,
     rest: Duration,
+    /// How long a turn lasts in which nothing comes.
+    idle: Duration,
 }
 
 #[derive(Debug)]
@@ -62,10 +64,11 @@ struct Held {
 }
 
 impl Turn {
-    /// A session without a turn.
-    pub(crate) fn new(all: Arc<Semaphore>) -> Self {
+    /// A session without a turn; one in which nothing comes for as long as `idle` is over.
+    pub(crate) fn new(all: Arc<Semaphore>, idle: Duration) -> Self {
         let queue = PollSemaphore::new(Arc::clone(&all));
-        Self { all, queue, held: None, resting_until: Instant::now(), rest: FIRST_REST }
+        let resting_until = Instant::now();
+        Self { all, queue, held: None, resting_until, rest: FIRST_REST, idle }
     }
 
     /// Begins a turn at once when nobody waits for one; true when it did.
@@ -126,7 +129,7 @@ impl Turn {
     fn deadline(&self, wish: Wish) -> Option<Instant> {
         match (&self.held, wish) {
             (_, Wish::Nothing) | (Some(_), Wish::BacklogInFlight) => None,
-            (Some(held), Wish::Backlog) => Some(held.active + IDLE),
+            (Some(held), Wish::Backlog) => Some(held.active + self.idle),
             (None, Wish::Backlog | Wish::BacklogInFlight) => Some(self.resting_until),
         }
     }
@@ -170,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn turns_go_round_in_the_order_in_which_sessions_asked() {
         let all = Arc::new(Semaphore::new(1));
-        let [mut a, mut b, mut c] = [(); 3].map(|()| Turn::new(Arc::clone(&all)));
+        let [mut a, mut b, mut c] = [(); 3].map(|()| Turn::new(Arc::clone(&all), IDLE));
         assert!(a.begin_at_once());
         assert!(!b.begin_at_once());
         assert_eq!(now(&mut b, Wish::Backlog), None);
@@ -193,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_goes_on_while_nobody_else_waits() {
         let all = Arc::new(Semaphore::new(2));
-        let mut alone = Turn::new(all);
+        let mut alone = Turn::new(all, IDLE);
         assert!(alone.begin_at_once());
         assert_eq!((0..BLOCKS * 5).filter(|_| alone.came()).count(), 0);
     }
@@ -201,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn who_makes_no_use_of_a_turn_loses_it_and_rests_longer_each_time() {
         let all = Arc::new(Semaphore::new(1));
-        let mut idle = Turn::new(Arc::clone(&all));
+        let mut idle = Turn::new(Arc::clone(&all), IDLE);
         assert_eq!(now(&mut idle, Wish::Backlog), Some(Change::Begun));
         let begun = Instant::now();
         let over = idle.deadline(Wish::Backlog).unwrap();

@@ -1,6 +1,6 @@
 //! `busyhour-agent pause` and `resume`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -33,7 +33,7 @@ struct Shown {
 
 /// Asks for a pause and waits until the running agent honours it.
 pub(crate) fn pause(args: &PauseArgs) -> anyhow::Result<Outcome> {
-    let folder = args.whose.data_dir()?;
+    let folder = existing(args.whose.data_dir()?)?;
     let since = Timestamp::now();
     let until = match &args.length {
         None => None,
@@ -64,11 +64,19 @@ pub(crate) fn pause(args: &PauseArgs) -> anyhow::Result<Outcome> {
 
 /// Asks for no pause and waits until the running agent measures.
 pub(crate) fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
-    let folder = args.whose.data_dir()?;
+    let folder = existing(args.whose.data_dir()?)?;
     file::remove(&folder).with_context(|| forbidden("remove", &folder))?;
     let running = honoured(&folder, Rest::Measuring, None)?;
     let text = if running { "measuring goes on" } else { "not paused any more; no agent runs now" };
     show(args.output, &Shown { paused: false, until_utc: None, running }, text)
+}
+
+/// A folder that is not there is another agent's by mistake: nobody would be paused.
+fn existing(folder: PathBuf) -> anyhow::Result<PathBuf> {
+    if !folder.is_dir() {
+        bail!("there is no data directory {folder:?}; say which with --config or --data-dir");
+    }
+    Ok(folder)
 }
 
 fn forbidden(what: &str, folder: &Path) -> String {
@@ -83,6 +91,10 @@ fn honoured(folder: &Path, wanted: Rest, until: Option<Timestamp>) -> anyhow::Re
         match rest_of(folder) {
             None => return Ok(false),
             Some(rest) if rest == wanted || is_over() => return Ok(true),
+            Some(Rest::Silent) => bail!(
+                "it is written down, but the agent that ran here says nothing any more; see \
+                 `busyhour-agent status`"
+            ),
             Some(_) if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
             Some(_) => bail!(
                 "it is written down, but the running agent has not said that it honours it; see \

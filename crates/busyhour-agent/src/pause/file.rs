@@ -1,6 +1,6 @@
 //! The file that the switch is.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,6 @@ fn try_read(path: &Path) -> Result<Option<Pause>, Unreadable> {
 
 /// Asks for a pause, durably, in place of the one before.
 pub(super) fn write(folder: &Path, since: Timestamp, until: Option<Timestamp>) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
     let (since_utc, until_utc) = (since.to_string(), until.map(|until| until.to_string()));
     let mut text = serde_json::to_vec(&Content { since_utc, until_utc })?;
     text.push(b'\n');
@@ -85,6 +84,8 @@ fn path(folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

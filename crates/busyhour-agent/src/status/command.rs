@@ -72,6 +72,8 @@ pub(crate) enum Rest {
     Paused,
     /// It is paused, and has not ended all its sessions.
     Ending,
+    /// It did not say that it stops, and says nothing any more.
+    Silent,
 }
 
 /// What the agent with this data directory says; `None` when none runs.
@@ -80,7 +82,8 @@ pub(crate) fn rest_of(folder: &Path) -> Option<Rest> {
     let life = Life::of(status.state, age(&status).ok()?);
     let ended = || status.sessions.iter().all(|session| session.waiting_for.is_some());
     match (life, &status.paused) {
-        (Life::Stopped | Life::Silent, _) => None,
+        (Life::Stopped, _) => None,
+        (Life::Silent, _) => Some(Rest::Silent),
         (Life::Runs, None) => Some(Rest::Measuring),
         (Life::Runs, Some(_)) if ended() => Some(Rest::Paused),
         (Life::Runs, Some(_)) => Some(Rest::Ending),

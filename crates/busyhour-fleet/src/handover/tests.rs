@@ -186,22 +186,26 @@ proptest! {
 #[test]
 fn a_role_is_given_on_when_the_one_before_committed_to_something_else() {
     let mut world = World::new();
+    let deliver_all = |world: &mut World, agent: usize| {
+        while !world.agents[agent].outbox.is_empty() {
+            world.deliver_report(agent);
+        }
+    };
     world.grant(&planned([0, 0, 0]));
     world.agents[0].hear();
     world.agents[0].end_trial(true);
+    world.agents[1].hear();
+    (0..2).for_each(|agent| deliver_all(&mut world, agent));
+
     let moved = planned([1, 0, 0]);
     world.grant(&moved);
-    world.agents[1].hear();
-    assert_eq!(world.agents[1].runs().unwrap().targets, []);
-    world.deliver_report(1);
+    assert!(world.agents[1].inbox.is_empty(), "the one before was only told");
     world.agents[0].hear();
-    while !world.agents[0].outbox.is_empty() {
-        world.deliver_report(0);
-    }
+    deliver_all(&mut world, 0);
     world.grant(&moved);
     assert!(world.agents[1].inbox.is_empty(), "it is on trial without it, and may go back");
     world.agents[0].end_trial(true);
-    world.deliver_report(0);
+    deliver_all(&mut world, 0);
     world.grant(&moved);
     world.agents[1].hear();
     assert_eq!(world.agents[1].runs().unwrap().targets, [call(0)]);
@@ -220,9 +224,20 @@ fn what_somebody_runs_that_nobody_knows_is_waited_for_until_it_is_gone() {
         reason: String::new(),
     };
     let stranger = AgentId::from_u128(0);
-    let row = ReportRow { agent: stranger, at: busyhour_model::UtcMicros(0), report };
+    let row =
+        ReportRow { agent: stranger, at: busyhour_model::UtcMicros(0), report: report.clone() };
     handover.begin(&plan, &[row]);
     let one = AgentId::from_u128(1);
+    let told = handover.grant(&plan)[&one].clone();
+    assert_eq!(told.targets, []);
+    let answer = ConfigurationReport {
+        revision: told.revision,
+        edition: told.edition,
+        told_revision: told.revision,
+        told_edition: told.edition,
+        ..report.clone()
+    };
+    handover.reported(one, &answer);
     assert_eq!(handover.grant(&plan)[&one].targets, []);
     plan.agents.get_mut(&stranger).unwrap().presence = Presence::Gone;
     assert_eq!(handover.grant(&plan)[&one].targets.len(), 3);

@@ -127,8 +127,9 @@ async fn a_compressed_message_is_refused_unread() {
     session.hear_acknowledged(&[1]).await;
 }
 
+/// Its own session waits for it, or the transport has enough of it.
 #[tokio::test]
-async fn an_agent_that_asks_and_does_not_read_is_waited_for_and_others_are_served() {
+async fn an_agent_that_asks_and_does_not_read_holds_up_nobody() {
     let collector = Collector::start().await;
     collector.let_in(2);
     let channel = Channel::from_shared(format!("http://{}", collector.address())).unwrap();
@@ -153,7 +154,6 @@ async fn an_agent_that_asks_and_does_not_read_is_waited_for_and_others_are_serve
         session.say(Up::Block(block(number, &[window(now())]))).await;
         session.hear_acknowledged(&[number]).await;
     }
-    assert!(!asks.is_finished(), "it is not hung up on, either");
     asks.abort();
     drop(unread);
 }

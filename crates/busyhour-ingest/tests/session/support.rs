@@ -179,7 +179,9 @@ impl Collector {
             retention: Duration::from_secs(400 * 24 * 3_600),
         };
         let planner = Arc::new(Planner::new(control.clone(), Arc::new(now)));
-        let ingest = Ingest::start_planned(parts, Arc::clone(&planner), shutdown.clone()).unwrap();
+        // However slow this machine is, no turn is over because its agent was not heard of.
+        let (plans, idle) = (Arc::clone(&planner), 4 * PATIENCE);
+        let ingest = Ingest::start_patient(parts, plans, idle, shutdown.clone()).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ingest = Arc::new(ingest);
