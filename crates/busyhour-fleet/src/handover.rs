@@ -54,7 +54,7 @@ impl Held {
             // What it tried before that is over, and it may go back to what is good.
             (ConfigurationState::Trial, Some(trial)) => self.trial = Some(trial),
             (ConfigurationState::Committed, Some(good)) => {
-                (self.good, self.trial) = (Some(good), None)
+                (self.good, self.trial) = (Some(good), None);
             }
             (ConfigurationState::Committed, None) if is_told(&self.good) => self.trial = None,
             (ConfigurationState::RolledBack, Some(_)) => self.trial = None,

@@ -68,16 +68,15 @@ pub struct Plan {
     pub agents: BTreeMap<AgentId, Planned>,
     /// By building, how many roles are desired that budgets have no room for.
     pub left_out: BTreeMap<BuildingId, u32>,
-    /// What targets of configurations in force are judged by, where they say it. Of several that say it
-    /// differently the latest revision counts.
-    pub requirements: HashMap<TargetName, RequirementProfile>,
+    /// By revision in use, what its targets are judged by, where it says it.
+    pub requirements: BTreeMap<u32, HashMap<TargetName, RequirementProfile>>,
     /// Revisions in use that this version cannot read.
     pub unreadable: BTreeSet<u32>,
 }
 
-/// Plans from what holds at a moment.
+/// Plans from what holds at a moment, by somebody who looks who is there since another.
 #[must_use]
-pub fn plan(state: &DesiredState, now: UtcMicros) -> Plan {
+pub fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
     let mut plan = Plan::default();
     let mut desired = BTreeMap::new();
     for row in &state.configurations {
@@ -90,6 +89,8 @@ pub fn plan(state: &DesiredState, now: UtcMicros) -> Plan {
             }
         }
     }
+    let names: HashMap<u32, &str> =
+        state.configurations.iter().map(|row| (row.revision, row.name.as_str())).collect();
     let assignments = Assignments::of(state);
     let reports: HashMap<AgentId, &ConfigurationReport> =
         state.reports.iter().map(|row| (row.agent, &row.report)).collect();
@@ -103,12 +104,19 @@ pub fn plan(state: &DesiredState, now: UtcMicros) -> Plan {
             desired.contains_key(revision) && refused.is_none_or(|refused| refused.again)
         };
         let wanted = assigned.as_ref().map(|(revision, _)| *revision);
-        let running = report.map(|report| report.revision).filter(|_| wanted.is_some());
-        let revision = wanted.filter(may).or_else(|| running.filter(may)).unwrap_or_default();
-        let presence = presence(agent, now);
+        // What it runs it does well with, whatever it went back from: another content of the same
+        // revision, maybe. Of other configurations nothing is told because it says so.
+        let known = |revision: &u32| {
+            let is_of_same = |wanted| names.get(&wanted) == names.get(revision);
+            desired.contains_key(revision) && wanted.is_some_and(is_of_same)
+        };
+        let running = report.map(|report| report.revision);
+        let revision = wanted.filter(may).or_else(|| running.filter(known)).unwrap_or_default();
+        let presence = presence(agent, now, since);
         if let (Presence::In(building), Some(placement)) = (presence, agent.placement) {
             let subnet = placement.subnet;
-            candidates.push(Candidate { building, subnet, agent: agent.id, revision });
+            let assigned = wanted.unwrap_or_default();
+            candidates.push(Candidate { building, subnet, agent: agent.id, revision, assigned });
         }
         let untouched = revision == 0 && report.is_none_or(|report| report.told_revision == 0);
         let tries = refusals.get(&(agent.id, revision)).map_or(0, |refused| refused.times);
@@ -126,19 +134,17 @@ pub fn plan(state: &DesiredState, now: UtcMicros) -> Plan {
         });
         planned.targets = told.collect();
     }
-    let in_force = state.assignments.iter().map(|assignment| assignment.revision);
-    for revision in in_force.collect::<BTreeSet<u32>>() {
-        for target in desired.get(&revision).map_or(&[][..], Desired::targets) {
-            if let Some(requirement) = target.requirement() {
-                plan.requirements.insert(target.name().clone(), requirement);
-            }
-        }
+    for (revision, desired) in &desired {
+        let told = desired.targets().iter();
+        let told = told.filter_map(|target| Some((target.name().clone(), target.requirement()?)));
+        plan.requirements.insert(*revision, told.collect());
     }
     plan
 }
 
-fn presence(agent: &AgentRow, now: UtcMicros) -> Presence {
-    let seen = agent.sighting.as_ref().map(|seen| seen.at);
+fn presence(agent: &AgentRow, now: UtcMicros, since: UtcMicros) -> Presence {
+    // While nobody looked nobody went.
+    let seen = agent.sighting.as_ref().map(|seen| seen.at.max(since));
     match agent.placement {
         _ if seen.is_none_or(|seen| seen.plus(GONE_AFTER) < now) => Presence::Gone,
         Some(placement) => Presence::In(placement.building),

@@ -1,68 +1,42 @@
 //! Keeps what agents are told up to date: reads what decides, plans, and says what changed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use busyhour_model::{AgentId, RequirementProfile, TargetName};
+use busyhour_model::{AgentId, RequirementProfile, TargetName, UtcMicros};
 use busyhour_proto::v1;
-use busyhour_store::{ConfigurationReport, Configurations, ReportRow, StoreError};
+use busyhour_store::{ConfigurationReport, Configurations, DesiredState, ReportRow, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::Clock;
 use crate::handover::Handover;
-use crate::plan::plan;
+use crate::plan::{Plan, plan};
 
 /// How often it is looked who is there.
 const LOOK: Duration = Duration::from_secs(5);
 /// What comes within this time is planned for together.
-const SETTLE: Duration = Duration::from_millis(100);
-/// Reports that wait to be kept, of all agents: as many as there may be sessions. Beyond, the oldest go;
-/// what goes is counted, and the agent says it again with its next session.
-const MAX_REPORTS: usize = 20_000;
-
+const SETTLE: Duration = Duration::from_millis(250);
 /// What agents are told, and what their targets are judged by.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Told {
     /// By agent. Whoever is not in it is told nothing.
     pub configurations: HashMap<AgentId, v1::Configuration>,
-    /// By target, where a configuration in force says it.
-    pub requirements: HashMap<TargetName, RequirementProfile>,
-}
-
-/// Reports that wait.
-#[derive(Debug, Default)]
-struct Waiting {
-    reports: VecDeque<ReportRow>,
-    dropped: u64,
-}
-
-impl Waiting {
-    fn push(&mut self, row: ReportRow) {
-        if self.reports.len() >= MAX_REPORTS {
-            self.reports.pop_front();
-            self.dropped = self.dropped.saturating_add(1);
-        }
-        self.reports.push_back(row);
-    }
-
-    /// Those that came meanwhile are later.
-    fn put_back(&mut self, reports: Vec<ReportRow>) {
-        let later = std::mem::replace(&mut self.reports, reports.into());
-        for row in later {
-            self.push(row);
-        }
-    }
+    /// By revision and target, where it says it.
+    pub requirements: BTreeMap<u32, HashMap<TargetName, RequirementProfile>>,
 }
 
 /// Plans for all agents, again and again.
 pub struct Planner {
     store: Arc<dyn Configurations>,
     clock: Clock,
-    /// Locked for a push or a swap, never across an await.
-    waiting: Mutex<Waiting>,
+    /// Since when it is looked who is there.
+    began: UtcMicros,
+    /// What agents reported since the last round, of each the newest: as many as there are agents. Locked
+    /// for a push or a swap, never across an await.
+    waiting: Mutex<HashMap<AgentId, ReportRow>>,
     /// Locked for a round, by the only one that makes rounds.
     handover: Mutex<Handover>,
     changed: Notify,
@@ -75,6 +49,7 @@ impl Planner {
     pub fn new(store: Arc<dyn Configurations>, clock: Clock) -> Self {
         Self {
             store,
+            began: clock(),
             clock,
             waiting: Mutex::default(),
             handover: Mutex::default(),
@@ -95,6 +70,12 @@ impl Planner {
         self.publish.subscribe()
     }
 
+    /// What would be planned if this held now.
+    #[must_use]
+    pub fn plan(&self, state: &DesiredState) -> Plan {
+        plan(state, (self.clock)(), self.began)
+    }
+
     /// Something that decides has changed: plans soon.
     pub fn wake(&self) {
         self.changed.notify_one();
@@ -103,14 +84,8 @@ impl Planner {
     /// Takes what an agent says that it runs.
     pub fn reported(&self, agent: AgentId, report: ConfigurationReport) {
         let row = ReportRow { agent, at: (self.clock)(), report };
-        self.waiting().push(row);
+        self.waiting().insert(agent, row);
         self.wake();
-    }
-
-    /// Reports that found no room, ever.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.waiting().dropped
     }
 
     /// Plans until `shutdown`.
@@ -148,16 +123,21 @@ impl Planner {
     /// When the store cannot be read or written; then agents go on as they were told, and what they
     /// reported is kept for the next time.
     pub fn round(&self) -> Result<(), StoreError> {
-        let reports = Vec::from(std::mem::take(&mut self.waiting().reports));
+        let reports = std::mem::take(&mut *self.waiting());
+        let reports: Vec<ReportRow> = reports.into_values().collect();
         let kept = if reports.is_empty() { Ok(()) } else { self.store.note_reports(&reports) };
         let state = match kept.and_then(|()| self.store.desired()) {
             Ok(state) => state,
             Err(error) => {
-                self.waiting().put_back(reports);
+                let mut waiting = self.waiting();
+                for row in reports {
+                    // What came meanwhile is newer.
+                    waiting.entry(row.agent).or_insert(row);
+                }
                 return Err(error);
             }
         };
-        let plan = plan(&state, (self.clock)());
+        let plan = self.plan(&state);
         for revision in &plan.unreadable {
             tracing::error!(revision, "a configuration is of a later version and is left out");
         }
@@ -179,7 +159,7 @@ impl Planner {
         Ok(())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<AgentId, ReportRow>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

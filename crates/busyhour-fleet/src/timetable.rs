@@ -29,8 +29,10 @@ pub struct Candidate {
     pub subnet: SubnetId,
     /// Who it is.
     pub agent: AgentId,
-    /// The revision that is desired of it.
+    /// The revision that it is told.
     pub revision: u32,
+    /// The revision that is assigned to it, whose budgets hold; another one while it refuses that.
+    pub assigned: u32,
 }
 
 /// A target that an agent measures.
@@ -83,7 +85,7 @@ struct Wish<'d> {
 fn elect(candidates: &[Candidate], desired: &BTreeMap<u32, Desired>, timetable: &mut Timetable) {
     let Some(building) = candidates.first().map(|candidate| candidate.building) else { return };
     let budgets = || {
-        let of = |candidate: &Candidate| desired.get(&candidate.revision).map(Desired::budget);
+        let of = |candidate: &Candidate| desired.get(&candidate.assigned).map(Desired::budget);
         candidates.iter().filter_map(move |candidate| Some((candidate, of(candidate)?)))
     };
     // Of several configurations in a building the one that allows least holds.

@@ -72,7 +72,7 @@ pub(crate) fn reported(
         state,
         reason,
     };
-    tracing::info!(
+    tracing::debug!(
         %agent,
         revision = report.revision,
         told = report.told_revision,

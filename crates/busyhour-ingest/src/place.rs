@@ -8,7 +8,7 @@ use std::time::Duration;
 use busyhour_fleet::Told;
 use busyhour_model::{
     AgentId, BlockNo, Body, BootId, Epoch, Judgement, LimitsVersion, Record, RequirementProfile,
-    TargetName, UtcMicros, Window, WindowVerdict, limits_in_force,
+    ScheduleRevision, TargetName, UtcMicros, Window, WindowVerdict, limits_in_force,
 };
 use busyhour_proto::{PayloadError, PayloadReader};
 use busyhour_store::{BlockRows, JudgedWindow, Quarantined};
@@ -50,11 +50,14 @@ impl Requirements {
         Self { told: Some(told), ..self }
     }
 
-    /// What this target's paths are judged by.
+    /// What this target's paths are judged by: what the configuration says that they were measured under,
+    /// or else the collector's own file.
     #[must_use]
-    pub fn of(&self, target: &TargetName) -> RequirementProfile {
-        let told = self.told.as_ref();
-        let told = told.and_then(|told| told.borrow().requirements.get(target).copied());
+    pub fn of(&self, target: &TargetName, schedule: ScheduleRevision) -> RequirementProfile {
+        let told = self.told.as_ref().zip(schedule.configuration());
+        let told = told.and_then(|(told, revision)| {
+            told.borrow().requirements.get(&revision)?.get(target).copied()
+        });
         told.or_else(|| self.by_target.get(target).copied()).unwrap_or(self.otherwise)
     }
 }
@@ -159,7 +162,7 @@ impl Placer {
         }
         match record.body {
             Body::Window(window) => {
-                let requirement = self.requirements.of(&window.path.target);
+                let requirement = self.requirements.of(&window.path.target, record.schedule);
                 let (limits, verdict) = judge(requirement, placed, &window);
                 rows.windows.push(JudgedWindow {
                     placed,

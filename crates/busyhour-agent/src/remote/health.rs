@@ -7,6 +7,9 @@ const MAX_CPU_RATIO: f64 = 0.5;
 /// Ten times what an agent uses with many targets.
 const MAX_RESIDENT_BYTES: u64 = 256 * 1024 * 1024;
 
+/// For so long after its time a trial waits for the collector to be heard.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
 /// What a look at the agent shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -64,7 +67,12 @@ impl Watch {
             );
         }
         if !self.delivered {
-            return Judgement::Ill("the collector was not reached any more".to_owned());
+            // Outages come and go, and are what is to be seen: they end no trial by themselves.
+            return if passed < self.length + PATIENCE {
+                Judgement::Wait
+            } else {
+                Judgement::Ill("the collector was not reached any more".to_owned())
+            };
         }
         Judgement::Well
     }
@@ -99,11 +107,24 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_reach_the_collector_any_more_is_ill_and_a_restart_of_it_is_no_matter() {
+    fn an_outage_makes_a_trial_wait_and_who_is_cut_off_for_an_hour_is_ill() {
         let away = Seen { delivering: false, ..WELL };
-        let ill = |judged: &Judgement| matches!(judged, Judgement::Ill(_));
-        assert!(ill(&check([WELL, WELL, away, away, away, away])[5]));
-        assert!(!ill(&check([away, away, away, WELL, away, away])[5]));
+        assert_eq!(check([away, away, away, WELL, away, away])[5], Judgement::Well);
+        let began = Instant::now();
+        let mut watch = Watch::new(began, MINUTE, None);
+        for (minutes, seen, expected) in [
+            (0, WELL, true),
+            (1, away, true),
+            (30, away, true),
+            (60, away, true),
+            (61, away, false),
+        ] {
+            let judged = watch.look(began + MINUTE * minutes, &seen);
+            assert_eq!(judged == Judgement::Wait, expected, "{minutes}: {judged:?}");
+        }
+        let mut watch = Watch::new(began, MINUTE, None);
+        assert_eq!(watch.look(began + MINUTE * 2, &away), Judgement::Wait);
+        assert_eq!(watch.look(began + MINUTE * 3, &WELL), Judgement::Well);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
-use busyhour_fleet::plan::{Plan, Planned, Presence, plan};
+use busyhour_fleet::plan::{Plan, Planned, Presence};
 use busyhour_model::AgentId;
 use busyhour_store::{
     AgentRow, AssignmentRow, AssignmentScope, DesiredState, ErrorKind, Label, ReportRow,
@@ -120,7 +120,7 @@ pub(crate) async fn assign(
             })?;
             services.planner.wake();
         }
-        Ok(changes(&state, &plan(&state, now), &plan(&next, now)))
+        Ok(changes(&state, &services.planner.plan(&state), &services.planner.plan(&next)))
     });
     Ok(items(changed.await?))
 }
@@ -229,11 +229,10 @@ pub(crate) struct RunItem {
 
 /// All agents, by name, with what they are to measure and what they run.
 pub(crate) async fn agents(app: App) -> Items<RunItem> {
-    let now = app.now();
     let found = app.core().with_services(move |services| {
         let state = services.planner.store().desired()?;
         let told = services.planner.watch().borrow().clone();
-        Ok((plan(&state, now), state, told, ScopeNames::read(services)?))
+        Ok((services.planner.plan(&state), state, told, ScopeNames::read(services)?))
     });
     let (mut plan, state, told, names) = found.await?;
     let reports: HashMap<AgentId, &ReportRow> =

@@ -21,7 +21,7 @@ fn an_empty_file_is_a_collector_on_loopback() {
 }
 
 /// A file with a secret in it.
-fn secret(folder: &Path) -> std::path::PathBuf {
+fn secret(folder: &Path) -> PathBuf {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = folder.join("oidc-secret");

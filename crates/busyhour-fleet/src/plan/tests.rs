@@ -5,6 +5,8 @@ use super::*;
 use crate::desired::{DesiredBudget, DesiredTarget, TargetWords};
 
 const NOW: UtcMicros = UtcMicros::from_secs(1_800_000_000);
+/// Since when it was looked who is there.
+const LONG_AGO: UtcMicros = UtcMicros(0);
 const HERE: BuildingId = BuildingId::from_u128(1);
 const FLOOR: SubnetId = SubnetId::from_u128(11);
 
@@ -76,7 +78,7 @@ fn state() -> DesiredState {
 }
 
 fn told(state: &DesiredState, number: u128) -> Option<(u32, Vec<String>)> {
-    let planned = plan(state, NOW).agents.remove(&AgentId::from_u128(number))?;
+    let planned = plan(state, NOW, LONG_AGO).agents.remove(&AgentId::from_u128(number))?;
     let told = planned.told()?;
     Some((told.revision, told.targets.into_iter().map(|target| target.name).collect()))
 }
@@ -113,7 +115,7 @@ fn the_most_particular_assignment_decides() {
     for scope in scopes {
         assignments.push(assignment(scope.clone(), 2));
         state.assignments.clone_from(&assignments);
-        let planned = plan(&state, NOW).agents.remove(&AgentId::from_u128(1)).unwrap();
+        let planned = plan(&state, NOW, LONG_AGO).agents.remove(&AgentId::from_u128(1)).unwrap();
         assert_eq!(planned.assigned, Some((2, scope)));
         assignments.iter_mut().for_each(|assignment| assignment.revision = 1);
     }
@@ -135,7 +137,7 @@ fn who_refuses_a_revision_stays_with_what_it_runs() {
     assert_eq!(told(&state, 1), only(1, "a:1"));
     // Somebody assigned it once more, and it looks like another.
     let edition = |state: &DesiredState| {
-        plan(state, NOW).agents[&AgentId::from_u128(1)].told().unwrap().edition
+        plan(state, NOW, LONG_AGO).agents[&AgentId::from_u128(1)].told().unwrap().edition
     };
     state.refusals[0].again = true;
     let again = edition(&state);
@@ -143,8 +145,14 @@ fn who_refuses_a_revision_stays_with_what_it_runs() {
     state.refusals[0].times = 2;
     assert_ne!(edition(&state), again);
     state.refusals[0].again = false;
-    // It refused that one as well, so nothing is left.
+    // It went back within the one it runs, which is no reason to run nothing.
     state.refusals.push(refused(1));
+    assert_eq!(told(&state, 1), only(1, "a:1"));
+    state.assignments[0].revision = 1;
+    assert_eq!(told(&state, 1), only(1, "a:1"));
+    // Of a configuration that was never for it, nothing is told because it claims to run it.
+    state.configurations[0].name = "others".to_owned();
+    state.assignments[0].revision = 2;
     assert_eq!(told(&state, 1), Some((0, Vec::new())));
 }
 
@@ -162,7 +170,7 @@ fn who_is_gone_is_told_nothing_and_another_takes_its_place() {
     let mut state = state();
     state.agents = (1..=3).map(|number| agent(number, 10)).collect();
     let who = |state: &DesiredState| -> Vec<AgentId> {
-        let plan = plan(state, NOW);
+        let plan = plan(state, NOW, LONG_AGO);
         let has = |planned: &Planned| !planned.targets.is_empty();
         plan.agents
             .into_iter()
@@ -184,14 +192,15 @@ fn who_is_gone_is_told_nothing_and_another_takes_its_place() {
 fn a_simulated_agent_has_no_part_in_it() {
     let mut state = state();
     state.agents[0].simulated = true;
-    assert!(plan(&state, NOW).agents.is_empty());
+    assert!(plan(&state, NOW, LONG_AGO).agents.is_empty());
 }
 
 #[test]
 fn the_same_content_has_the_same_edition_and_another_has_another() {
     let state = state();
-    let sealed_of =
-        |state: &DesiredState| plan(state, NOW).agents[&AgentId::from_u128(1)].told().unwrap();
+    let sealed_of = |state: &DesiredState| {
+        plan(state, NOW, LONG_AGO).agents[&AgentId::from_u128(1)].told().unwrap()
+    };
     let one = sealed_of(&state);
     assert_eq!(one, sealed_of(&state));
     let mut other = state.clone();
@@ -201,7 +210,20 @@ fn the_same_content_has_the_same_edition_and_another_has_another() {
 }
 
 #[test]
-fn targets_are_judged_by_what_the_latest_configuration_in_force_says() {
+fn while_nobody_looked_nobody_went() {
+    let mut state = state();
+    state.agents = (1..=3).map(|number| agent(number, 3_600)).collect();
+    let here = |since: UtcMicros| {
+        let agents = plan(&state, NOW, since).agents.into_values();
+        agents.filter(|planned| planned.presence == Presence::In(HERE)).count()
+    };
+    assert_eq!(here(LONG_AGO), 0);
+    assert_eq!(here(NOW.minus(Duration::from_secs(299))), 3);
+    assert_eq!(here(NOW.minus(Duration::from_secs(301))), 0);
+}
+
+#[test]
+fn targets_are_judged_by_what_the_revision_says_that_they_were_measured_under() {
     let row = |revision, requirement: &str| {
         let words = TargetWords {
             name: "a:1".to_owned(),
@@ -214,21 +236,21 @@ fn targets_are_judged_by_what_the_latest_configuration_in_force_says() {
     };
     let mut state = state();
     state.configurations = vec![row(1, "none"), row(2, "client-to-microsoft-edge")];
-    let judged = |state: &DesiredState| {
-        plan(state, NOW).requirements.get(&TargetName::new("a:1").unwrap()).copied()
+    let plan = plan(&state, NOW, LONG_AGO);
+    let judged = |revision: u32| {
+        let of_revision = plan.requirements.get(&revision)?;
+        of_revision.get(&TargetName::new("a:1").unwrap()).copied()
     };
-    assert_eq!(judged(&state), Some(RequirementProfile::None));
-    state.assignments.push(assignment(AssignmentScope::Everywhere, 2));
-    assert_eq!(judged(&state), Some(RequirementProfile::ClientToMicrosoftEdge));
-    state.assignments.clear();
-    assert_eq!(judged(&state), None);
+    assert_eq!(judged(1), Some(RequirementProfile::None));
+    assert_eq!(judged(2), Some(RequirementProfile::ClientToMicrosoftEdge));
+    assert_eq!(judged(3), None);
 }
 
 #[test]
 fn a_revision_of_a_later_version_is_left_out_and_said() {
     let mut state = state();
     state.configurations[0].body = vec![0xff; 3];
-    let plan = plan(&state, NOW);
+    let plan = plan(&state, NOW, LONG_AGO);
     assert_eq!(plan.unreadable, BTreeSet::from([1]));
     assert!(plan.agents[&AgentId::from_u128(1)].targets.is_empty());
 }

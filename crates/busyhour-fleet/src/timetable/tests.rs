@@ -24,6 +24,7 @@ fn candidates(subnets: &[u128]) -> Vec<Candidate> {
         subnet: SubnetId::from_u128(*subnet),
         agent: AgentId::from_u128(agent),
         revision: 1,
+        assigned: 1,
     };
     (1..).zip(subnets).map(candidate).collect()
 }
@@ -128,6 +129,7 @@ fn fleets() -> impl Strategy<Value = Vec<Candidate>> {
                 subnet: SubnetId::from_u128(building * 10 + subnet),
                 agent: AgentId::from_u128(number),
                 revision,
+                assigned: revision,
             };
         (1..).zip(agents).map(candidate).collect()
     })

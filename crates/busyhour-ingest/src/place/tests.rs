@@ -218,7 +218,8 @@ fn windows_are_judged_by_the_requirement_of_their_target() {
         let judged = &rows.windows[0];
         assert_eq!(judged.verdict.bad(), bad, "{target} {lost}");
         assert_eq!(judged.limits, LimitsVersion(version), "{target}");
-        assert_eq!(judged.requirement, placer().requirements.of(&judged.window.path.target));
+        let told = placer().requirements.of(&judged.window.path.target, judged.schedule);
+        assert_eq!(judged.requirement, told);
         assert!(judged.verdict.valid);
         assert_eq!(judged.verdict.breaks(Breach::Failed), bad && lost == 750);
     }
