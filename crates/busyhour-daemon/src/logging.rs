@@ -63,6 +63,9 @@ pub fn init_logging(config: &LogConfig) -> Result<(), LogError> {
     let filter = EnvFilter::builder()
         .parse(&config.level)
         .map_err(|source| LogError::Level { found: config.level.clone(), source })?;
+    // The HTTP client shows whole bodies at its finest, tokens and passwords among them.
+    let bodies = "ureq_proto::util=off".parse().expect("a directive that is always the same");
+    let filter = filter.add_directive(bodies);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).finish().try_init(),

@@ -115,7 +115,7 @@ mod tests {
         };
         let mut untold = keeper.tell(None, false, at(0));
         for second in 1..=150 {
-            untold = keeper.tell(untold, second >= 10 && second < 145, at(second));
+            untold = keeper.tell(untold, (10..145).contains(&second), at(second));
         }
         assert_eq!(untold, None);
         let mut told = Vec::new();

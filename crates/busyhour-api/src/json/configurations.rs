@@ -206,9 +206,9 @@ pub(crate) async fn make(
     request: Result<Json<MakeRevision>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Single<MadeRevision>>), Problem> {
     let request = body(request)?;
-    check_name(&request.name).map_err(invalid)?;
+    check_name(&request.name).map_err(|error| invalid(&error))?;
     let (name, dry_run) = (request.name.clone(), request.dry_run);
-    let desired = desired(request).map_err(invalid)?;
+    let desired = desired(request).map_err(|error| invalid(&error))?;
     let by = app.act();
     let made = app.core().with_services(move |services| {
         let store = services.planner.store();
@@ -251,7 +251,7 @@ fn desired(request: MakeRevision) -> Result<Desired, InvalidDesired> {
     Desired::new(targets, budget)
 }
 
-fn invalid(error: InvalidDesired) -> Problem {
+fn invalid(error: &InvalidDesired) -> Problem {
     Problem::unprocessable(error.to_string(), Vec::new())
 }
 
