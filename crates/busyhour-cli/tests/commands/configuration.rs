@@ -7,7 +7,7 @@ use crate::{ask, check_snapshot, envelope, stderr, stdout};
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
-fn made(revision: Value, changed: bool) -> Value {
+fn made(revision: &Value, changed: bool) -> Value {
     json!({"schema_version": 1, "name": "branches", "revision": revision, "changed": changed,
         "differences": [{"subject": "a:1 audio-50", "before": null, "after": "period_ms=60000"}]})
 }
@@ -19,7 +19,7 @@ fn a_file_is_sent_as_it_says_and_what_differs_is_printed() {
     let text = "[budget]\nbuilding_bits_per_second = 100000\n[[target]]\nname = \"a:1\"\n";
     std::fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap();
-    let collector = Canned::start(&[("POST /configurations", 201, made(json!(8), true))]);
+    let collector = Canned::start(&[("POST /configurations", 201, made(&json!(8), true))]);
     let output = ask(&collector, &["config", "set", "branches", file]);
     check_snapshot("table-config-set", &stdout(&output));
     assert!(stderr(&output).contains("config assign 8"), "{}", stderr(&output));
@@ -29,7 +29,7 @@ fn a_file_is_sent_as_it_says_and_what_differs_is_printed() {
         json!({"name": "branches", "dry_run": false, "target": [{"name": "a:1"}],
             "budget": {"building_bits_per_second": 100_000}})
     );
-    let collector = Canned::start(&[("POST /configurations", 200, made(Value::Null, true))]);
+    let collector = Canned::start(&[("POST /configurations", 200, made(&Value::Null, true))]);
     let output = ask(&collector, &["config", "set", "branches", file, "--dry-run"]);
     assert!(stderr(&output).contains("nothing was changed"), "{}", stderr(&output));
     assert_eq!(collector.asked().pop().unwrap().2["dry_run"], true);

@@ -25,7 +25,7 @@ fn secret(folder: &Path) -> PathBuf {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let path = folder.join("oidc-secret");
-    let file = std::fs::OpenOptions::new().create(true).write(true).mode(0o600).open(&path);
+    let file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
     file.unwrap().write_all(b"canary-of-oidc\n").unwrap();
     path
 }
