@@ -34,6 +34,20 @@ fn receive(socket: &ProbeSocket, inbox: &mut Inbox, count: usize) -> Vec<(Receiv
     all
 }
 
+/// Sends until the kernel stamps what arrives: it begins a moment after the first socket of the machine
+/// has asked it to.
+fn await_stamps(address: IpAddr, to: &ProbeSocket) {
+    let (from, deadline) = (sender(address), Instant::now() + PATIENCE);
+    loop {
+        from.try_send_to(b"first", to.local_addr(), 0).unwrap();
+        let received = receive(to, &mut Inbox::new(1, 16), 1);
+        if received.iter().all(|(datagram, _)| datagram.method == TimestampMethod::Kernel) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the kernel does not stamp");
+    }
+}
+
 #[test]
 fn each_datagram_of_a_batch_has_its_own_octets_marking_and_stamp() {
     for address in [LOCALHOST, Ipv6Addr::LOCALHOST.into()] {
@@ -42,6 +56,7 @@ fn each_datagram_of_a_batch_has_its_own_octets_marking_and_stamp() {
             continue;
         }
         let (from, to) = (sender(address), reflector(address));
+        await_stamps(address, &to);
         let mut outbox = Outbox::new(8, 100);
         let markings = [0, 46 << 2, 34 << 2 | 1, 18 << 2 | 2, 3];
         for (length, tos) in (1..).zip(markings) {
