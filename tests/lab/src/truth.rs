@@ -218,14 +218,11 @@ pub fn jitter(transits: &[Duration]) -> Duration {
     Duration::from_secs_f64(sum / transits.len().saturating_sub(1).max(1) as f64)
 }
 
-/// How far transits lie above the shortest of them, for the share `q` of all.
-///
-/// # Panics
-/// Without transits.
+/// How far transits lie above the shortest of them (RFC 5481 section 4.2).
 #[must_use]
-pub fn variation(transits: &[Duration], q: f64) -> Duration {
+pub fn variation(transits: &[Duration]) -> Vec<Duration> {
     let least = transits.iter().min().copied().unwrap_or_default();
-    quantile(transits.to_vec(), q).saturating_sub(least)
+    transits.iter().map(|transit| transit.saturating_sub(least)).collect()
 }
 
 #[cfg(test)]
@@ -281,7 +278,7 @@ mod tests {
         let transits = truth(up, &[]).transits(Direction::Up);
         let ms = Duration::from_millis;
         assert_eq!(transits, [ms(5), ms(5), ms(15)]);
-        assert_eq!((quantile(transits.clone(), 0.5), variation(&transits, 1.0)), (ms(5), ms(10)));
+        assert_eq!((quantile(transits.clone(), 0.5), variation(&transits)[2]), (ms(5), ms(10)));
         assert_eq!(jitter(&transits), Duration::from_micros(312) + Duration::from_nanos(500));
     }
 }

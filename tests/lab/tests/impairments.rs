@@ -11,8 +11,10 @@ use lab::{jitter, quantile, side_by_side, variation};
 use serde_json::Value;
 use testkit::{Impairment, Loss, Order};
 
-/// How far the agent's figure may be from the wire's, besides the 1.6 % of a histogram's bucket.
+/// How far the agent's figure may be from the wire's.
 const ERROR: Duration = Duration::from_millis(1);
+/// How far, besides, a percentile may be that is read from a stored histogram of packets (docs/STORE.md).
+const BUCKET: f64 = 0.07;
 const MS: Duration = Duration::from_millis(1);
 
 struct Lab {
@@ -100,11 +102,25 @@ fn check_losses(windows: &[Value], truth: &Truth) -> u64 {
 }
 
 /// Checks a figure in microseconds.
-fn check_time(what: &str, window: &Value, field: &str, truth: Duration) {
+fn check_time(window: &Value, field: &str, truth: Duration) {
     let found = Duration::from_micros(number(window, field));
-    let allowed = ERROR + truth.mul_f64(0.016);
-    println!("{what}: agent {found:?}, wire {truth:?}");
-    assert!(found.abs_diff(truth) <= allowed, "{what}: {found:?} is not {truth:?}, {window}");
+    println!("{field}: agent {found:?}, wire {truth:?}");
+    assert!(found.abs_diff(truth) <= ERROR, "{field}: {found:?} is not {truth:?}, {window}");
+}
+
+/// Checks a 90th percentile in microseconds. Where the tail is steep a packet more or less makes it
+/// another one: it lies between those of the packets beside.
+fn check_p90(window: &Value, field: &str, truth: &[Duration]) {
+    let found = Duration::from_micros(number(window, field));
+    let one = 1.0 / truth.len() as f64;
+    let [low, high] = [0.9 - one, 0.9 + one].map(|q| quantile(truth.to_vec(), q));
+    println!("{field}: agent {found:?}, wire {low:?} to {high:?}");
+    let least = low.mul_f64(1.0 - BUCKET).saturating_sub(ERROR);
+    let most = high.mul_f64(1.0 + BUCKET) + ERROR;
+    assert!(
+        (least..=most).contains(&found),
+        "{field}: {found:?} not {low:?} to {high:?}, {window}"
+    );
 }
 
 #[test]
@@ -207,8 +223,8 @@ fn the_round_trip_is_what_the_wire_took_whatever_either_way_took_of_it() {
     let (windows, truth) = lab.finish();
     for (window, truth) in by_window(&windows, &truth) {
         assert_eq!(number(window, "received"), truth.sent());
-        check_time("median", window, "rtt_us_median", quantile(truth.round_trips(), 0.5));
-        check_time("p90", window, "rtt_us_p90", quantile(truth.round_trips(), 0.9));
+        check_time(window, "rtt_us_median", quantile(truth.round_trips(), 0.5));
+        check_p90(window, "rtt_us_p90", &truth.round_trips());
     }
 }
 
@@ -221,19 +237,16 @@ fn jitter_shows_in_the_direction_that_jitters_and_not_in_the_other() {
         let Some(mut lab) = lab(up, down, 7, REFLECTOR) else { return };
         lab.installation.wait_for_windows(3);
         let (windows, truth) = lab.finish();
+        // What a busy machine adds to either way is in the truth as well.
+        let other = if direction == Direction::Up { Direction::Down } else { Direction::Up };
+        let [loud, still] = [direction, other].map(|way| jitter(&truth.transits(way)));
+        assert!(loud > still, "{direction:?}: {loud:?} {still:?}");
         for (window, truth) in by_window(&windows, &truth) {
             for (way, word) in [(Direction::Up, "up"), (Direction::Down, "down")] {
                 let transits = truth.transits(way);
-                let field = format!("{word}_variation_us_p90");
-                check_time(&field, window, &field, variation(&transits, 0.9));
-                let field = format!("{word}_jitter_us");
-                check_time(&field, window, &field, jitter(&transits));
+                check_p90(window, &format!("{word}_variation_us_p90"), &variation(&transits));
+                check_time(window, &format!("{word}_jitter_us"), jitter(&transits));
             }
-            // What a busy machine adds to either way is in the truth as well.
-            let [up, down] =
-                [Direction::Up, Direction::Down].map(|way| jitter(&truth.transits(way)));
-            let (loud, still) = if direction == Direction::Up { (up, down) } else { (down, up) };
-            assert!(loud > still + ERROR, "{direction:?}: {loud:?} {still:?}");
         }
     });
 }
