@@ -406,13 +406,13 @@ impl Incident {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use jiff::civil::date;
 
     use super::*;
 
     /// A suspicion, noted at 5.
-    fn incident() -> Incident {
+    pub(crate) fn incident() -> Incident {
         let day = date(2026, 9, 21);
         Incident {
             id: IncidentId::from_u128(1),

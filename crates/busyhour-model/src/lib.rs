@@ -9,6 +9,7 @@ mod building;
 pub mod building_file;
 mod calendar;
 mod classifier;
+pub mod desk;
 mod egress;
 pub mod emodel;
 mod histogram;

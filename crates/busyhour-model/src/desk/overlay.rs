@@ -1,0 +1,208 @@
+//! How incidents stand with people at a moment, and what is told of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::act::{Deed, IncidentAct};
+use super::owner::{Owner, OwnerRow, owner_of};
+use super::quiet::{Cover, Places, Quiet, QuietKind, cover};
+use super::remark::Remark;
+use crate::{Incident, IncidentId, IncidentState, SeverityClass, UtcMicros};
+
+/// Merges that are followed; who merges more in a row sees the last of them.
+const MAX_MERGES: usize = 32;
+
+/// Somebody has seen it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// When.
+    pub at: UtcMicros,
+    /// Who.
+    pub by: String,
+    /// What becomes of it.
+    pub reason: Remark,
+}
+
+/// How an incident stands with people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Somebody has seen this opening of it.
+    pub acknowledged: Option<Acknowledged>,
+    /// Who must act: said of it by hand, else by the table of owners.
+    pub owner: Option<Owner>,
+    /// That was said by hand.
+    pub owner_by_hand: bool,
+    /// The incident that it is told and shown as part of, by hand.
+    pub part_of: Option<IncidentId>,
+    /// It is not told now.
+    pub quiet: Option<Cover>,
+}
+
+/// One incident after all that was done with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Done {
+    /// With the opening it was done in.
+    acknowledged: Option<(u32, Acknowledged)>,
+    owner: Option<Owner>,
+    merged: Option<IncidentId>,
+}
+
+/// All that people did which still says something.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overlay {
+    done: BTreeMap<IncidentId, Done>,
+    owners: Vec<OwnerRow>,
+    quiets: Vec<Quiet>,
+    places: Places,
+}
+
+impl Overlay {
+    /// Of acts in the order of their numbers (notes may be left out), the table of owners, quiet times, and
+    /// where buildings are.
+    #[must_use]
+    pub fn new(
+        acts: &[IncidentAct],
+        owners: Vec<OwnerRow>,
+        quiets: Vec<Quiet>,
+        places: Places,
+    ) -> Self {
+        let mut done: BTreeMap<IncidentId, Done> = BTreeMap::new();
+        for act in acts {
+            let of = done.entry(act.incident).or_default();
+            match &act.deed {
+                Deed::Note(_) => {}
+                Deed::Acknowledge(reason) => {
+                    let (at, by, reason) = (act.at, act.by.clone(), reason.clone());
+                    of.acknowledged = Some((act.openings, Acknowledged { at, by, reason }));
+                }
+                Deed::Unacknowledge => of.acknowledged = None,
+                Deed::Own(owner) => of.owner = Some(owner.clone()),
+                Deed::Disown => of.owner = None,
+                Deed::Merge { into, .. } => of.merged = Some(*into),
+                Deed::Split => of.merged = None,
+            }
+        }
+        Self { done, owners, quiets, places }
+    }
+
+    /// How an incident stands at a moment. Whether it is part of another that is over by now is for
+    /// [`Self::part_of`].
+    #[must_use]
+    pub fn standing(&self, incident: &Incident, at: UtcMicros) -> Standing {
+        let done = self.done.get(&incident.id);
+        let acknowledged = done.and_then(|done| done.acknowledged.as_ref());
+        let by_hand = done.and_then(|done| done.owner.as_ref());
+        let by_table = || owner_of(&self.owners, incident.cause, self.places.region_of(incident));
+        Standing {
+            acknowledged: acknowledged
+                .filter(|(openings, _)| *openings == incident.openings && incident.is_open())
+                .map(|(_, acknowledged)| acknowledged.clone()),
+            owner: by_hand.cloned().or_else(|| by_table().map(|row| row.owner.clone())),
+            owner_by_hand: by_hand.is_some(),
+            part_of: self.merged(incident.id),
+            quiet: self.cover(incident, at),
+        }
+    }
+
+    /// What an incident was merged into by hand, and that into, up to what was not.
+    #[must_use]
+    pub fn merged(&self, incident: IncidentId) -> Option<IncidentId> {
+        let into = |id: &IncidentId| self.done.get(id).and_then(|done| done.merged);
+        let found = std::iter::successors(into(&incident), into).take(MAX_MERGES).last();
+        found.filter(|root| *root != incident)
+    }
+
+    /// The incident that `incident` is told and shown as part of, of those that `find` knows. What is over
+    /// hides nothing that is not: when it closed before its part, the part stands by itself again.
+    #[must_use]
+    pub fn part_of(
+        &self,
+        incident: &Incident,
+        find: impl FnOnce(IncidentId) -> Option<IncidentState>,
+    ) -> Option<IncidentId> {
+        let root = self.merged(incident.id)?;
+        let state = find(root)?;
+        let over = |state| state == IncidentState::Closed;
+        (!over(state) || over(incident.state)).then_some(root)
+    }
+
+    /// The quiet times that cover an incident at a moment.
+    #[must_use]
+    pub fn cover(&self, incident: &Incident, at: UtcMicros) -> Option<Cover> {
+        cover(&self.quiets, incident, &self.places, at)
+    }
+
+    /// Quiet times, as they were given.
+    #[must_use]
+    pub fn quiets(&self) -> &[Quiet] {
+        &self.quiets
+    }
+
+    /// What to do now with the news that an incident opened. `zone` is that of the building it is shown with.
+    #[must_use]
+    pub fn opening_told(
+        &self,
+        incident: &Incident,
+        opening: Opening,
+        zone: &TimeZone,
+        now: UtcMicros,
+    ) -> Telling {
+        if let Some(cover) = self.cover(incident, now) {
+            return Telling::Later { at: cover.until, quiets: cover.quiets };
+        }
+        let Some(then) = self.cover(incident, opening.at) else { return Telling::Now };
+        if incident.openings != opening.openings || !incident.is_open() {
+            return Telling::Never("it was over before the quiet time was");
+        }
+        match then.kind {
+            QuietKind::Silence => Telling::Now,
+            QuietKind::Maintenance if bad_after(incident, then.until, zone) => Telling::Now,
+            QuietKind::Maintenance => Telling::AwaitBadDay,
+        }
+    }
+}
+
+/// One opening of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Which one ([`Incident::openings`]).
+    pub openings: u32,
+    /// When the news of it was written.
+    pub at: UtcMicros,
+}
+
+/// What becomes of the news that an incident opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// It is told.
+    Now,
+    /// It is quiet. Look again at this moment, or when quiet times changed.
+    Later {
+        /// When it is quiet no longer.
+        at: UtcMicros,
+        /// The numbers of the quiet times, ascending.
+        quiets: Vec<u64>,
+    },
+    /// It opened during maintenance. Look again when it was judged again: it is told when it has a bad day
+    /// after the end, and never when it closes before.
+    AwaitBadDay,
+    /// Nobody needs to know any more; why, in words.
+    Never(&'static str),
+}
+
+/// True when it was bad on a day whose bad hours were after a moment.
+fn bad_after(incident: &Incident, end: UtcMicros, zone: &TimeZone) -> bool {
+    let Ok(end) = Timestamp::from_microsecond(end.0) else { return true };
+    let end = end.to_zoned(zone.clone()).datetime();
+    let minute = u16::try_from(i32::from(end.hour()) * 60 + i32::from(end.minute())).unwrap_or(0);
+    let first_hour = incident.hours.first().map_or(0, |&(from, _)| from);
+    incident.last_bad > end.date() || (incident.last_bad == end.date() && first_hour >= minute)
+}
+
+/// True when an incident that was open when maintenance began is worth a word at its end.
+#[must_use]
+pub fn got_worse(at_begin: SeverityClass, incident: &Incident) -> bool {
+    incident.is_open() && SeverityClass::of(incident.severity) > at_begin
+}
