@@ -45,9 +45,20 @@ pub const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("busyhour-judge", &["busyhour-model", "busyhour-detect", "busyhour-store"]),
+    // Reports are mailed and shown; both take them from here.
+    ("busyhour-report", &["busyhour-model", "busyhour-store", "busyhour-chart"]),
     ("busyhour-notify", &["busyhour-model", "busyhour-store", "busyhour-daemon"]),
     // The call estimate is probe arithmetic and is shown where windows are.
-    ("busyhour-api", &["busyhour-model", "busyhour-store", "busyhour-fleet", "busyhour-chart"]),
+    (
+        "busyhour-api",
+        &[
+            "busyhour-model",
+            "busyhour-store",
+            "busyhour-fleet",
+            "busyhour-chart",
+            "busyhour-report",
+        ],
+    ),
     // Layer 3, composition.
     (
         "busyhour-collector",

@@ -1,0 +1,213 @@
+//! The monthly pack against figures that are counted by hand.
+
+use busyhour_model::{
+    BuildingId, Change, Incident, IncidentMember, IncidentPlace, IncidentState, PathId, Segment,
+    SubnetId, UtcMicros,
+};
+use busyhour_report::{Document, ReportKind};
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+
+use crate::world::{BERLIN, Fleet, HOSTILE, NOW, QUIET, incident, slot, workdays};
+use crate::{cell, report, table, words};
+
+const MONTH: &str = "2026-08";
+
+fn at(day: Date, hour: i8, minute: i8) -> UtcMicros {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let moment = day.at(hour, minute, 0, 0).to_zoned(zone).unwrap();
+    UtcMicros(moment.timestamp().as_microsecond())
+}
+
+fn of(document: &Document, name: &str, (key, value): (&str, &str), wanted: &str) -> String {
+    cell(table(document, name), (key, value), wanted).words()
+}
+
+#[test]
+fn degraded_time_and_the_shift_against_the_month_before_are_counted() {
+    let pack = report(&Fleet::small(), ReportKind::Monthly, MONTH);
+    let buildings = table(&pack, "buildings");
+    // August has days up to the 21st here: 15 working days, the last 5 bad; July has 23 good ones.
+    for (column, expected) in [
+        ("Bad days", "5 of 15"),
+        ("degraded_min", "5 h"),
+        ("degraded_before_min", "0 min"),
+        ("target", "missed"),
+        ("Against the month before", "worse by 33 points (2 to 65)"),
+    ] {
+        assert_eq!(words(buildings, "Berlin HQ", column), expected, "{column}");
+    }
+    assert_eq!(words(buildings, HOSTILE, "degraded_min"), "unknown");
+    assert!(pack.lead[0].starts_with("Degraded business time: 5 h in 3 buildings (0 min in"));
+    assert_eq!(
+        pack.lead[1],
+        "1 building met the target that no busy hour is bad, 1 missed it, and of 1 too little is known."
+    );
+    // 15 of Berlin's and 15 of the quiet one's: 900 of 1,000 each.
+    assert_eq!(pack.lead.last().unwrap(), "Coverage of busy hours: 90 %.");
+}
+
+#[test]
+fn masked_buildings_are_told_with_the_hour_beside_the_average() {
+    let pack = report(&Fleet::small(), ReportKind::Monthly, MONTH);
+    assert_eq!(table(&pack, "masked").rows.len(), 1);
+    for (column, expected) in [
+        ("masked_days", "2"),
+        ("date", "2026-08-17"),
+        ("hour_local", "10:00–11:00"),
+        ("hour_says", "2.4 % loss"),
+        ("average_says", "0.3 % loss"),
+        ("masking_factor", "8.0 ×"),
+    ] {
+        assert_eq!(of(&pack, "masked", ("building", "Berlin HQ"), column), expected, "{column}");
+    }
+}
+
+#[test]
+fn poor_streams_of_business_hours_stand_beside_the_published_target() {
+    let mut fleet = Fleet::small();
+    let monday = date(2026, 8, 3);
+    // Agent 1: four quarter-hours of business hours, one of them with 20 % lost on the way up; and what
+    // does not count: the night, a Saturday, the month before, another class.
+    for (hour, minute, lost) in [(8, 0, 0), (8, 15, 2_250), (17, 30, 0), (17, 45, 0)] {
+        fleet.slots.push((PathId(1), slot(at(monday, hour, minute), lost)));
+    }
+    for (day, hour) in [(monday, 7), (monday, 18), (date(2026, 8, 8), 10), (date(2026, 7, 31), 10)]
+    {
+        fleet.slots.push((PathId(1), slot(at(day, hour, 0), 2_250)));
+    }
+    fleet.paths[1].key.class = busyhour_model::TrafficClass::BestEffort;
+    fleet.slots.push((PathId(2), slot(at(monday, 10, 0), 2_250)));
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    // Eight directions, one of them poor.
+    for (column, expected) in [
+        ("poor_streams_ratio", "12 %"),
+        ("poor_streams_target_ratio", "2.0 %"),
+        ("poor_streams_verdict", "above"),
+        ("streams", "8"),
+        ("streams_unclassified", "0"),
+        // Five days with 90 bad windows and ten with 9, of 15 × 900.
+        ("bad_windows_ratio", "4.0 %"),
+        ("bad_windows_verdict", "within"),
+    ] {
+        assert_eq!(of(&pack, "targets", ("building", "Berlin HQ"), column), expected, "{column}");
+    }
+    assert_eq!(of(&pack, "targets", ("building", "Quiet Hall"), "poor_streams_verdict"), "unknown");
+    assert!(
+        pack.lead
+            .iter()
+            .any(|line| line.starts_with("Synthetic poor streams in business hours: 12 %"))
+    );
+}
+
+#[test]
+fn open_problems_have_an_age_and_an_owner_or_none() {
+    let mut fleet = Fleet::small();
+    let mut old = incident(3);
+    (old.opened_on, old.cause) = (Some(date(2026, 7, 30)), busyhour_model::Cause::Wifi);
+    let mut later = incident(4);
+    later.opened_on = Some(date(2026, 9, 1));
+    fleet.incidents = vec![incident(7), later, old];
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    let open = table(&pack, "open");
+    let numbers: Vec<String> = open.rows.iter().map(|row| row[0].words()).collect();
+    assert_eq!(numbers, ["#3", "#7"], "the oldest first, and none of September");
+    for (column, expected) in [
+        ("place", "Berlin HQ, Floor 2 (10.1.2.0/24)"),
+        ("age_days", "13"),
+        ("owner", "nobody told"),
+        ("severity_class", "major"),
+        ("bad_days", "5"),
+        ("cause", "the link is too small for its busy hours"),
+    ] {
+        assert_eq!(of(&pack, "open", ("incident", "#7"), column), expected, "{column}");
+    }
+    assert_eq!(of(&pack, "open", ("incident", "#3"), "age_days"), "32");
+}
+
+/// Closed on the 20th, with its last bad day before the tenth.
+fn closed(number: u64) -> Incident {
+    let days = |until| workdays(date(2026, 8, 3), until).collect::<Vec<_>>();
+    Incident {
+        state: IncidentState::Closed,
+        change: Change::Closed,
+        bad_days: days(date(2026, 8, 7)),
+        observed_days: days(date(2026, 8, 7)),
+        last_bad: date(2026, 8, 7),
+        opened_on: Some(date(2026, 8, 4)),
+        closed_on: Some(date(2026, 8, 20)),
+        closed: Some(NOW),
+        ..incident(number)
+    }
+}
+
+#[test]
+fn what_was_fixed_is_proved_by_the_days_before_and_after() {
+    let mut fleet = Fleet::small();
+    fleet.days.clear();
+    for day in workdays(date(2026, 8, 3), date(2026, 8, 31)) {
+        fleet.add_day(BERLIN, day, day <= date(2026, 8, 7), false);
+    }
+    let mut part = closed(10);
+    part.merged_into = Some(9);
+    let mut gone = closed(11);
+    gone.change = Change::Gone;
+    fleet.incidents = vec![closed(9), part, gone];
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    assert_eq!(table(&pack, "fixed").rows.len(), 1, "what merged or left is not fixed");
+    // Five of five before; none of the 16 working days from the 10th to the 31st.
+    for (column, expected) in [
+        ("Bad days before", "5 of 5"),
+        ("Bad days after", "0 of 16"),
+        ("hour_before_bad_ratio", "40 %"),
+        ("hour_after_bad_ratio", "2.0 %"),
+        ("shift", "better"),
+        ("closed_date", "2026-08-20"),
+    ] {
+        assert_eq!(of(&pack, "fixed", ("incident", "#9"), column), expected, "{column}");
+    }
+    fleet.days.retain(|day| day.date <= date(2026, 8, 12));
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    let proof = of(&pack, "fixed", ("incident", "#9"), "Proof");
+    assert_eq!(proof, "unknown", "three days after are too few");
+}
+
+#[test]
+fn a_provider_is_charged_with_what_lies_with_it() {
+    let mut fleet = Fleet::small();
+    let member = |building: u128| IncidentMember {
+        path: PathId(1),
+        building: BuildingId::from_u128(building),
+        subnet: SubnetId::from_u128(building * 10 + 1),
+    };
+    let mut shared = incident(5);
+    shared.place = IncidentPlace::Upstream("198.51.100.0/24".to_owned());
+    shared.members = vec![member(BERLIN), member(QUIET)];
+    let mut own = incident(6);
+    (own.segment, own.opened_on) = (Segment::Provider, Some(date(2026, 7, 1)));
+    fleet.incidents = vec![shared, own, incident(7)];
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    // Five days in two buildings; and five in Berlin, whose subnets have one egress.
+    for (provider, column, expected) in [
+        ("198.51.100.0/24", "buildings", "2"),
+        ("198.51.100.0/24", "bad_days", "10"),
+        ("198.51.100.0/24", "observed_days", "30"),
+        ("198.51.100.0/24", "opened", "1"),
+        ("192.0.2.0/28", "buildings", "1"),
+        ("192.0.2.0/28", "bad_days", "5"),
+        ("192.0.2.0/28", "incidents", "1"),
+        ("192.0.2.0/28", "opened", "0"),
+    ] {
+        assert_eq!(of(&pack, "providers", ("provider", provider), column), expected, "{column}");
+    }
+    assert_eq!(table(&pack, "providers").rows.len(), 2, "the own WAN's is nobody else's");
+}
+
+#[test]
+fn coverage_is_told_with_the_least_first() {
+    let pack = report(&Fleet::small(), ReportKind::Monthly, MONTH);
+    let coverage = table(&pack, "coverage");
+    assert_eq!(coverage.rows[0][1].words(), HOSTILE);
+    assert_eq!(words(coverage, HOSTILE, "coverage_ratio"), "unknown");
+    assert_eq!(words(coverage, "Berlin HQ", "working_days"), "15");
+}
