@@ -6,13 +6,17 @@
 mod act;
 mod overlay;
 mod owner;
+mod proof;
 mod quiet;
 mod remark;
+mod remedy;
 #[cfg(test)]
 mod tests;
 
 pub use act::{Deed, IncidentAct};
 pub use overlay::{Acknowledged, Opening, Overlay, Standing, Telling, got_worse};
 pub use owner::{Owner, OwnerRow, owner_of};
+pub use proof::{Proof, Side};
 pub use quiet::{Cover, Places, Quiet, QuietKind, QuietScope};
 pub use remark::{InvalidRemark, Remark, ShortRemark};
+pub use remedy::{Remedy, remedy};

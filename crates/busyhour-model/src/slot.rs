@@ -2,6 +2,7 @@
 
 mod counts;
 mod figures;
+mod gist;
 mod scale;
 mod totals;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 pub use counts::{SlotCounts, WorstLoss};
 pub use figures::{Combination, Figure, Figures, InvalidFigures, WindowFigures};
+pub use gist::{SlotGist, Spread};
 pub use scale::FigureBucket;
 pub use totals::{FigureTotals, Marginal};
 

@@ -151,6 +151,34 @@ pub enum AuditAction {
     ConfigurationAssigned,
     /// An agent was given labels.
     AgentLabelled,
+    /// Something was said of an incident.
+    IncidentNoted,
+    /// An incident was acknowledged.
+    IncidentAcknowledged,
+    /// That was taken back.
+    IncidentUnacknowledged,
+    /// An incident was given an owner.
+    IncidentOwned,
+    /// That was taken back.
+    IncidentDisowned,
+    /// An incident was made part of another.
+    IncidentMerged,
+    /// That was taken back.
+    IncidentSplit,
+    /// A cause was given an owner.
+    OwnerSet,
+    /// That was taken back.
+    OwnerRemoved,
+    /// A silence was made.
+    Silenced,
+    /// A silence was ended by hand.
+    SilenceEnded,
+    /// Maintenance was planned.
+    MaintenancePlanned,
+    /// Maintenance was ended by hand.
+    MaintenanceEnded,
+    /// A test of a channel was asked for.
+    ChannelTested,
 }
 
 impl AuditAction {
@@ -183,6 +211,20 @@ impl AuditAction {
         Self::ConfigurationMade,
         Self::ConfigurationAssigned,
         Self::AgentLabelled,
+        Self::IncidentNoted,
+        Self::IncidentAcknowledged,
+        Self::IncidentUnacknowledged,
+        Self::IncidentOwned,
+        Self::IncidentDisowned,
+        Self::IncidentMerged,
+        Self::IncidentSplit,
+        Self::OwnerSet,
+        Self::OwnerRemoved,
+        Self::Silenced,
+        Self::SilenceEnded,
+        Self::MaintenancePlanned,
+        Self::MaintenanceEnded,
+        Self::ChannelTested,
     ];
 
     /// The word used in SQL, JSON, on the command line and the page.
@@ -217,6 +259,20 @@ impl AuditAction {
             Self::ConfigurationMade => "make-configuration",
             Self::ConfigurationAssigned => "assign-configuration",
             Self::AgentLabelled => "label-agent",
+            Self::IncidentNoted => "note-incident",
+            Self::IncidentAcknowledged => "acknowledge-incident",
+            Self::IncidentUnacknowledged => "unacknowledge-incident",
+            Self::IncidentOwned => "own-incident",
+            Self::IncidentDisowned => "disown-incident",
+            Self::IncidentMerged => "merge-incident",
+            Self::IncidentSplit => "split-incident",
+            Self::OwnerSet => "set-owner",
+            Self::OwnerRemoved => "remove-owner",
+            Self::Silenced => "silence",
+            Self::SilenceEnded => "end-silence",
+            Self::MaintenancePlanned => "plan-maintenance",
+            Self::MaintenanceEnded => "end-maintenance",
+            Self::ChannelTested => "test-channel",
         }
     }
 }
@@ -247,6 +303,10 @@ pub enum AuditSubject {
     ApiToken(ApiTokenNo),
     /// A revision of a configuration.
     Configuration(u32),
+    /// An incident, by its number.
+    Incident(u64),
+    /// A silence or maintenance.
+    Quiet(u64),
 }
 
 impl fmt::Display for AuditSubject {
@@ -259,6 +319,8 @@ impl fmt::Display for AuditSubject {
             Self::User(UserNo(number)) => write!(f, "user {number}"),
             Self::ApiToken(ApiTokenNo(number)) => write!(f, "api-token {number}"),
             Self::Configuration(revision) => write!(f, "configuration {revision}"),
+            Self::Incident(number) => write!(f, "incident {number}"),
+            Self::Quiet(number) => write!(f, "quiet {number}"),
         }
     }
 }
@@ -277,6 +339,8 @@ impl FromStr for AuditSubject {
                 number.parse().ok().map(|n| Self::ApiToken(ApiTokenNo(n)))
             }
             Some(("configuration", revision)) => revision.parse().ok().map(Self::Configuration),
+            Some(("incident", number)) => number.parse().ok().map(Self::Incident),
+            Some(("quiet", number)) => number.parse().ok().map(Self::Quiet),
             _ => None,
         };
         parsed.ok_or_else(|| InvalidAuditWord::new("audited subject", text))
@@ -325,7 +389,8 @@ mod tests {
         let accounts = [AuditSubject::User(UserNo(3)), AuditSubject::ApiToken(ApiTokenNo(4))];
         let others = [AuditSubject::Store, AuditSubject::BuildingFile(12), agent];
         let configured = AuditSubject::Configuration(5);
-        for subject in others.into_iter().chain(accounts).chain([configured]) {
+        let told = [AuditSubject::Incident(6), AuditSubject::Quiet(7), configured];
+        for subject in others.into_iter().chain(accounts).chain(told) {
             assert_eq!(subject.to_string().parse::<AuditSubject>().unwrap(), subject);
         }
         for text in ["", "agent", "agent 7", "building-file -1", "store 1", "shop"] {

@@ -7,7 +7,10 @@
 pub(crate) mod accounts;
 pub(crate) mod configuration;
 pub(crate) mod control;
+pub(crate) mod desk;
+mod gists;
 pub(crate) mod identity;
+pub(crate) mod outbox;
 
 use std::path::PathBuf;
 
@@ -16,6 +19,8 @@ use busyhour_model::{
     Record, RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros,
     Window, WindowVerdict,
 };
+
+pub use gists::PathGists;
 
 use crate::StoreError;
 
@@ -307,20 +312,20 @@ pub trait Telemetry: Send + Sync {
         visit: &mut dyn FnMut(PathId, &Slot),
     ) -> Result<(), StoreError>;
 
-    /// Hands over the quarter-hours of `paths` with `from <= start < until`: some of one path at a time, in
-    /// the order of time, the paths in whatever order. For who keeps them.
+    /// Hands over what `paths` were like in the quarter-hours with `from <= start < until`, in short: some of
+    /// one path at a time, in the order of time, the paths in whatever order.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn take_slots(
+    fn take_gists(
         &self,
         paths: &[PathId],
-        (from, until): (SlotStart, SlotStart),
-        detail: SlotDetail,
-        take: &mut dyn FnMut(PathId, Vec<Slot>),
+        span: (SlotStart, SlotStart),
+        take: &mut dyn FnMut(PathId, PathGists),
     ) -> Result<(), StoreError> {
-        self.visit_slots(paths, (from, until), Grain::Quarter, detail, &mut |path, slot| {
-            take(path, vec![slot.clone()]);
+        let what = (Grain::Quarter, SlotDetail::Figures);
+        self.visit_slots(paths, span, what.0, what.1, &mut |path, slot| {
+            take(path, PathGists::of_slots(vec![slot.clone()]));
         })
     }
 

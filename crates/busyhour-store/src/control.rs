@@ -1,11 +1,13 @@
 //! The control contract on SQLite.
 
 mod accounts;
+mod acts;
 mod agents;
 mod api_tokens;
 mod audit;
 mod configuration;
 mod configurations;
+mod desk;
 mod forget;
 mod identities;
 mod identity;
@@ -16,8 +18,10 @@ mod judgement;
 mod learned;
 mod names;
 mod outbox;
+mod owners;
 mod place;
 mod prune;
+mod quiet;
 mod tokens;
 mod users;
 mod versions;
@@ -40,7 +44,7 @@ use rusqlite::{Connection, Row, Transaction};
 use crate::sqlite::{ChangeCount, Database, Migration, OpenError, unreadable};
 use crate::{
     Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
-    ControlRetention, DatedBinding, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind,
+    ControlRetention, DatedBinding, DeliveryTotals, ErrorKind,
     FileVersion, Forgotten, ForgottenAgent, ImportPreview, ImportSummary, InventoryAt, JudgeWrite,
     MissingPrefix, NewAgent, Sighting, StoreError,
 };
@@ -206,6 +210,10 @@ impl Control for SqliteControl {
         self.database.read("read verdicts", |sql| judgement::days(sql, building, from, until))
     }
 
+    fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
+        self.database.read("read verdicts", |sql| judgement::building_days(sql, from, until))
+    }
+
     fn incidents(&self, include_closed: bool) -> Result<Vec<Incident>, StoreError> {
         self.database.read("read incidents", |sql| incidents::incidents(sql, include_closed))
     }
@@ -246,27 +254,6 @@ impl Control for SqliteControl {
 
     fn write_judgement(&self, write: &JudgeWrite, now: UtcMicros) -> Result<(), StoreError> {
         self.database.write("write a judgement", |sql| judgement::write(sql, write, now))
-    }
-
-    fn due_deliveries(
-        &self,
-        channels: &[String],
-        now: UtcMicros,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        self.database.write("take due deliveries", |sql| {
-            outbox::route(sql, channels, now)?;
-            outbox::due(sql, now, limit)
-        })
-    }
-
-    fn delivered(
-        &self,
-        delivery: i64,
-        outcome: &DeliveryOutcome,
-        now: UtcMicros,
-    ) -> Result<(), StoreError> {
-        self.database.write("note a delivery", |sql| outbox::delivered(sql, delivery, outcome, now))
     }
 
     fn delivery_totals(&self) -> Result<DeliveryTotals, StoreError> {

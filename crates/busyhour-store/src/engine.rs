@@ -10,6 +10,7 @@ mod append;
 mod check;
 mod figures;
 mod fold;
+mod gists;
 mod journal;
 mod listed;
 mod marks;

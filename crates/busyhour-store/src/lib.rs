@@ -1,7 +1,7 @@
 //! The collector's data: the only collector SQL.
 //!
-//! Five contracts ([`Telemetry`], [`Control`], [`Accounts`], [`Identities`], [`Configurations`]) and the
-//! embedded engine behind them ([`open`]). The store keeps and finds; it never judges, and it never names the wire format.
+//! Six contracts ([`Telemetry`], [`Control`], [`Accounts`], [`Identities`], [`Configurations`],
+//! [`Desk`]) and the embedded engine behind them ([`open`]). The store keeps and finds; it never judges, and it never names the wire format.
 //!
 //! Invariants: what an operation wrote is durable when it returns, all of it or nothing; a block's
 //! rows and its receipt are in one transaction of one file; no invariant spans the two files;
@@ -24,21 +24,25 @@ pub use contract::accounts::{
     UserNo, UserRow,
 };
 pub use contract::configuration::{
-    AssignmentRow, AssignmentScope, ConfigurationReport, ConfigurationRow, ConfigurationState,
-    Configurations, DesiredState, Label, RefusalRow, ReportRow,
+    AssignmentRow, AssignmentScope, ComparedClock, ConfigurationReport, ConfigurationRow,
+    ConfigurationState, Configurations, DesiredState, Label, RefusalRow, ReportRow,
 };
 pub use contract::control::{
-    AgentRow, Binding, Control, ControlPruned, ControlRetention, DatedBinding, Delivery,
-    DeliveryOutcome, DeliveryTotals, FileVersion, ForgottenAgent, ImportPreview, ImportSummary,
-    IncidentEvent, InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Sighting,
+    AgentRow, Binding, Control, ControlPruned, ControlRetention, DatedBinding, FileVersion,
+    ForgottenAgent, ImportPreview, ImportSummary, IncidentEvent, InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Sighting,
 };
+pub use contract::desk::{Desk, DeskRefusal, Desked, NewQuiet, Worsened};
 pub use contract::identity::{
     AgentCertificate, Approval, ConfirmedSession, Enrolment, Identities, IdentityRefusal,
     IdentityRow, IdentityState, LetIn, NewToken, TokenId, TokenPlace, TokenRefusal, TokenRow,
 };
+pub use contract::outbox::{
+    About, ChannelRow, ChannelTest, Delivery, DeliveryOutcome, DeliveryTotals, Fate, Happened,
+    IncidentNews, NewDelivery, OpeningTold, Outbox, Purpose, Untold,
+};
 pub use contract::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow,
-    PathChanges, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry,
+    PathChanges, PathGists, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry,
     TelemetryTotals,
 };
 pub use control::SqliteControl;

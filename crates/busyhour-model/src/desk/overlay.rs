@@ -114,6 +114,13 @@ impl Overlay {
         found.filter(|root| *root != incident)
     }
 
+    /// The incidents that are part of this one by hand, also by way of others.
+    #[must_use]
+    pub fn parts_of(&self, root: IncidentId) -> Vec<IncidentId> {
+        let ids = self.done.keys().copied();
+        ids.filter(|id| *id != root && self.merged(*id) == Some(root)).collect()
+    }
+
     /// The incident that `incident` is told and shown as part of, of those that `find` knows. What is over
     /// hides nothing that is not: when it closed before its part, the part stands by itself again.
     #[must_use]

@@ -4,8 +4,9 @@ use jiff::tz::TimeZone;
 use super::*;
 use crate::incident::tests::incident as suspicion;
 use crate::{
-    Building, BuildingId, Cause, Incident, IncidentId, IncidentMember, IncidentState, PathId,
-    SeverityClass, SubnetId, UtcMicros,
+    Building, BuildingId, Cause, DaySummary, DayVerdict, Incident, IncidentId, IncidentMember,
+    IncidentState, Judgement, PathId, Scope, Segment, SeverityClass, SubnetId, UtcMicros,
+    WorstHour,
 };
 
 const HOUR: i64 = 3_600_000_000;
@@ -187,6 +188,8 @@ fn a_part_stands_by_itself_again_when_the_whole_is_over_before_it() {
     let overlay = acts_of(vec![(1, 1, merge_into(2)), (2, 1, merge_into(3))]);
     let root = IncidentId::from_u128(3);
     assert_eq!(overlay.merged(ONE), Some(root), "what it is part of is part of another");
+    assert_eq!(overlay.parts_of(root), [ONE, IncidentId::from_u128(2)]);
+    assert_eq!(overlay.parts_of(IncidentId::from_u128(2)), [], "it is a part itself");
     let told = |overlay: &Overlay, incident: &Incident, state| {
         overlay.part_of(incident, |id| (id == root).then_some(state))
     };
@@ -300,4 +303,73 @@ fn only_a_higher_class_is_worse() {
     assert!(!got_worse(SeverityClass::Critical, &incident(0.1)));
     let closed = Incident { state: IncidentState::Closed, ..incident(0.9) };
     assert!(!got_worse(SeverityClass::Minor, &closed), "what is over is not worse");
+}
+
+/// A path's day whose worst hour had so many bad windows of 60.
+fn path_day(path: i64, day: i8, bad: u32) -> DaySummary {
+    let hour = WorstHour {
+        start_minute: 600,
+        valid: 60,
+        bad,
+        dominant: None,
+        bad_by: [0; 5],
+        loss_ppm: 0,
+        loss_ppm_p90: bad * 1_000,
+        rtt_us_p90: bad * 10,
+        jitter_us_p90: bad,
+        reordered: 0,
+        replies: 0,
+        order: Judgement::Pass,
+        rating_p10_hundredths: None,
+    };
+    DaySummary {
+        scope: Scope::Path(PathId(path)),
+        building: BuildingId::from_u128(1),
+        date: date(2026, 9, day),
+        verdict: if bad > 6 { DayVerdict::PeakBad } else { DayVerdict::Good },
+        limits: None,
+        expected: 60,
+        valid: 60,
+        bad,
+        worst_hour: Some(hour),
+        bad_quarters: Vec::new(),
+        average: None,
+        masked: false,
+        masking_factor: None,
+    }
+}
+
+#[test]
+fn before_and_after_are_the_worst_paths_of_the_bad_days_and_of_those_that_followed() {
+    let bad_days = [1, 2, 3].map(|day| date(2026, 9, day)).to_vec();
+    let closed = Incident { state: IncidentState::Closed, bad_days, ..open_in(&[1, 2]) };
+    let mut days: Vec<DaySummary> = [(1, 30), (2, 36), (3, 24), (4, 3), (5, 0), (6, 9)]
+        .map(|(day, bad)| path_day(1, day, bad))
+        .to_vec();
+    days.extend([(1, 42), (4, 6), (5, 6)].map(|(day, bad)| path_day(2, day, bad)));
+    days.push(path_day(9, 2, 60));
+    let missing = DaySummary { verdict: DayVerdict::Missing, ..path_day(1, 7, 60) };
+    days.push(missing);
+    let Proof { before, after } = Proof::new(&closed, &days).unwrap();
+    assert_eq!((before.days, before.bad_days, before.bad_share), (3, 3, 0.6));
+    assert_eq!((before.loss_ppm, before.rtt_us, before.jitter_us), (36_000, 360, 36));
+    assert_eq!((after.days, after.bad_days, after.bad_share), (3, 1, 0.1));
+    assert_eq!(Proof::new(&open_in(&[1]), &days), None, "it is not better");
+    days.retain(|day| day.date != date(2026, 9, 6));
+    assert_eq!(Proof::new(&closed, &days), None, "two days prove nothing");
+}
+
+#[test]
+fn there_is_something_to_do_about_every_cause_on_every_part_of_the_way() {
+    for &cause in Cause::ALL {
+        for &segment in Segment::ALL {
+            let Remedy { who, steps } = remedy(cause, segment);
+            assert!(!who.is_empty() && steps.len() > 1, "{cause} {segment}");
+            assert!(steps.iter().all(|step| step.ends_with('.')), "{cause} {segment}");
+        }
+    }
+    assert_ne!(
+        remedy(Cause::NotKnown, Segment::Microsoft),
+        remedy(Cause::NotKnown, Segment::Unknown)
+    );
 }

@@ -116,6 +116,8 @@ pub struct Combination {
 impl Combination {
     /// How many bytes it takes.
     pub const BYTES: usize = FIGURES + 1;
+    /// What stands for the number of a bucket where a window has no such figure.
+    pub const NO_BUCKET: u8 = NONE;
 
     /// What [`Self::to_bytes`] gave; `None` when there is no such combination.
     #[must_use]

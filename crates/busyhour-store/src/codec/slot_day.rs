@@ -6,9 +6,11 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 
+use std::ops::{DerefMut, Range};
+
 use busyhour_model::{
-    BurstLoss, Combination, Figure, Figures, LimitsVersion, PathId, Slot, SlotCounts, SlotStart,
-    UtcMicros, WorstLoss,
+    BurstLoss, Combination, Figure, FigureBucket, Figures, LimitsVersion, PathId, Slot, SlotCounts,
+    SlotGist, SlotStart, Spread, UtcMicros, WorstLoss,
 };
 
 use super::column::{self, Plan, Room};
@@ -26,6 +28,9 @@ const MAX_ENTRIES: u64 = 1 << 22;
 const COLUMNS: usize = Combination::BYTES;
 /// Figures of a window.
 const FIGURES: usize = Figure::ALL.len();
+/// The figures that a blob of figures begins with, so that who only wants to know how these are spread
+/// need not read on.
+const SPREAD: [Figure; 2] = [Figure::Delay, Figure::Jitter];
 
 /// What a blob holds; a part of the checksum.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +71,8 @@ pub(crate) fn encode_counts(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u
     seal(out, Part::Counts, path, utc_day)
 }
 
-/// Encodes the figures of the same slots.
+/// Encodes the figures of the same slots: first what tells how they are spread by those that days are
+/// compared by ([`SPREAD`]), then the rest.
 pub(crate) fn encode_figures(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u8> {
     let mut out = begin(utc_day, slots);
     let (mut windows, mut kinds) = (Vec::new(), Vec::new());
@@ -89,10 +95,14 @@ pub(crate) fn encode_figures(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<
         }
     }
     put_column(&mut out, &kinds);
-    put_columns(&mut out, &parts);
     put_column(&mut out, &windows);
     put_column(&mut out, &counts);
-    put_columns(&mut out, &rests);
+    let [loss, burst, delay, one_way, jitter, rating, marks] = parts;
+    let [loss_rest, burst_rest, delay_rest, one_way_rest, jitter_rest, rating_rest] = rests;
+    put_columns(&mut out, &[delay, jitter]);
+    put_columns(&mut out, &[delay_rest, jitter_rest]);
+    put_columns(&mut out, &[loss, burst, one_way, rating, marks]);
+    put_columns(&mut out, &[loss_rest, burst_rest, one_way_rest, rating_rest]);
     seal(out, Part::Figures, path, utc_day)
 }
 
@@ -120,6 +130,22 @@ pub(crate) fn decode_counts(
     from.finish(slots)
 }
 
+/// Adds the slots of a blob of counts in short, without how their windows are spread.
+pub(crate) fn decode_gists(
+    bytes: &[u8],
+    path: PathId,
+    utc_day: i64,
+    room: &mut Room,
+    gists: &mut Vec<SlotGist>,
+) -> Decoded<()> {
+    let (from, starts) = &mut unseal(bytes, Part::Counts, path, utc_day)?;
+    let none = SlotCounts::new(LimitsVersion(0));
+    let before = gists.len();
+    gists.extend(starts.iter().map(|&start| SlotGist::of_counts(start, none)));
+    // The worst losses come behind, and nobody asks for them.
+    read_counts(from, gists.get_mut(before..).unwrap_or_default(), room)
+}
+
 /// Adds their figures to the slots that [`decode_counts`] gave.
 pub(crate) fn decode_figures(
     bytes: &[u8],
@@ -129,18 +155,66 @@ pub(crate) fn decode_figures(
     room: &mut Room,
 ) -> Decoded<()> {
     let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    check_starts(from, starts, slots)?;
-    let mut entries = Entries::read(from, slots.len(), room)?;
-    let rests: [Vec<i64>; FIGURES] = columns_in(from, slots.len(), room)?;
+    check_starts(from, starts, slots.iter().map(|slot| slot.start))?;
+    let shares = Shares::read(from, slots.len(), room)?;
+    let spread: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
+    let [delay, jitter] = columns_in(from, slots.len(), room)?;
+    let all = read_combinations(from, &shares, spread, room)?;
+    let [loss, burst, one_way, rating] = columns_in(from, slots.len(), room)?;
+    let rests = [loss, burst, delay, one_way, jitter, rating];
+    let mut taken = Taken::default();
     for (at, slot) in slots.iter_mut().enumerate() {
-        let combinations = entries.next(from, at)?;
+        let own = shares.next(&mut taken, at).ok_or(from.error())?;
+        let kinds = all.get(own.kinds.clone()).unwrap_or_default();
+        let mut combinations = Vec::with_capacity(kinds.len());
+        combinations.extend(kinds.iter().copied().zip(own.each()));
         let distances = rests.each_ref().map(|rest| value(rest, at).cast_unsigned());
         slot.figures =
             Figures::from_distances(combinations, distances).map_err(|_| from.error())?;
     }
     room.give(rests);
-    entries.leave(room);
+    shares.leave(room);
     from.finish(())
+}
+
+/// Adds to slots in short, of those `within`, how their windows are spread.
+pub(crate) fn decode_spreads(
+    bytes: &[u8],
+    path: PathId,
+    utc_day: i64,
+    (gists, within): (&mut [SlotGist], &dyn Fn(SlotStart) -> bool),
+    room: &mut Room,
+) -> Decoded<()> {
+    let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
+    check_starts(from, starts, gists.iter().map(|gist| gist.start))?;
+    let shares = Shares::read(from, gists.len(), room)?;
+    let buckets: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
+    let rests: [Vec<i64>; SPREAD.len()] = columns_in(from, gists.len(), room)?;
+    let numbers = buckets.each_ref().map(|column| bucket_numbers(column, shares.all));
+    let mut taken = Taken::default();
+    for (at, gist) in gists.iter_mut().enumerate() {
+        let own = shares.next(&mut taken, at).ok_or(from.error())?;
+        if !within(gist.start) {
+            continue;
+        }
+        let mut spreads = [None; SPREAD.len()];
+        for (((spread, numbers), rest), figure) in
+            spreads.iter_mut().zip(&numbers).zip(&rests).zip(SPREAD)
+        {
+            let numbers = numbers.as_ref().ok_or(from.error())?;
+            let windows = numbers.get(own.kinds.clone()).unwrap_or_default().iter();
+            let windows = windows.zip(own.each());
+            let windows = windows.filter_map(|(bucket, n)| Some(((*bucket)?, n)));
+            let distance = value(rest, at).cast_unsigned();
+            *spread = Spread::from_distance(windows, figure, distance).map_err(|_| from.error())?;
+        }
+        [gist.delay, gist.jitter] = spreads;
+    }
+    room.give(buckets);
+    room.give(rests);
+    shares.leave(room);
+    // What every window was like comes behind.
+    Ok(())
 }
 
 /// Hands out each combination of figures with how many windows of the slot had it: for totals of very
@@ -152,9 +226,18 @@ pub(crate) fn visit_figures(
     mut visit: impl FnMut(SlotStart, Combination, u32),
 ) -> Decoded<()> {
     let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    let mut entries = Entries::read(from, starts.len(), &mut Room::default())?;
+    let room = &mut Room::default();
+    let shares = Shares::read(from, starts.len(), room)?;
+    let spread: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
+    let rests: [Vec<i64>; SPREAD.len()] = columns_in(from, starts.len(), room)?;
+    room.give(rests);
+    let all = read_combinations(from, &shares, spread, room)?;
+    let mut taken = Taken::default();
     for (at, &start) in starts.iter().enumerate() {
-        for (combination, n) in entries.next(from, at)? {
+        let own = shares.next(&mut taken, at).ok_or(from.error())?;
+        for (&combination, n) in
+            all.get(own.kinds.clone()).unwrap_or_default().iter().zip(own.each())
+        {
             visit(start, combination, n);
         }
     }
@@ -169,7 +252,7 @@ pub(crate) fn decode_sketches(
     slots: &mut [Slot],
 ) -> Decoded<()> {
     let (from, starts) = &mut unseal(bytes, Part::Sketches, path, utc_day)?;
-    check_starts(from, starts, slots)?;
+    check_starts(from, starts, slots.iter().map(|slot| slot.start))?;
     sketch::read_all(from, slots)?;
     from.finish(())
 }
@@ -228,8 +311,12 @@ fn unseal(
     Ok((from, places.into_iter().map(|place| first.offset(place)).collect()))
 }
 
-fn check_starts(from: &Decoder<'_>, starts: &[SlotStart], slots: &[Slot]) -> Decoded<()> {
-    let same = starts.iter().eq(slots.iter().map(|slot| &slot.start));
+fn check_starts(
+    from: &Decoder<'_>,
+    starts: &[SlotStart],
+    of_slots: impl Iterator<Item = SlotStart>,
+) -> Decoded<()> {
+    let same = starts.iter().copied().eq(of_slots);
     if same { Ok(()) } else { Err(from.error()) }
 }
 
@@ -354,16 +441,20 @@ fn put_worst(out: &mut Encoder, slots: &[Slot], Extreme { get, near, .. }: &Extr
     put_columns(out, &columns);
 }
 
-fn read_counts(from: &mut Decoder<'_>, slots: &mut [Slot], room: &mut Room) -> Decoded<()> {
+fn read_counts<S: DerefMut<Target = SlotCounts>>(
+    from: &mut Decoder<'_>,
+    slots: &mut [S],
+    room: &mut Room,
+) -> Decoded<()> {
     let columns: [Vec<i64>; FIELDS.len()] = columns_in(from, slots.len(), room)?;
     for (column, (_, set)) in columns.iter().zip(FIELDS) {
         // What is empty stays at zero.
         for (slot, value) in slots.iter_mut().zip(column) {
-            set(&mut slot.counts, value.cast_unsigned()).ok_or(from.error())?;
+            set(slot, value.cast_unsigned()).ok_or(from.error())?;
         }
     }
     room.give(columns);
-    for Slot { counts, .. } in slots {
+    for counts in slots.iter_mut().map(|slot| &mut **slot) {
         counts.dense = counts.valid.wrapping_sub(counts.dense);
     }
     Ok(())
@@ -390,18 +481,40 @@ fn read_worst(
     Ok(())
 }
 
-/// The combinations of all slots, read off a blob's columns one slot after the other.
-struct Entries {
-    /// How many each slot has.
+/// How many combinations each slot has, and how many windows had each.
+struct Shares {
     kinds: Vec<i64>,
-    all: Vec<Combination>,
     windows: Vec<i64>,
+    /// Of all combinations of a slot but the last, which follows.
     counts: Vec<i64>,
-    /// Combinations and counts taken.
-    taken: (usize, usize),
+    /// Combinations of all slots.
+    all: usize,
 }
 
-impl Entries {
+/// Combinations and counts of the slots before.
+#[derive(Default)]
+struct Taken {
+    kinds: usize,
+    counts: usize,
+}
+
+/// Those of one slot.
+struct Own<'s> {
+    /// The places of its combinations among all.
+    kinds: Range<usize>,
+    counts: &'s [i64],
+    last: u32,
+}
+
+impl Own<'_> {
+    /// How many windows had each combination.
+    fn each(&self) -> impl Iterator<Item = u32> + Clone + '_ {
+        // Counts were found to fit.
+        self.counts.iter().map(|&n| n as u32).chain(std::iter::once(self.last))
+    }
+}
+
+impl Shares {
     fn read(from: &mut Decoder<'_>, slots: usize, room: &mut Room) -> Decoded<Self> {
         let kinds = column::read_in(from, slots, room)?;
         let (mut all, mut told) = (0u64, 0u64);
@@ -413,12 +526,9 @@ impl Entries {
         if all > MAX_ENTRIES {
             return Err(from.error());
         }
-        let parts: [Vec<i64>; COLUMNS] = columns_in(from, all as usize, room)?;
         let windows = column::read_in(from, slots, room)?;
         let counts = column::read_in(from, told as usize, room)?;
-        let all = combinations(&parts, all as usize).ok_or(from.error())?;
-        room.give(parts);
-        Ok(Self { kinds, all, windows, counts, taken: (0, 0) })
+        Ok(Self { kinds, windows, counts, all: all as usize })
     }
 
     /// Gives back the room it took.
@@ -426,25 +536,48 @@ impl Entries {
         room.give([self.kinds, self.windows, self.counts]);
     }
 
-    /// Takes the combinations of `slot`, the next one.
-    fn next(&mut self, from: &Decoder<'_>, slot: usize) -> Decoded<Vec<(Combination, u32)>> {
-        let kinds = usize::try_from(value(&self.kinds, slot)).map_err(|_| from.error())?;
+    /// Those of a slot, the next one; `None` when they do not add up.
+    fn next(&self, taken: &mut Taken, slot: usize) -> Option<Own<'_>> {
+        let kinds = usize::try_from(value(&self.kinds, slot)).ok()?;
+        let (first, told) = (taken.kinds, taken.counts);
+        taken.kinds = first.saturating_add(kinds);
+        taken.counts = told.saturating_add(kinds.saturating_sub(1));
+        let counts = self.counts.get(told..taken.counts)?;
         let mut rest = value(&self.windows, slot);
-        let told = kinds.saturating_sub(1);
-        let (all, counts) = self.taken;
-        self.taken = (all.saturating_add(kinds), counts.saturating_add(told));
-        let own = self.all.get(all..self.taken.0).ok_or(from.error())?;
-        let counts = self.counts.get(counts..self.taken.1).ok_or(from.error())?;
-        let mut combinations = Vec::with_capacity(kinds);
-        for (&combination, &count) in own.iter().zip(counts) {
-            rest = rest.checked_sub(count).ok_or(from.error())?;
-            combinations.push((combination, u32::try_from(count).map_err(|_| from.error())?));
+        for &count in counts {
+            u32::try_from(count).ok()?;
+            rest = rest.checked_sub(count)?;
         }
-        if let Some(&last) = own.last() {
-            combinations.push((last, u32::try_from(rest).map_err(|_| from.error())?));
-        }
-        Ok(combinations)
+        let last = u32::try_from(rest).ok()?;
+        Some(Own { kinds: first..taken.kinds, counts, last })
     }
+}
+
+/// Reads what is left of all combinations, given the buckets of those of [`SPREAD`].
+fn read_combinations(
+    from: &mut Decoder<'_>,
+    shares: &Shares,
+    [delay, jitter]: [Vec<i64>; SPREAD.len()],
+    room: &mut Room,
+) -> Decoded<Vec<Combination>> {
+    let [loss, burst, one_way, rating, marks] = columns_in(from, shares.all, room)?;
+    let parts = [loss, burst, delay, one_way, jitter, rating, marks];
+    let all = combinations(&parts, shares.all).ok_or(from.error())?;
+    room.give(parts);
+    Ok(all)
+}
+
+/// So many buckets of their column, of which one of nothing but zeros is empty; `None` when there is no such
+/// bucket.
+fn bucket_numbers(column: &[i64], count: usize) -> Option<Vec<Option<FigureBucket>>> {
+    let bucket = |number: i64| match u8::try_from(number).ok()? {
+        Combination::NO_BUCKET => Some(None),
+        number => FigureBucket::from_number(number).map(Some),
+    };
+    if column.is_empty() {
+        return Some(vec![bucket(0)?; count]);
+    }
+    column.iter().map(|&number| bucket(number)).collect()
 }
 
 /// So many combinations of their columns, of which one of nothing but zeros is empty; `None` when there is

@@ -83,6 +83,18 @@ impl AssignmentScope {
             Self::Agent(_) => "agent",
         }
     }
+
+    /// Whether it is about an agent, where these are the labels of all of them.
+    #[must_use]
+    pub fn covers(&self, agent: &AgentRow, labels: &[(AgentId, Label)]) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Building(building) => agent.placement.is_some_and(|at| at.building == *building),
+            Self::Subnet(subnet) => agent.placement.is_some_and(|at| at.subnet == *subnet),
+            Self::Label(label) => labels.iter().any(|(of, one)| *of == agent.id && one == label),
+            Self::Agent(one) => agent.id == *one,
+        }
+    }
 }
 
 /// A revision of a configuration.
@@ -124,6 +136,8 @@ pub enum ConfigurationState {
     Refused,
     /// The agent went back to what ran before.
     RolledBack,
+    /// The agent was told nothing so far.
+    Nothing,
 }
 
 impl ConfigurationState {
@@ -135,6 +149,7 @@ impl ConfigurationState {
             Self::Trial => "trial",
             Self::Refused => "refused",
             Self::RolledBack => "rolled-back",
+            Self::Nothing => "nothing",
         }
     }
 }
@@ -143,7 +158,7 @@ impl FromStr for ConfigurationState {
     type Err = InvalidAuditWord;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let all = [Self::Committed, Self::Trial, Self::Refused, Self::RolledBack];
+        let all = [Self::Committed, Self::Trial, Self::Refused, Self::RolledBack, Self::Nothing];
         let found = all.into_iter().find(|state| state.as_str() == text);
         found.ok_or_else(|| InvalidAuditWord::new("state of a configuration", text))
     }
@@ -164,6 +179,19 @@ pub struct ConfigurationReport {
     pub state: ConfigurationState,
     /// Why, in the agent's words; empty when there is nothing to say.
     pub reason: String,
+    /// The content that it goes back to when a trial ends ill; 0 for nothing.
+    pub good_edition: u64,
+    /// The machine's owner has measuring paused.
+    pub paused: bool,
+}
+
+/// What comparing an agent's clock with the collector's came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ComparedClock {
+    /// How far the collector's is ahead, in microseconds.
+    pub offset_us: i64,
+    /// Whether they are close enough for times that agents keep between them.
+    pub close: bool,
 }
 
 /// The same, as it is kept.
@@ -175,6 +203,8 @@ pub struct ReportRow {
     pub at: UtcMicros,
     /// What.
     pub report: ConfigurationReport,
+    /// Its clock; `None` to be kept leaves what was known before.
+    pub clock: Option<ComparedClock>,
 }
 
 /// A revision that an agent refused or went back from.
@@ -235,7 +265,7 @@ pub trait Configurations: Send + Sync {
     fn configuration(&self, revision: u32) -> Result<Option<ConfigurationRow>, StoreError>;
 
     /// Puts a revision in force, in place of what was for the same scope; `None` puts none in force there.
-    /// Agents that refused the revision are told it again.
+    /// Agents in that scope that refused the revision are told it again.
     ///
     /// # Errors
     /// [`crate::ErrorKind::NotFound`] when there is no such revision.
@@ -257,6 +287,13 @@ pub trait Configurations: Send + Sync {
     /// # Errors
     /// When the store cannot be written; then nothing is kept.
     fn note_reports(&self, reports: &[ReportRow]) -> Result<(), StoreError>;
+
+    /// Keeps what is known of agents' clocks, in one transaction. Of agents that never reported anything
+    /// nothing is kept.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing is kept.
+    fn note_clocks(&self, clocks: &[(AgentId, ComparedClock)]) -> Result<(), StoreError>;
 
     /// Everything that decides, of one moment.
     ///

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use jiff::civil::Date;
 
 use crate::audit::{Act, AuditAction, AuditEntry, AuditSubject};
-use crate::{Forgotten, StoreError};
+use crate::{DeliveryTotals, Forgotten, StoreError};
 
 /// How an agent is bound to a subnet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +176,8 @@ pub struct InventoryAt {
 pub enum IncidentEvent {
     /// It was opened.
     Opened,
+    /// It is of a higher class of severity at the end of maintenance than it was at its begin.
+    Worse,
     /// It was closed.
     Closed,
 }
@@ -199,61 +201,6 @@ pub struct JudgeWrite {
     pub weeks: Vec<WorkingWeek>,
     /// Months, replacing those of the same path, place and month.
     pub months: Vec<SeriesMonth>,
-}
-
-/// A message due on a channel.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
-    /// Its number.
-    pub id: i64,
-    /// The channel's name.
-    pub channel: String,
-    /// What happened.
-    pub event: IncidentEvent,
-    /// The incident as it is now.
-    pub incident: Incident,
-    /// The name of the building it is shown with.
-    pub building: String,
-    /// The names of the buildings that suffer, in order; also of those that left the building file.
-    pub buildings: Vec<String>,
-    /// The subnet's network name and prefix, where its place is a subnet.
-    pub subnet: Option<String>,
-    /// The agent's name, where its place is an agent.
-    pub agent: Option<String>,
-    /// When the event was written.
-    pub created: UtcMicros,
-    /// Earlier attempts.
-    pub attempts: u32,
-}
-
-/// What became of an attempt to deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeliveryOutcome {
-    /// The other side took it.
-    Sent,
-    /// It did not; try again at the time given.
-    Retry {
-        /// When.
-        at: UtcMicros,
-        /// What went wrong, without secrets.
-        error: String,
-    },
-    /// Never to be sent: simulated, or given up. Shown with the reason.
-    Withheld {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// Deliveries by state, for the status page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DeliveryTotals {
-    /// Waiting.
-    pub pending: u64,
-    /// Taken by the other side.
-    pub sent: u64,
-    /// Withheld or given up.
-    pub withheld: u64,
 }
 
 /// What went with an agent's identity.
@@ -292,7 +239,8 @@ pub struct ControlRetention {
     pub path_verdicts_days: u32,
     /// Verdicts of subnets and buildings, and loads of buildings.
     pub verdicts_days: u32,
-    /// Incidents since they were closed, with what was told of them.
+    /// Incidents since they were closed, with what was told of them and done with them; silences and
+    /// maintenance since they were over.
     pub incidents_days: u32,
     /// Messages that were sent or given up, since then.
     pub deliveries_days: u32,
@@ -322,7 +270,7 @@ pub struct ControlPruned {
     pub loads: u64,
     /// Months of paths; they are kept for 25 months.
     pub months: u64,
-    /// Incidents.
+    /// Incidents with what people did with them, and quiet times.
     pub incidents: u64,
     /// Messages.
     pub deliveries: u64,
@@ -506,6 +454,13 @@ pub trait Control: Send + Sync {
         until: Date,
     ) -> Result<Vec<DaySummary>, StoreError>;
 
+    /// The verdicts of whole buildings with `from <= date <= until`, by date and building: what an overview of
+    /// the fleet is made from, which is a small part of all verdicts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError>;
+
     /// Incidents of every kind, newest first (by [`Incident::since`]): all, or only those not closed.
     ///
     /// # Errors
@@ -565,28 +520,6 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// When the transaction could not be made durable; then nothing changed.
     fn write_judgement(&self, write: &JudgeWrite, now: UtcMicros) -> Result<(), StoreError>;
-
-    /// Puts untold events on every channel in `channels` once, then gives what is due, oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn due_deliveries(
-        &self,
-        channels: &[String],
-        now: UtcMicros,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
-
-    /// Notes what became of an attempt.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn delivered(
-        &self,
-        delivery: i64,
-        outcome: &DeliveryOutcome,
-        now: UtcMicros,
-    ) -> Result<(), StoreError>;
 
     /// Deliveries by state: those that wait, and what became of all others ever.
     ///

@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{agents, audit, id, parsed};
 use crate::sqlite::{row_limit, unreadable};
 use crate::{
-    Act, AgentRow, AssignmentRow, AssignmentScope, AuditAction, AuditSubject, ConfigurationReport,
-    ConfigurationRow, ConfigurationState, DesiredState, Label, RefusalRow, ReportRow,
+    Act, AgentRow, AssignmentRow, AssignmentScope, AuditAction, AuditSubject, ComparedClock,
+    ConfigurationReport, ConfigurationRow, ConfigurationState, DesiredState, Label, RefusalRow,
+    ReportRow,
 };
 
 pub(super) const NEWEST: &str = "SELECT revision, name, made_us, made_by, body FROM configurations \
@@ -23,7 +24,7 @@ pub(super) const ASSIGNMENTS: &str =
     "SELECT scope, subject, revision, from_us, assigned_by FROM configuration_assignments";
 pub(super) const LABELS: &str = "SELECT agent, label FROM agent_labels";
 pub(super) const REPORTS: &str = "SELECT agent, reported_us, revision, edition, told_revision, told_edition, state, \
-     reason FROM agent_configurations";
+     reason, good_edition, paused, clock_offset_us, clock_close FROM agent_configurations";
 pub(super) const REFUSALS: &str =
     "SELECT agent, revision, reason, times, again FROM configuration_refusals";
 /// What was made before and is neither in force nor in use, nor the newest of its name. Agents may have
@@ -60,7 +61,7 @@ pub(super) fn add(
     .execute(params![name, by.at.0, by.actor.as_str(), body])?;
     let revision = u32::try_from(sql.last_insert_rowid()).map_err(unreadable)?;
     let subject = AuditSubject::Configuration(revision);
-    let detail = format!("bytes={}", body.len());
+    let detail = format!("name={name} bytes={}", body.len());
     audit::note(sql, by, AuditAction::ConfigurationMade, subject, &detail)?;
     Ok((revision, true))
 }
@@ -102,8 +103,7 @@ pub(super) fn assign(
                  from_us = excluded.from_us, assigned_by = excluded.assigned_by",
             )?
             .execute(params![word, subject, revision, by.at.0, by.actor.as_str()])?;
-            sql.prepare_cached("UPDATE configuration_refusals SET again = 1 WHERE revision = ?1")?
-                .execute([revision])?;
+            tell_again(sql, scope, revision)?;
         }
     }
     let audited = match scope {
@@ -124,6 +124,18 @@ pub(super) fn assign(
     let detail = format!("scope={word}{to} revision={}", revision.unwrap_or_default());
     audit::note(sql, by, AuditAction::ConfigurationAssigned, audited, &detail)?;
     Ok(true)
+}
+
+/// Agents in the scope that refused the revision are told it once more.
+fn tell_again(sql: &Connection, scope: &AssignmentScope, revision: u32) -> rusqlite::Result<()> {
+    let labels = labels(sql)?;
+    let mut again = sql.prepare_cached(
+        "UPDATE configuration_refusals SET again = 1 WHERE revision = ?1 AND agent = ?2",
+    )?;
+    for agent in agents::agents(sql)?.iter().filter(|agent| scope.covers(agent, &labels)) {
+        again.execute(params![revision, agent.id.to_bytes()])?;
+    }
+    Ok(())
 }
 
 /// False when the agent is not let in.
@@ -148,7 +160,7 @@ pub(super) fn label(
 }
 
 pub(super) fn report(sql: &Connection, row: &ReportRow) -> rusqlite::Result<()> {
-    let ReportRow { agent, at, report } = row;
+    let ReportRow { agent, at, report, clock } = row;
     let known = agents::agent(sql, *agent)?.is_some_and(|agent| agent.removed.is_none());
     if !known {
         return Ok(());
@@ -156,10 +168,13 @@ pub(super) fn report(sql: &Connection, row: &ReportRow) -> rusqlite::Result<()> 
     let reason: String =
         report.reason.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
     sql.prepare_cached(
-        "INSERT INTO agent_configurations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+        "INSERT INTO agent_configurations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
          ON CONFLICT (agent) DO UPDATE SET revision = excluded.revision, edition = excluded.edition, \
          told_revision = excluded.told_revision, told_edition = excluded.told_edition, \
-         state = excluded.state, reason = excluded.reason, reported_us = excluded.reported_us",
+         state = excluded.state, reason = excluded.reason, reported_us = excluded.reported_us, \
+         good_edition = excluded.good_edition, paused = excluded.paused, \
+         clock_offset_us = coalesce(excluded.clock_offset_us, clock_offset_us), \
+         clock_close = coalesce(excluded.clock_close, clock_close)",
     )?
     .execute(params![
         agent.to_bytes(),
@@ -170,9 +185,15 @@ pub(super) fn report(sql: &Connection, row: &ReportRow) -> rusqlite::Result<()> 
         report.state.as_str(),
         reason,
         at.0,
+        report.good_edition.cast_signed(),
+        report.paused,
+        clock.map(|clock| clock.offset_us),
+        clock.map(|clock| clock.close),
     ])?;
     match report.state {
-        ConfigurationState::Committed | ConfigurationState::Trial => return Ok(()),
+        ConfigurationState::Committed | ConfigurationState::Trial | ConfigurationState::Nothing => {
+            return Ok(());
+        }
         ConfigurationState::Refused | ConfigurationState::RolledBack => {}
     }
     // What it is told without a revision is nothing, which cannot be refused.
@@ -200,15 +221,30 @@ pub(super) fn report(sql: &Connection, row: &ReportRow) -> rusqlite::Result<()> 
     Ok(())
 }
 
+pub(super) fn clock(
+    sql: &Connection,
+    agent: AgentId,
+    clock: ComparedClock,
+) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "UPDATE agent_configurations SET clock_offset_us = ?2, clock_close = ?3 WHERE agent = ?1",
+    )?
+    .execute(params![agent.to_bytes(), clock.offset_us, clock.close])?;
+    Ok(())
+}
+
+fn labels(sql: &Connection) -> rusqlite::Result<Vec<(AgentId, Label)>> {
+    sql.prepare_cached(LABELS)?
+        .query_map([], |row| Ok((id(row, 0, AgentId::from_u128)?, parsed(row, 1)?)))?
+        .collect()
+}
+
 pub(super) fn desired(sql: &Connection) -> rusqlite::Result<DesiredState> {
     let mut agents: Vec<AgentRow> = agents::agents(sql)?;
     agents.retain(|agent| agent.removed.is_none());
     Ok(DesiredState {
         agents,
-        labels: sql
-            .prepare_cached(LABELS)?
-            .query_map([], |row| Ok((id(row, 0, AgentId::from_u128)?, parsed(row, 1)?)))?
-            .collect::<rusqlite::Result<_>>()?,
+        labels: labels(sql)?,
         assignments: sql
             .prepare_cached(ASSIGNMENTS)?
             .query_map([], assignment)?
@@ -297,6 +333,12 @@ fn report_row(row: &Row<'_>) -> rusqlite::Result<ReportRow> {
             told_edition: row.get::<_, i64>(5)?.cast_unsigned(),
             state: parsed(row, 6)?,
             reason: row.get(7)?,
+            good_edition: row.get::<_, i64>(8)?.cast_unsigned(),
+            paused: row.get(9)?,
+        },
+        clock: match (row.get(10)?, row.get(11)?) {
+            (Some(offset_us), Some(close)) => Some(ComparedClock { offset_us, close }),
+            _ => None,
         },
     })
 }

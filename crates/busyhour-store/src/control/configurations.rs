@@ -4,8 +4,8 @@ use busyhour_model::AgentId;
 
 use super::{SqliteControl, configuration, unknown};
 use crate::{
-    Act, AssignmentScope, ConfigurationRow, Configurations, DesiredState, ErrorKind, Label,
-    ReportRow, StoreError,
+    Act, AssignmentScope, ComparedClock, ConfigurationRow, Configurations, DesiredState, ErrorKind,
+    Label, ReportRow, StoreError,
 };
 
 impl Configurations for SqliteControl {
@@ -50,6 +50,12 @@ impl Configurations for SqliteControl {
     fn note_reports(&self, reports: &[ReportRow]) -> Result<(), StoreError> {
         self.database.write("note what agents run", |sql| {
             reports.iter().try_for_each(|row| configuration::report(sql, row))
+        })
+    }
+
+    fn note_clocks(&self, clocks: &[(AgentId, ComparedClock)]) -> Result<(), StoreError> {
+        self.database.write("note agents' clocks", |sql| {
+            clocks.iter().try_for_each(|(agent, clock)| configuration::clock(sql, *agent, *clock))
         })
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use busyhour_model::{AgentId, BuildingId, Incident, IncidentPlace, PathId, Scope, UtcMicros};
 use rusqlite::{Connection, params};
 
-use super::{agents, audit, configuration, id, incidents, names, prune};
+use super::{acts, agents, audit, configuration, id, incidents, names, prune, quiet};
 use crate::sqlite::{days_before, unreadable};
 use crate::{Act, AgentRow, AuditAction, AuditSubject, Forgotten, ForgottenAgent};
 
@@ -25,6 +25,8 @@ pub(super) const FORGET_MONTHS: &str = "DELETE FROM series_months WHERE path = ?
 pub(super) const FORGET_LOADS: &str = "DELETE FROM building_loads \
      WHERE building = ?1 AND date >= ?2 AND date <= ?3 AND machines < 3 AND source = 'agents'";
 pub(super) const FORGOTTEN: &str = "SELECT subject FROM forgotten";
+/// What stands in texts where a forgotten agent's name stood.
+const NAMELESS: &str = "a forgotten agent";
 const PLACES: &str =
     "SELECT building, valid_from_us, valid_until_us FROM placements WHERE agent = ?1";
 
@@ -145,10 +147,12 @@ fn forget_incidents(sql: &Connection, agent: &AgentRow, paths: &[PathId]) -> rus
             prune::delete_incident(sql, &incident.id.to_bytes())?;
             gone += 1;
         } else {
-            names::replace(&mut incident, &agent.name, "a forgotten agent");
+            names::replace(&mut incident, &agent.name, NAMELESS);
             incidents::put(sql, &incident)?;
+            acts::unname(sql, incident.id, &agent.name, NAMELESS)?;
         }
     }
+    quiet::unname(sql, &agent.name, NAMELESS)?;
     Ok(gone)
 }
 

@@ -81,8 +81,9 @@ pub(super) fn tell(
     now: UtcMicros,
 ) -> rusqlite::Result<()> {
     let mut tell = sql.prepare_cached(
-        "INSERT INTO events (incident, openings, event, created_us, routed) \
-         SELECT id, openings, ?2, ?3, 0 FROM incidents WHERE id = ?1 ON CONFLICT DO NOTHING",
+        "INSERT INTO events (incident, openings, event, detail, created_us, fate, look_us) \
+         SELECT id, openings, ?2, '', ?3, 'untold', ?3 FROM incidents WHERE id = ?1 \
+         ON CONFLICT DO NOTHING",
     )?;
     for &(incident, event) in told {
         tell.execute(params![incident.to_bytes(), event_word(event), now.0])?;
@@ -207,6 +208,7 @@ fn place(row: &Row<'_>, at: usize) -> rusqlite::Result<IncidentPlace> {
 const fn event_word(event: IncidentEvent) -> &'static str {
     match event {
         IncidentEvent::Opened => "opened",
+        IncidentEvent::Worse => "worse",
         IncidentEvent::Closed => "closed",
     }
 }
@@ -214,6 +216,7 @@ const fn event_word(event: IncidentEvent) -> &'static str {
 pub(super) fn event_of(word: &str) -> rusqlite::Result<IncidentEvent> {
     match word {
         "opened" => Ok(IncidentEvent::Opened),
+        "worse" => Ok(IncidentEvent::Worse),
         "closed" => Ok(IncidentEvent::Closed),
         _ => Err(unreadable(bad("incident event"))),
     }

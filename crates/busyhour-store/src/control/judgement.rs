@@ -3,6 +3,7 @@
 use busyhour_model::{
     AgentId, BuildingId, DaySummary, LinkKind, PathId, Scope, SubnetId, UtcMicros,
 };
+use jiff::ToSpan as _;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, params};
 
@@ -16,6 +17,9 @@ pub(super) const DAYS: &str = "SELECT date, scope, subject, link, building, verd
      figures FROM days WHERE date >= ?1 AND date <= ?2";
 pub(super) const DAYS_OF_BUILDING: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
      WHERE building = ?3 AND date >= ?1 AND date <= ?2";
+/// Of one date, by the key.
+pub(super) const BUILDING_DAYS: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
+     WHERE date = ?1 AND scope = 'building'";
 /// A verdict that is new, or other than it was in the same building: no index has to change then.
 pub(super) const PUT_DAY: &str = "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
      ON CONFLICT DO UPDATE SET verdict = excluded.verdict, masked = excluded.masked, \
@@ -66,6 +70,20 @@ pub(super) fn days(
             .collect::<rusqlite::Result<Vec<_>>>()?,
     };
     days.sort_unstable_by_key(|day| (day.date, day.scope));
+    Ok(days)
+}
+
+pub(super) fn building_days(
+    sql: &Connection,
+    from: Date,
+    until: Date,
+) -> rusqlite::Result<Vec<DaySummary>> {
+    let mut of_date = sql.prepare_cached(BUILDING_DAYS)?;
+    let mut days = Vec::new();
+    for date in from.series(1.day()).take_while(|date| *date <= until) {
+        let of_date = of_date.query_map([date.to_string()], day)?;
+        days.append(&mut of_date.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
     Ok(days)
 }
 

@@ -16,7 +16,7 @@ pub(super) fn replace(incident: &mut Incident, name: &str, instead: &str) {
 }
 
 /// The text with `instead` where `name` stands by itself, not as a part of a longer word or name.
-fn replaced(text: &str, name: &str, instead: &str) -> String {
+pub(super) fn replaced(text: &str, name: &str, instead: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(name).filter(|_| !name.is_empty()) {

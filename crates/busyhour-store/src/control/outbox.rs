@@ -1,130 +1,257 @@
-//! The outbox: each event once on each channel.
+//! The outbox: events, and each on the channels that it was placed on.
 
-use busyhour_model::{BuildingId, Incident, IncidentId, IncidentPlace, UtcMicros};
-use rusqlite::{Connection, OptionalExtension as _, params};
+mod channels;
+mod due;
+
+use busyhour_model::{IncidentId, UtcMicros};
+use rusqlite::{Connection, Transaction, params};
 
 use super::incidents::{event_of, incident};
-use super::{id, parsed};
+use super::{SqliteControl, audit, id, quiet};
 use crate::codec::bad;
 use crate::sqlite::{row_limit, unreadable};
-use crate::{Delivery, DeliveryOutcome, DeliveryTotals};
+use crate::{
+    Act, AuditAction, AuditSubject, ChannelRow, ChannelTest, Delivery, DeliveryOutcome,
+    DeliveryTotals, Fate, Happened, Outbox, Purpose, StoreError, Untold,
+};
 
-pub(super) const UNTOLD: &str = "SELECT id FROM events WHERE routed = 0 ORDER BY id";
+#[cfg(test)]
+pub(super) use due::{AGENT_NAME, BUILDING_NAME, DUE, STANDING, SUBNET_NAME};
+
+/// What went wrong with a channel is cut here where it is told on others.
+const MAX_ERROR_CHARS: usize = 300;
+
+pub(super) const UNTOLD: &str = "SELECT id, incident, openings, event, detail, created_us FROM events \
+     WHERE fate = 'untold' AND look_us <= ?1 ORDER BY look_us, id LIMIT ?2";
 pub(super) const PENDING: &str = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
-pub(super) const BUILDING_NAME: &str =
-    "SELECT name FROM buildings WHERE id = ?1 ORDER BY valid_from_us DESC LIMIT 1";
-pub(super) const SUBNET_NAME: &str = "SELECT network_name, prefix FROM subnets WHERE id = ?1 \
-     ORDER BY valid_from_us DESC LIMIT 1";
-pub(super) const AGENT_NAME: &str = "SELECT name FROM agents WHERE id = ?1";
-pub(super) const DUE: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.event, e.created_us \
-     FROM deliveries d JOIN events e ON e.id = d.event \
-     WHERE d.state = 'pending' AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
+pub(super) const WAITING: &str = "SELECT count(*) FROM events WHERE fate = 'untold'";
+/// Where an opening was told: not where it was withheld, and not to whom it would only be told if nobody saw it.
+pub(super) const TOLD_ON: &str = "SELECT d.channel, min(d.purpose) FROM events e \
+     JOIN deliveries d ON d.event = e.id \
+     WHERE e.incident = ?1 AND e.openings = ?2 AND e.event = 'opened' AND d.state <> 'withheld' \
+       AND (d.state = 'sent' OR d.purpose <> 'escalate') GROUP BY d.channel";
+pub(super) const OPENING_WAITS: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE incident = ?1 \
+     AND openings = ?2 AND event = 'opened' AND fate = 'untold')";
 
-/// Puts untold events on every channel. Without channels they wait.
-pub(super) fn route(sql: &Connection, channels: &[String], now: UtcMicros) -> rusqlite::Result<()> {
-    if channels.is_empty() {
-        return Ok(());
+impl Outbox for SqliteControl {
+    fn register_channels(&self, channels: &[(String, String)]) -> Result<(), StoreError> {
+        self.database.write("note channels", |sql| channels::register(sql, channels))
     }
-    let untold: Vec<i64> =
-        sql.prepare_cached(UNTOLD)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+
+    fn channels(&self) -> Result<Vec<ChannelRow>, StoreError> {
+        self.database.read("read channels", |sql| channels::channels(sql))
+    }
+
+    fn untold(&self, now: UtcMicros, limit: usize) -> Result<Vec<Untold>, StoreError> {
+        self.database.write("take what is untold", |sql| {
+            note_worse(sql, now)?;
+            untold(sql, now, limit)
+        })
+    }
+
+    fn place(&self, fates: &[(i64, Fate)]) -> Result<(), StoreError> {
+        self.database.write("place events", |sql| place(sql, fates))
+    }
+
+    fn due_deliveries(&self, now: UtcMicros, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.database.read("take due deliveries", |sql| due::due(sql, now, limit))
+    }
+
+    fn bundle(&self, deliveries: &[i64]) -> Result<(), StoreError> {
+        self.database.write("bundle deliveries", |sql| bundle(sql, deliveries))
+    }
+
+    fn standing_deliveries(
+        &self,
+        channel: &str,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let standing = |sql: &Transaction<'_>| due::standing(sql, channel, limit);
+        self.database.read("read what stands on a channel", standing)
+    }
+
+    fn delivered(
+        &self,
+        deliveries: &[i64],
+        outcome: &DeliveryOutcome,
+        now: UtcMicros,
+    ) -> Result<(), StoreError> {
+        let note = |sql: &Transaction<'_>| delivered(sql, deliveries, outcome, now);
+        self.database.write("note a delivery", note)
+    }
+
+    fn test_channel(&self, channel: &str, by: &Act) -> Result<Option<i64>, StoreError> {
+        self.database.write("ask for a test", |sql| {
+            if !channels::is_there(sql, channel)? {
+                return Ok(None);
+            }
+            audit::note(sql, by, AuditAction::ChannelTested, AuditSubject::Store, channel)?;
+            about_itself(sql, "test", channel, by.at)?;
+            Ok(Some(sql.last_insert_rowid()))
+        })
+    }
+
+    fn channel_test(&self, event: i64) -> Result<Option<ChannelTest>, StoreError> {
+        self.database.read("read a test", |sql| channels::test(sql, event))
+    }
+
+    fn ask_report(&self, name: &str, now: UtcMicros) -> Result<bool, StoreError> {
+        self.database.write("ask for a report", |sql| {
+            about_itself(sql, "report", name, now).map(|asked| asked != 0)
+        })
+    }
+}
+
+/// Writes an event that is about no incident.
+fn about_itself(
+    sql: &Connection,
+    event: &str,
+    detail: &str,
+    now: UtcMicros,
+) -> rusqlite::Result<usize> {
+    sql.prepare_cached(
+        "INSERT INTO events (incident, openings, event, detail, created_us, fate, look_us) \
+         VALUES (NULL, 0, ?1, ?2, ?3, 'untold', ?3) ON CONFLICT DO NOTHING",
+    )?
+    .execute(params![event, detail, now.0])
+}
+
+/// Makes events of what got worse during maintenance that is over.
+fn note_worse(sql: &Connection, now: UtcMicros) -> rusqlite::Result<()> {
     let mut put = sql.prepare_cached(
-        "INSERT INTO deliveries (event, channel, state, due_us, attempts) \
-         VALUES (?1, ?2, 'pending', ?3, 0) ON CONFLICT DO NOTHING",
+        "INSERT INTO events (incident, openings, event, detail, created_us, fate, look_us) \
+         SELECT id, openings, 'worse', ?2, ?3, 'untold', ?3 FROM incidents WHERE id = ?1 \
+         ON CONFLICT DO NOTHING",
     )?;
-    let mut done = sql.prepare_cached("UPDATE events SET routed = 1 WHERE id = ?1")?;
-    for event in untold {
-        for channel in channels {
-            put.execute(params![event, channel, now.0])?;
-        }
-        done.execute([event])?;
+    for worse in quiet::turn(sql, now)? {
+        put.execute(params![worse.incident.to_bytes(), worse.quiet.to_string(), now.0])?;
     }
     Ok(())
 }
 
-pub(super) fn due(
-    sql: &Connection,
-    now: UtcMicros,
-    limit: usize,
-) -> rusqlite::Result<Vec<Delivery>> {
-    let mut statement = sql.prepare_cached(DUE)?;
+fn untold(sql: &Connection, now: UtcMicros, limit: usize) -> rusqlite::Result<Vec<Untold>> {
+    let mut statement = sql.prepare_cached(UNTOLD)?;
     let mut rows = statement.query(params![now.0, row_limit(limit)])?;
-    let mut due = Vec::new();
+    let mut untold = Vec::new();
     while let Some(row) = rows.next()? {
-        let Some(incident) = incident(sql, id(row, 3, IncidentId::from_u128)?)? else {
-            return Err(unreadable(bad("incident of an event")));
+        let (event, detail): (String, String) = (row.get(3)?, row.get(4)?);
+        let happened = match event.as_str() {
+            "test" => Happened::Test { channel: detail },
+            "channel-failed" => {
+                let (channel, error) = failed(&detail);
+                Happened::ChannelFailed { channel, error }
+            }
+            "channel-works" => Happened::ChannelWorks { channel: detail },
+            "report" => Happened::Report { name: detail },
+            word => {
+                let of = id(row, 1, IncidentId::from_u128)?;
+                let openings: u32 = row.get(2)?;
+                let Some(incident) = incident(sql, of)? else {
+                    return Err(unreadable(bad("incident of an event")));
+                };
+                let of = params![of.to_bytes(), openings];
+                Happened::Incident {
+                    event: event_of(word)?,
+                    openings,
+                    incident: Box::new(incident),
+                    told_on: told_on(sql, of)?,
+                    opening_waits: sql
+                        .prepare_cached(OPENING_WAITS)?
+                        .query_row(of, |row| row.get(0))?,
+                }
+            }
         };
-        due.push(Delivery {
-            id: row.get(0)?,
-            channel: row.get(1)?,
-            event: event_of(row.get_ref(4)?.as_str()?)?,
-            building: building_name(sql, incident.building)?,
-            buildings: building_names(sql, &incident)?,
-            subnet: subnet_name(sql, &incident)?,
-            agent: agent_name(sql, &incident)?,
-            incident,
-            created: UtcMicros(row.get(5)?),
-            attempts: row.get(2)?,
-        });
+        untold.push(Untold { event: row.get(0)?, created: UtcMicros(row.get(5)?), happened });
     }
-    Ok(due)
+    Ok(untold)
 }
 
-/// A building's latest name; it may have ended since.
-fn building_name(sql: &Connection, building: BuildingId) -> rusqlite::Result<String> {
-    let name: Option<String> = sql
-        .prepare_cached(BUILDING_NAME)?
-        .query_row([building.to_bytes()], |row| row.get(0))
-        .optional()?;
-    Ok(name.unwrap_or_else(|| building.to_string()))
-}
-
-/// The names of the buildings that suffer, in order.
-fn building_names(sql: &Connection, incident: &Incident) -> rusqlite::Result<Vec<String>> {
-    let names = incident.buildings().into_iter().map(|building| building_name(sql, building));
-    let mut names = names.collect::<rusqlite::Result<Vec<String>>>()?;
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// The subnet's latest network name and prefix, where the place is a subnet.
-fn subnet_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<Option<String>> {
-    let Some(subnet) = incident.subnet() else { return Ok(None) };
-    sql.prepare_cached(SUBNET_NAME)?
-        .query_row([subnet.to_bytes()], |row| {
-            let (name, prefix): (String, ipnet::IpNet) = (row.get(0)?, parsed(row, 1)?);
-            Ok(if name.is_empty() { prefix.to_string() } else { format!("{name} ({prefix})") })
-        })
-        .optional()
-}
-
-/// The agent's name, where the place is an agent.
-fn agent_name(sql: &Connection, incident: &Incident) -> rusqlite::Result<Option<String>> {
-    let IncidentPlace::Agent(agent) = incident.place else { return Ok(None) };
-    sql.prepare_cached(AGENT_NAME)?.query_row([agent.to_bytes()], |row| row.get(0)).optional()
-}
-
-/// Notes what became of an attempt; of one that is finished nothing changes.
-pub(super) fn delivered(
+fn told_on(
     sql: &Connection,
-    delivery: i64,
+    of: &[&dyn rusqlite::ToSql],
+) -> rusqlite::Result<Vec<(String, Purpose)>> {
+    let mut told = sql.prepare_cached(TOLD_ON)?;
+    let rows = told.query_map(of, |row| {
+        Ok((row.get(0)?, due::purpose(row.get_ref(1)?.as_str()?)?))
+    })?;
+    rows.collect()
+}
+
+/// A channel's name has no line break; what went wrong stands behind one.
+fn failed(detail: &str) -> (String, String) {
+    let (channel, error) = detail.split_once('\n').unwrap_or((detail, ""));
+    (channel.to_owned(), error.to_owned())
+}
+
+fn place(sql: &Connection, fates: &[(i64, Fate)]) -> rusqlite::Result<()> {
+    let mut look = sql.prepare_cached(
+        "UPDATE events SET look_us = ?2 WHERE id = ?1 AND fate = 'untold'",
+    )?;
+    let mut settle = sql.prepare_cached(
+        "UPDATE events SET fate = ?2, remark = ?3, labels = ?4 WHERE id = ?1 AND fate = 'untold'",
+    )?;
+    let mut put = sql.prepare_cached(
+        "INSERT INTO deliveries (event, channel, purpose, state, placed_us, due_us, attempts) \
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, 0) ON CONFLICT DO NOTHING",
+    )?;
+    for (event, fate) in fates {
+        match fate {
+            Fate::Later(at) => {
+                look.execute(params![event, at.0])?;
+            }
+            Fate::Nobody(why) => {
+                settle.execute(params![event, "nobody", why, None::<&str>])?;
+            }
+            Fate::On { deliveries, labels } => {
+                if settle.execute(params![event, "placed", None::<&str>, labels])? == 0 {
+                    continue;
+                }
+                for new in deliveries {
+                    put.execute(params![event, new.channel, new.purpose.as_str(), new.due.0])?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn bundle(sql: &Connection, deliveries: &[i64]) -> rusqlite::Result<()> {
+    let Some(first) = deliveries.first() else { return Ok(()) };
+    let mut join = sql.prepare_cached(
+        "UPDATE deliveries SET bundle = ?2 WHERE id = ?1 AND bundle IS NULL AND state = 'pending'",
+    )?;
+    for delivery in deliveries {
+        join.execute([delivery, first])?;
+    }
+    Ok(())
+}
+
+/// Notes what became of an attempt; of what is finished nothing changes.
+fn delivered(
+    sql: &Connection,
+    deliveries: &[i64],
     outcome: &DeliveryOutcome,
     now: UtcMicros,
 ) -> rusqlite::Result<()> {
-    let (state, due, detail) = match outcome {
-        DeliveryOutcome::Sent => ("sent", None, None),
-        DeliveryOutcome::Retry { at, error } => ("pending", Some(at.0), Some(error)),
-        DeliveryOutcome::Withheld { reason } => ("withheld", None, Some(reason)),
+    let (state, due, detail, attempts) = match outcome {
+        DeliveryOutcome::Sent => ("sent", None, None, 1),
+        DeliveryOutcome::Retry { at, error, .. } => ("pending", Some(at.0), Some(error), 1),
+        DeliveryOutcome::Later(at) => ("pending", Some(at.0), None, 0),
+        DeliveryOutcome::Withheld { reason } => ("withheld", None, Some(reason), 1),
     };
-    let changed = sql
-        .prepare_cached(
-            "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), detail = ?4, \
-         attempts = attempts + 1, finished_us = iif(?3 IS NULL, ?5, NULL) \
-         WHERE id = ?1 AND state = 'pending'",
-        )?
-        .execute(params![delivery, state, due, detail, now.0])?;
+    let mut note = sql.prepare_cached(
+        "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), \
+         detail = coalesce(?4, detail), attempts = attempts + ?6, \
+         finished_us = iif(?3 IS NULL, ?5, NULL) WHERE id = ?1 AND state = 'pending'",
+    )?;
+    let mut changed = 0;
+    for delivery in deliveries {
+        changed += note.execute(params![delivery, state, due, detail, now.0, attempts])?;
+    }
     sql.prepare_cached("UPDATE delivery_counts SET deliveries = deliveries + ?2 WHERE state = ?1")?
-        .execute(params![state, i64::from(changed != 0)])?;
-    Ok(())
+        .execute(params![state, row_limit(changed)])?;
+    let Some(first) = deliveries.first() else { return Ok(()) };
+    channels::note(sql, *first, outcome, now)
 }
 
 pub(super) fn totals(sql: &Connection) -> rusqlite::Result<DeliveryTotals> {
@@ -134,7 +261,7 @@ pub(super) fn totals(sql: &Connection) -> rusqlite::Result<DeliveryTotals> {
     };
     Ok(DeliveryTotals {
         // What is not yet on a channel waits too.
-        pending: count(PENDING)? + count("SELECT count(*) FROM events WHERE routed = 0")?,
+        pending: count(PENDING)? + count(WAITING)?,
         sent: count("SELECT deliveries FROM delivery_counts WHERE state = 'sent'")?,
         withheld: count("SELECT deliveries FROM delivery_counts WHERE state = 'withheld'")?,
     })

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
-use super::{audit, configuration, id, incidents, names, tokens};
+use super::{acts, audit, configuration, id, incidents, names, quiet, tokens};
 use crate::sqlite::{DAY_MICROS, days_before};
 use crate::{ControlPruned, ControlRetention};
 
@@ -19,7 +19,13 @@ pub(super) const LOADS: &str = "DELETE FROM building_loads WHERE date < ?1";
 pub(super) const MONTHS: &str = "DELETE FROM series_months WHERE month < ?1";
 pub(super) const SIGHTINGS: &str = "UPDATE agents SET local_prefix = NULL, peer = NULL \
      WHERE seen_us < ?1 AND (local_prefix IS NOT NULL OR peer IS NOT NULL)";
-pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < ?1";
+/// Where the opening of what is still open was told is kept: there its end will be told.
+pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < ?1 AND event NOT IN \
+     (SELECT e.id FROM incidents i JOIN events e ON e.incident = i.id AND e.openings = i.openings \
+      AND e.event = 'opened' WHERE i.state <> 'closed')";
+/// Events of no incident, when nothing is known of their deliveries any more.
+pub(super) const EVENTS: &str = "DELETE FROM events WHERE incident IS NULL AND created_us < ?1 \
+     AND id NOT IN (SELECT event FROM deliveries)";
 pub(super) const INCIDENTS: &str =
     "SELECT id FROM incidents WHERE state = 'closed' AND closed_us < ?1";
 pub(super) const BUILDINGS: &str = "DELETE FROM buildings WHERE valid_until_us < ?1";
@@ -44,6 +50,8 @@ pub(super) fn prune(
         let Some(date) = utc_date(days_before(now, days)) else { return Ok(0) };
         Ok(sql.prepare_cached(statement)?.execute([date])? as u64)
     };
+    let deliveries = delete(DELIVERIES, retention.deliveries_days)?;
+    delete(EVENTS, retention.deliveries_days)?;
     Ok(ControlPruned {
         audit: prune_audit(sql, from(retention.audit_days))?,
         sightings: delete(SIGHTINGS, retention.sightings_days)?,
@@ -55,7 +63,7 @@ pub(super) fn prune(
         loads: delete_days(LOADS, retention.verdicts_days)?,
         months: delete_days(MONTHS, MONTHS_KEPT_DAYS)?,
         incidents: prune_incidents(sql, from(retention.incidents_days))?,
-        deliveries: delete(DELIVERIES, retention.deliveries_days)?,
+        deliveries,
         inventory: delete(BUILDINGS, retention.inventory_days)?
             + delete(SUBNETS, retention.inventory_days)?
             + delete(
@@ -110,6 +118,7 @@ fn prune_names(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
         for mut incident in incidents::of_agent(sql, agent)? {
             names::replace(&mut incident, &name, &agent.to_string());
             incidents::put(sql, &incident)?;
+            acts::unname(sql, incident.id, &name, &agent.to_string())?;
         }
         gone += 1;
     }
@@ -138,13 +147,16 @@ fn prune_incidents(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
     for incident in &incidents {
         delete_incident(sql, incident)?;
     }
-    Ok(incidents.len() as u64)
+    let quiets = sql.prepare_cached(quiet::OLD)?.execute([from_us])?;
+    sql.prepare_cached(quiet::OLD_SCOPES)?.execute([])?;
+    Ok((incidents.len() + quiets) as u64)
 }
 
-/// Deletes an incident with what was told, or was to be told, of it.
+/// Deletes an incident with what was told, or was to be told, of it, and what people did with it.
 pub(super) fn delete_incident(sql: &Connection, incident: &[u8]) -> rusqlite::Result<()> {
     for statement in [
         DELIVERIES_OF_INCIDENT,
+        "DELETE FROM acts WHERE incident = ?1",
         "DELETE FROM events WHERE incident = ?1",
         "DELETE FROM incidents WHERE id = ?1",
     ] {

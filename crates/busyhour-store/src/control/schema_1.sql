@@ -212,33 +212,55 @@ CREATE TABLE series_months (
     PRIMARY KEY (month, path, building, subnet)
 ) STRICT, WITHOUT ROWID;
 
--- What is to be told, of each opening once. routed is 0 until it is on every channel.
+-- What is to be told: of each opening of an incident once, or about the collector, and then incident is NULL.
+-- detail tells events of the same kind apart: the number of the maintenance after which it is worse, the
+-- channel, the report. fate is 'untold' until it is placed, then 'placed', or 'nobody', and remark says why.
+-- labels are what machines tell it from others by.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    incident BLOB NOT NULL REFERENCES incidents (id),
+    incident BLOB REFERENCES incidents (id),
     openings INTEGER NOT NULL,
     event TEXT NOT NULL,
+    detail TEXT NOT NULL,
     created_us INTEGER NOT NULL,
-    routed INTEGER NOT NULL,
-    UNIQUE (incident, openings, event)
+    fate TEXT NOT NULL,
+    look_us INTEGER NOT NULL,
+    remark TEXT,
+    labels TEXT,
+    UNIQUE (incident, openings, event, detail)
 ) STRICT;
-CREATE INDEX events_untold ON events (id) WHERE routed = 0;
+CREATE INDEX events_untold ON events (look_us, id) WHERE fate = 'untold';
+CREATE UNIQUE INDEX events_reports ON events (detail) WHERE event = 'report';
+CREATE INDEX events_of_no_incident ON events (created_us) WHERE incident IS NULL;
 
--- state is 'pending', 'sent' or 'withheld'. What is finished goes after a while, so the counts of all
--- that ever were are kept beside it.
+-- state is 'pending', 'sent' or 'withheld'; bundle is the delivery that it is one message with; placed_us is
+-- when it was to be sent first. What is finished goes after a while, so the counts of all that ever were are kept beside it.
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event INTEGER NOT NULL REFERENCES events (id),
     channel TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    bundle INTEGER,
     state TEXT NOT NULL,
+    placed_us INTEGER NOT NULL,
     due_us INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     detail TEXT,
     finished_us INTEGER,
-    UNIQUE (event, channel)
+    UNIQUE (event, channel, purpose)
 ) STRICT;
 CREATE INDEX deliveries_pending ON deliveries (id) WHERE state = 'pending';
 CREATE INDEX deliveries_finished ON deliveries (finished_us) WHERE finished_us IS NOT NULL;
+
+-- The channels of the configuration. told is 1 when it was told that it fails.
+CREATE TABLE channels (
+    name TEXT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL,
+    taken_us INTEGER,
+    failing_us INTEGER,
+    told INTEGER NOT NULL,
+    error TEXT
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE delivery_counts (
     state TEXT PRIMARY KEY NOT NULL,
@@ -363,7 +385,13 @@ CREATE TABLE agent_configurations (
     told_edition INTEGER NOT NULL,
     state TEXT NOT NULL,
     reason TEXT NOT NULL,
-    reported_us INTEGER NOT NULL
+    reported_us INTEGER NOT NULL,
+    good_edition INTEGER NOT NULL,
+    paused INTEGER NOT NULL,
+    -- How far the collector's clock was ahead of the agent's, and whether the two are close enough for times
+    -- that agents keep between them; NULL as long as it is not known.
+    clock_offset_us INTEGER,
+    clock_close INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- Revisions that agents refused, or went back from, how often, and the content that they did so last. They
@@ -377,4 +405,70 @@ CREATE TABLE configuration_refusals (
     reason TEXT NOT NULL,
     refused_us INTEGER NOT NULL,
     PRIMARY KEY (agent, revision)
+) STRICT, WITHOUT ROWID;
+
+-- What people did with incidents, oldest first. Rows are added and go with their incident; only the name of
+-- who is forgotten is taken out of them. remark is what was said; name and contact are an owner's; other is
+-- what it was merged into.
+CREATE TABLE acts (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    incident BLOB NOT NULL REFERENCES incidents (id),
+    openings INTEGER NOT NULL,
+    at_us INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    act TEXT NOT NULL,
+    remark TEXT,
+    name TEXT,
+    contact TEXT,
+    other BLOB,
+    other_number INTEGER
+) STRICT;
+CREATE INDEX acts_of_incidents ON acts (incident, number);
+CREATE INDEX acts_that_stand ON acts (number) WHERE act <> 'note';
+
+-- Who answers for a cause in a region; '' where it is for all.
+CREATE TABLE owners (
+    cause TEXT NOT NULL,
+    region TEXT NOT NULL,
+    name TEXT NOT NULL,
+    contact TEXT,
+    at_us INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (cause, region)
+) STRICT, WITHOUT ROWID;
+
+-- Silences and maintenance. end_us is when it is over: as it was planned, or as it was ended by hand. turns
+-- is 0 until the classes of what it covers were noted, and 2 when nothing is left to be done at its end.
+CREATE TABLE quiets (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    from_us INTEGER NOT NULL,
+    until_us INTEGER NOT NULL,
+    end_us INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    made_us INTEGER NOT NULL,
+    ended_us INTEGER,
+    ended_by TEXT,
+    turns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX quiets_by_end ON quiets (end_us);
+CREATE INDEX quiets_turning ON quiets (from_us) WHERE turns < 2;
+
+-- What a quiet time is for; subject is the bytes of an identity, a word or a name.
+CREATE TABLE quiet_scopes (
+    quiet INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    scope TEXT NOT NULL,
+    subject BLOB NOT NULL,
+    PRIMARY KEY (quiet, position)
+) STRICT, WITHOUT ROWID;
+
+-- How bad what is open was when maintenance began.
+CREATE TABLE quiet_classes (
+    quiet INTEGER NOT NULL,
+    incident BLOB NOT NULL,
+    openings INTEGER NOT NULL,
+    class TEXT NOT NULL,
+    PRIMARY KEY (quiet, incident)
 ) STRICT, WITHOUT ROWID;

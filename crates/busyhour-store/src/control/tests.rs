@@ -1,8 +1,8 @@
 use rusqlite::Connection;
 
 use super::{
-    MIGRATIONS, agents, api_tokens, audit, configuration, forget, identity, import, incidents,
-    inventory, judgement, learned, outbox, place, prune, tokens, users, versions,
+    MIGRATIONS, acts, agents, api_tokens, audit, configuration, forget, identity, import,
+    incidents, inventory, judgement, learned, outbox, place, prune, quiet, tokens, users, versions,
 };
 use crate::sqlite::plan_of;
 
@@ -29,6 +29,7 @@ fn questions_about_what_grows_use_an_index() {
             judgement::DAYS_OF_BUILDING,
             "SEARCH days USING INDEX days_of_building (building=? AND date>? AND date<?)",
         ),
+        (judgement::BUILDING_DAYS, "SEARCH days USING PRIMARY KEY (date=? AND scope=?)"),
         (incidents::ONE, "SEARCH incidents USING INDEX sqlite_autoindex_incidents_1 (id=?)"),
         (incidents::ALL, "SCAN incidents USING INDEX incidents_by_time"),
         (incidents::NOT_CLOSED, "SCAN incidents USING INDEX incidents_open"),
@@ -110,6 +111,24 @@ fn questions_about_people_and_configurations_use_an_index() {
             "SEARCH configurations USING INDEX configurations_by_name (name=?)",
         ),
         (configuration::ONE, "SEARCH configurations USING INTEGER PRIMARY KEY (rowid=?)"),
+    ]);
+}
+
+#[test]
+fn questions_about_what_people_did_use_an_index() {
+    let of_incident = "SEARCH acts USING INDEX acts_of_incidents (incident=?)";
+    check_plans(&[
+        (acts::OF_INCIDENT, of_incident),
+        (acts::COUNT, "SEARCH acts USING COVERING INDEX acts_of_incidents (incident=?)"),
+        (acts::MERGED, of_incident),
+        (acts::OWNED, of_incident),
+        (acts::ACKNOWLEDGED, of_incident),
+        (acts::STANDING, "SCAN acts USING INDEX acts_that_stand"),
+        (quiet::TURNING, "SEARCH quiets USING INDEX quiets_turning (from_us<?)"),
+        (quiet::COUNT, "SEARCH quiets USING COVERING INDEX quiets_by_end (end_us>?)"),
+        (quiet::SCOPES, "SEARCH quiet_scopes USING PRIMARY KEY (quiet=?)"),
+        (quiet::CLASSES, "SEARCH quiet_classes USING PRIMARY KEY (quiet=?)"),
+        (quiet::OLD, "SEARCH quiets USING INDEX quiets_by_end (end_us<?)"),
     ]);
 }
 

@@ -1,6 +1,6 @@
 //! How slots lie in a partition: rows of path-days.
 
-use busyhour_model::{PathId, Slot, SlotStart};
+use busyhour_model::{PathId, Slot, SlotGist, SlotStart};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use crate::SlotDetail;
@@ -56,6 +56,11 @@ impl RowId {
         self.0.saturating_mul(PARTS).saturating_add(part)
     }
 
+    /// Which part a row of details is of.
+    pub(super) const fn part_of_details(id: i64) -> i64 {
+        id.rem_euclid(PARTS)
+    }
+
     /// The day that a row of details belongs to.
     pub(super) const fn of_details(id: i64) -> Self {
         Self(id.div_euclid(PARTS))
@@ -74,12 +79,30 @@ impl Parts {
         Self(slots.fold(0, |parts, start| parts | 1 << part_of(start)))
     }
 
-    const fn has(self, part: i64) -> bool {
+    /// How many there are.
+    pub(super) const COUNT: i64 = PARTS;
+
+    pub(super) const fn has(self, part: i64) -> bool {
         self.0 & (1 << part) != 0
     }
 
+    pub(super) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn without(self, part: i64) -> Self {
+        Self(self.0 & !(1 << part))
+    }
+
+    /// The first one, and the first after the last.
+    pub(super) const fn ends(self) -> (i64, i64) {
+        let until = (u8::BITS - self.0.leading_zeros()) as i64;
+        let first = if self.0 == 0 { until } else { self.0.trailing_zeros() as i64 };
+        (first, until)
+    }
+
     /// The parts of a day that lie in a span.
-    fn within(day: i64, (from, until): (SlotStart, SlotStart)) -> Self {
+    pub(super) fn within(day: i64, (from, until): (SlotStart, SlotStart)) -> Self {
         let touched = |part: &i64| {
             let first = first_of(day).offset(part * DAY / PARTS);
             first < until && first.offset(DAY / PARTS) > from
@@ -92,10 +115,27 @@ const fn part_of(start: SlotStart) -> i64 {
     start.number().rem_euclid(DAY) * PARTS / DAY
 }
 
+/// What begins at a quarter-hour.
+pub(super) trait Begins {
+    fn begins(&self) -> SlotStart;
+}
+
+impl Begins for Slot {
+    fn begins(&self) -> SlotStart {
+        self.start
+    }
+}
+
+impl Begins for SlotGist {
+    fn begins(&self) -> SlotStart {
+        self.start
+    }
+}
+
 /// The slots of a part, among those of a day.
-fn part_mut(slots: &mut [Slot], part: i64) -> &mut [Slot] {
-    let from = slots.partition_point(|slot| part_of(slot.start) < part);
-    let until = slots.partition_point(|slot| part_of(slot.start) <= part);
+pub(super) fn part_mut<S: Begins>(slots: &mut [S], part: i64) -> &mut [S] {
+    let from = slots.partition_point(|slot| part_of(slot.begins()) < part);
+    let until = slots.partition_point(|slot| part_of(slot.begins()) <= part);
     &mut slots[from..until]
 }
 

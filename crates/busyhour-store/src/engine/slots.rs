@@ -30,21 +30,6 @@ pub(super) fn visit(
     })
 }
 
-/// Hands over quarter-hours: each path's in the order of time, a partition after the other.
-pub(super) fn take(
-    engine: &Engine,
-    paths: &[PathId],
-    span: (SlotStart, SlotStart),
-    detail: SlotDetail,
-    take: &mut dyn FnMut(PathId, Vec<Slot>),
-) -> Result<(), StoreError> {
-    each_week(engine, paths, span, (Grain::Quarter, detail), &mut |path, slots| {
-        if !slots.is_empty() {
-            take(path, std::mem::take(slots));
-        }
-    })
-}
-
 /// Hands out what each path has in each week: quarter-hours, or hours where these are gone and asked
 /// for. What is left of them is cleared.
 fn each_week(
@@ -86,7 +71,7 @@ const fn next_hour(start: SlotStart) -> SlotStart {
 }
 
 /// The weeks of a span that partitions or pieces have something of.
-fn weeks(
+pub(super) fn weeks(
     engine: &Engine,
     views: &BTreeMap<PathId, Vec<SlotsView>>,
     (from, until): (SlotStart, SlotStart),

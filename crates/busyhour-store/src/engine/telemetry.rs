@@ -11,11 +11,11 @@ use busyhour_model::{
     SlotStart, UtcMicros,
 };
 
-use super::{Engine, FoldOptions, append, figures, listed, others, prune, slots, tallies, windows};
+use super::{Engine, FoldOptions, append, figures, gists, listed, others, prune, slots, tallies, windows};
 use crate::sqlite::{Family, OpenError, PartitionId};
 use crate::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
-    RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
+    PathGists, RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
 };
 
 /// Telemetry in one directory. A thread folds its journal; it ends when this is dropped.
@@ -129,14 +129,13 @@ impl Telemetry for SqliteTelemetry {
         slots::visit(&self.engine, paths, span, (grain, detail), visit)
     }
 
-    fn take_slots(
+    fn take_gists(
         &self,
         paths: &[PathId],
         span: (SlotStart, SlotStart),
-        detail: SlotDetail,
-        take: &mut dyn FnMut(PathId, Vec<Slot>),
+        take: &mut dyn FnMut(PathId, PathGists),
     ) -> Result<(), StoreError> {
-        slots::take(&self.engine, paths, span, detail, take)
+        gists::take(&self.engine, paths, span, take)
     }
 
     fn visit_tallies(

@@ -2,7 +2,7 @@
 
 use busyhour_model::{AgentId, UtcMicros};
 use busyhour_store::{
-    Act, AssignmentScope, AuditAction, ConfigurationReport, ConfigurationState,
+    Act, AssignmentScope, AuditAction, ComparedClock, ConfigurationReport, ConfigurationState,
     Configurations as _, Control as _, ControlRetention, ErrorKind, Label, ReportRow,
     SqliteControl,
 };
@@ -47,8 +47,10 @@ pub(crate) fn report(
         told_edition: u64::from(told),
         state,
         reason: "a reason\nof two lines".to_owned(),
+        good_edition: u64::MAX - 7,
+        paused: false,
     };
-    ReportRow { agent, at: moment, report }
+    ReportRow { agent, at: moment, report, clock: None }
 }
 
 /// Who refused which revisions and is not to be told them again.
@@ -177,6 +179,61 @@ fn what_an_agent_refused_is_known_until_it_is_assigned_again() {
 }
 
 #[test]
+fn an_assignment_has_those_try_again_whom_it_is_about_and_nobody_else() {
+    let engine = engine();
+    let store = &engine.control;
+    store.add_configuration("a", b"1", &by(NOW)).unwrap();
+    let second = AgentId::from_u128(2);
+    store.label_agent(second, &[label("canary")], &by(NOW)).unwrap();
+    let refuse = |edition: u64| {
+        let refused = [FIRST, second].map(|agent| {
+            let mut row = report(agent, 0, 1, ConfigurationState::Refused, NOW);
+            row.report.told_edition = edition;
+            row
+        });
+        store.note_reports(&refused).unwrap();
+        assert_eq!(refusals(store), [(FIRST, 1), (second, 1)]);
+    };
+    let hafen = by_name(store)["Hafen"].id;
+    let scopes = [
+        (AssignmentScope::Agent(FIRST), vec![(second, 1)]),
+        (AssignmentScope::Label(label("canary")), vec![(FIRST, 1)]),
+        (AssignmentScope::Label(label("others")), vec![(FIRST, 1), (second, 1)]),
+        (AssignmentScope::Building(hafen), vec![]),
+        (AssignmentScope::Everywhere, vec![]),
+    ];
+    for (edition, (scope, left)) in (1..).zip(scopes) {
+        refuse(edition);
+        store.assign_configuration(&scope, Some(1), &by(NOW)).unwrap();
+        assert_eq!(refusals(store), left, "{scope:?}");
+    }
+}
+
+#[test]
+fn an_agents_clock_stays_known_until_it_is_compared_again() {
+    let engine = engine();
+    let store = &engine.control;
+    let clock = |offset_us, close| ComparedClock { offset_us, close };
+    let known = || -> Vec<_> {
+        let reports = store.desired().unwrap().reports.into_iter();
+        reports.map(|row| (row.agent, row.clock, row.report.paused)).collect()
+    };
+    store.note_clocks(&[(FIRST, clock(1, true))]).unwrap();
+    assert_eq!(known(), [], "it never reported anything");
+    let mut row = report(FIRST, 0, 0, ConfigurationState::Nothing, NOW);
+    row.report.paused = true;
+    store.note_reports(&[row.clone()]).unwrap();
+    assert_eq!(known(), [(FIRST, None, true)]);
+    store.note_clocks(&[(FIRST, clock(-20_000_000, false))]).unwrap();
+    row.report.paused = false;
+    store.note_reports(&[row.clone()]).unwrap();
+    assert_eq!(known(), [(FIRST, Some(clock(-20_000_000, false)), false)]);
+    row.clock = Some(clock(3, true));
+    store.note_reports(&[row]).unwrap();
+    assert_eq!(known(), [(FIRST, Some(clock(3, true)), false)]);
+}
+
+#[test]
 fn refusals_of_one_agent_are_bounded() {
     let engine = engine();
     let store = &engine.control;
@@ -269,7 +326,7 @@ fn what_people_do_to_configurations_is_audited() {
                 text("configuration 1"),
                 text("scope=everywhere revision=1")
             ),
-            (AuditAction::ConfigurationMade, text("configuration 1"), text("bytes=1")),
+            (AuditAction::ConfigurationMade, text("configuration 1"), text("name=a bytes=1")),
         ]
     );
 }

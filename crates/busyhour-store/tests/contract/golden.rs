@@ -100,12 +100,14 @@ fn fill(control: &SqliteControl) {
     control.note_settings(&settings, &by("collector", 6)).unwrap();
     crate::accounts::fill(control);
     crate::configuration::fill(control);
+    crate::desk::fill(control);
 }
 
 /// Reads back what [`fill`] put in.
 fn check(control: &SqliteControl) {
     crate::accounts::check(control);
     crate::configuration::check(control);
+    crate::desk::check(control);
     let files = control.building_files(9).unwrap();
     let told: Vec<_> = files.iter().map(|f| (f.number, f.buildings, f.subnets)).collect();
     assert_eq!(told, [(2, 1, 3), (1, 2, 2)]);

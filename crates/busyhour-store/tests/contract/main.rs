@@ -9,6 +9,7 @@ mod accounts;
 mod audit;
 mod configuration;
 mod control;
+mod desk;
 mod engine;
 mod fixtures;
 mod forget;

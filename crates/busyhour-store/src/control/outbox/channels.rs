@@ -1,0 +1,166 @@
+//! Channels, and how they go.
+
+use busyhour_model::UtcMicros;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{MAX_ERROR_CHARS, about_itself};
+use crate::{ChannelRow, ChannelTest, DeliveryOutcome};
+
+/// How long a channel may fail before others tell of it.
+const PATIENCE_US: i64 = 3_600 * 1_000_000;
+
+pub(super) fn register(sql: &Connection, channels: &[(String, String)]) -> rusqlite::Result<()> {
+    let known: Vec<String> = sql
+        .prepare_cached("SELECT name FROM channels")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for gone in known.iter().filter(|name| !channels.iter().any(|(one, _)| one == *name)) {
+        sql.prepare_cached("DELETE FROM channels WHERE name = ?1")?.execute([gone])?;
+    }
+    let mut put = sql.prepare_cached(
+        "INSERT INTO channels (name, kind, told) VALUES (?1, ?2, 0) \
+         ON CONFLICT (name) DO UPDATE SET kind = excluded.kind",
+    )?;
+    for (name, kind) in channels {
+        put.execute([name, kind])?;
+    }
+    Ok(())
+}
+
+pub(super) fn channels(sql: &Connection) -> rusqlite::Result<Vec<ChannelRow>> {
+    let time = |at: Option<i64>| at.map(UtcMicros);
+    sql.prepare_cached(
+        "SELECT name, kind, taken_us, failing_us, error, (SELECT count(*) FROM deliveries d \
+         WHERE d.state = 'pending' AND d.channel = c.name) FROM channels c ORDER BY name",
+    )?
+    .query_map([], |row| {
+        Ok(ChannelRow {
+            name: row.get(0)?,
+            kind: row.get(1)?,
+            taken: time(row.get(2)?),
+            failing_since: time(row.get(3)?),
+            error: row.get(4)?,
+            waiting: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+        })
+    })?
+    .collect()
+}
+
+pub(super) fn is_there(sql: &Connection, channel: &str) -> rusqlite::Result<bool> {
+    sql.prepare_cached("SELECT EXISTS (SELECT 1 FROM channels WHERE name = ?1)")?
+        .query_row([channel], |row| row.get(0))
+}
+
+pub(super) fn test(sql: &Connection, event: i64) -> rusqlite::Result<Option<ChannelTest>> {
+    let found: Option<(String, Option<String>, Option<String>, Option<String>)> = sql
+        .prepare_cached(
+            "SELECT e.fate, e.remark, d.state, d.detail FROM events e \
+             LEFT JOIN deliveries d ON d.event = e.id WHERE e.id = ?1 AND e.event = 'test'",
+        )?
+        .query_row([event], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()?;
+    Ok(found.map(|(fate, remark, state, detail)| match (fate.as_str(), state.as_deref()) {
+        (_, Some("sent")) => ChannelTest::Taken,
+        (_, Some("withheld")) => ChannelTest::Refused(detail.unwrap_or_default()),
+        ("nobody", _) => ChannelTest::Refused(remark.unwrap_or_default()),
+        _ => ChannelTest::Waits,
+    }))
+}
+
+/// How a channel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Health {
+    failing: Option<i64>,
+    /// It was told that it fails.
+    told: bool,
+}
+
+/// What others are told of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    Fails,
+    Works,
+}
+
+impl Health {
+    /// After an attempt that was taken, or not.
+    fn after(self, taken: bool, for_good: bool, now: i64) -> (Self, Option<News>) {
+        if taken {
+            return (Self::default(), self.told.then_some(News::Works));
+        }
+        let since = self.failing.unwrap_or(now);
+        let fails = !self.told && (for_good || now.saturating_sub(since) >= PATIENCE_US);
+        let health = Self { failing: Some(since), told: self.told || fails };
+        (health, fails.then_some(News::Fails))
+    }
+}
+
+/// Notes how the channel of a delivery goes.
+pub(super) fn note(
+    sql: &Connection,
+    delivery: i64,
+    outcome: &DeliveryOutcome,
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let (taken, for_good, error) = match outcome {
+        DeliveryOutcome::Sent => (true, false, None),
+        DeliveryOutcome::Retry { error, for_good, .. } => (false, *for_good, Some(error.as_str())),
+        DeliveryOutcome::Later(_) | DeliveryOutcome::Withheld { .. } => return Ok(()),
+    };
+    let found = sql
+        .prepare_cached(
+            "SELECT c.name, c.failing_us, c.told FROM deliveries d \
+             JOIN channels c ON c.name = d.channel WHERE d.id = ?1",
+        )?
+        .query_row([delivery], |row| {
+            let health = Health { failing: row.get(1)?, told: row.get(2)? };
+            Ok((row.get::<_, String>(0)?, health))
+        })
+        .optional()?;
+    let Some((name, health)) = found else { return Ok(()) };
+    let (health, news) = health.after(taken, for_good, now.0);
+    sql.prepare_cached(
+        "UPDATE channels SET taken_us = coalesce(?2, taken_us), failing_us = ?3, told = ?4, \
+         error = ?5 WHERE name = ?1",
+    )?
+    .execute(params![name, taken.then_some(now.0), health.failing, health.told, error])?;
+    match news {
+        None => Ok(()),
+        Some(News::Works) => about_itself(sql, "channel-works", &name, now).map(drop),
+        Some(News::Fails) => {
+            let error: String = error.unwrap_or_default().chars().take(MAX_ERROR_CHARS).collect();
+            about_itself(sql, "channel-failed", &format!("{name}\n{error}"), now).map(drop)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_that_fails_is_told_once_and_once_when_it_works_again() {
+        let mut health = Health::default();
+        let mut told = Vec::new();
+        // Taken or not, for good or not, after how many minutes.
+        for (taken, for_good, minute) in [
+            (false, false, 0),
+            (false, false, 59),
+            (false, false, 60),
+            (false, true, 61),
+            (false, false, 500),
+            (true, false, 501),
+            (true, false, 502),
+            (false, true, 503),
+            (true, false, 504),
+            (false, false, 505),
+            (true, false, 506),
+        ] {
+            let (after, news) = health.after(taken, for_good, minute * 60_000_000);
+            health = after;
+            told.extend(news.map(|news| (minute, news)));
+        }
+        let expected = [(60, News::Fails), (501, News::Works), (503, News::Fails), (504, News::Works)];
+        assert_eq!(told, expected);
+    }
+}
