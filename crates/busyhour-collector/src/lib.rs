@@ -13,6 +13,7 @@ mod args;
 mod config;
 mod damage;
 mod maintenance;
+mod pictures;
 mod prune;
 mod run;
 mod status;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
-use busyhour_api::Services;
+use busyhour_api::{Illustrator, Services};
 use busyhour_daemon::{
     AddressFile, cancel_with_stdin, chain, init_logging, load, parse_override, shutdown_signal,
 };
@@ -17,7 +17,7 @@ use busyhour_ingest::{
 use busyhour_judge::Judge;
 use busyhour_model::UtcMicros;
 use busyhour_notify::{BaseUrl, Notifier, Settings};
-use busyhour_store::{Accounts, Act, Configurations, Control, Identities, Telemetry};
+use busyhour_store::{Accounts, Act, Configurations, Control, Desk, Identities, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -31,6 +31,7 @@ use crate::args::{AdminCommand, CollectorArgs, CollectorCommand, ConfigArgs};
 use crate::config::{RawConfig, Resolved, Security};
 use crate::damage;
 use crate::maintenance;
+use crate::pictures::PagePictures;
 use crate::prune::{self, Pruned};
 use crate::status::{Status, WorkFigures};
 
@@ -178,6 +179,7 @@ struct Store {
     telemetry: Arc<dyn Telemetry>,
     control: Arc<dyn Control>,
     accounts: Arc<dyn Accounts>,
+    desk: Arc<dyn Desk>,
     fleet: Arc<Fleet>,
     planner: Arc<Planner>,
 }
@@ -198,6 +200,7 @@ impl Store {
             .with_context(|| format!("open the store in {}", config.data_dir.display()))?;
         let control = Arc::new(control);
         let accounts: Arc<dyn Accounts> = Arc::clone(&control) as Arc<dyn Accounts>;
+        let desk: Arc<dyn Desk> = Arc::clone(&control) as Arc<dyn Desk>;
         let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
         let configurations: Arc<dyn Configurations> =
             Arc::clone(&control) as Arc<dyn Configurations>;
@@ -205,7 +208,7 @@ impl Store {
         let authority = config.fleet.clone();
         let fleet = Fleet::open(authority, identities, Arc::new(utc_now));
         let fleet = Arc::new(fleet.context("open the authority of the agents' certificates")?);
-        Ok(Self { telemetry: Arc::new(telemetry), control, accounts, fleet, planner })
+        Ok(Self { telemetry: Arc::new(telemetry), control, accounts, desk, fleet, planner })
     }
 }
 
@@ -293,6 +296,7 @@ fn start_api(
         telemetry: store.telemetry,
         control: store.control,
         accounts: store.accounts,
+        desk: store.desk,
         fleet: store.fleet,
         planner: store.planner,
         status: Arc::new(status),
@@ -317,7 +321,15 @@ fn start_work(
         Arc::default(),
     );
     let settings = Settings::new(base_url.clone());
-    let notifier = Notifier::new(Arc::clone(control), config.channels, settings);
+    let illustrator = Illustrator::new(
+        Arc::clone(telemetry),
+        Arc::clone(control),
+        Arc::clone(&store.desk),
+        Arc::clone(&store.fleet),
+        Arc::new(utc_now),
+    );
+    let notifier = Notifier::new(Arc::clone(control), config.channels, settings)
+        .with_pictures(Arc::new(PagePictures(illustrator)));
     let figures = WorkFigures {
         judge: judge.status(),
         notify: notifier.counters(),

@@ -1,7 +1,11 @@
 //! Channels: where a message can go.
 
+mod alertmanager;
 mod email;
 mod file;
+mod pagerduty;
+mod post;
+mod teams;
 mod webhook;
 
 use std::io;
@@ -10,14 +14,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use busyhour_daemon::SecretError;
+use busyhour_model::UtcMicros;
 use thiserror::Error;
 
 use crate::ChannelConfig;
 use crate::message::Message;
 
+use self::alertmanager::Alertmanager;
 use self::email::Email;
 use self::file::FileDrop;
+use self::pagerduty::PagerDuty;
+use self::teams::Teams;
 use self::webhook::Webhook;
+
+pub(crate) use self::alertmanager::SAY_AGAIN;
 
 /// The longest wait for a step of an exchange unless configured: what RFC 5321 section 4.5.3.2
 /// allows is minutes, which holds up a shutdown for too long.
@@ -64,14 +74,34 @@ pub(crate) enum Problem {
     NoRoots { path: PathBuf },
     #[error("set up TLS")]
     Smtp(#[source] lettre::transport::smtp::Error),
+    #[error("signing_key_file must hold at least {min} characters")]
+    ShortKey { min: usize },
+    #[error("user and password_file go together, and token_file stands alone")]
+    Authorization,
     #[error("create folder {path:?}")]
     Folder { path: PathBuf, source: io::Error },
 }
 
 /// An attempt that the other side did not take. The text holds no secrets.
 #[derive(Debug, Error)]
-#[error("{0}")]
-pub(crate) struct SendError(pub(crate) String);
+#[error("{text}")]
+pub(crate) struct SendError {
+    text: String,
+    /// The same message will never be taken.
+    pub(crate) for_good: bool,
+}
+
+impl SendError {
+    /// Another attempt may do better.
+    pub(crate) const fn passing(text: String) -> Self {
+        Self { text, for_good: false }
+    }
+
+    /// Another attempt would end the same way, until somebody changes something.
+    pub(crate) const fn for_good(text: String) -> Self {
+        Self { text, for_good: true }
+    }
+}
 
 /// A place that messages can go to, checked and ready.
 #[derive(Debug)]
@@ -83,7 +113,10 @@ pub struct Channel {
 #[derive(Debug)]
 enum Kind {
     Email(Box<Email>),
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
+    Teams(Box<Teams>),
+    Alertmanager(Box<Alertmanager>),
+    PagerDuty(Box<PagerDuty>),
     File(FileDrop),
 }
 
@@ -99,7 +132,19 @@ impl Channel {
             ChannelConfig::Email(config) => {
                 Email::build(config).map(|email| Kind::Email(Box::new(email)))
             }
-            ChannelConfig::Webhook(config) => Webhook::build(config).map(Kind::Webhook),
+            ChannelConfig::Webhook(config) => {
+                Webhook::build(config).map(|webhook| Kind::Webhook(Box::new(webhook)))
+            }
+            ChannelConfig::Teams(config) => {
+                Teams::build(config).map(|teams| Kind::Teams(Box::new(teams)))
+            }
+            ChannelConfig::Alertmanager(config) => {
+                let built = Alertmanager::build(config);
+                built.map(|alertmanager| Kind::Alertmanager(Box::new(alertmanager)))
+            }
+            ChannelConfig::PagerDuty(config) => {
+                PagerDuty::build(config).map(|pagerduty| Kind::PagerDuty(Box::new(pagerduty)))
+            }
             ChannelConfig::File(config) => FileDrop::build(config).map(Kind::File),
         });
         match kind {
@@ -121,11 +166,60 @@ impl Channel {
         matches!(self.kind, Kind::File(_))
     }
 
+    /// What kind of channel it is, as it is configured.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.kind {
+            Kind::Email(_) => "email",
+            Kind::Webhook(_) => "webhook",
+            Kind::Teams(_) => "teams",
+            Kind::Alertmanager(_) => "alertmanager",
+            Kind::PagerDuty(_) => "pagerduty",
+            Kind::File(_) => "file",
+        }
+    }
+
+    /// True when pictures are sent along.
+    pub(crate) const fn shows_pictures(&self) -> bool {
+        matches!(self.kind, Kind::Email(_))
+    }
+
+    /// True when people read it as it comes: several alerts at once are one message to them.
+    pub(crate) const fn is_for_people(&self) -> bool {
+        matches!(self.kind, Kind::Email(_) | Kind::Teams(_))
+    }
+
+    /// True when the other side forgets what is open unless it is said again.
+    pub(crate) const fn forgets(&self) -> bool {
+        matches!(self.kind, Kind::Alertmanager(_))
+    }
+
+    /// Says again what is still open, where [`Channel::forgets`]; elsewhere nothing.
+    pub(crate) async fn say_again(
+        &self,
+        messages: &[Message],
+        now: UtcMicros,
+    ) -> Result<(), SendError> {
+        match &self.kind {
+            Kind::Alertmanager(alertmanager) => alertmanager.send(messages, now).await,
+            Kind::Email(_)
+            | Kind::Webhook(_)
+            | Kind::Teams(_)
+            | Kind::PagerDuty(_)
+            | Kind::File(_) => Ok(()),
+        }
+    }
+
     /// Sends a message and waits until the other side has taken it.
-    pub(crate) async fn send(&self, message: &Message) -> Result<(), SendError> {
+    pub(crate) async fn send(&self, message: &Message, now: UtcMicros) -> Result<(), SendError> {
         match &self.kind {
             Kind::Email(email) => email.send(message).await,
-            Kind::Webhook(webhook) => webhook.send(message).await,
+            Kind::Webhook(webhook) => webhook.send(message, now).await,
+            Kind::Teams(teams) => teams.send(message).await,
+            Kind::Alertmanager(alertmanager) => {
+                alertmanager.send(std::slice::from_ref(message), now).await
+            }
+            Kind::PagerDuty(pagerduty) => pagerduty.send(message).await,
             Kind::File(file) => file.send(message).await,
         }
     }

@@ -13,6 +13,12 @@ pub enum ChannelConfig {
     Email(EmailConfig),
     /// A JSON object by HTTP POST.
     Webhook(WebhookConfig),
+    /// A card in a Microsoft Teams channel.
+    Teams(TeamsConfig),
+    /// Prometheus's Alertmanager.
+    Alertmanager(AlertmanagerConfig),
+    /// PagerDuty's Events API.
+    PagerDuty(PagerDutyConfig),
     /// One JSON file per alert in a folder, for local use.
     File(FileConfig),
 }
@@ -24,6 +30,9 @@ impl ChannelConfig {
         match self {
             Self::Email(config) => &config.name,
             Self::Webhook(config) => &config.name,
+            Self::Teams(config) => &config.name,
+            Self::Alertmanager(config) => &config.name,
+            Self::PagerDuty(config) => &config.name,
             Self::File(config) => &config.name,
         }
     }
@@ -79,10 +88,97 @@ pub struct WebhookConfig {
     pub url: Option<String>,
     /// A file with the address in one line, readable by its owner only.
     pub url_file: Option<PathBuf>,
+    /// A file with a key of at least 32 characters in one line, readable by its owner only: what is
+    /// posted is signed with it.
+    pub signing_key_file: Option<PathBuf>,
+    /// The receiver may have an address that the Internet does not know.
+    #[serde(default)]
+    pub allow_private: bool,
     /// PEM certificates to trust instead of the system's.
     pub root_ca_file: Option<PathBuf>,
     /// The longest wait for the whole exchange, such as `30s`.
     pub timeout: Option<String>,
+}
+
+/// A channel that posts a card to a workflow's webhook.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamsConfig {
+    /// A name, unique among the channels.
+    pub name: String,
+    /// The workflow's address, a secret itself. Or `url_file`.
+    pub url: Option<String>,
+    /// A file with the address in one line, readable by its owner only.
+    pub url_file: Option<PathBuf>,
+    /// PEM certificates to trust instead of the system's.
+    pub root_ca_file: Option<PathBuf>,
+    /// The longest wait for the whole exchange, such as `30s`.
+    pub timeout: Option<String>,
+}
+
+/// A channel that keeps alerts in an Alertmanager.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertmanagerConfig {
+    /// A name, unique among the channels.
+    pub name: String,
+    /// Where it is, without `/api/v2`; its path prefix, if it has one, included. Or `url_file`.
+    pub url: Option<String>,
+    /// A file with the address in one line, readable by its owner only.
+    pub url_file: Option<PathBuf>,
+    /// Whom to sign in as; together with `password_file`.
+    pub user: Option<String>,
+    /// A file with the password in one line, readable by its owner only.
+    pub password_file: Option<PathBuf>,
+    /// A file with a bearer token in one line, readable by its owner only; instead of a user.
+    pub token_file: Option<PathBuf>,
+    /// PEM certificates to trust instead of the system's.
+    pub root_ca_file: Option<PathBuf>,
+    /// The longest wait for the whole exchange, such as `30s`.
+    pub timeout: Option<String>,
+}
+
+/// A channel that raises alerts at PagerDuty.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagerDutyConfig {
+    /// A name, unique among the channels.
+    pub name: String,
+    /// A file with the integration's routing key in one line, readable by its owner only.
+    pub routing_key_file: PathBuf,
+    /// Where events go; PagerDuty's own address unless told, and another in its European region.
+    pub endpoint: Option<String>,
+    /// PEM certificates to trust instead of the system's.
+    pub root_ca_file: Option<PathBuf>,
+    /// The longest wait for the whole exchange, such as `30s`.
+    pub timeout: Option<String>,
+}
+
+impl fmt::Debug for TeamsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TeamsConfig")
+            .field("name", &self.name)
+            .field("url", &self.url.as_ref().map(|_| "…"))
+            .field("url_file", &self.url_file)
+            .field("root_ca_file", &self.root_ca_file)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+impl fmt::Debug for AlertmanagerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlertmanagerConfig")
+            .field("name", &self.name)
+            .field("url", &self.url.as_ref().map(|_| "…"))
+            .field("url_file", &self.url_file)
+            .field("user", &self.user)
+            .field("password_file", &self.password_file)
+            .field("token_file", &self.token_file)
+            .field("root_ca_file", &self.root_ca_file)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 impl fmt::Debug for WebhookConfig {
@@ -91,6 +187,8 @@ impl fmt::Debug for WebhookConfig {
             .field("name", &self.name)
             .field("url", &self.url.as_ref().map(|_| "…"))
             .field("url_file", &self.url_file)
+            .field("signing_key_file", &self.signing_key_file)
+            .field("allow_private", &self.allow_private)
             .field("root_ca_file", &self.root_ca_file)
             .field("timeout", &self.timeout)
             .finish()

@@ -1,5 +1,6 @@
 //! Tells people and machines of incidents: takes what is due from the store's outbox, sends it on
-//! each configured channel (e-mail, JSON webhook, files in a folder), and notes what became of
+//! each configured channel (e-mail, Microsoft Teams, Alertmanager, PagerDuty, signed JSON by webhook,
+//! files in a folder), and notes what became of
 //! it.
 //!
 //! It refuses to decide what is worth telling (the judge writes the outbox) and to show secrets: no
@@ -11,12 +12,24 @@
 //! files: no server gets it, not even one on this machine, because it may pass it on. Between taking and noting there is a gap that nobody can
 //! close: a crash inside it sends again, with the same `Message-ID` or `Idempotency-Key`.
 
+mod bundle;
 mod channel;
 mod config;
+mod hours;
 mod message;
+mod plan;
+mod report;
+mod route;
+mod sender;
 mod worker;
 
 pub use channel::{Channel, ChannelError};
-pub use config::{ChannelConfig, EmailConfig, FileConfig, Security, WebhookConfig};
-pub use message::{BaseUrl, InvalidBaseUrl};
-pub use worker::{Counters, CountersSnapshot, Notifier, Round, Settings};
+pub use config::{
+    AlertmanagerConfig, ChannelConfig, EmailConfig, FileConfig, PagerDutyConfig, Security,
+    TeamsConfig, WebhookConfig,
+};
+pub use message::{BaseUrl, InvalidBaseUrl, Picture};
+pub use report::{InvalidReport, ReportConfig, ReportKind, ReportMail, ReportPlan, Reports};
+pub use route::{InvalidRoute, Route, RouteConfig};
+pub use sender::Pictures;
+pub use worker::{Counters, CountersSnapshot, Notifier, Round, Settings, Stores};

@@ -1,16 +1,25 @@
-//! What a delivery says: subject, text and JSON.
+//! What a delivery says, once for all channels.
 
+mod html;
 mod json;
+mod notice;
 mod story;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use busyhour_store::{Delivery, IncidentEvent};
+use busyhour_model::{Change, SeverityClass, UtcMicros};
+use busyhour_store::{Delivery, IncidentEvent, IncidentNews, Purpose};
 use thiserror::Error;
 
+use crate::plan::labels_of;
+
 use self::story::Story;
+
+pub(crate) use self::html::PICTURE_ID;
+pub(crate) use self::words::rfc3339;
 
 /// A text that is not the address of the page.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -44,41 +53,207 @@ impl fmt::Display for BaseUrl {
     }
 }
 
+/// What an escalation says before anything else.
+const ESCALATED: &str = "Nobody said yet that this is seen, so you are told.";
+
+/// What becomes of what a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It goes on.
+    Firing,
+    /// It is over.
+    Over,
+}
+
+/// How much a message wants of whoever reads it; never by colour alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Critical,
+    Major,
+    Minor,
+    /// Something is fine again.
+    Good,
+    /// Nothing about calls.
+    Plain,
+}
+
+impl From<SeverityClass> for Tone {
+    fn from(class: SeverityClass) -> Self {
+        match class {
+            SeverityClass::Critical => Self::Critical,
+            SeverityClass::Major => Self::Major,
+            SeverityClass::Minor => Self::Minor,
+        }
+    }
+}
+
+/// A picture for those who read mail with pictures.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// PNG, with twice as many pixels each way as it is to be shown with.
+    pub png: Vec<u8>,
+    /// How wide it is to be shown, in CSS pixels.
+    pub width: u32,
+    /// What it says, with the numbers, for those who do not see it.
+    pub alt: String,
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { png, width, alt } = self;
+        let bytes = png.len();
+        f.debug_struct("Picture")
+            .field("bytes", &bytes)
+            .field("width", width)
+            .field("alt", alt)
+            .finish()
+    }
+}
+
 /// A delivery put into words, the same for every channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     /// The same for every attempt at the same delivery, and for no other.
     pub(crate) key: String,
+    /// The same for all that is told of one thing, such as an incident.
+    pub(crate) subject_key: String,
+    pub(crate) stage: Stage,
+    pub(crate) tone: Tone,
     pub(crate) subject: String,
+    /// What is said first, a paragraph each.
+    pub(crate) lead: Vec<String>,
+    /// What is said under which label, without a colon.
+    pub(crate) facts: Vec<(&'static str, String)>,
+    /// Where there is more.
+    pub(crate) url: String,
+    /// What is there.
+    pub(crate) link: &'static str,
+    /// What kind of alert it is, for machines.
+    pub(crate) alert_name: &'static str,
+    /// Where it is, in a few words.
+    pub(crate) source: String,
+    /// What machines route by; values are bounded, and hold no figures.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// When what it is about began.
+    pub(crate) since: UtcMicros,
+    /// When the event was written.
+    pub(crate) created: UtcMicros,
     pub(crate) text: String,
+    pub(crate) html: String,
     pub(crate) json: String,
+    pub(crate) picture: Option<Picture>,
+    /// File name, media type, bytes.
+    pub(crate) attachments: Vec<(String, String, Vec<u8>)>,
 }
 
 impl Message {
-    pub(crate) fn of(delivery: &Delivery, base_url: &BaseUrl) -> Self {
-        let story = Story::of(delivery, base_url);
-        let key = key(delivery);
-        Self {
-            subject: story.subject(),
-            text: story.text(),
-            json: json::alert(&story, delivery, &key),
-            key,
+    /// Of an incident.
+    pub(crate) fn of(
+        delivery: &Delivery,
+        news: &IncidentNews,
+        base_url: &BaseUrl,
+        picture: Option<Picture>,
+    ) -> Self {
+        let story = Story::of(news, base_url);
+        let key = key(delivery, news);
+        let incident = &news.incident;
+        let (stage, tone) = match news.event {
+            IncidentEvent::Opened | IncidentEvent::Worse => {
+                (Stage::Firing, Tone::from(SeverityClass::of(incident.severity)))
+            }
+            IncidentEvent::Closed if incident.change == Change::Gone => (Stage::Over, Tone::Plain),
+            IncidentEvent::Closed => (Stage::Over, Tone::Good),
+        };
+        let mut lead = story.lead();
+        if delivery.purpose == Purpose::Escalate {
+            lead.insert(0, ESCALATED.to_owned());
         }
+        let message = Self {
+            subject_key: incident.id.to_string(),
+            stage,
+            tone,
+            subject: story.subject(),
+            lead,
+            facts: story.facts(),
+            url: story.url.clone(),
+            link: "Picture and figures",
+            alert_name: "BusyhourIncident",
+            source: story.place(),
+            labels: labels(&story, news),
+            since: incident.opened.unwrap_or(delivery.created).min(delivery.created),
+            created: delivery.created,
+            text: String::new(),
+            html: String::new(),
+            json: json::alert(&story, delivery.created, &key),
+            key,
+            picture: picture.map(|picture| story.caption(picture)),
+            attachments: Vec::new(),
+        };
+        message.written()
     }
+
+    /// With the text and the HTML that say it.
+    fn written(mut self) -> Self {
+        self.text = self.as_text();
+        self.html = html::page(&self);
+        self
+    }
+
+    /// The whole message for those who read text alone.
+    fn as_text(&self) -> String {
+        let mut text = self.lead.join("\n\n");
+        text.push('\n');
+        if !self.facts.is_empty() {
+            text.push('\n');
+        }
+        for (label, words) in &self.facts {
+            text.push_str(&format!("{:<15} {words}\n", format!("{label}:")));
+        }
+        text.push_str(&format!("\n{}: {}\n", self.link, self.url));
+        text
+    }
+}
+
+/// What tells one alert from another and is routed by: as it was when it was placed, so that it is the same
+/// alert whatever is found out later.
+fn labels(story: &Story<'_>, news: &IncidentNews) -> BTreeMap<String, String> {
+    if let Some(labels) = news.labels.as_deref().and_then(labels_of) {
+        return labels;
+    }
+    let incident = story.incident;
+    let class = SeverityClass::of(incident.severity).as_str();
+    let labels = [
+        ("building", story.building.as_str()),
+        ("kind", incident.kind.as_str()),
+        ("segment", incident.segment.as_str()),
+        ("cause", incident.cause.as_str()),
+        ("severity", class),
+    ];
+    labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// An incident that is opened again after it was closed is told again, so the moment of the event
 /// is part of it.
-fn key(delivery: &Delivery) -> String {
-    let event = event_word(delivery.event);
-    format!("{}-{event}-{}", delivery.incident.id, delivery.created.0)
+fn key(delivery: &Delivery, news: &IncidentNews) -> String {
+    let event = match delivery.purpose {
+        Purpose::Escalate => "escalated",
+        Purpose::Tell | Purpose::Digest => event_word(news.event),
+    };
+    format!("{}-{event}-{}", news.incident.id, delivery.created.0)
 }
 
 const fn event_word(event: IncidentEvent) -> &'static str {
     match event {
         IncidentEvent::Opened => "opened",
+        IncidentEvent::Worse => "worse",
         IncidentEvent::Closed => "closed",
     }
+}
+
+/// A message as tests of channels want one.
+#[cfg(test)]
+pub(crate) fn sample() -> Message {
+    tests::sample()
 }
 
 #[cfg(test)]

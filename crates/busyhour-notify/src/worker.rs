@@ -1,30 +1,35 @@
 //! The worker: outbox in, messages out.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use busyhour_daemon::{Backoff, chain};
-use busyhour_model::UtcMicros;
-use busyhour_store::{Control, Delivery, DeliveryOutcome, StoreError};
+use busyhour_daemon::chain;
+use busyhour_model::desk::Overlay;
+use busyhour_model::{Building, BuildingId, UtcMicros};
+use busyhour_store::{
+    About, Control, Delivery, DeliveryOutcome, Desk, Fate, Happened, Outbox, StoreError, Untold,
+};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::Channel;
+use crate::bundle;
+use crate::channel::SAY_AGAIN;
 use crate::message::{BaseUrl, Message};
+use crate::plan::{Check, World};
+use crate::report::{ReportPlan, Reports};
+use crate::sender::{Outcome, Pictures, Sender};
+use crate::{Channel, Route};
 
-/// Deliveries taken at once. Incidents are few: a storm of more waits for the next round, and what
-/// is held in memory stays small.
-const BATCH: usize = 64;
-/// The longest error text that is kept in the outbox.
-const MAX_ERROR_CHARS: usize = 500;
-/// Attempts beyond this do not lengthen the delay any more: the ceiling is reached long before.
-const MAX_DOUBLINGS: u32 = 32;
-
+/// Events and deliveries taken at once. Incidents are few: a storm of more waits for the next round, and
+/// what is held in memory stays small.
+const BATCH: usize = 256;
+/// Open incidents that are said again to a channel that forgets; of more the oldest.
+const MAX_STANDING: usize = 1_000;
 /// How the worker goes about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where people open the page.
     pub base_url: BaseUrl,
@@ -36,6 +41,10 @@ pub struct Settings {
     pub retry_highest: Duration,
     /// How old an event may become before it is withheld.
     pub give_up_after: Duration,
+    /// Who is told what; without any everything goes to every channel at once.
+    pub routes: Vec<Route>,
+    /// Reports to be sent.
+    pub reports: Vec<ReportPlan>,
 }
 
 impl Settings {
@@ -49,6 +58,8 @@ impl Settings {
             retry_lowest: Duration::from_secs(10),
             retry_highest: Duration::from_secs(30 * 60),
             give_up_after: Duration::from_secs(3 * 24 * 3600),
+            routes: Vec::new(),
+            reports: Vec::new(),
         }
     }
 }
@@ -100,24 +111,67 @@ pub struct Round {
     pub withheld: usize,
 }
 
-/// Takes what is due from the outbox and sends it, one task per channel and round, so that a dead
-/// mail server does not hold up the webhook.
+/// The parts of the store that are needed to tell people.
+#[derive(Clone)]
+pub struct Stores {
+    /// Buildings and incidents.
+    pub control: Arc<dyn Control>,
+    /// What people do with incidents.
+    pub desk: Arc<dyn Desk>,
+    /// What is to be told.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+/// Places what happened on channels, takes what is due from the outbox and sends it, one task per channel and
+/// round, so that a dead mail server does not hold up the webhook.
 pub struct Notifier {
-    control: Arc<dyn Control>,
+    stores: Stores,
     channels: HashMap<String, Arc<Channel>>,
-    settings: Settings,
+    settings: Arc<Settings>,
+    pictures: Option<Arc<dyn Pictures>>,
+    reports: Option<Arc<dyn Reports>>,
     counters: Arc<Counters>,
     /// Outcomes that the store could not note yet. Not bounded by a constant but by the batch:
     /// nothing more is taken while there are any.
-    unnoted: Vec<(i64, DeliveryOutcome)>,
+    unnoted: Vec<Outcome>,
+    /// When what is open was last said to the channels that forget.
+    said_again: Option<UtcMicros>,
+    /// The reports that were asked for last.
+    asked: HashSet<String>,
+    is_registered: bool,
 }
 
 impl Notifier {
     /// Puts a worker together; names of channels are expected to be unique.
     #[must_use]
-    pub fn new(control: Arc<dyn Control>, channels: Vec<Channel>, settings: Settings) -> Self {
+    pub fn new(stores: Stores, channels: Vec<Channel>, settings: Settings) -> Self {
         let channels = channels.into_iter().map(|c| (c.name().to_owned(), Arc::new(c))).collect();
-        Self { control, channels, settings, counters: Arc::default(), unnoted: Vec::new() }
+        Self {
+            stores,
+            channels,
+            settings: Arc::new(settings),
+            pictures: None,
+            reports: None,
+            counters: Arc::default(),
+            unnoted: Vec::new(),
+            said_again: None,
+            asked: HashSet::new(),
+            is_registered: false,
+        }
+    }
+
+    /// Puts pictures into mails.
+    #[must_use]
+    pub fn with_pictures(mut self, pictures: Arc<dyn Pictures>) -> Self {
+        self.pictures = Some(pictures);
+        self
+    }
+
+    /// Has somebody render the reports that the settings ask for.
+    #[must_use]
+    pub fn with_reports(mut self, reports: Arc<dyn Reports>) -> Self {
+        self.reports = Some(reports);
+        self
     }
 
     /// The counters, to be shown.
@@ -153,63 +207,192 @@ impl Notifier {
         now: UtcMicros,
         shutdown: &CancellationToken,
     ) -> Result<Round, StoreError> {
+        self.register().await?;
         self.note(now).await?;
-        let due = self.due(now).await?;
+        self.ask_reports(now).await?;
+        self.place(now).await?;
+        let (by_channel, seen) = self.checked(now).await?;
         let mut round = Round::default();
-        let mut by_channel: HashMap<String, Vec<Delivery>> = HashMap::new();
-        for delivery in due {
-            if let Some(reason) = self.reason_to_withhold(&delivery, now) {
-                tracing::warn!(channel = delivery.channel, incident = %delivery.incident.id,
-                    reason, "alert withheld");
-                round.withheld += 1;
-                self.unnoted.push((delivery.id, DeliveryOutcome::Withheld { reason }));
-            } else {
-                by_channel.entry(delivery.channel.clone()).or_default().push(delivery);
-            }
-        }
+        let sender = self.sender(seen);
         let mut tasks = JoinSet::new();
         for (name, deliveries) in by_channel {
-            let Some(channel) = self.channels.get(&name) else { continue };
-            let (channel, settings) = (Arc::clone(channel), self.settings.clone());
-            tasks.spawn(send_all(channel, deliveries, settings, now, shutdown.clone()));
+            let Some(channel) = self.channels.get(&name).map(Arc::clone) else { continue };
+            let messages = bundle::messages(deliveries, channel.is_for_people());
+            self.bundle(&messages).await?;
+            let (sender, shutdown) = (sender.clone(), shutdown.clone());
+            tasks.spawn(async move { sender.all(&channel, messages, now, &shutdown).await });
         }
         while let Some(outcomes) = tasks.join_next().await {
-            for (id, outcome) in outcomes.unwrap_or_default() {
-                match outcome {
-                    DeliveryOutcome::Sent => round.sent += 1,
-                    DeliveryOutcome::Retry { .. } => round.put_off += 1,
-                    DeliveryOutcome::Withheld { .. } => round.withheld += 1,
-                }
-                self.unnoted.push((id, outcome));
+            self.unnoted.extend(outcomes.unwrap_or_default());
+        }
+        for (deliveries, outcome) in &self.unnoted {
+            match outcome {
+                DeliveryOutcome::Sent => round.sent += deliveries.len(),
+                DeliveryOutcome::Retry { .. } => round.put_off += deliveries.len(),
+                DeliveryOutcome::Withheld { .. } => round.withheld += deliveries.len(),
+                DeliveryOutcome::Later(_) => {}
             }
         }
         self.count(round);
         self.note(now).await?;
+        self.say_again(now).await?;
         Ok(round)
     }
 
-    async fn due(&self, now: UtcMicros) -> Result<Vec<Delivery>, StoreError> {
-        let mut names: Vec<String> = self.channels.keys().cloned().collect();
-        names.sort_unstable();
-        self.with_control(move |control| control.due_deliveries(&names, now, BATCH)).await
+    /// Says which channels there are, once.
+    async fn register(&mut self) -> Result<(), StoreError> {
+        if self.is_registered {
+            return Ok(());
+        }
+        let channels = self.channels.values();
+        let mut channels: Vec<(String, String)> =
+            channels.map(|channel| (channel.name().to_owned(), channel.kind().to_owned())).collect();
+        channels.sort_unstable();
+        self.with_stores(move |stores| stores.outbox.register_channels(&channels)).await?;
+        self.is_registered = true;
+        Ok(())
+    }
+
+    /// Asks for reports whose time has come; the store knows which were asked for before.
+    async fn ask_reports(&mut self, now: UtcMicros) -> Result<(), StoreError> {
+        let due: HashSet<String> =
+            self.settings.reports.iter().filter_map(|plan| plan.due(now)).collect();
+        for name in due.difference(&self.asked) {
+            let name = name.clone();
+            self.with_stores(move |stores| stores.outbox.ask_report(&name, now)).await?;
+        }
+        self.asked = due;
+        Ok(())
+    }
+
+    /// Decides what becomes of what happened. Without channels it waits.
+    async fn place(&self, now: UtcMicros) -> Result<(), StoreError> {
+        if self.channels.is_empty() {
+            return Ok(());
+        }
+        let settings = Arc::clone(&self.settings);
+        let mut channels: Vec<String> = self.channels.keys().cloned().collect();
+        channels.sort_unstable();
+        let fates = self.with_stores(move |stores| {
+            let untold = stores.outbox.untold(now, BATCH)?;
+            let fates = fates(stores, &settings, &channels, &untold, now)?;
+            if !fates.is_empty() {
+                stores.outbox.place(&fates)?;
+            }
+            Ok(fates)
+        });
+        for (event, fate) in fates.await? {
+            if let Fate::Nobody(why) = fate {
+                tracing::info!(event, why, "told to nobody");
+            }
+        }
+        Ok(())
+    }
+
+    /// What is due by channel, after a last look at each; and which of it somebody said to have seen.
+    async fn checked(
+        &mut self,
+        now: UtcMicros,
+    ) -> Result<(BTreeMap<String, Vec<Delivery>>, HashSet<i64>), StoreError> {
+        let settings = Arc::clone(&self.settings);
+        let (due, checks, seen) = self
+            .with_stores(move |stores| {
+                let due = stores.outbox.due_deliveries(now, BATCH)?;
+                let (checks, seen) = checks(stores, &settings, &due, now)?;
+                Ok((due, checks, seen))
+            })
+            .await?;
+        let mut by_channel: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+        for (delivery, check) in due.into_iter().zip(checks) {
+            let withheld = self.reason_to_withhold(&delivery, now);
+            let check = withheld.map_or(check, Check::Withhold);
+            let outcome = match check {
+                Check::Send => {
+                    by_channel.entry(delivery.channel.clone()).or_default().push(delivery);
+                    continue;
+                }
+                Check::Later(at) => DeliveryOutcome::Later(at),
+                Check::Withhold(reason) => {
+                    tracing::warn!(channel = delivery.channel, delivery = delivery.id, reason,
+                        "withheld");
+                    DeliveryOutcome::Withheld { reason }
+                }
+            };
+            self.unnoted.push((vec![delivery.id], outcome));
+        }
+        Ok((by_channel, seen))
+    }
+
+    /// Writes down what is one message before it is sent, so that it is the same one after a restart.
+    async fn bundle(&self, messages: &[Vec<Delivery>]) -> Result<(), StoreError> {
+        for message in messages.iter().filter(|message| bundle::is_several(message)) {
+            if message.iter().all(|delivery| delivery.bundle.is_some()) {
+                continue;
+            }
+            let ids: Vec<i64> = message.iter().map(|delivery| delivery.id).collect();
+            self.with_stores(move |stores| stores.outbox.bundle(&ids)).await?;
+        }
+        Ok(())
+    }
+
+    /// Says what is open once a minute to the channels that forget. What is not taken is said the next
+    /// time.
+    async fn say_again(&mut self, now: UtcMicros) -> Result<(), StoreError> {
+        // A clock that was set back is no reason to be silent.
+        let due = |last: UtcMicros| now < last || last.plus(SAY_AGAIN) <= now;
+        if !self.said_again.is_none_or(due) {
+            return Ok(());
+        }
+        self.said_again = Some(now);
+        for (name, channel) in self.channels.iter().filter(|(_, channel)| channel.forgets()) {
+            let name = name.clone();
+            let standing =
+                move |stores: &Stores| stores.outbox.standing_deliveries(&name, MAX_STANDING);
+            let standing = self.with_stores(standing).await?;
+            let of = |delivery: &Delivery| match &delivery.about {
+                About::Incident(news) => {
+                    Some(Message::of(delivery, news, &self.settings.base_url, None))
+                }
+                _ => None,
+            };
+            let messages: Vec<Message> = standing.iter().filter_map(of).collect();
+            if messages.is_empty() {
+                continue;
+            }
+            if let Err(error) = channel.say_again(&messages, now).await {
+                let channel = channel.name();
+                tracing::warn!(channel, %error, "open alerts could not be said again");
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    fn sender(&self, seen: HashSet<i64>) -> Sender {
+        Sender {
+            settings: Arc::clone(&self.settings),
+            pictures: self.pictures.clone(),
+            reports: self.reports.clone(),
+            seen: Arc::new(seen),
+        }
     }
 
     /// Writes down what became of earlier attempts, oldest first.
     async fn note(&mut self, now: UtcMicros) -> Result<(), StoreError> {
-        while let Some((id, outcome)) = self.unnoted.first().cloned() {
-            self.with_control(move |control| control.delivered(id, &outcome, now)).await?;
+        while let Some((ids, outcome)) = self.unnoted.first().cloned() {
+            self.with_stores(move |stores| stores.outbox.delivered(&ids, &outcome, now)).await?;
             self.unnoted.remove(0);
         }
         Ok(())
     }
 
     /// SQLite waits for the disk, so it is asked off the runtime's threads.
-    async fn with_control<T: Send + 'static>(
+    async fn with_stores<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&dyn Control) -> Result<T, StoreError> + Send + 'static,
+        ask: impl FnOnce(&Stores) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let control = Arc::clone(&self.control);
-        let answer = tokio::task::spawn_blocking(move || ask(control.as_ref())).await;
+        let stores = self.stores.clone();
+        let answer = tokio::task::spawn_blocking(move || ask(&stores)).await;
         let answer = answer.unwrap_or_else(|panicked| {
             Err(StoreError::new("use the outbox", busyhour_store::ErrorKind::Other)
                 .with_source(panicked))
@@ -224,10 +407,13 @@ impl Notifier {
         let Some(channel) = self.channels.get(&delivery.channel) else {
             return Some("the channel is no longer configured".to_owned());
         };
-        if delivery.incident.simulated && !channel.is_local() {
+        if let About::Incident(news) = &delivery.about
+            && news.incident.simulated
+            && !channel.is_local()
+        {
             return Some("it rests on simulated data, which never leaves this machine".to_owned());
         }
-        let too_old = delivery.created.plus(self.settings.give_up_after) < now;
+        let too_old = delivery.placed.plus(self.settings.give_up_after) < now;
         too_old.then(|| match delivery.attempts {
             0 => "it was too old when the channel could first be used".to_owned(),
             attempts => format!("given up after {attempts} attempts"),
@@ -242,62 +428,77 @@ impl Notifier {
     }
 }
 
-/// Sends the deliveries of one channel in order. After a failure the rest is put off with it: a
-/// server that just refused one message is left alone until the delay is over.
-async fn send_all(
-    channel: Arc<Channel>,
-    deliveries: Vec<Delivery>,
-    settings: Settings,
+/// What becomes of events, with all that decides it read once.
+fn fates(
+    stores: &Stores,
+    settings: &Settings,
+    channels: &[String],
+    untold: &[Untold],
     now: UtcMicros,
-    shutdown: CancellationToken,
-) -> Vec<(i64, DeliveryOutcome)> {
-    let mut outcomes = Vec::with_capacity(deliveries.len());
-    let mut failure: Option<String> = None;
-    for delivery in deliveries {
-        if shutdown.is_cancelled() {
-            break;
-        }
-        if failure.is_none() {
-            failure = send_one(&channel, &delivery, &settings).await;
-        }
-        let outcome = match &failure {
-            None => DeliveryOutcome::Sent,
-            Some(error) => {
-                let at = now.plus(retry_delay(&delivery, &settings));
-                DeliveryOutcome::Retry { at, error: error.clone() }
-            }
-        };
-        outcomes.push((delivery.id, outcome));
-    }
-    outcomes
-}
-
-/// Sends one message; what went wrong if it was not taken.
-async fn send_one(channel: &Channel, delivery: &Delivery, settings: &Settings) -> Option<String> {
-    let incident = delivery.incident.id;
-    match channel.send(&Message::of(delivery, &settings.base_url)).await {
-        Ok(()) => {
-            tracing::info!(channel = channel.name(), %incident, event = ?delivery.event, "alert sent");
-            None
-        }
-        Err(error) => {
-            let attempt = delivery.attempts.saturating_add(1);
-            tracing::warn!(channel = channel.name(), %incident, attempt, %error, "alert not taken");
-            Some(error.to_string().chars().take(MAX_ERROR_CHARS).collect())
-        }
-    }
-}
-
-/// The delay grows with the attempts that the outbox remembers, so a restart does not hurry it.
-fn retry_delay(delivery: &Delivery, settings: &Settings) -> Duration {
-    let seed = delivery.id.cast_unsigned() ^ delivery.created.0.cast_unsigned();
-    let Ok(mut backoff) = Backoff::new(settings.retry_lowest, settings.retry_highest, seed) else {
-        return settings.retry_highest;
+) -> Result<Vec<(i64, Fate)>, StoreError> {
+    let Some(oldest) = untold.iter().map(|event| event.created).min() else {
+        return Ok(Vec::new());
     };
-    for _ in 0..delivery.attempts.min(MAX_DOUBLINGS) {
-        backoff.next_delay();
+    let (buildings, overlay) = (stores.control.buildings()?, stores.desk.overlay(oldest)?);
+    let buildings = by_id(&buildings);
+    let mut states = BTreeMap::new();
+    for event in untold {
+        let Happened::Incident { incident, .. } = &event.happened else { continue };
+        let Some(root) = overlay.merged(incident.id) else { continue };
+        states.extend(stores.control.incident(root)?.map(|incident| (root, incident.state)));
     }
-    backoff.next_delay()
+    let world = World {
+        channels,
+        routes: &settings.routes,
+        reports: &settings.reports,
+        buildings: &buildings,
+        overlay: &overlay,
+        states: &states,
+        give_up_after: settings.give_up_after,
+    };
+    Ok(untold.iter().map(|event| (event.event, world.fate(event, now))).collect())
+}
+
+/// What to do with what is due, and which of it is about incidents that somebody said to have seen.
+fn checks(
+    stores: &Stores,
+    settings: &Settings,
+    due: &[Delivery],
+    now: UtcMicros,
+) -> Result<(Vec<Check>, HashSet<i64>), StoreError> {
+    let news = |delivery: &Delivery| match &delivery.about {
+        About::Incident(news) => Some(news.incident.clone()),
+        _ => None,
+    };
+    let incidents: Vec<_> = due.iter().map(news).collect();
+    let (buildings, overlay) = match incidents.iter().flatten().next() {
+        None => (Vec::new(), Overlay::default()),
+        Some(_) => (stores.control.buildings()?, stores.desk.overlay(now)?),
+    };
+    let buildings = by_id(&buildings);
+    let mut states = BTreeMap::new();
+    for root in incidents.iter().flatten().filter_map(|incident| overlay.merged(incident.id)) {
+        states.extend(stores.control.incident(root)?.map(|incident| (root, incident.state)));
+    }
+    let world = World {
+        channels: &[],
+        routes: &settings.routes,
+        reports: &settings.reports,
+        buildings: &buildings,
+        overlay: &overlay,
+        states: &states,
+        give_up_after: settings.give_up_after,
+    };
+    let checks = due.iter().map(|delivery| world.check(delivery, now)).collect();
+    let acknowledged = |(delivery, incident): (&Delivery, &Option<busyhour_model::Incident>)| {
+        let standing = overlay.standing(incident.as_ref()?, now);
+        standing.acknowledged.map(|_| delivery.id)
+    };
+    Ok((checks, due.iter().zip(&incidents).filter_map(acknowledged).collect()))
+}
+
+fn by_id(buildings: &[Building]) -> HashMap<BuildingId, &Building> {
+    buildings.iter().map(|building| (building.id, building)).collect()
 }
 
 fn utc_now() -> UtcMicros {

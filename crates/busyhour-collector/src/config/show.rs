@@ -79,7 +79,19 @@ fn show_channel(f: &mut fmt::Formatter<'_>, channel: &ChannelConfig) -> fmt::Res
             writeln!(f, "kind = \"email\"\nhost = {:?}\nsecurity = {security:?}", email.host)?;
             writeln!(f, "from = {:?}\nto = {:?}", email.from, email.to)
         }
-        ChannelConfig::Webhook(_) => writeln!(f, "kind = \"webhook\"\n# its address is a secret"),
+        ChannelConfig::Webhook(hook) => {
+            writeln!(f, "kind = \"webhook\"\n# its address is a secret")?;
+            let signed = if hook.signing_key_file.is_some() { "signed" } else { "not signed" };
+            writeln!(f, "# what it gets is {signed}\nallow_private = {}", hook.allow_private)
+        }
+        ChannelConfig::Teams(_) => writeln!(f, "kind = \"teams\"\n# its address is a secret"),
+        ChannelConfig::Alertmanager(_) => {
+            writeln!(f, "kind = \"alertmanager\"\n# its address may be a secret")
+        }
+        ChannelConfig::PagerDuty(pagerduty) => {
+            let key = &pagerduty.routing_key_file;
+            writeln!(f, "kind = \"pagerduty\"\nrouting_key_file = {key:?}")
+        }
         ChannelConfig::File(file) => {
             writeln!(f, "kind = \"file\"\nfolder = {:?}", file.folder)
         }

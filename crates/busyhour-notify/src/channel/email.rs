@@ -5,14 +5,14 @@ use std::path::Path;
 
 use busyhour_daemon::{Secret, chain};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Mailboxes};
+use lettre::message::{Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 
 use super::{Problem, SendError, is_loopback, parse_timeout, read_roots};
 use crate::config::{EmailConfig, Security};
-use crate::message::Message;
+use crate::message::{Message, PICTURE_ID};
 
 /// A Champion and a few colleagues; more is what mailing lists are for.
 const MAX_RECIPIENTS: usize = 50;
@@ -54,21 +54,23 @@ impl Email {
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
-        let mail = self.compose(message).map_err(|error| self.describe(&error))?;
+        let mail =
+            self.compose(message).map_err(|error| SendError::for_good(self.describe(&error)))?;
         match self.transport.send(mail).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.describe(&error)),
+            // RFC 5321, section 4.2.1: 5yz is permanent.
+            Err(error) if error.is_permanent() => Err(SendError::for_good(self.describe(&error))),
+            Err(error) => Err(SendError::passing(self.describe(&error))),
         }
     }
 
     fn compose(&self, message: &Message) -> Result<lettre::Message, lettre::error::Error> {
-        let mut mail = lettre::Message::builder()
+        let builder = lettre::Message::builder()
             .from(self.from.clone())
             .mailbox(lettre::message::header::To::from(self.to.clone()))
             .subject(&message.subject)
-            .message_id(Some(format!("<{}@busyhour.invalid>", message.key)))
-            .header(ContentType::TEXT_PLAIN)
-            .body(message.text.clone())?;
+            .message_id(Some(format!("<{}@busyhour.invalid>", message.key)));
+        let mut mail = builder.multipart(with_files(message))?;
         // Nobody's absence note should answer an alert (RFC 3834, section 5).
         mail.headers_mut().insert_raw(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
@@ -78,13 +80,50 @@ impl Email {
     }
 
     /// The whole chain in one line; a server that repeats the password is not quoted.
-    fn describe(&self, error: &(dyn std::error::Error + 'static)) -> SendError {
+    fn describe(&self, error: &(dyn std::error::Error + 'static)) -> String {
         let mut text = chain(error).to_string();
         if let Some(password) = &self.password {
             text = text.replace(password.expose(), "…");
         }
-        SendError(text)
+        text
     }
+}
+
+/// Text, and the same as HTML with its picture (RFC 2046, section 5.1.4; RFC 2387).
+fn parts(message: &Message) -> MultiPart {
+    let text = SinglePart::plain(message.text.clone());
+    let html = SinglePart::html(message.html.clone());
+    let both = MultiPart::alternative().singlepart(text);
+    match &message.picture {
+        None => both.singlepart(html),
+        Some(picture) => {
+            let image =
+                Attachment::new_inline_with_name(PICTURE_ID.to_owned(), "picture.png".to_owned());
+            let image = image.body(picture.png.clone(), png());
+            both.multipart(MultiPart::related().singlepart(html).singlepart(image))
+        }
+    }
+}
+
+/// The message, and what is attached to it.
+fn with_files(message: &Message) -> MultiPart {
+    if message.attachments.is_empty() {
+        return parts(message);
+    }
+    let mut mixed = MultiPart::mixed().multipart(parts(message));
+    for (name, media_type, bytes) in &message.attachments {
+        let kind = ContentType::parse(media_type).unwrap_or_else(|_| octets());
+        mixed = mixed.singlepart(Attachment::new(name.clone()).body(bytes.clone(), kind));
+    }
+    mixed
+}
+
+fn octets() -> ContentType {
+    ContentType::parse("application/octet-stream").expect("a media type")
+}
+
+fn png() -> ContentType {
+    ContentType::parse("image/png").expect("a media type")
 }
 
 impl fmt::Debug for Email {

@@ -27,8 +27,8 @@ impl FileDrop {
         let written = tokio::task::spawn_blocking(move || write_whole(&path, &json)).await;
         match written {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(SendError(format!("write the alert's file: {error}"))),
-            Err(_) => Err(SendError("writing the alert's file was cut short".to_owned())),
+            Ok(Err(error)) => Err(SendError::passing(format!("write the alert's file: {error}"))),
+            Err(_) => Err(SendError::passing("writing the alert's file was cut short".to_owned())),
         }
     }
 }

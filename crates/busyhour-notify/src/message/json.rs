@@ -1,10 +1,9 @@
 //! The alert as JSON; every field is explained in docs/ALERTS.md.
 
 use busyhour_model::{
-    Breach, DailyAverage, Evidence, IncidentPlace, LinkKind, SeverityClass, Siblings, WorstHour,
+    Breach, DailyAverage, Evidence, IncidentPlace, LinkKind, SeverityClass, Siblings, UtcMicros, WorstHour,
     how_sure,
 };
-use busyhour_store::Delivery;
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -13,19 +12,19 @@ use super::story::Story;
 use super::words::{average_says, prose, rfc3339, span};
 
 /// The version of the JSON's shape; a change that breaks readers raises it.
-const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 /// The evidence that is sent, heaviest first; the API has all of it.
 const MAX_EVIDENCE: usize = 20;
 
 /// The alert in one line.
-pub(super) fn alert(story: &Story<'_>, delivery: &Delivery, key: &str) -> String {
+pub(super) fn alert(story: &Story<'_>, created: UtcMicros, key: &str) -> String {
     let incident = story.incident;
     let date = |date: &Date| date.to_string();
     let json = AlertJson {
         schema_version: SCHEMA_VERSION,
         idempotency_key: key,
         event: event_word(story.event),
-        created_utc: rfc3339(delivery.created),
+        created_utc: rfc3339(created),
         incident_id: incident.id.to_string(),
         number: incident.number,
         kind: incident.kind.as_str(),

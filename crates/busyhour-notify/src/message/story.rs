@@ -1,14 +1,14 @@
 //! The subject and the text.
 
 use busyhour_model::{Cause, Change, FindingKind, Incident, IncidentPlace, how_sure};
-use busyhour_store::{Delivery, IncidentEvent};
+use busyhour_store::{IncidentEvent, IncidentNews};
 use jiff::civil::Date;
 
-use super::BaseUrl;
 use super::words::{
     average_says, buildings, estimate_words, kind_words, name, prose, segment_words, span,
     worst_hour_words,
 };
+use super::{BaseUrl, Picture};
 
 /// The buildings that a message names; of the rest it says how many there are.
 const MAX_BUILDINGS: usize = 10;
@@ -35,15 +35,15 @@ pub(super) struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn of(delivery: &'a Delivery, base_url: &BaseUrl) -> Self {
-        let incident = &delivery.incident;
+    pub(super) fn of(news: &'a IncidentNews, base_url: &BaseUrl) -> Self {
+        let incident = &news.incident;
         Self {
-            event: delivery.event,
+            event: news.event,
             incident,
-            building: name(&delivery.building),
-            buildings: delivery.buildings.iter().take(MAX_BUILDINGS).map(|b| name(b)).collect(),
-            buildings_total: delivery.buildings.len(),
-            place_name: place_name(delivery),
+            building: name(&news.building),
+            buildings: news.buildings.iter().take(MAX_BUILDINGS).map(|b| name(b)).collect(),
+            buildings_total: news.buildings.len(),
+            place_name: place_name(news),
             sentence: prose(&incident.sentence),
             url: format!("{base_url}/incidents/{}", incident.id),
         }
@@ -57,65 +57,73 @@ impl<'a> Story<'a> {
                 let again = if self.incident.openings > 1 { " again" } else { "" };
                 format!("calls suffer{again} {when} since {}", self.incident.first_bad)
             }
+            (IncidentEvent::Worse, _) => {
+                format!("calls suffer more than before the maintenance, {when}")
+            }
             (IncidentEvent::Closed, Change::Gone) => "no longer watched".to_owned(),
             (IncidentEvent::Closed, _) => format!("calls {when} are fine again"),
         };
         format!("{simulated}{place}: {says}")
     }
 
-    pub(super) fn text(&self) -> String {
+    /// What is said before anything else, a paragraph each.
+    pub(super) fn lead(&self) -> Vec<String> {
         let incident = self.incident;
-        let mut text = String::new();
+        let mut lead = Vec::new();
         if incident.simulated {
-            text.push_str("This rests on simulated data. No real calls are meant.\n\n");
+            lead.push("This rests on simulated data. No real calls are meant.".to_owned());
         }
-        if self.event == IncidentEvent::Closed {
-            text.push_str(if incident.change == Change::Gone {
+        let over = match (self.event, incident.change) {
+            (IncidentEvent::Opened, _) => "",
+            (IncidentEvent::Worse, _) => "The maintenance is over, and it is worse than before:\n",
+            (IncidentEvent::Closed, Change::Gone) => {
                 "Nobody watches it any more; why not stands at the end of what it was:\n"
-            } else {
-                "This is over. What it was:\n"
-            });
-        }
-        text.push_str(&self.sentence);
-        text.push_str("\n\n");
-        for (label, words) in self.lines() {
-            text.push_str(&format!("{label:<15} {words}\n"));
-        }
-        text.push_str(&format!("\nPicture and figures: {}\n", self.url));
-        text
+            }
+            (IncidentEvent::Closed, _) => "This is over. What it was:\n",
+        };
+        lead.push(format!("{over}{}", self.sentence));
+        lead
     }
 
     /// What is said, under which label.
-    fn lines(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
         let incident = self.incident;
         let mut lines = vec![
-            ("What:", kind_words(incident.kind).to_owned()),
-            ("Place:", format!("{} ({})", self.place(), self.how_sure_of_place())),
+            ("What", kind_words(incident.kind).to_owned()),
+            ("Place", format!("{} ({})", self.place(), self.how_sure_of_place())),
         ];
         if self.is_beyond_one_building() {
-            lines.push(("Buildings:", self.named_buildings()));
+            lines.push(("Buildings", self.named_buildings()));
         }
-        lines.push(("Whose part:", segment_words(incident.segment).to_owned()));
-        lines.push(("Local hours:", self.hours()));
-        lines.push(("Since:", self.since()));
+        lines.push(("Whose part", segment_words(incident.segment).to_owned()));
+        lines.push(("Local hours", self.hours()));
+        lines.push(("Since", self.since()));
         if let Some(hour) = &incident.worst_hour {
             let on = incident.worst_on.map_or_else(String::new, |date| format!("{date}, "));
-            lines.push(("Worst hour:", format!("{on}{}", worst_hour_words(hour))));
-            lines.extend(estimate_words(hour).map(|words| ("Call estimate:", words)));
+            lines.push(("Worst hour", format!("{on}{}", worst_hour_words(hour))));
+            lines.extend(estimate_words(hour).map(|words| ("Call estimate", words)));
         }
-        lines.push(("That day:", format!("daily average of that path {}", average_says(incident))));
-        lines.push(("Likely cause:", self.cause()));
+        lines.push(("That day", format!("daily average of that path {}", average_says(incident))));
+        lines.push(("Likely cause", self.cause()));
         let seen = Seen::of(incident);
-        for (label, texts) in [
-            ("Because:", seen.because),
-            ("Against it:", seen.against),
-            ("Also seen:", seen.besides),
-        ] {
+        for (label, texts) in
+            [("Because", seen.because), ("Against it", seen.against), ("Also seen", seen.besides)]
+        {
             if !texts.is_empty() {
                 lines.push((label, prose(&texts.join("; "))));
             }
         }
         lines
+    }
+
+    /// The picture, saying with the numbers what it shows.
+    pub(super) fn caption(&self, picture: Picture) -> Picture {
+        let hour =
+            self.incident.worst_hour.as_ref().map_or_else(String::new, |hour| {
+                format!(" Worst hour {}.", worst_hour_words(hour))
+            });
+        let alt = format!("{} Daily average: {}.", hour, average_says(self.incident));
+        Picture { alt: prose(&format!("{}{alt}", picture.alt)), ..picture }
     }
 
     /// Where it is, in a few words.
@@ -233,18 +241,18 @@ impl<'a> Story<'a> {
     }
 }
 
-fn place_name(delivery: &Delivery) -> String {
-    match &delivery.incident.place {
+fn place_name(news: &IncidentNews) -> String {
+    match &news.incident.place {
         IncidentPlace::Upstream(shared) | IncidentPlace::Vpn(shared) => name(shared),
         IncidentPlace::Target(target) => name(target.as_str()),
         IncidentPlace::Building(_) | IncidentPlace::Link(..) | IncidentPlace::Unplaced(_) => {
-            name(&delivery.building)
+            name(&news.building)
         }
         IncidentPlace::Subnet(subnet, _) => {
-            delivery.subnet.as_deref().map_or_else(|| subnet.to_string(), name)
+            news.subnet.as_deref().map_or_else(|| subnet.to_string(), name)
         }
         IncidentPlace::Agent(agent) => {
-            delivery.agent.as_deref().map_or_else(|| agent.to_string(), name)
+            news.agent.as_deref().map_or_else(|| agent.to_string(), name)
         }
     }
 }

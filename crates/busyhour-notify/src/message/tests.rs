@@ -127,7 +127,11 @@ fn closed(change: Change) -> Delivery {
 }
 
 fn message(delivery: &Delivery) -> Message {
-    Message::of(delivery, &"https://busyhour.example.org/".parse().unwrap())
+    Message::of(delivery, &"https://busyhour.example.org/".parse().unwrap(), None)
+}
+
+pub(super) fn sample() -> Message {
+    message(&delivery())
 }
 
 fn json(delivery: &Delivery) -> serde_json::Value {

@@ -112,7 +112,7 @@ fn millis(us: u32) -> String {
     if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
 }
 
-pub(super) fn rfc3339(at: UtcMicros) -> String {
+pub(crate) fn rfc3339(at: UtcMicros) -> String {
     jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: serde_json::Value,
+    /// The body as it came.
+    pub(crate) raw: String,
 }
 
 impl Request {
@@ -92,11 +94,12 @@ async fn serve(
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut request = Request { line, headers, body: serde_json::Value::Null };
+    let mut request = Request { line, headers, body: serde_json::Value::Null, raw: String::new() };
     let length = request.header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     request.body = serde_json::from_slice(&body).unwrap_or_default();
+    request.raw = String::from_utf8_lossy(&body).into_owned();
     let answer = {
         let mut shared = shared.lock().unwrap();
         shared.requests.push(request);

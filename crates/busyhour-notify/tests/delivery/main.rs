@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
+mod alertmanager;
+mod channels;
 mod http;
 mod outbox;
 mod smtp;
@@ -12,10 +14,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use busyhour_model::UtcMicros;
+use busyhour_model::{Incident, UtcMicros};
 use busyhour_notify::{
-    Channel, ChannelConfig, EmailConfig, FileConfig, Notifier, Round, Security, Settings,
-    WebhookConfig,
+    Channel, ChannelConfig, EmailConfig, FileConfig, Notifier, Picture, Pictures, Round, Security,
+    Settings, WebhookConfig,
 };
 use busyhour_store::Control;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +84,8 @@ fn webhook(url: String, identity: Option<&Identity>) -> ChannelConfig {
         name: "hook".to_owned(),
         url: Some(url),
         url_file: None,
+        signing_key_file: None,
+        allow_private: false,
         root_ca_file: identity.map(|identity| identity.root_ca_file.clone()),
         timeout: Some("20s".to_owned()),
     })
@@ -111,9 +115,13 @@ async fn mail_arrives_by(offer: Offer, security: Security) {
     assert!(mail.header("Message-ID").unwrap().contains("-opened-"), "{}", mail.data);
     let subject = mail.header("Subject").unwrap();
     assert!(subject.starts_with("Berlin HQ: calls suffer at 10:00-12:00"), "{subject}");
+    // Once as text and once as HTML, each complete by itself.
     for expected in ["every workday from 10 to 12", "0.31 % lost", "/incidents/"] {
-        assert!(unquoted(&mail.data).contains(expected), "{expected}: {}", mail.data);
+        let data = unquoted(&mail.data);
+        assert_eq!(data.matches(expected).count(), 2, "{expected}: {data}");
     }
+    assert!(mail.header("Content-Type").unwrap().starts_with("multipart/alternative"));
+    assert!(mail.data.contains("Content-Type: text/plain") && mail.data.contains("<html"));
     assert_eq!(control.delivery_totals().unwrap().sent, 1);
 }
 
@@ -135,6 +143,46 @@ async fn mail_arrives_by_tls() {
 #[tokio::test]
 async fn mail_arrives_in_the_clear_on_this_machine() {
     mail_arrives_by(Offer::Nothing, Security::None).await;
+}
+
+/// Whoever draws: one picture for every incident.
+struct OnePicture;
+
+impl Pictures for OnePicture {
+    fn of(&self, _: &Incident) -> Option<Picture> {
+        let alt = "From 2026-03-02 to 2026-03-04. Bad on 3 of 3 days.".to_owned();
+        Some(Picture { png: b"\x89PNG\r\n\x1a\nrest".to_vec(), width: 936, alt })
+    }
+}
+
+#[tokio::test]
+async fn a_mail_holds_its_picture_and_says_the_same_without_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::new(directory.path());
+    let server = SmtpServer::start(Offer::Tls, identity.acceptor.clone(), None).await;
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    let config = ChannelConfig::Email(email(&server, Security::Tls, &identity));
+    let mut notifier = notifier(&control, &[config]).with_pictures(Arc::new(OnePicture));
+    assert_eq!(deliver(&mut notifier, NOW).await, sent(1));
+
+    let mail = &server.mails()[0];
+    let data = unquoted(&mail.data);
+    let order = [
+        "multipart/alternative",
+        "Content-Type: text/plain",
+        "multipart/related",
+        "Content-Type: text/html",
+        "<img src=3D\"cid:picture\" width=3D\"936\"",
+        "Content-Type: image/png",
+    ];
+    let places: Vec<_> = order.iter().map(|part| data.find(part).expect(part)).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(data.contains("Content-ID: <picture>") && data.contains("inline"), "{data}");
+    // The bytes as they are, in base 64.
+    assert!(data.contains("iVBORw0KGgpyZXN0"), "{data}");
+    assert!(data.contains("Bad on 3 of 3 days. Worst hour 10:15-11:15: 37 of 120"), "{data}");
+    assert!(!data.contains("src=3D\"http"), "nothing is fetched");
 }
 
 #[tokio::test]
@@ -260,6 +308,8 @@ async fn simulated_alerts_are_only_written_to_files_and_no_server_gets_them() {
         url: Some("https://192.0.2.1/hook".to_owned()),
         name: "remote".to_owned(),
         url_file: None,
+        signing_key_file: None,
+        allow_private: false,
         root_ca_file: None,
         timeout: None,
     };

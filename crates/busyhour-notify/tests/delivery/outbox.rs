@@ -69,6 +69,40 @@ pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) 
 
 /// Opens an incident in `building` and tells of it.
 pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, simulated: bool) {
+    tell_at(control, building, number, simulated, NOW);
+}
+
+/// Closes the incident and tells of it.
+pub(crate) fn close(control: &dyn Control, number: u128) {
+    close_at(control, number, NOW);
+}
+
+/// The same at a moment.
+pub(crate) fn close_at(control: &dyn Control, number: u128, now: UtcMicros) {
+    let mut incident = control.incident(IncidentId::from_u128(number)).unwrap().unwrap();
+    incident.state = IncidentState::Closed;
+    incident.change = Change::Closed;
+    incident.closed_on = Some(date(2026, 3, 4));
+    incident.closed = Some(now);
+    let tell = vec![(incident.id, IncidentEvent::Closed)];
+    let write = JudgeWrite { incidents: vec![incident], tell, ..JudgeWrite::default() };
+    control.write_judgement(&write, now).unwrap();
+}
+
+/// The clock on the wall, for servers that go by it.
+pub(crate) fn utc_now() -> UtcMicros {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    UtcMicros(0).plus(since)
+}
+
+/// Opens an incident at a moment and tells of it.
+pub(crate) fn tell_at(
+    control: &dyn Control,
+    building: BuildingId,
+    number: u128,
+    simulated: bool,
+    now: UtcMicros,
+) {
     let id = IncidentId::from_u128(number);
     let subnet = control.subnets().unwrap()[0].id;
     let bad_days = [date(2026, 2, 26), date(2026, 3, 2), date(2026, 3, 4)];
@@ -93,8 +127,8 @@ pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, si
         observed_days: bad_days.to_vec(),
         opened_on: Some(date(2026, 3, 4)),
         closed_on: None,
-        noted: NOW,
-        opened: Some(NOW),
+        noted: now,
+        opened: Some(now),
         closed: None,
         openings: 1,
         severity: 0.31,
@@ -137,7 +171,7 @@ pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, si
     };
     let tell = vec![(id, IncidentEvent::Opened)];
     let write = JudgeWrite { incidents: vec![incident], tell, ..JudgeWrite::default() };
-    control.write_judgement(&write, NOW).unwrap();
+    control.write_judgement(&write, now).unwrap();
 }
 
 /// A store that cannot note outcomes for a while, as if its disk were full.
@@ -181,6 +215,7 @@ impl Control for ForgetfulControl {
         saw_agents(seen: &[(AgentId, Sighting)]) -> Vec<bool>;
         placements() -> Vec<Placement>;
         missing_prefixes() -> Vec<MissingPrefix>;
+        building_days(from: Date, until: Date) -> Vec<DaySummary>;
         days(building: Option<BuildingId>, from: Date, until: Date) -> Vec<DaySummary>;
         incidents(include_closed: bool) -> Vec<Incident>;
         incident(id: IncidentId) -> Option<Incident>;
@@ -192,6 +227,7 @@ impl Control for ForgetfulControl {
         months() -> Vec<SeriesMonth>;
         write_judgement(write: &JudgeWrite, now: UtcMicros) -> ();
         due_deliveries(channels: &[String], now: UtcMicros, limit: usize) -> Vec<Delivery>;
+        standing_deliveries(channel: &str, limit: usize) -> Vec<Delivery>;
         delivery_totals() -> DeliveryTotals;
         note(by: &Act, action: AuditAction, subject: AuditSubject, detail: &str) -> ();
         note_settings(settings: &[(&str, String)], by: &Act) -> usize;
