@@ -34,7 +34,7 @@ impl Unit {
     }
 
     /// A value on an axis with steps of `step`: as many decimals as the step has.
-    fn tick(self, value: f64, step: f64) -> String {
+    pub(crate) fn tick(self, value: f64, step: f64) -> String {
         let decimals = if step < 1.0 { (-step.log10()).ceil().clamp(0.0, 6.0) as usize } else { 0 };
         format!("{value:.decimals$} {}", self.symbol())
     }
@@ -186,7 +186,7 @@ impl Scale {
 }
 
 /// 1, 2 or 5 times a power of ten, so that about four steps reach `highest`.
-fn nice_step(highest: f64) -> f64 {
+pub(crate) fn nice_step(highest: f64) -> f64 {
     let rough = highest / 4.0;
     let magnitude = 10f64.powf(rough.log10().floor());
     let multiple = [1.0, 2.0, 5.0].into_iter().find(|m| m * magnitude >= rough).unwrap_or(10.0);
@@ -242,12 +242,12 @@ fn draw_bands(canvas: &mut Canvas, scale: &Scale, first: usize, run: &[Quarter])
 }
 
 /// The closed shape between two flights of stairs.
-fn band(lower: &[(f64, f64, f64)], upper: &[(f64, f64, f64)]) -> String {
+pub(crate) fn band(lower: &[(f64, f64, f64)], upper: &[(f64, f64, f64)]) -> String {
     let back: Vec<_> = lower.iter().rev().map(|&(from, until, y)| (until, from, y)).collect();
     stairs(upper, 'M') + &stairs(&back, 'L') + "Z"
 }
 
-fn stairs(steps: &[(f64, f64, f64)], begin: char) -> String {
+pub(crate) fn stairs(steps: &[(f64, f64, f64)], begin: char) -> String {
     let mut data = String::new();
     for (n, &(from, until, y)) in steps.iter().enumerate() {
         let command = if n == 0 { begin } else { 'L' };

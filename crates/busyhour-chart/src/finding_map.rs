@@ -77,7 +77,7 @@ impl FindingMap<'_> {
         let name = format!("{}: bad windows by quarter-hour, {shown} days", name(self.place));
         let height = bottom + 14.0 + legend.height();
         let mut canvas = Canvas::new(width, height, "bh-finding", &name);
-        canvas.describe(&self.description(&rows, &hours, left_out));
+        canvas.describe(&self.words());
         self.draw_head(&mut canvas, &hours, width);
         let scale = row::BarScale::of(&rows);
         draw_axes(&mut canvas, &scale, averages.as_ref(), bottom);
@@ -94,7 +94,10 @@ impl FindingMap<'_> {
 
     /// Everything that the picture says, for those who do not see it; what each quarter-hour was is
     /// said by its own title.
-    fn description(&self, rows: &[Row<'_>], hours: &[(u16, u16)], left_out: usize) -> String {
+    #[must_use]
+    pub fn words(&self) -> String {
+        let left_out = self.days.len() - self.days.len().min(MAX_DAYS);
+        let (rows, hours) = (rows(&self.days[left_out..]), spans(self.hours, MAX_STRETCHES));
         let mut text = match (rows.first(), rows.last()) {
             (Some(first), Some(last)) => format!("From {} to {}", first.day.date, last.day.date),
             _ => "No days to show".to_owned(),
@@ -104,7 +107,7 @@ impl FindingMap<'_> {
             text += &format!(" {left_out} days before that are not shown.");
         }
         if !hours.is_empty() {
-            text += &format!(" The finding keeps to {}.", spans_words(hours));
+            text += &format!(" The finding keeps to {}.", spans_words(&hours));
         }
         let count = |holds: fn(&FindingVerdict) -> bool| {
             rows.iter().filter(|row| holds(&row.day.verdict)).count()

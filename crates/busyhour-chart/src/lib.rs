@@ -1,4 +1,4 @@
-//! Pictures: series in, SVG out. One picture serves the page, the mail and the report.
+//! Pictures: series in, SVG (and PNG of it) out. One picture serves the page, the mail and the report.
 //!
 //! This crate draws what it is given. It refuses to judge, to read a clock or a store, and to hide
 //! what is not known: missing is hatched, never drawn as good. Invariants: the same input gives the
@@ -11,6 +11,8 @@ mod day_strip;
 mod finding_map;
 mod hour_map;
 mod palette;
+mod png;
+mod smoke;
 mod svg;
 
 pub use day_curve::{DayCurve, Percentiles, Quarter, Unit};
@@ -21,4 +23,6 @@ pub use finding_map::{
 };
 pub use hour_map::{CELLS, HourMap, Level, MapCell, cell_name, map_words};
 pub use palette::{Look, stylesheet};
+pub use png::Png;
+pub use smoke::{Scatter, Smoke, SmokeSpan, SmokeStep, SpanKind};
 pub use svg::Svg;

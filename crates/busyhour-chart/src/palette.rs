@@ -80,6 +80,7 @@ const RULES: &str = "\
 .bh .median{fill:none;stroke:var(--bh-ink);stroke-width:1.5}
 .bh .average{fill:none;stroke:var(--bh-ink);stroke-width:2.5;stroke-dasharray:10 4}
 .bh .limit{fill:none;stroke:var(--bh-bad);stroke-width:1.5;stroke-dasharray:2 3}
+.bh .change{fill:none;stroke:var(--bh-ink);stroke-width:1;stroke-dasharray:4 3}
 .bh .hit{fill:transparent}
 .bh .hit:hover{fill:var(--bh-quiet);fill-opacity:.2}
 .bh [role=img]:focus{outline:none;stroke:var(--bh-ink);stroke-width:3}

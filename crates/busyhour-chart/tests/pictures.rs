@@ -8,6 +8,8 @@ use jiff::civil::date;
 
 #[path = "pictures/finding_map.rs"]
 mod finding_map;
+#[path = "pictures/smoke.rs"]
+mod smoke;
 
 const HOSTILE: &str = "<script>alert('x')</script> & \"Sons\" \u{1}";
 

@@ -404,3 +404,18 @@ fn the_picture_in_the_documents_is_the_one_that_is_drawn() {
     let light = svg.standalone(Look::Light);
     assert!(light.contains("<style>") && !light.contains("var("), "for those without variables");
 }
+
+#[test]
+fn a_picture_as_png_has_two_pixels_for_a_unit_and_letters_of_its_own() {
+    let days = example();
+    let map = |place| FindingMap { place, zone: "Europe/Berlin", hours: &[], days: &days };
+    let png = map("Berlin HQ").draw().png().unwrap();
+    assert!(png.bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let pixels = |at: usize| u32::from_be_bytes(png.bytes[at..at + 4].try_into().unwrap());
+    let (width, height) = (pixels(16), pixels(20));
+    assert_eq!(width, 2 * png.width);
+    assert!(height > 400 && width > height, "{width} x {height}");
+    assert!(png.bytes.len() < 300_000, "{}", png.bytes.len());
+    // Different letters are different pixels.
+    assert_ne!(map("Berlin HX").draw().png().unwrap(), png);
+}
