@@ -1,6 +1,7 @@
 //! The real programs as real processes: started in folders of their own, on ports the system picks,
 //! asked through the command line, and always ended again.
 
+mod demo;
 mod ledger;
 
 use std::ffi::OsStr;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use demo::{Demo, chromium};
 pub use ledger::{Ledger, settled};
 
 /// How long anything may take before a test gives up on it. Generous: it bounds a hang, it measures
@@ -362,17 +364,7 @@ impl Collector {
     /// When it does not answer with 200.
     #[must_use]
     pub fn get(&self, path: &str) -> Vec<u8> {
-        let address = self.api.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(address).expect("the collector listens");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("it takes requests");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("it answers");
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        answer.split_off(end + 4)
+        get(&self.api, path)
     }
 
     /// One of the figures that it tells of itself.
@@ -401,6 +393,24 @@ impl Collector {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// What a collector at an address such as `http://127.0.0.1:8080` answers to a request.
+///
+/// # Panics
+/// When it does not answer with 200.
+#[must_use]
+pub fn get(page: &str, path: &str) -> Vec<u8> {
+    let address = page.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("the collector listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("it takes requests");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    answer.split_off(end + 4)
 }
 
 /// Writes a file that only its owner may read.

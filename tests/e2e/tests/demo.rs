@@ -3,111 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 
-use e2e::{LIMIT, have, program, signal, wait_for};
-use serde_json::Value;
+use e2e::{Demo, LIMIT, chromium, have, program, wait_for};
 use tempfile::TempDir;
 
 /// The building whose daily average hides its bad hours.
 const MASKED: &str = "Berlin HQ";
-
-struct Demo {
-    child: Child,
-    page: String,
-    printed: Vec<String>,
-    messages: PathBuf,
-    /// Held open: what prints into a closed pipe ends.
-    _output: BufReader<ChildStdout>,
-}
-
-impl Demo {
-    /// Starts the demonstration and reads what it prints until the page's address and the commands
-    /// to try are there.
-    fn start(temporary: &Path, messages: PathBuf) -> Self {
-        let mut child = Command::new(program("busyhour"))
-            .args(["demo", "--weeks", "2"])
-            .env("TMPDIR", temporary)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&messages).unwrap())
-            .spawn()
-            .unwrap();
-        let mut printed = Vec::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        for line in output.by_ref().lines() {
-            let line = line.unwrap();
-            let done = line.contains("path ls");
-            printed.push(line);
-            if done {
-                break;
-            }
-        }
-        let page = printed
-            .iter()
-            .flat_map(|line| line.split_whitespace())
-            .find(|word| word.starts_with("http://127.0.0.1:"))
-            .unwrap_or_else(|| panic!("no address in {printed:?}"))
-            .to_owned();
-        Self { child, page, printed, messages, _output: output }
-    }
-
-    fn busyhour(&self, arguments: &[&str]) -> String {
-        let output = Command::new(program("busyhour"))
-            .args(["--collector", &self.page])
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// The number of an open incident that is shown with a building.
-    fn open_incident_of(&self, building: &str) -> Option<String> {
-        let answer: Value =
-            serde_json::from_str(&self.busyhour(&["incident", "ls", "-o", "json"])).unwrap();
-        let open = |item: &&Value| item["building"] == building && item["state"] == "open";
-        answer["items"].as_array()?.iter().find(open).map(|item| item["number"].to_string())
-    }
-
-    /// Interrupts it as Ctrl-C does; true when it ended in order.
-    fn interrupt(mut self) -> bool {
-        signal(self.child.id(), "INT");
-        wait_for("the demonstration to stop", || self.child.try_wait().unwrap()).success()
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Headless Chromium with a profile of its own, without anything that would call home.
-fn chromium(profile: &Path, arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-        ])
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .args(arguments)
-        .stderr(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "chromium {arguments:?}");
-    output.stdout
-}
 
 /// Takes a picture of a page; where it lies.
 fn picture(profile: &Path, name: &str, url: &str, size: &str, more: &[&str]) -> PathBuf {
@@ -133,11 +35,11 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
     let temporary = folder.path().join("tmp");
     fs::create_dir(&temporary).unwrap();
     let demo = Demo::start(&temporary, folder.path().join("messages"));
-    assert_eq!(demo.printed.iter().filter(|line| line.contains("--collector")).count(), 4);
+    assert_eq!(demo.printed().iter().filter(|line| line.contains("--collector")).count(), 4);
 
     let profile = folder.path().join("profile");
     let dump = |path: &str| {
-        let url = format!("{}{path}", demo.page);
+        let url = format!("{}{path}", demo.page());
         String::from_utf8(chromium(&profile, &["--dump-dom", &url])).unwrap()
     };
     // The browser asks once the collector says that the incident is there.
@@ -145,7 +47,7 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
     wait_for("the masked building at the top", || {
         demo.busyhour(&["top", "-n", "1", "--no-headers"]).contains(MASKED).then_some(())
     });
-    let said = fs::read_to_string(&demo.messages).unwrap();
+    let said = demo.said();
     assert!(
         !said.contains("week 2 of 2 is loaded"),
         "the newest week is enough, and comes first: {said}"
@@ -176,10 +78,8 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
         demo.busyhour(&["path", "ls", "-o", "csv"]).contains("127.0.0.1:").then_some(())
     });
 
-    wait_for("all of the history", || {
-        fs::read_to_string(&demo.messages).unwrap().contains("all history is loaded").then_some(())
-    });
-    let url = |path: &str| format!("{}{path}", demo.page);
+    wait_for("all of the history", || demo.said().contains("all history is loaded").then_some(()));
+    let url = |path: &str| format!("{}{path}", demo.page());
     let overview = picture(&profile, "overview.png", &url("/"), "1200,1000", &[]);
     let one = picture(&profile, "building.png", &url(&building), "1200,1600", &[]);
     let dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"];
