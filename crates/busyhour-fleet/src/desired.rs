@@ -249,8 +249,7 @@ impl DesiredTarget {
     /// What one agent sends to it on average, in bits a second of IP packets.
     #[must_use]
     pub fn mean_bits_per_second(&self) -> u64 {
-        let sent = u64::from(self.profile.bits_per_second) * u64::from(self.window_ms);
-        sent.div_ceil(u64::from(self.period_ms.max(1)))
+        self.profile.mean_bits_per_second(self.window_ms, self.period_ms)
     }
 
     /// The same in words.

@@ -2,36 +2,58 @@
 //!
 //! When a role goes from one agent to another, both are told at the same time and neither knows of the
 //! other. So the new one is told only when the old one said that it runs something else for good, or is
-//! gone: of expedited traffic there is one call in a building at a time, also in between.
+//! gone: of expedited traffic there is one call in a building at a time, and what all send together fits
+//! the budgets of subnet and building, also in between.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use busyhour_model::{AgentId, BuildingId};
+use busyhour_model::{AgentId, BuildingId, SubnetId, UtcMicros};
 use busyhour_proto::v1;
-use busyhour_store::{ConfigurationReport, ConfigurationState, ReportRow};
+use busyhour_store::{ConfigurationReport, ReportRow};
 
 use crate::desired::KnownProfile;
-use crate::plan::{Plan, Presence};
-use crate::timetable::Recurring;
+use crate::plan::{Plan, Planned, Presence, Unfit};
+use crate::timetable::{Recurring, Room};
+
+/// Who is there and did not say for so long what became of what it was told is not waited for any more.
+/// Twice what an agent may be away without being gone.
+const SILENT_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// What one agent may be running. It is told one thing at a time: the next when it said what became of the
 /// last.
 #[derive(Debug, Clone, Default)]
 struct Held {
-    building: Option<BuildingId>,
-    /// What it committed to: it may go back to this.
-    good: Option<v1::Configuration>,
-    /// What it runs on trial.
-    trial: Option<v1::Configuration>,
-    /// What it was told and did not answer yet.
-    told: Option<v1::Configuration>,
+    place: Place,
+    /// Where it was when it was told what it was told last.
+    told_in: Place,
+    /// What it runs, and what it goes back to where that is on trial.
+    runs: Vec<v1::Configuration>,
+    /// What it was told and did not answer yet, and since when.
+    told: Option<(v1::Configuration, UtcMicros)>,
     /// It may be running something that nobody here knows.
     unknown: bool,
 }
 
+/// Where an agent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Place {
+    building: Option<BuildingId>,
+    subnet: Option<SubnetId>,
+}
+
+impl Place {
+    const fn of(planned: &Planned) -> Self {
+        match planned.presence {
+            Presence::In(building) => Self { building: Some(building), subnet: planned.subnet },
+            Presence::Nowhere | Presence::Gone => Self { building: None, subnet: None },
+        }
+    }
+}
+
 impl Held {
     fn all(&self) -> impl Iterator<Item = &v1::Configuration> {
-        [&self.told, &self.trial, &self.good].into_iter().flatten()
+        self.told.as_ref().map(|(told, _)| told).into_iter().chain(&self.runs)
     }
 
     /// What it runs as soon as it hears of it.
@@ -39,39 +61,26 @@ impl Held {
         self.all().next()
     }
 
-    /// Takes what it says.
+    /// Takes what it says: what it runs, what it may go back to, and what it was told last.
     fn reported(&mut self, report: &ConfigurationReport) {
-        let is_told = |known: &Option<v1::Configuration>| {
-            known.as_ref().is_some_and(|known| known.edition == report.told_edition)
-        };
-        let strange =
-            report.revision > 0 && !self.all().any(|known| known.edition == report.edition);
-        // What this is about: something new, what it tries already, or what it committed to before.
-        let about = if is_told(&self.told) { self.told.take() } else { None };
-        let about =
-            about.or_else(|| self.trial.take_if(|trial| trial.edition == report.told_edition));
-        match (report.state, about) {
-            // What it tried before that is over, and it may go back to what is good.
-            (ConfigurationState::Trial, Some(trial)) => self.trial = Some(trial),
-            (ConfigurationState::Committed, Some(good)) => {
-                (self.good, self.trial) = (Some(good), None);
-            }
-            (ConfigurationState::Committed, None) if is_told(&self.good) => self.trial = None,
-            (ConfigurationState::RolledBack, Some(_)) => self.trial = None,
-            // Older than what it was told, or of something that nobody knows.
-            (_, None) | (ConfigurationState::Refused, Some(_)) => {}
-        }
-        match report.state {
-            ConfigurationState::Trial => self.unknown |= strange,
-            ConfigurationState::Committed
-            | ConfigurationState::Refused
-            | ConfigurationState::RolledBack => self.unknown = strange,
-        }
+        let known: Vec<v1::Configuration> = self.all().cloned().collect();
+        self.told.take_if(|(told, _)| told.edition == report.told_edition);
+        let mut editions = vec![report.edition, report.good_edition];
+        editions.retain(|edition| *edition > 0);
+        editions.dedup();
+        let find = |edition| known.iter().find(|known| known.edition == edition).cloned();
+        self.runs = editions.iter().filter_map(|edition| find(*edition)).collect();
+        self.unknown = self.runs.len() < editions.len();
     }
 
     /// Whether it may be sending expedited traffic during these windows.
     fn may_send_in(&self, windows: &Recurring) -> bool {
-        self.unknown || self.all().flat_map(expedited).any(|(_, other)| other.overlaps(windows))
+        self.unknown || self.all().flat_map(expedited).any(|other| other.overlaps(windows))
+    }
+
+    /// What it sends on average, at most, in bits a second.
+    fn most(&self) -> u64 {
+        self.all().map(mean).max().unwrap_or_default()
     }
 }
 
@@ -79,29 +88,24 @@ impl Held {
 #[derive(Debug, Default)]
 pub(crate) struct Handover {
     held: HashMap<AgentId, Held>,
+    /// Those that are not waited for any more, until they speak.
+    silent: BTreeSet<AgentId>,
 }
 
 impl Handover {
-    /// Takes up agents that it knows nothing of from what they said last, before this process began: most
-    /// of them run what they would be told now.
+    /// Takes up agents that it knows nothing of from what they said last, before this process began, or
+    /// they were gone: most of them run what they would be told now. What else they were told meanwhile
+    /// nobody knows before they speak.
     pub(crate) fn begin(&mut self, plan: &Plan, reports: &[ReportRow]) {
         for ReportRow { agent, report, .. } in reports {
-            if self.held.contains_key(agent) {
+            let planned = plan.agents.get(agent).filter(|planned| is_waited_for(planned));
+            let Some(planned) = planned.filter(|_| !self.held.contains_key(agent)) else {
                 continue;
-            }
-            let Some(planned) = plan.agents.get(agent) else { continue };
-            if planned.presence == Presence::Gone {
-                continue;
-            }
-            let runs = planned.told().filter(|told| told.edition == report.edition);
-            // On trial it may go back to something else.
-            let certain = runs.is_some() && report.state != ConfigurationState::Trial;
-            let held = Held {
-                building: building(planned.presence),
-                unknown: report.revision > 0 && !certain,
-                good: runs,
-                ..Held::default()
             };
+            let runs = planned.told().filter(|told| told.edition == report.edition);
+            let place = Place::of(planned);
+            let runs = runs.into_iter().collect();
+            let held = Held { place, told_in: place, runs, told: None, unknown: true };
             self.held.insert(*agent, held);
         }
     }
@@ -111,66 +115,160 @@ impl Handover {
         self.held.entry(agent).or_default().reported(report);
     }
 
-    /// What of a plan agents are told now. What is left out is told when whoever has it has let go.
-    pub(crate) fn grant(&mut self, plan: &Plan) -> HashMap<AgentId, v1::Configuration> {
-        let present = |agent: &AgentId| {
-            plan.agents.get(agent).is_some_and(|planned| planned.presence != Presence::Gone)
+    /// Those that do not say what became of what they were told, these aside: they speak now.
+    pub(crate) fn silent(&self, now: UtcMicros, speaking: &[ReportRow]) -> BTreeSet<AgentId> {
+        let is_silent = |held: &Held| {
+            held.told.as_ref().is_some_and(|(_, since)| since.plus(SILENT_AFTER) < now)
         };
-        self.held.retain(|agent, _| present(agent));
-        let mut granted = HashMap::new();
+        let silent = self.held.iter().filter(|(_, held)| is_silent(held)).map(|(agent, _)| *agent);
+        let mut silent: BTreeSet<AgentId> = silent.chain(self.silent.iter().copied()).collect();
+        for row in speaking {
+            silent.remove(&row.agent);
+        }
+        silent
+    }
+
+    /// What of a plan agents are told now. What is left out is told when whoever has it has let go.
+    pub(crate) fn grant(
+        &mut self,
+        plan: &Plan,
+        now: UtcMicros,
+    ) -> HashMap<AgentId, v1::Configuration> {
+        let is_silent = |planned: &Planned| planned.unfit == Some(Unfit::Silent);
+        let silent = plan.agents.iter().filter(|(_, planned)| is_silent(planned));
+        self.silent = silent.map(|(agent, _)| *agent).collect();
+        self.held.retain(|agent, _| plan.agents.get(agent).is_some_and(is_waited_for));
+        let mut wanted = Vec::new();
         for (agent, planned) in &plan.agents {
-            let Some(wanted) = planned.told() else { continue };
-            let building = building(planned.presence);
-            // What runs already may go on, whoever else is not known.
-            let last = self.held.get(agent).and_then(Held::granted).cloned();
-            let has = |target: &v1::ConfiguredTarget| {
-                last.as_ref().is_some_and(|last| last.targets.contains(target))
-            };
-            let others = || {
-                let others = self.held.iter().filter(move |(other, _)| *other != agent);
-                others.map(|(_, held)| held).filter(move |held| held.building == building)
-            };
-            let free = |target: &v1::ConfiguredTarget| match windows(target) {
-                Some(windows) => has(target) || !others().any(|held| held.may_send_in(&windows)),
-                None => true,
-            };
-            let targets = wanted.targets.iter().filter(|target| free(target)).cloned().collect();
-            let next = planned.sealed(targets);
-            let held = self.held.entry(*agent).or_default();
-            held.building = building;
-            let told = match (&held.told, last) {
+            let Some(told) = planned.told() else { continue };
+            self.held.entry(*agent).or_default().place = Place::of(planned);
+            wanted.push((*agent, planned, told));
+        }
+        let mut sent = Sent::of(&self.held);
+        let mut granted = HashMap::new();
+        for (agent, planned, wanted) in wanted {
+            let next = self.fitting(agent, planned, wanted, &plan.room, &sent);
+            let Some(held) = self.held.get_mut(&agent) else { continue };
+            let told = match (&held.told, held.granted()) {
                 // It did not answer yet.
-                (Some(told), _) => told.clone(),
-                (None, Some(last)) if last.edition == next.edition => last,
+                (Some((told, _)), _) => told.clone(),
+                (None, Some(last)) if last.edition == next.edition => last.clone(),
                 (None, _) => {
-                    held.told = Some(next.clone());
+                    let before = held.most();
+                    (held.told, held.told_in) = (Some((next.clone(), now)), held.place);
+                    sent.add(held.place, held.most() - before);
                     next
                 }
             };
-            granted.insert(*agent, told);
+            granted.insert(agent, told);
         }
         granted
     }
-}
 
-const fn building(presence: Presence) -> Option<BuildingId> {
-    match presence {
-        Presence::In(building) => Some(building),
-        Presence::Nowhere | Presence::Gone => None,
+    /// What of its wishes nobody else may be doing, and there is room for.
+    fn fitting(
+        &self,
+        agent: AgentId,
+        planned: &Planned,
+        wanted: v1::Configuration,
+        room: &Room,
+        sent: &Sent,
+    ) -> v1::Configuration {
+        let Some(held) = self.held.get(&agent) else { return wanted };
+        let last = held.granted().filter(|_| held.told_in == held.place);
+        // What runs already may go on, whoever else is not known.
+        let has =
+            |target: &v1::ConfiguredTarget| last.is_some_and(|last| last.targets.contains(target));
+        let others = || {
+            let others = sent.agents.get(&held.place.building).into_iter().flatten();
+            others.filter(|other| **other != agent).filter_map(|other| self.held.get(other))
+        };
+        let alone = |target: &v1::ConfiguredTarget| match windows(target) {
+            Some(windows) => !others().any(|held| held.may_send_in(&windows)),
+            None => true,
+        };
+        let mine = held.most();
+        let known = !others().any(|held| held.unknown);
+        let mut bits: u64 = wanted.targets.iter().filter(|target| has(target)).map(mean_of).sum();
+        let mut targets = wanted.targets;
+        targets.retain(|target| {
+            if has(target) {
+                return true;
+            }
+            let with = bits + mean_of(target);
+            let fits = with <= mine || (known && sent.fits(held.place, with - mine, room));
+            let taken = fits && alone(target);
+            if taken {
+                bits = with;
+            }
+            taken
+        });
+        planned.sealed(targets)
     }
 }
 
-/// The targets of expedited traffic with their windows.
-fn expedited(
-    configuration: &v1::Configuration,
-) -> impl Iterator<Item = (&v1::ConfiguredTarget, Recurring)> {
-    configuration.targets.iter().filter_map(|target| Some((target, windows(target)?)))
+/// Whether others wait for what it may be doing.
+fn is_waited_for(planned: &Planned) -> bool {
+    planned.presence != Presence::Gone && planned.unfit != Some(Unfit::Silent)
+}
+
+/// What agents send on average, at most, in bits a second, and who is where.
+#[derive(Debug, Default)]
+struct Sent {
+    agents: HashMap<Option<BuildingId>, Vec<AgentId>>,
+    buildings: BTreeMap<BuildingId, u64>,
+    subnets: BTreeMap<SubnetId, u64>,
+}
+
+impl Sent {
+    fn of(held: &HashMap<AgentId, Held>) -> Self {
+        let mut sent = Self::default();
+        for (agent, held) in held {
+            sent.agents.entry(held.place.building).or_default().push(*agent);
+            sent.add(held.place, held.most());
+        }
+        sent
+    }
+
+    fn add(&mut self, place: Place, bits: u64) {
+        if let Some(building) = place.building {
+            *self.buildings.entry(building).or_default() += bits;
+        }
+        if let Some(subnet) = place.subnet {
+            *self.subnets.entry(subnet).or_default() += bits;
+        }
+    }
+
+    /// Whether there is room for so much more.
+    fn fits(&self, place: Place, more: u64, room: &Room) -> bool {
+        let (Some(building), Some(subnet)) = (place.building, place.subnet) else { return true };
+        let in_building = self.buildings.get(&building).copied().unwrap_or_default();
+        let in_subnet = self.subnets.get(&subnet).copied().unwrap_or_default();
+        let most = |room: Option<&u64>| room.copied().unwrap_or_default();
+        in_building + more <= most(room.buildings.get(&building))
+            && in_subnet + more <= most(room.subnets.get(&subnet))
+    }
+}
+
+/// When a configuration's expedited traffic is sent.
+fn expedited(configuration: &v1::Configuration) -> impl Iterator<Item = Recurring> {
+    configuration.targets.iter().filter_map(windows)
 }
 
 /// When a target's expedited traffic is sent; `None` of other traffic.
 fn windows(target: &v1::ConfiguredTarget) -> Option<Recurring> {
     KnownProfile::named(&target.profile).filter(|profile| profile.is_expedited())?;
     Some(Recurring::new(target.phase_ms.unwrap_or_default(), target.window_ms, target.period_ms))
+}
+
+/// What is sent to all targets on average, in bits a second.
+fn mean(configuration: &v1::Configuration) -> u64 {
+    configuration.targets.iter().map(mean_of).sum()
+}
+
+fn mean_of(target: &v1::ConfiguredTarget) -> u64 {
+    let profile = KnownProfile::named(&target.profile);
+    profile.map_or(0, |profile| profile.mean_bits_per_second(target.window_ms, target.period_ms))
 }
 
 #[cfg(test)]

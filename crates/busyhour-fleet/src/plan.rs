@@ -1,18 +1,19 @@
 //! What each agent is to be told, from everything that decides it. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::time::Duration;
 
-use busyhour_model::{AgentId, BuildingId, RequirementProfile, TargetName, UtcMicros};
+use busyhour_model::{AgentId, BuildingId, RequirementProfile, SubnetId, TargetName, UtcMicros};
 use busyhour_proto::v1;
 use busyhour_store::{
-    AgentRow, AssignmentRow, AssignmentScope, ConfigurationReport, DesiredState, Label, RefusalRow,
+    AgentRow, AssignmentRow, AssignmentScope, DesiredState, Label, RefusalRow, ReportRow,
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::desired::Desired;
-use crate::timetable::{Candidate, timetable};
+use crate::timetable::{Candidate, Room, timetable};
 
 /// An agent that was not seen for so long is gone: others measure in its place. Agents that deliver are
 /// noted once a minute.
@@ -29,6 +30,49 @@ pub enum Presence {
     Gone,
 }
 
+/// Why an agent that is there is not given all that it could measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It never said anything of configurations: it is of a version that knows none.
+    Mute,
+    /// It was told something and did not say for a while what became of that.
+    Silent,
+    /// Its owner has measuring paused.
+    Paused,
+    /// Nobody knows its clock, by which it would keep its times: no expedited traffic.
+    ClockUnknown,
+    /// Its clock is too far from the collector's: no expedited traffic.
+    ClockOff {
+        /// How far the collector's is ahead, in microseconds.
+        offset_us: i64,
+    },
+}
+
+impl Unfit {
+    /// Whether it may measure what is not expedited.
+    const fn measures_some(self) -> bool {
+        matches!(self, Self::ClockUnknown | Self::ClockOff { .. })
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mute => f.write_str("it says nothing of configurations"),
+            Self::Silent => f.write_str("it does not say what became of what it was told"),
+            Self::Paused => f.write_str("its owner has measuring paused"),
+            Self::ClockUnknown => f.write_str("its clock is not known: no expedited traffic"),
+            Self::ClockOff { offset_us } => {
+                // For people: a tenth of a second is enough.
+                let tenths = offset_us.unsigned_abs() / 100_000;
+                let side = if *offset_us > 0 { "behind" } else { "ahead" };
+                let (seconds, tenth) = (tenths / 10, tenths % 10);
+                write!(f, "its clock is {seconds}.{tenth} s {side}: no expedited traffic")
+            }
+        }
+    }
+}
+
 /// What is planned for one agent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
@@ -39,6 +83,10 @@ pub struct Planned {
     pub revision: u32,
     /// Whether it can be told.
     pub presence: Presence,
+    /// Where in its building it is.
+    pub subnet: Option<SubnetId>,
+    /// Why it is not given all that it could measure.
+    pub unfit: Option<Unfit>,
     /// What it is to measure.
     pub targets: Vec<v1::ConfiguredTarget>,
     /// How often it refused the revision before: what it is told again must not look the same.
@@ -51,8 +99,9 @@ impl Planned {
     /// What it is told; `None` when there is nothing to tell, or nobody to be told.
     #[must_use]
     pub fn told(&self) -> Option<v1::Configuration> {
-        let silent = self.untouched || self.presence == Presence::Gone;
-        (!silent).then(|| self.sealed(self.targets.clone()))
+        let deaf = matches!(self.unfit, Some(Unfit::Mute | Unfit::Silent));
+        let none = self.untouched || deaf || self.presence == Presence::Gone;
+        (!none).then(|| self.sealed(self.targets.clone()))
     }
 
     /// A configuration of these targets, with the edition that tells it from others.
@@ -68,15 +117,28 @@ pub struct Plan {
     pub agents: BTreeMap<AgentId, Planned>,
     /// By building, how many roles are desired that budgets have no room for.
     pub left_out: BTreeMap<BuildingId, u32>,
+    /// What those who are there may send together.
+    pub room: Room,
     /// By revision in use, what its targets are judged by, where it says it.
     pub requirements: BTreeMap<u32, HashMap<TargetName, RequirementProfile>>,
     /// Revisions in use that this version cannot read.
     pub unreadable: BTreeSet<u32>,
 }
 
-/// Plans from what holds at a moment, by somebody who looks who is there since another.
+/// What a plan is made by, besides what is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'s> {
+    /// Now.
+    pub now: UtcMicros,
+    /// Since when it is looked who is there.
+    pub since: UtcMicros,
+    /// Agents that do not say what became of what they were told.
+    pub silent: &'s BTreeSet<AgentId>,
+}
+
+/// Plans from what holds at a moment.
 #[must_use]
-pub fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
+pub fn plan(state: &DesiredState, moment: &Moment<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut desired = BTreeMap::new();
     for row in &state.configurations {
@@ -92,13 +154,14 @@ pub fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
     let names: HashMap<u32, &str> =
         state.configurations.iter().map(|row| (row.revision, row.name.as_str())).collect();
     let assignments = Assignments::of(state);
-    let reports: HashMap<AgentId, &ConfigurationReport> =
-        state.reports.iter().map(|row| (row.agent, &row.report)).collect();
+    let reports: HashMap<AgentId, &ReportRow> =
+        state.reports.iter().map(|row| (row.agent, row)).collect();
     let refusals: BTreeMap<(AgentId, u32), &RefusalRow> =
         state.refusals.iter().map(|row| ((row.agent, row.revision), row)).collect();
     let mut candidates = Vec::new();
     for agent in state.agents.iter().filter(|agent| !agent.simulated) {
-        let (report, assigned) = (reports.get(&agent.id), assignments.of_agent(agent));
+        let (row, assigned) = (reports.get(&agent.id), assignments.of_agent(agent));
+        let report = row.map(|row| &row.report);
         let may = |revision: &u32| {
             let refused = refusals.get(&(agent.id, *revision));
             desired.contains_key(revision) && refused.is_none_or(|refused| refused.again)
@@ -112,20 +175,30 @@ pub fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
         };
         let running = report.map(|report| report.revision);
         let revision = wanted.filter(may).or_else(|| running.filter(known)).unwrap_or_default();
-        let presence = presence(agent, now, since);
-        if let (Presence::In(building), Some(placement)) = (presence, agent.placement) {
-            let subnet = placement.subnet;
-            let assigned = wanted.unwrap_or_default();
-            candidates.push(Candidate { building, subnet, agent: agent.id, revision, assigned });
+        let presence = presence(agent, moment);
+        let unfit = unfit(row.copied(), moment.silent.contains(&agent.id));
+        let subnet = agent.placement.map(|placement| placement.subnet);
+        if let (Presence::In(building), Some(subnet)) = (presence, subnet)
+            && unfit.is_none_or(Unfit::measures_some)
+        {
+            candidates.push(Candidate {
+                building,
+                subnet,
+                agent: agent.id,
+                revision,
+                assigned: wanted.unwrap_or_default(),
+                keeps_time: unfit.is_none(),
+            });
         }
         let untouched = revision == 0 && report.is_none_or(|report| report.told_revision == 0);
         let tries = refusals.get(&(agent.id, revision)).map_or(0, |refused| refused.times);
         let targets = Vec::new();
-        let planned = Planned { assigned, revision, presence, targets, tries, untouched };
+        let planned =
+            Planned { assigned, revision, presence, subnet, unfit, targets, tries, untouched };
         plan.agents.insert(agent.id, planned);
     }
     let elected = timetable(&candidates, &desired);
-    plan.left_out = elected.left_out;
+    (plan.left_out, plan.room) = (elected.left_out, elected.room);
     for (agent, roles) in elected.roles {
         let Some(planned) = plan.agents.get_mut(&agent) else { continue };
         let Some(desired) = desired.get(&planned.revision) else { continue };
@@ -142,13 +215,24 @@ pub fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
     plan
 }
 
-fn presence(agent: &AgentRow, now: UtcMicros, since: UtcMicros) -> Presence {
+fn presence(agent: &AgentRow, moment: &Moment<'_>) -> Presence {
     // While nobody looked nobody went.
-    let seen = agent.sighting.as_ref().map(|seen| seen.at.max(since));
+    let seen = agent.sighting.as_ref().map(|seen| seen.at.max(moment.since));
     match agent.placement {
-        _ if seen.is_none_or(|seen| seen.plus(GONE_AFTER) < now) => Presence::Gone,
+        _ if seen.is_none_or(|seen| seen.plus(GONE_AFTER) < moment.now) => Presence::Gone,
         Some(placement) => Presence::In(placement.building),
         None => Presence::Nowhere,
+    }
+}
+
+fn unfit(row: Option<&ReportRow>, silent: bool) -> Option<Unfit> {
+    let Some(row) = row else { return Some(Unfit::Mute) };
+    match row.clock {
+        _ if silent => Some(Unfit::Silent),
+        _ if row.report.paused => Some(Unfit::Paused),
+        None => Some(Unfit::ClockUnknown),
+        Some(clock) if !clock.close => Some(Unfit::ClockOff { offset_us: clock.offset_us }),
+        Some(_) => None,
     }
 }
 

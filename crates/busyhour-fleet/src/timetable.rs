@@ -8,15 +8,15 @@
 //!
 //! Invariant: of the agents of one building at most one at a time sends expedited traffic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_model::{AgentId, BuildingId, SubnetId};
 
 use crate::desired::{Desired, DesiredTarget};
 
 /// What clocks of agents may differ by: windows of expedited traffic that follow each other are so far
-/// apart, or as far as they are long, if that is less.
-const GUARD_MS: u32 = 2_000;
+/// apart. Each of them is half of that from the collector's at most.
+pub(crate) const GUARD_MS: u32 = 2_000;
 /// Where phases are looked for when those that fill the period evenly are taken: a hundred of them.
 const FINE_STEPS: u32 = 100;
 
@@ -33,6 +33,8 @@ pub struct Candidate {
     pub revision: u32,
     /// The revision that is assigned to it, whose budgets hold; another one while it refuses that.
     pub assigned: u32,
+    /// Whether its clock is close enough to others' to send expedited traffic in turn with them.
+    pub keeps_time: bool,
 }
 
 /// A target that an agent measures.
@@ -51,6 +53,17 @@ pub struct Timetable {
     pub roles: BTreeMap<AgentId, Vec<Role>>,
     /// By building, how many roles are desired that budgets have no room for.
     pub left_out: BTreeMap<BuildingId, u32>,
+    /// What may be sent together.
+    pub room: Room,
+}
+
+/// What all agents of one place may send together on average, in bits a second of IP packets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Room {
+    /// By building.
+    pub buildings: BTreeMap<BuildingId, u64>,
+    /// By subnet.
+    pub subnets: BTreeMap<SubnetId, u64>,
 }
 
 /// Elects who measures what. `desired` are the configurations by revision; a candidate whose revision is
@@ -91,12 +104,14 @@ fn elect(candidates: &[Candidate], desired: &BTreeMap<u32, Desired>, timetable: 
     // Of several configurations in a building the one that allows least holds.
     let of_building = budgets().map(|(_, budget)| budget.building_bits_per_second()).min();
     let mut building_left = u64::from(of_building.unwrap_or_default());
+    timetable.room.buildings.insert(building, building_left);
     let mut subnets_left: BTreeMap<SubnetId, u64> = BTreeMap::new();
     for (candidate, budget) in budgets() {
         let bits = u64::from(budget.subnet_bits_per_second());
         let left = subnets_left.entry(candidate.subnet).or_insert(bits);
         *left = (*left).min(bits);
     }
+    timetable.room.subnets.extend(&subnets_left);
     let mut calls = Calls::default();
     for wish in wishes(candidates, desired) {
         let bits = wish.desired.mean_bits_per_second();
@@ -124,6 +139,9 @@ fn wishes<'d>(candidates: &[Candidate], desired: &'d BTreeMap<u32, Desired>) -> 
     for candidate in candidates {
         let Some(wanted) = desired.get(&candidate.revision) else { continue };
         for (target, desired) in wanted.targets().iter().enumerate() {
+            if desired.profile().is_expedited() && !candidate.keeps_time {
+                continue;
+            }
             let (name, profile) = (desired.name().as_str(), desired.profile().name);
             let wish = Wish { rank: 0, spread: 0, candidate: *candidate, target, desired };
             by_target.entry((candidate.subnet, name, profile)).or_default().push(wish);
@@ -151,12 +169,18 @@ fn wishes<'d>(candidates: &[Candidate], desired: &'d BTreeMap<u32, Desired>) -> 
 #[derive(Debug, Default)]
 struct Calls {
     windows: Vec<Recurring>,
+    /// Lengths and periods of windows that no room was found for: there is none for others like them.
+    full: BTreeSet<(u32, u32)>,
 }
 
 impl Calls {
-    /// Finds a phase at which the target's windows are alone, beginning at one that the spread tells.
+    /// Finds a phase at which the target's windows are alone, beginning at one that the spread tells. With
+    /// what is left free behind each, a period of four minutes has room for 114 windows at most.
     fn reserve(&mut self, target: &DesiredTarget, spread: u64) -> Option<u32> {
         let of = Recurring::of(target);
+        if self.full.contains(&(of.length_ms, of.period_ms)) {
+            return None;
+        }
         let even = (of.period_ms / of.length_ms.max(1)).max(1);
         let fine = (of.period_ms / FINE_STEPS).max(1);
         let evenly = (0..even).map(|step| step * (of.period_ms / even));
@@ -168,7 +192,11 @@ impl Calls {
         let free = phases.into_iter().find(|&phase_ms| {
             let window = Recurring { phase_ms, ..of };
             !self.windows.iter().any(|other| other.overlaps(&window))
-        })?;
+        });
+        let Some(free) = free else {
+            self.full.insert((of.length_ms, of.period_ms));
+            return None;
+        };
         self.windows.push(Recurring { phase_ms: free, ..of });
         Some(free)
     }
@@ -191,7 +219,7 @@ impl Recurring {
     }
 
     pub(crate) fn new(phase_ms: u32, window_ms: u32, period_ms: u32) -> Self {
-        let length_ms = window_ms.saturating_add(GUARD_MS.min(window_ms)).min(period_ms);
+        let length_ms = window_ms.saturating_add(GUARD_MS).min(period_ms);
         Self { phase_ms, length_ms, period_ms }
     }
 

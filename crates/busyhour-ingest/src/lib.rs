@@ -13,14 +13,13 @@ mod accept;
 mod auth;
 mod committer;
 mod configure;
-mod confirmations;
 mod counters;
 mod listen;
 mod live;
 mod place;
 mod service;
 mod session;
-mod sightings;
+mod together;
 mod turn;
 mod wire;
 

@@ -19,11 +19,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::accept::accept;
 use crate::committer::{Committer, CommitterEnded, Jobs};
-use crate::confirmations;
 use crate::live::{Answers, Live};
 use crate::place::Placer;
 use crate::session::{Limits, RECEIVE_WINDOW_BYTES, Session, Shared};
-use crate::sightings::{self, MAX_WAITING};
+use crate::together::write_together;
 use crate::turn;
 use crate::{
     AgentPrincipal, AuthError, Authenticator, Caller, Counters, PlaintextBeyondLoopback,
@@ -34,6 +33,11 @@ use crate::{
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Answers that wait for an agent that does not read. Then its session waits, too.
 const MAX_ANSWERS: usize = 16;
+
+/// Sightings that wait, of all agents: as many as there may be sessions.
+const MAX_SIGHTINGS: usize = 20_000;
+/// Confirmations that wait, of all agents; a session whose confirmation finds no place waits with it.
+const MAX_CONFIRMATIONS: usize = 1_024;
 
 /// Calls at the same time on one connection: an agent makes one or two.
 const MAX_STREAMS: u32 = 8;
@@ -135,11 +139,17 @@ impl Ingest {
         let committer_ended = CancellationToken::new();
         let (jobs, committer) = committer.spawn(committer_ended.clone())?;
         let tracker = TaskTracker::new();
-        let (sightings, seen) = mpsc::channel(MAX_WAITING);
-        tracker.spawn(sightings::note(Arc::clone(&parts.control), seen, shutdown.clone()));
-        let (confirmations, kept) = mpsc::channel(confirmations::MAX_WAITING);
+        let (sightings, seen) = mpsc::channel(MAX_SIGHTINGS);
+        let control = Arc::clone(&parts.control);
+        // They are for people to see: when one fails, delivery goes on.
+        let note = move |seen: &[_]| control.saw_agents(seen);
+        tracker.spawn(write_together("where agents were seen", seen, note, shutdown.clone()));
+        let (confirmations, kept) = mpsc::channel(MAX_CONFIRMATIONS);
         let authenticator = Arc::clone(&parts.authenticator);
-        tracker.spawn(confirmations::note(authenticator, kept, shutdown.clone()));
+        let confirm = move |kept: &[_]| {
+            authenticator.confirm(kept).map(|()| kept.iter().map(|_| ()).collect())
+        };
+        tracker.spawn(write_together("sessions' numbers", kept, confirm, shutdown.clone()));
         let service = IngestService {
             shared: Arc::new(Shared {
                 telemetry: parts.telemetry,

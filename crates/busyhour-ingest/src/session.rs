@@ -13,7 +13,7 @@ use busyhour_delivery::{
     BlockRanges, Credit, GoAway, INITIAL_CREDIT, Lane, MAX_CREDIT, Receiver, Verdict, Welcome,
 };
 use busyhour_fleet::{AdmitError, Planner, admit_status};
-use busyhour_model::UtcMicros;
+use busyhour_model::{AgentId, UtcMicros};
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message;
 use busyhour_store::{Appended, IdentityRefusal, Sighting, Telemetry};
@@ -23,11 +23,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::committer::{Committed, Job, Jobs};
-use crate::configure::{self, Telling};
-use crate::confirmations::Kept;
+use crate::configure::{self, Reports, Telling};
 use crate::live::Ending;
 use crate::place::{Arrived, ClockOffset};
-use crate::sightings::Seen;
+use crate::together::Waiting;
 use crate::turn::{Change, MAX_TURNS, Turn, Wish};
 use crate::wire::{self, Introduction};
 use crate::{AgentPrincipal, AuthError, Authenticator, Counters};
@@ -56,8 +55,10 @@ pub(crate) struct Shared {
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) limits: Limits,
-    pub(crate) sightings: Sender<Seen>,
-    pub(crate) confirmations: Sender<Kept>,
+    /// Where agents were seen; told whether they are still let in.
+    pub(crate) sightings: Sender<Waiting<(AgentId, Sighting), bool>>,
+    /// Agents that kept the number of their next session.
+    pub(crate) confirmations: Sender<Waiting<(AgentPrincipal, u64), ()>>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) planner: Option<Arc<Planner>>,
     pub(crate) shutdown: CancellationToken,
@@ -254,6 +255,7 @@ impl Session {
                 }
                 let_in = noted(&mut greeted.noting) => greeted.noted(let_in)?,
                 told = telling.next() => greeted.session.answer(told).await?,
+                report = greeted.reports.next() => greeted.session.reported(&report),
                 change = turn.changes(wish) => greeted.turned(change).await?,
                 message = inbound.message(), if greeted.outside.is_none() => match message? {
                     None => return Ok(()),
@@ -301,6 +303,7 @@ impl Session {
             noting: None,
             unnoted: false,
             newest: UtcMicros(i64::MIN),
+            reports: Reports::default(),
         })
     }
 
@@ -317,6 +320,20 @@ impl Session {
             };
             Ended { status: self.shared.turn_away(&error), refusal }
         })
+    }
+
+    /// What an exchange of clocks came to, for who plans by them.
+    fn compared(&self, request: &v1::ClockRequest) {
+        let planner = self.shared.planner.as_ref();
+        if let (Some(planner), Some(offset_us), Some(round_trip_us)) =
+            (planner, request.offset_us, request.round_trip_us)
+        {
+            planner.compared(self.principal.agent, offset_us, round_trip_us);
+        }
+    }
+
+    fn reported(&self, report: &v1::ConfigurationReport) {
+        configure::reported(self.shared.planner.as_ref(), self.principal.agent, report);
     }
 
     async fn answer(&self, message: v1::CollectorMessage) -> Result<(), Status> {
@@ -364,6 +381,8 @@ struct Greeted {
     unnoted: bool,
     /// The newest window that told where the agent is: older ones are history.
     newest: UtcMicros,
+    /// What the agent says that it runs.
+    reports: Reports,
 }
 
 impl Greeted {
@@ -445,11 +464,15 @@ impl Greeted {
             Some(Message::Clock(request)) => {
                 let received = now();
                 self.clock = wire::clock_offset(&request).or(self.clock);
+                self.session.compared(&request);
+                // Who says little is there all the same.
+                if received.since(self.sighting.at) >= SIGHTING_EVERY_US {
+                    self.note_sighting();
+                }
                 self.session.answer(wire::clock_reply(&request, received, now())).await
             }
             Some(Message::Configuration(report)) => {
-                let (planner, agent) = (&self.session.shared.planner, self.session.principal.agent);
-                configure::reported(planner.as_ref(), agent, &report);
+                self.reports.said(report);
                 Ok(())
             }
             Some(Message::Hello(_)) => Err(Status::invalid_argument("hello was said already")),
@@ -463,7 +486,7 @@ impl Greeted {
     async fn confirm(&mut self) {
         let Some(next) = self.unconfirmed else { return };
         let (noted, done) = oneshot::channel();
-        let kept = Kept { principal: self.session.principal, next, noted };
+        let kept = Waiting { item: (self.session.principal, next), done: noted };
         // What failed was logged where it did.
         if self.session.shared.confirmations.send(kept).await.is_ok() && done.await.is_ok() {
             self.unconfirmed = None;
@@ -530,7 +553,7 @@ impl Greeted {
         self.sighting.at = now();
         let (let_in, noting) = oneshot::channel();
         let agent = self.session.principal.agent;
-        let seen = Seen { agent, sighting: self.sighting.clone(), let_in };
+        let seen = Waiting { item: (agent, self.sighting.clone()), done: let_in };
         match self.session.shared.sightings.try_send(seen) {
             Ok(()) => self.noting = Some(noting),
             Err(_) => self.session.shared.counters.sightings_dropped(1),

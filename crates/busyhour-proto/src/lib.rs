@@ -10,12 +10,14 @@
 //! one bad record spoils no other; no input makes decoding panic or take more memory than a small
 //! multiple of [`MAX_PAYLOAD_BYTES`].
 
+mod codec;
 mod decode;
 mod encode;
 mod payload;
 mod remembered;
 mod words;
 
+pub use codec::SmallCodec;
 pub use decode::RecordError;
 pub use payload::{
     BadRecord, DecodedPayload, MAX_BLOCK_RECORDS, MAX_PAYLOAD_BYTES, PayloadError, PayloadReader,

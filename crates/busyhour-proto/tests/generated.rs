@@ -14,6 +14,7 @@ fn the_generated_code_is_what_the_proto_files_say() {
     let descriptors = protox::compile(files, [&proto]).unwrap();
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
+        .codec_path("crate::SmallCodec")
         .out_dir(fresh.path())
         .compile_fds(descriptors)
         .unwrap();

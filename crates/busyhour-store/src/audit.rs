@@ -179,6 +179,8 @@ pub enum AuditAction {
     MaintenanceEnded,
     /// A test of a channel was asked for.
     ChannelTested,
+    /// A task of the calendar was signed off.
+    TaskSignedOff,
 }
 
 impl AuditAction {
@@ -225,6 +227,7 @@ impl AuditAction {
         Self::MaintenancePlanned,
         Self::MaintenanceEnded,
         Self::ChannelTested,
+        Self::TaskSignedOff,
     ];
 
     /// The word used in SQL, JSON, on the command line and the page.
@@ -273,6 +276,7 @@ impl AuditAction {
             Self::MaintenancePlanned => "plan-maintenance",
             Self::MaintenanceEnded => "end-maintenance",
             Self::ChannelTested => "test-channel",
+            Self::TaskSignedOff => "sign-off-task",
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod desk;
 mod gists;
 pub(crate) mod identity;
 pub(crate) mod outbox;
+pub(crate) mod tasks;
 
 use std::path::PathBuf;
 

@@ -22,6 +22,7 @@ mod owners;
 mod place;
 mod prune;
 mod quiet;
+mod tasks;
 mod tokens;
 mod users;
 mod versions;
@@ -44,9 +45,9 @@ use rusqlite::{Connection, Row, Transaction};
 use crate::sqlite::{ChangeCount, Database, Migration, OpenError, unreadable};
 use crate::{
     Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
-    ControlRetention, DatedBinding, DeliveryTotals, ErrorKind,
-    FileVersion, Forgotten, ForgottenAgent, ImportPreview, ImportSummary, InventoryAt, JudgeWrite,
-    MissingPrefix, NewAgent, Sighting, StoreError,
+    ControlRetention, DatedBinding, DeliveryTotals, ErrorKind, FileVersion, Forgotten,
+    ForgottenAgent, ImportPreview, ImportSummary, InventoryAt, JudgeWrite, MissingPrefix, NewAgent,
+    Sighting, StoreError,
 };
 
 pub(crate) const FILE: &str = "control.db";

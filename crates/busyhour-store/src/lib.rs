@@ -29,7 +29,8 @@ pub use contract::configuration::{
 };
 pub use contract::control::{
     AgentRow, Binding, Control, ControlPruned, ControlRetention, DatedBinding, FileVersion,
-    ForgottenAgent, ImportPreview, ImportSummary, IncidentEvent, InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Sighting,
+    ForgottenAgent, ImportPreview, ImportSummary, IncidentEvent, InventoryAt, JudgeWrite,
+    MissingPrefix, NewAgent, Sighting,
 };
 pub use contract::desk::{Desk, DeskRefusal, Desked, NewQuiet, Worsened};
 pub use contract::identity::{
@@ -40,10 +41,11 @@ pub use contract::outbox::{
     About, ChannelRow, ChannelTest, Delivery, DeliveryOutcome, DeliveryTotals, Fate, Happened,
     IncidentNews, NewDelivery, OpeningTold, Outbox, Purpose, Untold,
 };
+pub use contract::tasks::{InvalidTaskWord, SignOff, TaskWord};
 pub use contract::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow,
-    PathChanges, PathGists, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry,
-    TelemetryTotals,
+    PathChanges, PathGists, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow,
+    Telemetry, TelemetryTotals,
 };
 pub use control::SqliteControl;
 pub use engine::{FoldOptions, SqliteTelemetry};

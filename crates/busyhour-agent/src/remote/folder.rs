@@ -122,7 +122,8 @@ fn verdict(bytes: &[u8]) -> Option<Verdict> {
         v1::ConfigurationState::RolledBack => Outcome::RolledBack,
         v1::ConfigurationState::Unspecified
         | v1::ConfigurationState::Committed
-        | v1::ConfigurationState::Trial => return None,
+        | v1::ConfigurationState::Trial
+        | v1::ConfigurationState::Nothing => return None,
     };
     let (revision, edition) = (report.told_revision, report.told_edition);
     Some(Verdict { revision, edition, outcome, reason: report.reason })

@@ -19,9 +19,12 @@ pub(super) struct Seen {
     pub(super) cpu: Option<Duration>,
     /// Its memory, where the system tells it.
     pub(super) resident_bytes: Option<u64>,
-    /// Targets of the trial, and how many of them cannot be probed from this machine.
+    /// Targets of the trial.
     pub(super) targets: usize,
-    pub(super) impossible: usize,
+    /// How many of them are probed, or would be if this machine had a way to anywhere.
+    pub(super) probed: usize,
+    /// The owner has measuring paused.
+    pub(super) paused: bool,
 }
 
 /// What follows from it.
@@ -40,15 +43,23 @@ pub(super) struct Watch {
     cpu: Option<Duration>,
     /// The collector was heard in the later half: what is sent leaves room for it.
     delivered: bool,
+    /// Some target was probed.
+    probed: bool,
 }
 
 impl Watch {
     pub(super) const fn new(from: Instant, length: Duration, cpu: Option<Duration>) -> Self {
-        Self { from, length, cpu, delivered: false }
+        Self { from, length, cpu, delivered: false, probed: false }
     }
 
     pub(super) fn look(&mut self, now: Instant, seen: &Seen) -> Judgement {
+        if seen.paused {
+            // Nothing is tried meanwhile: the trial begins anew afterwards.
+            *self = Self::new(now, self.length, seen.cpu);
+            return Judgement::Wait;
+        }
         let passed = now.saturating_duration_since(self.from);
+        self.probed |= seen.probed > 0;
         self.delivered |= seen.delivering && passed >= self.length / 2;
         if let Some(bytes) = seen.resident_bytes.filter(|bytes| *bytes > MAX_RESIDENT_BYTES) {
             return Judgement::Ill(format!("the agent came to use {bytes} bytes of memory"));
@@ -61,11 +72,6 @@ impl Watch {
         if ratio.is_some_and(|ratio| ratio > MAX_CPU_RATIO) {
             return Judgement::Ill("the agent came to use more than half a processor".to_owned());
         }
-        if seen.targets > 0 && seen.impossible == seen.targets {
-            return Judgement::Ill(
-                "none of its targets can be probed from this machine".to_owned(),
-            );
-        }
         if !self.delivered {
             // Outages come and go, and are what is to be seen: they end no trial by themselves.
             return if passed < self.length + PATIENCE {
@@ -73,6 +79,11 @@ impl Watch {
             } else {
                 Judgement::Ill("the collector was not reached any more".to_owned())
             };
+        }
+        if seen.targets > 0 && !self.probed {
+            let why = "none of its targets could be probed: no name resolved to what may be probed, or \
+                       this machine has no way to send";
+            return Judgement::Ill(why.to_owned());
         }
         Judgement::Well
     }
@@ -88,7 +99,8 @@ mod tests {
         cpu: Some(Duration::from_secs(1)),
         resident_bytes: Some(20_000_000),
         targets: 3,
-        impossible: 1,
+        probed: 2,
+        paused: false,
     };
 
     /// What becomes of a trial of a minute that looks so after each ten seconds.
@@ -135,10 +147,35 @@ mod tests {
             other => panic!("{other:?}"),
         };
         ill(Seen { cpu: Some(Duration::from_secs(31)), ..WELL }, "processor");
-        ill(Seen { impossible: 3, ..WELL }, "probed");
         ill(Seen { resident_bytes: Some(300_000_000), ..WELL }, "memory");
         let unknown = Seen { cpu: None, resident_bytes: None, ..WELL };
         assert_eq!(of(unknown), Judgement::Well);
-        assert_eq!(of(Seen { targets: 0, impossible: 0, ..WELL }), Judgement::Well);
+    }
+
+    #[test]
+    fn what_was_never_probed_is_not_proved_and_a_pause_proves_nothing() {
+        let none = Seen { probed: 0, ..WELL };
+        match &check([none; 6])[5] {
+            Judgement::Ill(why) => assert!(why.contains("could be probed"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(check([none, WELL, none, none, none, none])[5], Judgement::Well);
+        assert_eq!(check([Seen { targets: 0, ..none }; 6])[5], Judgement::Well);
+        // What is not resolved during an outage may be afterwards.
+        let away = Seen { delivering: false, ..none };
+        assert_eq!(check([away; 6])[5], Judgement::Wait);
+
+        let paused = Seen { paused: true, ..none };
+        let began = Instant::now();
+        let mut watch = Watch::new(began, MINUTE, Some(Duration::ZERO));
+        for (minutes, seen, expected) in [
+            (0, WELL, Judgement::Wait),
+            (1, paused, Judgement::Wait),
+            (500, paused, Judgement::Wait),
+            (500, WELL, Judgement::Wait),
+            (501, WELL, Judgement::Well),
+        ] {
+            assert_eq!(watch.look(began + MINUTE * minutes, &seen), expected, "{minutes}");
+        }
     }
 }

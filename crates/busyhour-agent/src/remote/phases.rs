@@ -7,6 +7,8 @@
 /// Starts during one trial after which it is given up: an agent that ends again and again on a
 /// configuration does not stand it.
 const MAX_STARTS: u32 = 3;
+/// The longest reason, in characters: what a collector tells may be in it.
+const MAX_REASON: usize = 256;
 
 /// A configuration on trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,13 @@ pub(super) struct Verdict {
     pub(super) edition: u64,
     pub(super) outcome: Outcome,
     pub(super) reason: String,
+}
+
+impl Verdict {
+    /// With as much of the reason as is kept and said.
+    pub(super) fn new(revision: u32, edition: u64, outcome: Outcome, reason: &str) -> Self {
+        Self { revision, edition, outcome, reason: reason.chars().take(MAX_REASON).collect() }
+    }
 }
 
 /// The files, as they are.
@@ -74,7 +83,7 @@ impl<C: Clone + Named> Stored<C> {
         self.trial.as_ref().map(|trial| &trial.content).or(self.committed.as_ref())
     }
 
-    /// The agent begins: a trial begins anew, unless it began too often.
+    /// The agent begins: what was being done is done, and a trial begins anew, unless it began too often.
     pub(super) fn started(&self) -> Vec<Act<C>> {
         let Some(trial) = &self.trial else { return Vec::new() };
         let over =
@@ -83,11 +92,18 @@ impl<C: Clone + Named> Stored<C> {
             // It ended between the two steps of giving it up.
             return vec![Act::DropTrial];
         }
+        if trial.content.is_empty() {
+            // It ended before it was kept for good, for which it needs no trial.
+            return self.proved();
+        }
         let starts = trial.starts.saturating_add(1);
         if starts > MAX_STARTS {
             return self.given_up(format!("the agent began {starts} times while it was on trial"));
         }
-        vec![Act::KeepTrial(Trial { content: trial.content.clone(), starts })]
+        // What is left of one before it would be taken for what became of this one.
+        let forget = self.verdict.iter().map(|_| Act::DropVerdict);
+        let trial = Trial { content: trial.content.clone(), starts };
+        forget.chain([Act::KeepTrial(trial)]).collect()
     }
 
     /// Whether what the collector tells is something new. What was given up is not tried again, and what
@@ -117,7 +133,7 @@ impl<C: Clone + Named> Stored<C> {
     /// The collector tells one that must not run.
     pub(super) fn refused(&self, told: &C, reason: String) -> Vec<Act<C>> {
         let (revision, edition) = (told.revision(), told.edition());
-        vec![Act::KeepVerdict(Verdict { revision, edition, outcome: Outcome::Refused, reason })]
+        vec![Act::KeepVerdict(Verdict::new(revision, edition, Outcome::Refused, &reason))]
     }
 
     /// The collector tells what is no news. When that is what runs, what was given up before is over.
@@ -131,20 +147,22 @@ impl<C: Clone + Named> Stored<C> {
     pub(super) fn disallowed(&self, reason: String) -> Vec<Act<C>> {
         let Some(committed) = &self.committed else { return Vec::new() };
         let (revision, edition) = (committed.revision(), committed.edition());
-        let verdict = Verdict { revision, edition, outcome: Outcome::Refused, reason };
+        let verdict = Verdict::new(revision, edition, Outcome::Refused, &reason);
         vec![Act::KeepVerdict(verdict), Act::DropCommitted]
     }
 
-    /// The trial ended well.
+    /// The trial ended well. What was given up before is over.
     pub(super) fn proved(&self) -> Vec<Act<C>> {
-        self.trial.iter().map(|_| Act::Promote).collect()
+        let forget = self.verdict.iter().map(|_| Act::DropVerdict);
+        let promote = self.trial.iter().map(|_| Act::Promote);
+        forget.chain(promote).filter(|_| self.trial.is_some()).collect()
     }
 
     /// The trial did not.
     pub(super) fn given_up(&self, reason: String) -> Vec<Act<C>> {
         let Some(trial) = &self.trial else { return Vec::new() };
         let (revision, edition) = (trial.content.revision(), trial.content.edition());
-        let verdict = Verdict { revision, edition, outcome: Outcome::RolledBack, reason };
+        let verdict = Verdict::new(revision, edition, Outcome::RolledBack, &reason);
         vec![Act::KeepVerdict(verdict), Act::DropTrial]
     }
 
@@ -210,17 +228,16 @@ mod tests {
             true
         }
 
-        /// Begins, is told NEXT, and ends its trial so.
-        fn live(&mut self, proves: bool) -> bool {
+        /// Begins, is told this, and ends its trial so.
+        fn live(&mut self, next: &Content, proves: bool) -> bool {
             let begun = self.files.started();
             if !self.all(begun) {
                 return false;
             }
-            if self.files.is_news(&NEXT) {
-                let told = self.files.told(&NEXT);
-                if !self.all(told) {
-                    return false;
-                }
+            let news = self.files.is_news(next);
+            let told = if news { self.files.told(next) } else { self.files.confirmed(next) };
+            if !self.all(told) {
+                return false;
             }
             let end = match proves {
                 true => self.files.proved(),
@@ -230,27 +247,58 @@ mod tests {
         }
     }
 
+    /// What the files may be before something is told: what proved itself or nothing, an older trial or
+    /// none, what was said of an older one or nothing.
+    fn befores() -> impl Iterator<Item = Stored<Content>> {
+        let older = || Trial { content: Content(7, 7), starts: 1 };
+        let verdict = |edition| Verdict::new(8, edition, Outcome::Refused, "it may not");
+        let committed = [None, Some(GOOD)].into_iter();
+        let with = move |committed| {
+            let trials = [None, Some(older())].into_iter();
+            trials.flat_map(move |trial| {
+                let verdicts = [None, Some(verdict(8)), Some(verdict(7))].into_iter();
+                let trial = move |verdict| Stored { committed, trial: trial.clone(), verdict };
+                verdicts.map(trial).collect::<Vec<_>>()
+            })
+        };
+        committed.flat_map(with)
+    }
+
     #[test]
     fn whatever_ends_in_between_one_that_proved_itself_is_there_and_the_next_start_goes_on() {
-        for proves in [true, false] {
-            for steps in 0..6 {
-                let files = Stored { committed: Some(GOOD), ..Stored::default() };
-                let mut process = Process { files, left: steps };
-                let lived = process.live(proves);
-                let committed = process.files.committed;
-                assert!(committed == Some(GOOD) || (proves && committed == Some(NEXT)));
-                assert!(process.files.runs().is_some());
-                // The next process lives as long as it likes.
-                process.left = usize::MAX;
-                if !lived {
-                    assert!(process.live(proves), "{steps}");
+        for before in befores() {
+            for (next, proves) in [(NEXT, true), (NEXT, false), (Content(0, EMPTY), true)] {
+                for steps in 0..10 {
+                    let mut process = Process { files: before.clone(), left: steps };
+                    let lived = process.live(&next, proves);
+                    let said = format!("{before:?} {next:?} {proves} {steps}");
+                    let committed = process.files.committed;
+                    let kept = committed == before.committed;
+                    assert!(kept || (proves && committed == Some(next)), "{said}");
+                    // The next process lives as long as it likes.
+                    process.left = usize::MAX;
+                    if !lived {
+                        assert!(process.live(&next, proves), "{said}");
+                    }
+                    let expected = if proves { Some(next) } else { before.committed };
+                    assert_eq!(process.files.committed, expected, "{said}");
+                    assert_eq!(process.files.trial, None, "{said}");
+                    // What is said is of this one, not of one before.
+                    let verdict = process.files.verdict.as_ref();
+                    let verdict = verdict.map(|verdict| (verdict.edition, verdict.outcome));
+                    let expected = (!proves).then_some((next.edition(), Outcome::RolledBack));
+                    assert_eq!(verdict, expected, "{said}");
                 }
-                let expected = if proves { NEXT } else { GOOD };
-                assert_eq!(process.files.runs(), Some(&expected), "{steps}");
-                assert_eq!(process.files.trial, None);
-                let verdict = process.files.verdict.as_ref().map(|verdict| verdict.outcome);
-                assert_eq!(verdict, (!proves).then_some(Outcome::RolledBack));
             }
+        }
+    }
+
+    #[test]
+    fn a_reason_is_cut_so_that_it_can_be_kept_and_said() {
+        let files = Stored { committed: Some(GOOD), ..Stored::default() };
+        for act in files.refused(&NEXT, "ä".repeat(1_000_000)) {
+            let Act::KeepVerdict(verdict) = act else { panic!("{act:?}") };
+            assert_eq!(verdict.reason.chars().count(), MAX_REASON);
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use busyhour_daemon::chain;
 use busyhour_host::own_usage;
-use busyhour_model::GapReason;
 use busyhour_proto::v1;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -13,12 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::{self, Folder};
 use super::health::{Judgement, Seen, Watch};
-use super::phases::{Act, Named, Stored};
+use super::phases::{Act, Named, Outcome, Stored, Verdict};
 use super::sessions::Sessions;
 use super::{Ends, Starter, check};
 use crate::blocking::blocking;
 use crate::config::{Resolved, Target};
-use crate::session::SessionState;
 use crate::uplink::View;
 
 /// How often the agent is looked at during a trial; of a shorter one, ten times.
@@ -48,6 +46,8 @@ pub(crate) struct Remote {
     stored: Stored<v1::Configuration>,
     /// The edition that is on trial, and how the agent does on it.
     watch: Option<(u64, Watch)>,
+    /// What was told last and could not be kept, and why: known until something is kept again.
+    unkept: Option<Verdict>,
 }
 
 impl Remote {
@@ -58,7 +58,8 @@ impl Remote {
         starter: Starter,
     ) -> Self {
         let folder = Folder::of(&config.data_dir);
-        Self { config, folder, ends, uplink, starter, stored: Stored::default(), watch: None }
+        let stored = Stored::default();
+        Self { config, folder, ends, uplink, starter, stored, watch: None, unkept: None }
     }
 
     /// Runs until `stop`.
@@ -66,8 +67,14 @@ impl Remote {
         let mut sessions = Sessions::new(self.starter.clone(), stop.clone());
         let folder = self.folder.clone();
         self.stored = blocking(move || folder.read()).await;
-        let begun = self.stored.started();
-        self.act(begun).await;
+        let mut switch = self.starter.switch.clone();
+        let mut begun = self.stored.started();
+        if switch.pause().is_some() {
+            // Nothing is tried meanwhile: this start counts for nothing.
+            begun.retain(|act| !matches!(act, Act::KeepTrial(_)));
+        }
+        // What could not be done is logged; it is tried again at the next start.
+        let _ = self.act(begun).await;
         if let Some(trial) = &self.stored.trial {
             let (revision, starts) = (trial.content.revision, trial.starts);
             tracing::info!(revision, starts, "a configuration goes on on trial");
@@ -83,6 +90,7 @@ impl Remote {
                 () = stop.cancelled() => break,
                 () = sessions.ended() => {}
                 Ok(()) = self.ends.told.changed() => self.hear(&mut sessions).await,
+                () = switch.turned() => self.publish(),
                 _ = look.tick(), if self.watch.is_some() => self.look(&mut sessions).await,
             }
         }
@@ -107,7 +115,12 @@ impl Remote {
         } else {
             self.stored.confirmed(&told)
         };
-        self.act(acts).await;
+        let kept = self.act(acts).await;
+        let runs = self.stored.runs().is_some_and(|runs| runs.edition == told.edition);
+        self.unkept = kept
+            .err()
+            .filter(|_| !runs)
+            .map(|reason| Verdict::new(told.revision, told.edition, Outcome::Refused, &reason));
         self.go_on(sessions).await;
     }
 
@@ -125,7 +138,7 @@ impl Remote {
                     } else {
                         self.stored.disallowed(reason)
                     };
-                    if !self.act(acts).await {
+                    if self.act(acts).await.is_err() {
                         break Vec::new();
                     }
                 }
@@ -159,54 +172,61 @@ impl Remote {
                 self.stored.given_up(reason)
             }
         };
-        self.act(acts).await;
+        // What could not be done is logged, and looked at again.
+        let _ = self.act(acts).await;
         self.go_on(sessions).await;
     }
 
     fn seen(&self, sessions: &Sessions) -> Seen {
         let usage = own_usage().ok();
         let numbers = sessions.numbers();
-        let impossible = numbers.iter().filter(|number| {
-            let state = self.starter.board.state(**number);
-            state == Some(SessionState::Waiting(GapReason::NotRunning))
-        });
+        let probed = numbers.iter().filter(|number| self.starter.board.has_probed(**number));
         Seen {
             delivering: self.uplink.borrow().delivers(),
             cpu: usage.map(|usage| usage.cpu),
             resident_bytes: usage.map(|usage| usage.resident_bytes),
             targets: numbers.len(),
-            impossible: impossible.count(),
+            probed: probed.count(),
+            paused: self.starter.switch.pause().is_some(),
         }
     }
 
-    /// Changes the files, then what is known of them; false when a file cannot be changed. Then nothing
+    /// Changes the files, then what is known of them; says why when a file cannot be changed. Then nothing
     /// of the rest is done, and what runs goes on.
-    async fn act(&mut self, acts: Vec<Act<v1::Configuration>>) -> bool {
+    async fn act(&mut self, acts: Vec<Act<v1::Configuration>>) -> Result<(), String> {
         for act in acts {
             let (folder, done) = (self.folder.clone(), act.clone());
             if let Err(error) = blocking(move || folder.apply(&done)).await {
                 tracing::error!(error = %chain(&error), "what the collector told cannot be kept");
-                return false;
+                return Err(format!("it cannot be kept: {}", chain(&error)));
             }
             self.stored.apply(act);
         }
-        true
+        Ok(())
     }
 
     /// Says what runs, and what became of the last that was told.
     fn publish(&self) {
         let stored = &self.stored;
-        let report = match (&stored.trial, &stored.verdict, &stored.committed) {
-            (Some(trial), _, _) => told(&trial.content, v1::ConfigurationState::Trial),
-            (None, Some(verdict), _) => folder::report(verdict),
-            (None, None, Some(committed)) => told(committed, v1::ConfigurationState::Committed),
-            (None, None, None) => return,
+        let report = match (&self.unkept, &stored.trial, &stored.verdict, &stored.committed) {
+            (Some(unkept), ..) => folder::report(unkept),
+            (None, Some(trial), ..) => told(&trial.content, v1::ConfigurationState::Trial),
+            (None, None, Some(verdict), _) => folder::report(verdict),
+            (None, None, None, Some(committed)) => {
+                told(committed, v1::ConfigurationState::Committed)
+            }
+            (None, None, None, None) => v1::ConfigurationReport {
+                state: v1::ConfigurationState::Nothing.into(),
+                ..v1::ConfigurationReport::default()
+            },
         };
         let (revision, edition) =
             stored.runs().map(|runs| (runs.revision, runs.edition)).unwrap_or_default();
         self.ends.report.send_replace(Some(v1::ConfigurationReport {
             revision,
             edition,
+            good_edition: stored.committed.as_ref().map_or(0, |good| good.edition),
+            paused: self.starter.switch.pause().is_some(),
             ..report
         }));
     }

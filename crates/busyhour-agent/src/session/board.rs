@@ -110,9 +110,12 @@ impl Board {
         });
     }
 
-    /// What a session does; `None` when there is none with this number.
-    pub(crate) fn state(&self, session: usize) -> Option<SessionState> {
-        self.sessions().get(&session).map(|view| view.state)
+    /// Whether a session probes, or did since it began.
+    pub(crate) fn has_probed(&self, session: usize) -> bool {
+        self.sessions().get(&session).is_some_and(|view| match view.state {
+            SessionState::Probing | SessionState::Outage => true,
+            SessionState::Waiting(_) => view.windows > 0,
+        })
     }
 
     /// A session that is over for good.

@@ -8,7 +8,8 @@ use axum::extract::rejection::JsonRejection;
 use busyhour_fleet::plan::{Plan, Planned, Presence};
 use busyhour_model::AgentId;
 use busyhour_store::{
-    AgentRow, AssignmentRow, AssignmentScope, DesiredState, ErrorKind, Label, ReportRow,
+    AgentRow, AssignmentRow, AssignmentScope, ConfigurationState, DesiredState, ErrorKind, Label,
+    ReportRow,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -95,8 +96,13 @@ pub(crate) async fn assign(
     let request = body(request)?;
     let (now, by) = (app.now(), app.act());
     let changed = app.core().with_services(move |services| {
-        let scope = scope(&request, services)?;
         let store = services.planner.store();
+        let scope = match scope(&request, services) {
+            Err(problem) if request.revision.is_none() => {
+                gone(&request, &store.desired()?.assignments).ok_or(problem)?
+            }
+            scope => scope?,
+        };
         let no_such = || Problem::unprocessable("no configuration has this revision", Vec::new());
         let row = match request.revision {
             Some(revision) => Some(store.configuration(revision)?.ok_or_else(no_such)?),
@@ -107,8 +113,12 @@ pub(crate) async fn assign(
         next.assignments.retain(|assignment| assignment.scope != scope);
         if let Some(row) = row {
             let (revision, by) = (row.revision, by.actor.to_string());
-            let of_it = next.refusals.iter_mut().filter(|refused| refused.revision == revision);
-            of_it.for_each(|refused| refused.again = true);
+            let mut again: Vec<AgentId> = Vec::new();
+            let covered = state.agents.iter().filter(|agent| scope.covers(agent, &state.labels));
+            again.extend(covered.map(|agent| agent.id));
+            for refused in &mut next.refusals {
+                refused.again |= refused.revision == revision && again.contains(&refused.agent);
+            }
             next.configurations.retain(|known| known.revision != revision);
             next.configurations.push(row);
             let scope = scope.clone();
@@ -192,6 +202,19 @@ fn scope(request: &Assign, services: &Services) -> Result<AssignmentScope, Probl
     }
 }
 
+/// An assignment to a building, subnet or agent that is not there any more, by its identity, as lists show it.
+fn gone(request: &Assign, assignments: &[AssignmentRow]) -> Option<AssignmentScope> {
+    let scopes = assignments.iter().map(|row| &row.scope);
+    let said = [&request.building, &request.subnet, &request.agent];
+    let found = scopes.into_iter().find(|scope| match scope {
+        AssignmentScope::Building(id) => said[0].as_deref() == Some(&id.to_string()),
+        AssignmentScope::Subnet(id) => said[1].as_deref() == Some(&id.to_string()),
+        AssignmentScope::Agent(id) => said[2].as_deref() == Some(&id.to_string()),
+        AssignmentScope::Everywhere | AssignmentScope::Label(_) => false,
+    });
+    found.cloned()
+}
+
 fn read_label(text: &str) -> Result<Label, Problem> {
     Label::new(text).map_err(|_| {
         let detail = "a label is 1 to 64 lower-case letters, digits, dots, hyphens and underscores";
@@ -213,14 +236,19 @@ pub(crate) struct RunItem {
     told_revision: u32,
     /// Why it refuses the one assigned, or went back from it; null while it does not.
     refused_because: Option<String>,
+    /// Why it is not given all that it could measure; null while it is.
+    held_back_because: Option<String>,
+    /// What is desired in its building and budgets, or calls one after the other, have no room for.
+    left_out_in_building: u32,
     /// The targets that it was elected to measure.
     targets: usize,
     presence: &'static str,
-    /// The revision that it says it runs; null when it never said anything.
+    /// The revision that it says it runs; null when it was never told any.
     running_revision: Option<u32>,
     /// What it runs is what it is to run.
     up_to_date: bool,
-    /// `committed`, `trial`, `refused` or `rolled-back`: what became of the last that it was told.
+    /// `committed`, `trial`, `refused` or `rolled-back`: what became of the last that it was told; null when
+    /// it was told nothing.
     state: Option<&'static str>,
     /// The revision that this is about.
     state_revision: Option<u32>,
@@ -248,9 +276,11 @@ pub(crate) async fn agents(app: App) -> Items<RunItem> {
         .map(|row| ((row.agent, row.revision), row.reason.as_str()))
         .collect();
     let item = |agent: &AgentRow| -> Option<RunItem> {
-        let Planned { assigned, revision, presence, targets, .. } =
+        let Planned { assigned, revision, presence, unfit, targets, .. } =
             plan.agents.remove(&agent.id)?;
         let report = reports.get(&agent.id).map(|row| &row.report);
+        let report = report.filter(|report| report.state != ConfigurationState::Nothing);
+        let left_out = agent.placement.and_then(|at| plan.left_out.get(&at.building));
         let wanted = told.configurations.get(&agent.id).map(|wanted| wanted.edition);
         let runs = report.map_or(0, |report| report.edition);
         let building = agent.placement.map(|at| AssignmentScope::Building(at.building));
@@ -270,6 +300,8 @@ pub(crate) async fn agents(app: App) -> Items<RunItem> {
                 .as_ref()
                 .and_then(|(revision, _)| refusals.get(&(agent.id, *revision)))
                 .map(|reason| (*reason).to_owned()),
+            held_back_because: unfit.map(|unfit| unfit.to_string()),
+            left_out_in_building: left_out.copied().unwrap_or_default(),
             targets: targets.len(),
             presence: word(presence),
             running_revision: report.map(|report| report.revision),

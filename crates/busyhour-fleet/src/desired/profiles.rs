@@ -25,6 +25,13 @@ impl KnownProfile {
     pub fn is_expedited(self) -> bool {
         self.class == TrafficClass::Audio
     }
+
+    /// What it sends on average with such windows, in bits a second of IP packets.
+    #[must_use]
+    pub fn mean_bits_per_second(self, window_ms: u32, period_ms: u32) -> u64 {
+        let sent = u64::from(self.bits_per_second) * u64::from(window_ms);
+        sent.div_ceil(u64::from(period_ms.max(1)))
+    }
 }
 
 const fn known(name: &'static str, class: TrafficClass, bits_per_second: u32) -> KnownProfile {

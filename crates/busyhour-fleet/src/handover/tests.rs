@@ -2,10 +2,13 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::plan::Planned;
+use busyhour_store::ConfigurationState;
 
+use super::*;
+
+const NOW: UtcMicros = UtcMicros(0);
 const HERE: BuildingId = BuildingId::from_u128(1);
+const FLOOR: SubnetId = SubnetId::from_u128(11);
 const AGENTS: u128 = 4;
 const SLOTS: [u32; 3] = [0, 20_000, 40_000];
 
@@ -19,32 +22,82 @@ fn call(phase_ms: u32) -> v1::ConfiguredTarget {
     }
 }
 
-/// Gives each slot to an agent, by number from 0.
+/// Traffic that is not expedited.
+fn data(name: u32) -> v1::ConfiguredTarget {
+    v1::ConfiguredTarget {
+        name: format!("server-{name}:862"),
+        profile: "best-effort-50".to_owned(),
+        window_ms: 15_000,
+        period_ms: 60_000,
+        phase_ms: None,
+    }
+}
+
+/// Gives each slot and a piece of other traffic to an agent, by number from 0; there is room for no more than
+/// that.
 fn planned(slots: [u128; 3]) -> Plan {
     let mut plan = Plan::default();
+    let mut all = 0;
     for agent in 0..AGENTS {
-        let own = SLOTS.iter().zip(slots).filter(|(_, holder)| *holder == agent);
+        let own = (0..).zip(SLOTS).zip(slots).filter(|(_, holder)| *holder == agent);
+        let targets = own.flat_map(|((number, phase), _)| [call(phase), data(number)]);
+        let targets: Vec<_> = targets.collect();
+        all += targets.iter().map(mean_of).sum::<u64>();
         let planned = Planned {
             assigned: None,
             revision: 1,
             presence: Presence::In(HERE),
-            targets: own.map(|(phase, _)| call(*phase)).collect(),
+            subnet: Some(FLOOR),
+            unfit: None,
+            targets,
             tries: 0,
             untouched: false,
         };
         plan.agents.insert(AgentId::from_u128(agent), planned);
     }
+    plan.room.buildings.insert(HERE, all);
+    plan.room.subnets.insert(FLOOR, all);
     plan
 }
 
-/// An agent at the other end of a slow line.
+/// What is said by who was told nothing so far.
+fn nothing() -> ConfigurationReport {
+    ConfigurationReport {
+        revision: 0,
+        edition: 0,
+        told_revision: 0,
+        told_edition: 0,
+        state: ConfigurationState::Nothing,
+        reason: String::new(),
+        good_edition: 0,
+        paused: false,
+    }
+}
+
+/// What is said by who keeps what it was told.
+fn kept(told: &v1::Configuration) -> ConfigurationReport {
+    ConfigurationReport {
+        revision: told.revision,
+        edition: told.edition,
+        told_revision: told.revision,
+        told_edition: told.edition,
+        state: ConfigurationState::Committed,
+        reason: String::new(),
+        good_edition: told.edition,
+        paused: false,
+    }
+}
+
+/// An agent at the other end of a slow line. Of what it has to say the newest is said.
 #[derive(Debug, Default)]
 struct Agent {
     inbox: VecDeque<v1::Configuration>,
     told: u64,
     good: Option<v1::Configuration>,
     trial: Option<v1::Configuration>,
-    outbox: VecDeque<ConfigurationReport>,
+    report: Option<ConfigurationReport>,
+    /// It was not sent yet.
+    unsent: bool,
 }
 
 impl Agent {
@@ -61,13 +114,16 @@ impl Agent {
 
     fn say(&mut self, told: &v1::Configuration, state: ConfigurationState) {
         let runs = self.runs().map(|runs| (runs.revision, runs.edition)).unwrap_or_default();
-        self.outbox.push_back(ConfigurationReport {
+        self.unsent = true;
+        self.report = Some(ConfigurationReport {
             revision: runs.0,
             edition: runs.1,
             told_revision: told.revision,
             told_edition: told.edition,
             state,
             reason: String::new(),
+            good_edition: self.good.as_ref().map_or(0, |good| good.edition),
+            paused: false,
         });
     }
 
@@ -101,15 +157,25 @@ impl Agent {
 struct World {
     handover: Handover,
     agents: Vec<Agent>,
+    /// What was said last, as the store keeps it.
+    reports: BTreeMap<AgentId, ReportRow>,
 }
 
 impl World {
+    /// Everybody said that it was told nothing so far: who says nothing is told nothing.
     fn new() -> Self {
-        Self { agents: (0..AGENTS).map(|_| Agent::default()).collect(), ..Self::default() }
+        let report = Some(nothing());
+        let agents = (0..AGENTS).map(|_| Agent { report: report.clone(), ..Agent::default() });
+        let mut world = Self { agents: agents.collect(), ..Self::default() };
+        for agent in (0..AGENTS).map(AgentId::from_u128) {
+            let row = ReportRow { agent, at: NOW, report: nothing(), clock: None };
+            world.reports.insert(agent, row);
+        }
+        world
     }
 
     fn grant(&mut self, plan: &Plan) {
-        let granted = self.handover.grant(plan);
+        let granted = self.handover.grant(plan, NOW);
         for (number, agent) in (0..).zip(&mut self.agents) {
             if let Some(told) = granted.get(&AgentId::from_u128(number)) {
                 agent.tell(told);
@@ -118,16 +184,32 @@ impl World {
     }
 
     fn deliver_report(&mut self, agent: usize) {
-        if let Some(report) = self.agents[agent].outbox.pop_front() {
-            self.handover.reported(AgentId::from_u128(agent as u128), &report);
+        let one = &mut self.agents[agent];
+        let Some(report) = one.report.clone().filter(|_| one.unsent) else { return };
+        one.unsent = false;
+        let agent = AgentId::from_u128(agent as u128);
+        self.handover.reported(agent, &report);
+        self.reports.insert(agent, ReportRow { agent, at: NOW, report, clock: None });
+    }
+
+    /// The collector begins anew: what was under way is lost, and every session begins with what there is
+    /// to tell and to say.
+    fn restart(&mut self, plan: &Plan) {
+        self.handover = Handover::default();
+        for agent in &mut self.agents {
+            agent.inbox.clear();
+            agent.told = 0;
+            agent.unsent = agent.report.is_some();
         }
+        let reports: Vec<ReportRow> = self.reports.values().cloned().collect();
+        self.handover.begin(plan, &reports);
     }
 
     /// Two agents whose expedited windows overlap now.
     fn clash(&self) -> Option<(usize, usize)> {
         let windows = |agent: &Agent| -> Vec<Recurring> {
             let runs = agent.runs().into_iter();
-            runs.flat_map(expedited).map(|(_, windows)| windows).collect()
+            runs.flat_map(expedited).collect()
         };
         let all: Vec<Vec<Recurring>> = self.agents.iter().map(windows).collect();
         let overlap = |a: &[Recurring], b: &[Recurring]| {
@@ -137,6 +219,11 @@ impl World {
         pairs.into_iter().find(|&(a, b)| overlap(&all[a], &all[b]))
     }
 
+    /// What all agents together send on average.
+    fn sent(&self) -> u64 {
+        self.agents.iter().filter_map(Agent::runs).map(mean).sum()
+    }
+
     /// Lets everybody hear, say and commit everything, again and again, each time in a session of its own,
     /// which begins with what there is to tell.
     fn settle(&mut self, plan: &Plan) {
@@ -144,9 +231,7 @@ impl World {
             for agent in 0..self.agents.len() {
                 self.agents[agent].hear();
                 self.agents[agent].end_trial(true);
-                while !self.agents[agent].outbox.is_empty() {
-                    self.deliver_report(agent);
-                }
+                self.deliver_report(agent);
             }
             self.agents.iter_mut().for_each(|agent| agent.told = 0);
             self.grant(plan);
@@ -158,20 +243,23 @@ impl World {
 proptest! {
     #[test]
     fn however_roles_move_and_messages_tarry_one_agent_at_a_time_has_a_call(
-        steps in prop::collection::vec((0_u8..6, 0..AGENTS, 0..AGENTS, 0..AGENTS), 1..120),
+        steps in prop::collection::vec((0_u8..16, 0..AGENTS, 0..AGENTS, 0..AGENTS), 1..120),
     ) {
         let mut world = World::new();
         let mut plan = planned([0, 1, 2]);
+        let most = plan.room.buildings[&HERE];
         for (what, a, b, c) in steps {
             let agent = usize::try_from(a).unwrap();
             match what {
-                0 => plan = planned([a, b, c]),
-                1 => world.agents[agent].hear(),
-                2 => world.agents[agent].end_trial(b > 0),
-                3 => world.deliver_report(agent),
+                0 | 1 => plan = planned([a, b, c]),
+                2..=4 => world.agents[agent].hear(),
+                5 | 6 => world.agents[agent].end_trial(b > 0),
+                7..=9 => world.deliver_report(agent),
+                10 => world.restart(&plan),
                 _ => world.grant(&plan),
             }
             prop_assert_eq!(world.clash(), None);
+            prop_assert!(world.sent() <= most, "{} bits a second", world.sent());
         }
         // And nobody waits for ever.
         world.settle(&plan);
@@ -186,85 +274,135 @@ proptest! {
 #[test]
 fn a_role_is_given_on_when_the_one_before_committed_to_something_else() {
     let mut world = World::new();
-    let deliver_all = |world: &mut World, agent: usize| {
-        while !world.agents[agent].outbox.is_empty() {
-            world.deliver_report(agent);
-        }
-    };
     world.grant(&planned([0, 0, 0]));
     world.agents[0].hear();
     world.agents[0].end_trial(true);
     world.agents[1].hear();
-    (0..2).for_each(|agent| deliver_all(&mut world, agent));
+    (0..2).for_each(|agent| world.deliver_report(agent));
 
     let moved = planned([1, 0, 0]);
     world.grant(&moved);
     assert!(world.agents[1].inbox.is_empty(), "the one before was only told");
     world.agents[0].hear();
-    deliver_all(&mut world, 0);
+    world.deliver_report(0);
     world.grant(&moved);
     assert!(world.agents[1].inbox.is_empty(), "it is on trial without it, and may go back");
     world.agents[0].end_trial(true);
-    deliver_all(&mut world, 0);
+    world.deliver_report(0);
     world.grant(&moved);
     world.agents[1].hear();
-    assert_eq!(world.agents[1].runs().unwrap().targets, [call(0)]);
+    assert_eq!(
+        world.agents[1].runs().unwrap().targets,
+        moved.agents[&AgentId::from_u128(1)].targets
+    );
 }
 
 #[test]
 fn what_somebody_runs_that_nobody_knows_is_waited_for_until_it_is_gone() {
     let mut handover = Handover::default();
     let mut plan = planned([1, 1, 1]);
-    let report = ConfigurationReport {
-        revision: 9,
-        edition: 99,
-        told_revision: 9,
-        told_edition: 99,
-        state: ConfigurationState::Committed,
-        reason: String::new(),
-    };
+    let report = ConfigurationReport { edition: 99, ..kept(&v1::Configuration::default()) };
     let stranger = AgentId::from_u128(0);
-    let row =
-        ReportRow { agent: stranger, at: busyhour_model::UtcMicros(0), report: report.clone() };
+    let row = ReportRow { agent: stranger, at: NOW, report, clock: None };
     handover.begin(&plan, &[row]);
     let one = AgentId::from_u128(1);
-    let told = handover.grant(&plan)[&one].clone();
-    assert_eq!(told.targets, []);
-    let answer = ConfigurationReport {
-        revision: told.revision,
-        edition: told.edition,
-        told_revision: told.revision,
-        told_edition: told.edition,
-        ..report.clone()
-    };
-    handover.reported(one, &answer);
-    assert_eq!(handover.grant(&plan)[&one].targets, []);
+    let calls = |told: &v1::Configuration| expedited(told).count();
+    let told = handover.grant(&plan, NOW)[&one].clone();
+    assert_eq!(calls(&told), 0);
+    handover.reported(one, &kept(&told));
+    assert_eq!(calls(&handover.grant(&plan, NOW)[&one]), 0);
     plan.agents.get_mut(&stranger).unwrap().presence = Presence::Gone;
-    assert_eq!(handover.grant(&plan)[&one].targets.len(), 3);
+    assert_eq!(calls(&handover.grant(&plan, NOW)[&one]), 3);
+}
+
+#[test]
+fn who_does_not_say_what_became_of_what_it_was_told_is_not_waited_for_for_ever() {
+    let mut world = World::new();
+    let mut plan = planned([0, 0, 0]);
+    world.grant(&plan);
+    let later = NOW.plus(SILENT_AFTER).plus(Duration::from_secs(1));
+    let silent = AgentId::from_u128(0);
+    assert!(world.handover.silent(NOW, &[]).is_empty());
+    assert!(world.handover.silent(later, &[]).contains(&silent));
+    // Who speaks in this very moment is not.
+    let row = ReportRow { agent: silent, at: later, report: nothing(), clock: None };
+    assert!(!world.handover.silent(later, &[row]).contains(&silent));
+
+    plan = planned([1, 1, 1]);
+    let calls = |handover: &mut Handover, plan: &Plan| {
+        handover
+            .grant(plan, later)
+            .get(&AgentId::from_u128(1))
+            .map_or(0, |told| expedited(told).count())
+    };
+    let one = AgentId::from_u128(1);
+    let answer = ConfigurationReport { told_edition: world.agents[1].told, ..nothing() };
+    world.handover.reported(one, &answer);
+    assert_eq!(calls(&mut world.handover, &plan), 0, "it is waited for");
+    plan.agents.get_mut(&silent).unwrap().unfit = Some(Unfit::Silent);
+    // What it was told before, without a call, it is told until it answers.
+    let told = world.handover.grant(&plan, later)[&one].clone();
+    world.handover.reported(one, &kept(&told));
+    assert_eq!(calls(&mut world.handover, &plan), 3);
 }
 
 #[test]
 fn after_a_restart_what_runs_as_planned_goes_on() {
+    let mut world = World::new();
     let plan = planned([0, 1, 2]);
-    let rows: Vec<ReportRow> = plan
-        .agents
-        .iter()
-        .map(|(agent, planned)| {
-            let told = planned.told().unwrap();
-            let report = ConfigurationReport {
-                revision: told.revision,
-                edition: told.edition,
-                told_revision: told.revision,
-                told_edition: told.edition,
-                state: ConfigurationState::Committed,
-                reason: String::new(),
-            };
-            ReportRow { agent: *agent, at: busyhour_model::UtcMicros(0), report }
-        })
-        .collect();
-    let mut handover = Handover::default();
-    handover.begin(&plan, &rows);
-    for (agent, told) in handover.grant(&plan) {
+    world.grant(&plan);
+    world.settle(&plan);
+    world.restart(&plan);
+    for (agent, told) in world.handover.grant(&plan, NOW) {
         assert_eq!(Some(told), plan.agents[&agent].told());
     }
+}
+
+#[test]
+fn what_a_trial_that_ended_unsaid_left_behind_is_waited_for() {
+    let mut world = World::new();
+    let first = planned([0, 1, 2]);
+    world.grant(&first);
+    world.agents[0].hear();
+    world.deliver_report(0);
+    // The trial ends well while there is no way to say so; meanwhile the slot is another's.
+    let moved = planned([1, 1, 2]);
+    world.grant(&moved);
+    world.agents[0].end_trial(true);
+    world.agents[0].hear();
+    world.deliver_report(0);
+    for _ in 0..3 {
+        world.grant(&moved);
+        for agent in 1..4 {
+            world.agents[agent].hear();
+            world.agents[agent].end_trial(true);
+            world.deliver_report(agent);
+        }
+    }
+    // It goes back to what it never said that it kept.
+    world.agents[0].end_trial(false);
+    assert_eq!(
+        world.agents[0].runs().unwrap().targets,
+        first.agents[&AgentId::from_u128(0)].targets
+    );
+    assert_eq!(world.clash(), None);
+}
+
+#[test]
+fn who_moved_to_another_building_begins_there_when_nobody_is_in_the_way() {
+    let mut world = World::new();
+    let mut plan = planned([0, 1, 2]);
+    let there = BuildingId::from_u128(2);
+    let mover = plan.agents.get_mut(&AgentId::from_u128(0)).unwrap();
+    (mover.presence, mover.targets) = (Presence::In(there), vec![call(20_000)]);
+    plan.room.buildings.insert(there, 1_000_000);
+    plan.room.subnets.insert(FLOOR, 1_000_000);
+    world.grant(&plan);
+    world.agents[0].hear();
+    world.agents[0].end_trial(true);
+    world.deliver_report(0);
+    // That one is agent 1's here.
+    plan.agents.get_mut(&AgentId::from_u128(0)).unwrap().presence = Presence::In(HERE);
+    let granted = world.handover.grant(&plan, NOW);
+    assert_eq!(granted[&AgentId::from_u128(0)].targets, []);
 }

@@ -1,5 +1,7 @@
 use busyhour_model::{Placement, SubnetId};
-use busyhour_store::{Binding, ConfigurationRow, ConfigurationState, ReportRow, Sighting};
+use busyhour_store::{
+    Binding, ComparedClock, ConfigurationReport, ConfigurationRow, ConfigurationState, Sighting,
+};
 
 use super::*;
 use crate::desired::{DesiredBudget, DesiredTarget, TargetWords};
@@ -63,8 +65,20 @@ fn report(number: u128, runs: u32, told: u32, state: ConfigurationState) -> Repo
         told_edition: 2,
         state,
         reason: String::new(),
+        good_edition: 1,
+        paused: false,
     };
-    ReportRow { agent: AgentId::from_u128(number), at: NOW, report }
+    let clock = Some(ComparedClock { offset_us: 0, close: true });
+    ReportRow { agent: AgentId::from_u128(number), at: NOW, report, clock }
+}
+
+/// What it says that was told nothing so far.
+fn fresh(number: u128) -> ReportRow {
+    report(number, 0, 0, ConfigurationState::Nothing)
+}
+
+fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
+    super::plan(state, &Moment { now, since, silent: &BTreeSet::new() })
 }
 
 /// One agent, and revision 1 assigned to its building.
@@ -73,6 +87,7 @@ fn state() -> DesiredState {
         agents: vec![agent(1, 10)],
         assignments: vec![assignment(AssignmentScope::Building(HERE), 1)],
         configurations: vec![configuration(1, "a:1"), configuration(2, "b:1")],
+        reports: vec![fresh(1)],
         ..DesiredState::default()
     }
 }
@@ -169,6 +184,7 @@ fn who_was_told_something_is_told_when_nothing_is_desired_any_more() {
 fn who_is_gone_is_told_nothing_and_another_takes_its_place() {
     let mut state = state();
     state.agents = (1..=3).map(|number| agent(number, 10)).collect();
+    state.reports = (1..=3).map(fresh).collect();
     let who = |state: &DesiredState| -> Vec<AgentId> {
         let plan = plan(state, NOW, LONG_AGO);
         let has = |planned: &Planned| !planned.targets.is_empty();
@@ -253,4 +269,48 @@ fn a_revision_of_a_later_version_is_left_out_and_said() {
     let plan = plan(&state, NOW, LONG_AGO);
     assert_eq!(plan.unreadable, BTreeSet::from([1]));
     assert!(plan.agents[&AgentId::from_u128(1)].targets.is_empty());
+}
+
+/// Of two agents in a subnet, of which one measures, whether the first does: expedited traffic, and other.
+fn measures(state: &DesiredState, silent: &BTreeSet<AgentId>) -> (bool, bool, Option<Unfit>) {
+    let mut state = state.clone();
+    let target = |name: &str, profile: &str| {
+        let words = TargetWords {
+            name: name.to_owned(),
+            profile: Some(profile.to_owned()),
+            agents_per_subnet: Some(0),
+            ..TargetWords::default()
+        };
+        DesiredTarget::new(&words).unwrap()
+    };
+    let targets = vec![target("a:1", "audio-50"), target("b:1", "best-effort-50")];
+    let budget = DesiredBudget::new(Some(1_000_000), Some(1_000_000)).unwrap();
+    state.configurations[0].body = Desired::new(targets, budget).unwrap().encode();
+    let plan = super::plan(&state, &Moment { now: NOW, since: LONG_AGO, silent });
+    let planned = &plan.agents[&AgentId::from_u128(1)];
+    let has = |name: &str| planned.targets.iter().any(|target| target.name == name);
+    (has("a:1"), has("b:1"), planned.unfit)
+}
+
+#[test]
+fn who_knows_no_configurations_is_silent_paused_or_keeps_no_time_is_not_elected() {
+    let nobody = BTreeSet::new();
+    let mut state = state();
+    assert_eq!(measures(&state, &nobody), (true, true, None));
+    let only = BTreeSet::from([AgentId::from_u128(1)]);
+    assert_eq!(measures(&state, &only), (false, false, Some(Unfit::Silent)));
+    state.reports[0].report.paused = true;
+    assert_eq!(measures(&state, &nobody), (false, false, Some(Unfit::Paused)));
+    state.reports[0].report.paused = false;
+    // By its clock it would send when it is others' turn; what is not expedited has none.
+    let offset_us = -20_040_000;
+    state.reports[0].clock = Some(ComparedClock { offset_us, close: false });
+    let off = Unfit::ClockOff { offset_us };
+    assert_eq!(measures(&state, &nobody), (false, true, Some(off)));
+    assert_eq!(off.to_string(), "its clock is 20.0 s ahead: no expedited traffic");
+    state.reports[0].clock = None;
+    assert_eq!(measures(&state, &nobody), (false, true, Some(Unfit::ClockUnknown)));
+    state.reports.clear();
+    assert_eq!(measures(&state, &nobody), (false, false, Some(Unfit::Mute)));
+    assert_eq!(told(&state, 1), None, "and it is told nothing");
 }

@@ -25,6 +25,7 @@ fn candidates(subnets: &[u128]) -> Vec<Candidate> {
         agent: AgentId::from_u128(agent),
         revision: 1,
         assigned: 1,
+        keeps_time: true,
     };
     (1..).zip(subnets).map(candidate).collect()
 }
@@ -85,7 +86,7 @@ fn every_subnet_has_its_first_agent_before_any_has_a_second() {
         BTreeMap::from([(1, configuration(&[target("a:1", "audio-50", 0)], 9_000_000, 9_000_000))]);
     let agents = candidates(&[1, 1, 1, 1, 2, 3]);
     let found = timetable(&agents, &desired);
-    let subnets: std::collections::BTreeSet<SubnetId> = agents
+    let subnets: BTreeSet<SubnetId> = agents
         .iter()
         .filter(|candidate| found.roles.contains_key(&candidate.agent))
         .map(|candidate| candidate.subnet)
@@ -130,6 +131,7 @@ fn fleets() -> impl Strategy<Value = Vec<Candidate>> {
                 agent: AgentId::from_u128(number),
                 revision,
                 assigned: revision,
+                keeps_time: true,
             };
         (1..).zip(agents).map(candidate).collect()
     })
@@ -155,7 +157,7 @@ fn configurations() -> impl Strategy<Value = BTreeMap<u32, Desired>> {
     );
     prop::collection::btree_map(1_u32..4, one, 1..4).prop_map(|all| {
         let configuration = |(targets, subnet, building): (Vec<TargetWords>, u32, u32)| {
-            let mut seen = std::collections::BTreeSet::new();
+            let mut seen = BTreeSet::new();
             let targets: Vec<TargetWords> = targets
                 .into_iter()
                 .filter(|words| seen.insert((words.name.clone(), words.profile.clone())))

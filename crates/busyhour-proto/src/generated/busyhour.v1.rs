@@ -51,6 +51,12 @@ pub struct ConfigurationReport {
     /// Why, where it was refused or rolled back.
     #[prost(string, tag = "6")]
     pub reason: ::prost::alloc::string::String,
+    /// What the agent goes back to when a trial ends ill: what runs where nothing is on trial; 0 for nothing.
+    #[prost(fixed64, tag = "7")]
+    pub good_edition: u64,
+    /// The machine's owner has measuring paused.
+    #[prost(bool, tag = "8")]
+    pub paused: bool,
 }
 /// A revision of a configuration as it lies in the collector's store.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -96,6 +102,8 @@ pub enum ConfigurationState {
     Refused = 3,
     /// It was applied, something went wrong, and what ran before runs again.
     RolledBack = 4,
+    /// The agent was told nothing so far. It says so to be told something.
+    Nothing = 5,
 }
 impl ConfigurationState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -109,6 +117,7 @@ impl ConfigurationState {
             Self::Trial => "CONFIGURATION_STATE_TRIAL",
             Self::Refused => "CONFIGURATION_STATE_REFUSED",
             Self::RolledBack => "CONFIGURATION_STATE_ROLLED_BACK",
+            Self::Nothing => "CONFIGURATION_STATE_NOTHING",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -119,6 +128,7 @@ impl ConfigurationState {
             "CONFIGURATION_STATE_TRIAL" => Some(Self::Trial),
             "CONFIGURATION_STATE_REFUSED" => Some(Self::Refused),
             "CONFIGURATION_STATE_ROLLED_BACK" => Some(Self::RolledBack),
+            "CONFIGURATION_STATE_NOTHING" => Some(Self::Nothing),
             _ => None,
         }
     }
@@ -321,7 +331,7 @@ pub mod enrolment_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::SmallCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/busyhour.v1.Enrolment/Enrol",
             );
@@ -456,7 +466,7 @@ pub mod enrolment_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EnrolSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -616,7 +626,7 @@ pub mod identity_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::SmallCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/busyhour.v1.Identity/Renew",
             );
@@ -751,7 +761,7 @@ pub mod identity_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RenewSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,
@@ -1742,7 +1752,7 @@ pub mod ingest_client {
                         format!("Service was not ready: {}", e.into()),
                     )
                 })?;
-            let codec = tonic_prost::ProstCodec::default();
+            let codec = crate::SmallCodec::default();
             let path = http::uri::PathAndQuery::from_static(
                 "/busyhour.v1.Ingest/Session",
             );
@@ -1886,7 +1896,7 @@ pub mod ingest_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SessionSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
+                        let codec = crate::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
                                 accept_compression_encodings,

@@ -188,9 +188,11 @@ pub(crate) fn decode_spreads(
     let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
     check_starts(from, starts, gists.iter().map(|gist| gist.start))?;
     let shares = Shares::read(from, gists.len(), room)?;
-    let buckets: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
+    let mut buckets: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
     let rests: [Vec<i64>; SPREAD.len()] = columns_in(from, gists.len(), room)?;
-    let numbers = buckets.each_ref().map(|column| bucket_numbers(column, shares.all));
+    for column in &mut buckets {
+        check_buckets(column, shares.all).ok_or(from.error())?;
+    }
     let mut taken = Taken::default();
     for (at, gist) in gists.iter_mut().enumerate() {
         let own = shares.next(&mut taken, at).ok_or(from.error())?;
@@ -198,13 +200,13 @@ pub(crate) fn decode_spreads(
             continue;
         }
         let mut spreads = [None; SPREAD.len()];
-        for (((spread, numbers), rest), figure) in
-            spreads.iter_mut().zip(&numbers).zip(&rests).zip(SPREAD)
+        for (((spread, buckets), rest), figure) in
+            spreads.iter_mut().zip(&buckets).zip(&rests).zip(SPREAD)
         {
-            let numbers = numbers.as_ref().ok_or(from.error())?;
-            let windows = numbers.get(own.kinds.clone()).unwrap_or_default().iter();
-            let windows = windows.zip(own.each());
-            let windows = windows.filter_map(|(bucket, n)| Some(((*bucket)?, n)));
+            let kinds = buckets.get(own.kinds.clone()).unwrap_or_default().iter();
+            let bucket = |number: i64| FigureBucket::from_number(number as u8);
+            let windows = kinds.zip(own.each());
+            let windows = windows.filter_map(|(&number, n)| Some((bucket(number)?, n)));
             let distance = value(rest, at).cast_unsigned();
             *spread = Spread::from_distance(windows, figure, distance).map_err(|_| from.error())?;
         }
@@ -567,17 +569,14 @@ fn read_combinations(
     Ok(all)
 }
 
-/// So many buckets of their column, of which one of nothing but zeros is empty; `None` when there is no such
-/// bucket.
-fn bucket_numbers(column: &[i64], count: usize) -> Option<Vec<Option<FigureBucket>>> {
-    let bucket = |number: i64| match u8::try_from(number).ok()? {
-        Combination::NO_BUCKET => Some(None),
-        number => FigureBucket::from_number(number).map(Some),
-    };
-    if column.is_empty() {
-        return Some(vec![bucket(0)?; count]);
-    }
-    column.iter().map(|&number| bucket(number)).collect()
+/// Checks the numbers of buckets, and writes out so many of a column of nothing but zeros; `None` when
+/// there is no such bucket.
+fn check_buckets(column: &mut Vec<i64>, count: usize) -> Option<()> {
+    let none = i64::from(Combination::NO_BUCKET);
+    let is_known = |&number: &i64| (0..FigureBucket::COUNT as i64).contains(&number);
+    let all_known = column.iter().all(|number| is_known(number) || *number == none);
+    column.resize(count, 0);
+    all_known.then_some(())
 }
 
 /// So many combinations of their columns, of which one of nothing but zeros is empty; `None` when there is

@@ -225,7 +225,7 @@ pub struct ForgottenAgent {
 /// its age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ControlRetention {
-    /// The audit, and who imported a building file.
+    /// The audit, who imported a building file, and sign-offs of tasks.
     pub audit_days: u32,
     /// Addresses of agents that were not seen since: the prefix they said and the one they came from.
     pub sightings_days: u32,
@@ -252,7 +252,7 @@ pub struct ControlRetention {
 /// Rows that went as too old, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ControlPruned {
-    /// Entries of the audit.
+    /// Entries of the audit, and sign-offs of tasks.
     pub audit: u64,
     /// Sightings that lost their addresses.
     pub sightings: u64,

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::StoreError;
 use crate::audit::Act;
+use crate::contract::tasks::{SignOff, TaskWord};
 
 /// A quiet time to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,4 +168,21 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// When the transaction could not be made durable; then nothing changed.
     fn turn_quiets(&self, now: UtcMicros) -> Result<Vec<Worsened>, StoreError>;
+
+    /// Signs a task of the calendar off for a period.
+    ///
+    /// # Errors
+    /// When the transaction could not be made durable; then nothing changed.
+    fn sign_off(
+        &self,
+        what: (&TaskWord, &TaskWord),
+        note: Option<&Remark>,
+        by: &Act,
+    ) -> Desked<SignOff>;
+
+    /// The newest `limit` sign-offs, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn sign_offs(&self, limit: usize) -> Result<Vec<SignOff>, StoreError>;
 }

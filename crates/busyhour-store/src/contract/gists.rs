@@ -8,6 +8,9 @@ use busyhour_model::{Combination, PathId, Slot, SlotGist, SlotStart};
 use crate::codec::visit_figures;
 use crate::{ErrorKind, StoreError};
 
+/// What the figures of a quarter-hour take, roughly.
+const BYTES: usize = 56;
+
 /// Some quarter-hours of one path in short. What each of their windows was like can be asked for.
 #[derive(Debug, Default)]
 pub struct PathGists {
@@ -63,6 +66,12 @@ impl PathGists {
         }));
     }
 
+    /// Makes room for so many quarter-hours.
+    pub(crate) fn reserve(&mut self, gists: usize) {
+        self.gists.reserve(gists);
+        self.bytes.reserve(gists.saturating_mul(BYTES));
+    }
+
     /// Adds those of some quarter-hours of a day that are asked for, and the blob with the figures of all
     /// of them.
     pub(crate) fn add_packed(
@@ -73,6 +82,7 @@ impl PathGists {
         body: &[u8],
     ) {
         let (Some(first), Some(last)) = (gists.first(), gists.last()) else { return };
+        self.gists.reserve(gists.len());
         self.gists.extend(gists.iter().filter(|gist| is_asked_for(gist.start)));
         let begins = self.bytes.len();
         self.bytes.extend_from_slice(body);

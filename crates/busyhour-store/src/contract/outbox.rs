@@ -296,11 +296,8 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn standing_deliveries(
-        &self,
-        channel: &str,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    fn standing_deliveries(&self, channel: &str, limit: usize)
+    -> Result<Vec<Delivery>, StoreError>;
 
     /// Notes what became of an attempt at one message, and by that how its channel goes: a channel that fails
     /// for an hour, or refuses for good, is an event, once, and so is that it works again.

@@ -1,13 +1,13 @@
 //! The contract of people's acts on SQLite.
 
 use busyhour_model::desk::{
-    Deed, IncidentAct, Overlay, Owner, OwnerRow, Places, Quiet, ShortRemark,
+    Deed, IncidentAct, Overlay, Owner, OwnerRow, Places, Quiet, Remark, ShortRemark,
 };
 use busyhour_model::{Cause, IncidentId, UtcMicros};
 use rusqlite::{Connection, Transaction};
 
-use super::{SqliteControl, acts, inventory, owners, quiet};
-use crate::{Act, Desk, Desked, NewQuiet, StoreError, Worsened};
+use super::{SqliteControl, acts, inventory, owners, quiet, tasks};
+use crate::{Act, Desk, Desked, NewQuiet, SignOff, StoreError, TaskWord, Worsened};
 
 impl Desk for SqliteControl {
     fn act(&self, incident: IncidentId, deed: &Deed, by: &Act) -> Desked<IncidentAct> {
@@ -58,6 +58,19 @@ impl Desk for SqliteControl {
     fn turn_quiets(&self, now: UtcMicros) -> Result<Vec<Worsened>, StoreError> {
         let turn = |sql: &Transaction<'_>| quiet::turn(sql, now);
         self.database.write("turn quiet times", turn)
+    }
+
+    fn sign_off(
+        &self,
+        what: (&TaskWord, &TaskWord),
+        note: Option<&Remark>,
+        by: &Act,
+    ) -> Desked<SignOff> {
+        self.database.write("sign a task off", |sql| tasks::sign_off(sql, what, note, by))
+    }
+
+    fn sign_offs(&self, limit: usize) -> Result<Vec<SignOff>, StoreError> {
+        self.database.read("read sign-offs", |sql| tasks::sign_offs(sql, limit))
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use busyhour_model::{AgentId, BuildingId, Incident, IncidentPlace, PathId, Scope, UtcMicros};
 use rusqlite::{Connection, params};
 
-use super::{acts, agents, audit, configuration, id, incidents, names, prune, quiet};
+use super::{acts, agents, audit, configuration, id, incidents, names, prune, quiet, tasks};
 use crate::sqlite::{days_before, unreadable};
 use crate::{Act, AgentRow, AuditAction, AuditSubject, Forgotten, ForgottenAgent};
 
@@ -153,6 +153,7 @@ fn forget_incidents(sql: &Connection, agent: &AgentRow, paths: &[PathId]) -> rus
         }
     }
     quiet::unname(sql, &agent.name, NAMELESS)?;
+    tasks::unname(sql, &agent.name, NAMELESS)?;
     Ok(gone)
 }
 

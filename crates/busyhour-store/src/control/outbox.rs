@@ -171,9 +171,8 @@ fn told_on(
     of: &[&dyn rusqlite::ToSql],
 ) -> rusqlite::Result<Vec<(String, Purpose)>> {
     let mut told = sql.prepare_cached(TOLD_ON)?;
-    let rows = told.query_map(of, |row| {
-        Ok((row.get(0)?, due::purpose(row.get_ref(1)?.as_str()?)?))
-    })?;
+    let rows =
+        told.query_map(of, |row| Ok((row.get(0)?, due::purpose(row.get_ref(1)?.as_str()?)?)))?;
     rows.collect()
 }
 
@@ -184,9 +183,8 @@ fn failed(detail: &str) -> (String, String) {
 }
 
 fn place(sql: &Connection, fates: &[(i64, Fate)]) -> rusqlite::Result<()> {
-    let mut look = sql.prepare_cached(
-        "UPDATE events SET look_us = ?2 WHERE id = ?1 AND fate = 'untold'",
-    )?;
+    let mut look =
+        sql.prepare_cached("UPDATE events SET look_us = ?2 WHERE id = ?1 AND fate = 'untold'")?;
     let mut settle = sql.prepare_cached(
         "UPDATE events SET fate = ?2, remark = ?3, labels = ?4 WHERE id = ?1 AND fate = 'untold'",
     )?;

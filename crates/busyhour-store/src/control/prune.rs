@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
-use super::{acts, audit, configuration, id, incidents, names, quiet, tokens};
+use super::{acts, audit, configuration, id, incidents, names, quiet, tasks, tokens};
 use crate::sqlite::{DAY_MICROS, days_before};
 use crate::{ControlPruned, ControlRetention};
 
@@ -53,7 +53,8 @@ pub(super) fn prune(
     let deliveries = delete(DELIVERIES, retention.deliveries_days)?;
     delete(EVENTS, retention.deliveries_days)?;
     Ok(ControlPruned {
-        audit: prune_audit(sql, from(retention.audit_days))?,
+        audit: prune_audit(sql, from(retention.audit_days))?
+            + delete(tasks::OLD, retention.audit_days)?,
         sightings: delete(SIGHTINGS, retention.sightings_days)?,
         tokens: delete(tokens::OLD_TOKENS, retention.agents_days)?,
         agents: prune_names(sql, from(retention.agents_days))?,

@@ -426,6 +426,18 @@ CREATE TABLE acts (
 CREATE INDEX acts_of_incidents ON acts (incident, number);
 CREATE INDEX acts_that_stand ON acts (number) WHERE act <> 'note';
 
+-- Who signed off which task of the calendar for which period. Rows are added and go when they are old.
+CREATE TABLE sign_offs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    task TEXT NOT NULL,
+    period TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    note TEXT
+) STRICT;
+CREATE INDEX sign_offs_of_periods ON sign_offs (task, period);
+CREATE INDEX sign_offs_by_time ON sign_offs (at_us);
+
 -- Who answers for a cause in a region; '' where it is for all.
 CREATE TABLE owners (
     cause TEXT NOT NULL,

@@ -2,7 +2,8 @@ use rusqlite::Connection;
 
 use super::{
     MIGRATIONS, acts, agents, api_tokens, audit, configuration, forget, identity, import,
-    incidents, inventory, judgement, learned, outbox, place, prune, quiet, tokens, users, versions,
+    incidents, inventory, judgement, learned, outbox, place, prune, quiet, tasks, tokens, users,
+    versions,
 };
 use crate::sqlite::plan_of;
 
@@ -53,7 +54,8 @@ fn questions_about_what_grows_use_an_index() {
             "SEARCH building_loads USING PRIMARY KEY (building=? AND date>? AND date<?)",
         ),
         (outbox::AGENT_NAME, "SEARCH agents USING PRIMARY KEY (id=?)"),
-        (outbox::UNTOLD, "SCAN events USING COVERING INDEX events_untold"),
+        (outbox::UNTOLD, "SEARCH events USING INDEX events_untold (look_us<?)"),
+        (outbox::WAITING, "SCAN events USING COVERING INDEX events_untold"),
         (outbox::PENDING, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
         (
             outbox::DUE,
@@ -129,6 +131,11 @@ fn questions_about_what_people_did_use_an_index() {
         (quiet::SCOPES, "SEARCH quiet_scopes USING PRIMARY KEY (quiet=?)"),
         (quiet::CLASSES, "SEARCH quiet_classes USING PRIMARY KEY (quiet=?)"),
         (quiet::OLD, "SEARCH quiets USING INDEX quiets_by_end (end_us<?)"),
+        (tasks::OLD, "SEARCH sign_offs USING INDEX sign_offs_by_time (at_us<?)"),
+        (
+            tasks::OF_PERIOD,
+            "SEARCH sign_offs USING COVERING INDEX sign_offs_of_periods (task=? AND period=?)",
+        ),
     ]);
 }
 

@@ -2,6 +2,7 @@
 //! far as it takes to say how they are spread, and kept packed until somebody asks.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use busyhour_model::{PathId, Slot, SlotGist, SlotStart};
 use rusqlite::{CachedStatement, Connection, params};
@@ -123,13 +124,15 @@ struct Reader<'s> {
     counts: CachedStatement<'s>,
     figures: CachedStatement<'s>,
     room: Room,
+    /// The slots of a path's days that are being read.
+    gists: Vec<SlotGist>,
 }
 
 impl<'s> Reader<'s> {
     fn new(sql: &'s Connection, id: PartitionId) -> rusqlite::Result<Self> {
         let counts = sql.prepare_cached(COUNTS)?;
         let figures = sql.prepare_cached(FIGURES_OF_DAYS)?;
-        Ok(Self { id, counts, figures, room: Room::default() })
+        Ok(Self { id, counts, figures, room: Room::default(), gists: Vec::new() })
     }
 
     fn read(&mut self, path: PathId, pending: &Pending<'_>) -> rusqlite::Result<PathGists> {
@@ -137,65 +140,82 @@ impl<'s> Reader<'s> {
         let (from, until) = pending.span;
         let first = day_of(from).max(id.first_day());
         let last = day_of(until.offset(-1)).min(id.until_day() - 1);
+        let mut days = Vec::new();
+        self.gists.clear();
         let end = RowId::of(path, id, last.saturating_add(1));
-        // Each day with where it begins among the slots.
-        let (mut gists, mut days) = (Vec::new(), Vec::new());
         let mut rows = self.counts.query(params![RowId::of(path, id, first).0, end.0])?;
         while let Some(row) = rows.next()? {
             let day = RowId(row.get(0)?).day(id);
-            days.push((day, gists.len()));
+            let begins = self.gists.len();
             let body = row.get_ref(1)?.as_blob()?;
-            decode_gists(body, path, day, &mut self.room, &mut gists).map_err(unreadable)?;
+            decode_gists(body, path, day, &mut self.room, &mut self.gists).map_err(unreadable)?;
+            days.push(Day::of(day, (begins, &self.gists), pending));
         }
         drop(rows);
-        let (mut found, mut whole) = (PathGists::default(), Vec::new());
-        for (at, &(day, begins)) in days.iter().enumerate() {
-            let ends = days.get(at + 1).map_or(gists.len(), |&(_, begins)| begins);
-            let of_day = gists.get_mut(begins..ends).unwrap_or_default();
-            self.read_day((path, day), pending, of_day, (&mut found, &mut whole))?;
+        let mut found = PathGists::default();
+        let (Some(first), Some(last)) = (days.first(), days.last()) else {
+            return Ok(pending.together(Vec::new()));
+        };
+        found.reserve(days.iter().map(|day| day.slots).sum());
+        // The parts of a day follow each other, and so do the days of a path.
+        let row = |day: i64, part: i64| RowId::of(path, id, day).details(part);
+        let span =
+            (row(first.number, first.missing.ends().0), row(last.number, last.missing.ends().1));
+        let mut whole = Vec::new();
+        let mut rows = self.figures.query(params![span.0, span.1])?;
+        while let Some(row) = rows.next()? {
+            let of: i64 = row.get(0)?;
+            let (number, part) = (RowId::of_details(of).day(id), RowId::part_of_details(of));
+            let Some(day) = days.iter_mut().find(|day| day.number == number) else { continue };
+            if !day.missing.has(part) {
+                continue;
+            }
+            day.missing = day.missing.without(part);
+            let of_day = self.gists.get_mut(day.place.clone()).unwrap_or_default();
+            let own = part_mut(of_day, part);
+            let (of, body) = ((path, number), row.get_ref(1)?.as_blob()?);
+            if day.changed.has(part) {
+                let counts = own.iter().map(|gist| Slot::of_counts(gist.start, gist.counts));
+                let mut slots: Vec<Slot> = counts.collect();
+                decode_figures(body, path, number, &mut slots, &mut self.room)
+                    .map_err(unreadable)?;
+                whole.append(&mut slots);
+            } else {
+                let asked_for = |start| pending.is_asked_for(start);
+                let into = (&mut *own, &asked_for as &dyn Fn(SlotStart) -> bool);
+                decode_spreads(body, path, number, into, &mut self.room).map_err(unreadable)?;
+                found.add_packed(of, own, asked_for, body);
+            }
+        }
+        if !days.iter().all(|day| day.missing.is_none()) {
+            return Err(unreadable(bad("slots without details")));
         }
         if !pending.views.is_empty() {
             found.merge(pending.together(whole));
         }
         Ok(found)
     }
+}
 
-    /// Adds what is asked for of a day: where there is more beside the partition as whole slots.
-    fn read_day(
-        &mut self,
-        (path, day): (PathId, i64),
-        pending: &Pending<'_>,
-        of_day: &mut [SlotGist],
-        (found, whole): (&mut PathGists, &mut Vec<Slot>),
-    ) -> rusqlite::Result<()> {
-        let row = RowId::of(path, self.id, day);
-        let wanted = Parts::within(day, pending.span);
-        let changed = pending.parts(day);
-        let (first, until) = wanted.ends();
-        let mut missing = wanted;
-        for part in 0..Parts::COUNT {
-            if part_mut(of_day, part).is_empty() {
-                missing = missing.without(part);
-            }
-        }
-        let mut rows = self.figures.query(params![row.details(first), row.details(until)])?;
-        while let Some(read) = rows.next()? {
-            let part = RowId::part_of_details(read.get(0)?);
-            let body = read.get_ref(1)?.as_blob()?;
-            let own = part_mut(of_day, part);
-            missing = missing.without(part);
-            if changed.has(part) {
-                let counts = own.iter().map(|gist| Slot::of_counts(gist.start, gist.counts));
-                let mut slots: Vec<Slot> = counts.collect();
-                decode_figures(body, path, day, &mut slots, &mut self.room).map_err(unreadable)?;
-                whole.append(&mut slots);
-            } else {
-                let asked_for = |start| pending.is_asked_for(start);
-                let into = (&mut *own, &asked_for as &dyn Fn(SlotStart) -> bool);
-                decode_spreads(body, path, day, into, &mut self.room).map_err(unreadable)?;
-                found.add_packed((path, day), own, &asked_for, body);
-            }
-        }
-        if missing.is_none() { Ok(()) } else { Err(unreadable(bad("slots without details"))) }
+/// A path's day, as far as it was read.
+struct Day {
+    number: i64,
+    /// Where its slots are among all.
+    place: Range<usize>,
+    /// How many there are.
+    slots: usize,
+    /// The parts that are asked for and were not read yet.
+    missing: Parts,
+    /// Those whose slots are more than the partition says.
+    changed: Parts,
+}
+
+impl Day {
+    /// `gists` are those of this day, from a place on, after those of earlier ones.
+    fn of(number: i64, (begins, gists): (usize, &[SlotGist]), pending: &Pending<'_>) -> Self {
+        let own = gists.get(begins..).unwrap_or_default();
+        let missing = Parts::within(number, pending.span).of_those(own);
+        let place = begins..gists.len();
+        Self { number, place, slots: own.len(), missing, changed: pending.parts(number) }
     }
 }

@@ -79,8 +79,11 @@ impl Parts {
         Self(slots.fold(0, |parts, start| parts | 1 << part_of(start)))
     }
 
-    /// How many there are.
-    pub(super) const COUNT: i64 = PARTS;
+    /// Those of them that any of some slots lies in.
+    pub(super) fn of_those<S: Begins>(self, slots: &[S]) -> Self {
+        let held = Self::of(slots.iter().map(Begins::begins));
+        Self(self.0 & held.0)
+    }
 
     pub(super) const fn has(self, part: i64) -> bool {
         self.0 & (1 << part) != 0

@@ -11,11 +11,14 @@ use busyhour_model::{
     SlotStart, UtcMicros,
 };
 
-use super::{Engine, FoldOptions, append, figures, gists, listed, others, prune, slots, tallies, windows};
+use super::{
+    Engine, FoldOptions, append, figures, gists, listed, others, prune, slots, tallies, windows,
+};
 use crate::sqlite::{Family, OpenError, PartitionId};
 use crate::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
-    PathGists, RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathGists,
+    PathRow, RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry,
+    TelemetryTotals,
 };
 
 /// Telemetry in one directory. A thread folds its journal; it ends when this is dropped.

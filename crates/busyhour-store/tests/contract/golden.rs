@@ -11,7 +11,7 @@ use std::sync::Once;
 use busyhour_model::{AgentId, BuildingLoad, IncidentState, LoadSource, Scope};
 use busyhour_store::{
     Act, Actor, AuditAction, AuditSubject, Binding, Control, DeliveryOutcome, DeliveryTotals,
-    Enrolment, Identities as _, IncidentEvent, JudgeWrite, NewToken, SqliteControl, TokenPlace,
+    Enrolment, Identities as _, IncidentEvent, JudgeWrite, NewToken, Outbox as _, SqliteControl, TokenPlace,
     open,
 };
 use jiff::civil::date;
@@ -95,12 +95,14 @@ fn fill(control: &SqliteControl) {
         judge(control, &open, &[IncidentEvent::Opened], NOW);
     }
     let waiting = due(control, &["mail"], NOW);
-    control.delivered(waiting[0].0, &DeliveryOutcome::Sent, NOW).unwrap();
+    control.delivered(&[waiting[0].0], &DeliveryOutcome::Sent, NOW).unwrap();
+    crate::outbox::fill(control);
     let settings = [("retention.audit", "400d".to_owned())];
     control.note_settings(&settings, &by("collector", 6)).unwrap();
     crate::accounts::fill(control);
     crate::configuration::fill(control);
     crate::desk::fill(control);
+    crate::tasks::fill(control);
 }
 
 /// Reads back what [`fill`] put in.
@@ -108,6 +110,8 @@ fn check(control: &SqliteControl) {
     crate::accounts::check(control);
     crate::configuration::check(control);
     crate::desk::check(control);
+    crate::tasks::check(control);
+    crate::outbox::check(control);
     let files = control.building_files(9).unwrap();
     let told: Vec<_> = files.iter().map(|f| (f.number, f.buildings, f.subnets)).collect();
     assert_eq!(told, [(2, 1, 3), (1, 2, 2)]);

@@ -6,8 +6,8 @@ use busyhour_model::{
     SubnetId, TargetName, UtcMicros,
 };
 use busyhour_store::{
-    Act, Binding, Control, DeliveryOutcome, DeliveryTotals, ErrorKind, Forgotten, IncidentEvent,
-    JudgeWrite,
+    About, Act, Binding, Control, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind, Fate,
+    Forgotten, IncidentEvent, IncidentNews, JudgeWrite, NewDelivery, Outbox, Purpose,
 };
 use jiff::civil::date;
 
@@ -86,11 +86,33 @@ pub(crate) fn judge(
     store.write_judgement(&write, now).unwrap();
 }
 
+/// Places all that is untold on the channels, and gives what is due.
+pub(crate) fn placed(store: &dyn Outbox, channels: &[&str], now: UtcMicros) -> Vec<Delivery> {
+    let on = |channel: &&str| NewDelivery {
+        channel: (*channel).to_owned(),
+        purpose: Purpose::Tell,
+        due: now,
+    };
+    let deliveries: Vec<NewDelivery> = channels.iter().map(on).collect();
+    let fate = Fate::On { deliveries, labels: "{}".to_owned() };
+    if !channels.is_empty() {
+        let untold = store.untold(now, 100).unwrap();
+        let fates: Vec<_> = untold.iter().map(|event| (event.event, fate.clone())).collect();
+        store.place(&fates).unwrap();
+    }
+    store.due_deliveries(now, 100).unwrap()
+}
+
+/// What a delivery is about, when it is about an incident.
+pub(crate) fn news(delivery: &Delivery) -> &IncidentNews {
+    let About::Incident(news) = &delivery.about else { panic!("about no incident") };
+    news
+}
+
 /// What is due on the channels, as "channel event".
-pub(crate) fn due(store: &dyn Control, channels: &[&str], now: UtcMicros) -> Vec<(i64, String)> {
-    let channels: Vec<_> = channels.iter().map(|&channel| channel.to_owned()).collect();
-    let due = store.due_deliveries(&channels, now, 100).unwrap();
-    due.iter().map(|d| (d.id, format!("{} {:?}", d.channel, d.event))).collect()
+pub(crate) fn due(store: &dyn Outbox, channels: &[&str], now: UtcMicros) -> Vec<(i64, String)> {
+    let due = placed(store, channels, now);
+    due.iter().map(|d| (d.id, format!("{} {:?}", d.channel, news(d).event))).collect()
 }
 
 #[test]
@@ -205,7 +227,7 @@ fn an_event_is_told_once_on_each_channel() {
     assert_eq!(first.iter().map(|d| &d.1).collect::<Vec<_>>(), ["mail Opened", "hook Opened"]);
     assert_eq!(due(store, &["mail", "hook", "later"], NOW), first, "until it is known what became");
     for (id, _) in &first {
-        store.delivered(*id, &DeliveryOutcome::Sent, NOW).unwrap();
+        store.delivered(&[*id], &DeliveryOutcome::Sent, NOW).unwrap();
     }
     judge(store, &open, &[IncidentEvent::Opened], at(NOW, 2));
     assert_eq!(due(store, &["mail", "hook"], at(NOW, DAY)), []);
@@ -250,13 +272,15 @@ fn a_delivery_says_what_happened_where() {
     import(store, &[building("Speicher", &["10.1.0.0/24"])], at(NOW, HOUR));
     let worse = Incident { severity: 0.9, ..open };
     judge(store, &worse, &[], at(NOW, DAY));
-    let due = store.due_deliveries(&["mail".to_owned()], at(NOW, DAY), 10).unwrap().remove(0);
-    assert_eq!((due.channel.as_str(), due.event), ("mail", IncidentEvent::Opened));
-    assert_eq!((due.incident, due.created, due.attempts), (worse, at(NOW, 9), 0));
-    assert_eq!(due.building, "Speicher");
-    assert_eq!(due.buildings, [&unknown.to_string(), "Elbe", "Speicher"]);
-    assert_eq!(due.subnet.as_deref(), Some("net 10.1.0.0/24 (10.1.0.0/24)"));
-    assert_eq!(due.agent, None);
+    let due = placed(store, &["mail"], at(NOW, DAY)).remove(0);
+    let news = news(&due);
+    assert_eq!((due.channel.as_str(), news.event), ("mail", IncidentEvent::Opened));
+    assert_eq!((&news.incident, due.created, due.attempts), (&worse, at(NOW, 9), 0));
+    assert_eq!(due.placed, at(NOW, DAY));
+    assert_eq!(news.building, "Speicher");
+    assert_eq!(news.buildings, [&unknown.to_string(), "Elbe", "Speicher"]);
+    assert_eq!(news.subnet.as_deref(), Some("net 10.1.0.0/24 (10.1.0.0/24)"));
+    assert_eq!((news.agent.as_deref(), news.labels.as_deref()), (None, Some("{}")));
 }
 
 #[test]
@@ -267,8 +291,9 @@ fn a_delivery_names_the_agent_that_it_is_about() {
     let place = IncidentPlace::Agent(AgentId::from_u128(1));
     let about = Incident { place, ..incident(1, IncidentState::Open) };
     judge(store, &about, &[IncidentEvent::Opened], NOW);
-    let due = store.due_deliveries(&["mail".to_owned()], NOW, 10).unwrap().remove(0);
-    assert_eq!((due.agent.as_deref(), due.subnet), (Some("hh-keller-pc"), None));
+    let due = placed(store, &["mail"], NOW).remove(0);
+    let news = news(&due);
+    assert_eq!((news.agent.as_deref(), news.subnet.as_deref()), (Some("hh-keller-pc"), None));
 }
 
 #[test]
@@ -284,21 +309,22 @@ fn what_failed_is_tried_again_when_its_time_has_come() {
     totals(3, 0, 0);
     let first = due(store, &["mail"], NOW);
     assert!(first.is_sorted() && first.len() == 3, "oldest first");
-    let limited = store.due_deliveries(&["mail".to_owned()], NOW, 2).unwrap();
+    let limited = store.due_deliveries(NOW, 2).unwrap();
     assert_eq!(limited.iter().map(|d| d.id).collect::<Vec<_>>(), [first[0].0, first[1].0]);
-    let retry = DeliveryOutcome::Retry { at: at(NOW, HOUR), error: "timeout".to_owned() };
-    store.delivered(first[0].0, &retry, NOW).unwrap();
-    store.delivered(first[1].0, &DeliveryOutcome::Sent, NOW).unwrap();
+    let retry =
+        DeliveryOutcome::Retry { at: at(NOW, HOUR), error: "timeout".to_owned(), for_good: false };
+    store.delivered(&[first[0].0], &retry, NOW).unwrap();
+    store.delivered(&[first[1].0], &DeliveryOutcome::Sent, NOW).unwrap();
     let withheld = DeliveryOutcome::Withheld { reason: "simulated".to_owned() };
-    store.delivered(first[2].0, &withheld, NOW).unwrap();
+    store.delivered(&[first[2].0], &withheld, NOW).unwrap();
     totals(1, 1, 1);
     assert_eq!(due(store, &["mail"], at(NOW, HOUR - 1)), []);
-    let again = store.due_deliveries(&["mail".to_owned()], at(NOW, HOUR), 9).unwrap();
+    let again = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
     assert_eq!((again.len(), again[0].id, again[0].attempts), (1, first[0].0, 1));
     // What is finished stays finished.
-    store.delivered(first[1].0, &retry, NOW).unwrap();
-    store.delivered(first[1].0, &DeliveryOutcome::Sent, NOW).unwrap();
-    store.delivered(first[2].0, &DeliveryOutcome::Sent, NOW).unwrap();
+    store.delivered(&[first[1].0], &retry, NOW).unwrap();
+    store.delivered(&[first[1].0], &DeliveryOutcome::Sent, NOW).unwrap();
+    store.delivered(&[first[2].0], &DeliveryOutcome::Sent, NOW).unwrap();
     totals(1, 1, 1);
 }
 

@@ -160,7 +160,8 @@ mod tests {
             health = after;
             told.extend(news.map(|news| (minute, news)));
         }
-        let expected = [(60, News::Fails), (501, News::Works), (503, News::Fails), (504, News::Works)];
+        let expected =
+            [(60, News::Fails), (501, News::Works), (503, News::Fails), (504, News::Works)];
         assert_eq!(told, expected);
     }
 }

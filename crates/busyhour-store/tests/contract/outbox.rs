@@ -1,0 +1,235 @@
+//! The outbox: what happened is placed once, sent once, and a channel's health follows from what became of it.
+
+use busyhour_model::desk::{QuietKind, QuietScope, Remark};
+use busyhour_model::{Incident, IncidentState};
+use busyhour_store::{
+    About, Act, ChannelTest, Control as _, Delivery, DeliveryOutcome, Desk as _, Fate, Happened,
+    IncidentEvent, NewDelivery, NewQuiet, OpeningTold, Outbox, Purpose, SqliteControl, Untold,
+};
+
+use crate::fixtures::{DAY, Engine, HOUR, NOW, at};
+use crate::incidents::{incident, judge, news, placed};
+
+fn register(store: &dyn Outbox, names: &[&str]) {
+    let named = names.iter().map(|name| ((*name).to_owned(), "webhook".to_owned()));
+    store.register_channels(&named.collect::<Vec<_>>()).unwrap();
+}
+
+fn failed(for_good: bool) -> DeliveryOutcome {
+    DeliveryOutcome::Retry { at: NOW, error: "it answered 503".to_owned(), for_good }
+}
+
+/// The words of what waits to be placed.
+fn untold(store: &dyn Outbox, after: i64) -> Vec<String> {
+    let say = |event: Untold| match event.happened {
+        Happened::Incident { event, .. } => format!("{event:?}"),
+        other => format!("{other:?}"),
+    };
+    store.untold(at(NOW, after), 99).unwrap().into_iter().map(say).collect()
+}
+
+fn on(channel: &str, purpose: Purpose, after: i64) -> Fate {
+    let deliveries =
+        vec![NewDelivery { channel: channel.to_owned(), purpose, due: at(NOW, after) }];
+    Fate::On { deliveries, labels: "{\"building\":\"Hafen\"}".to_owned() }
+}
+
+/// What every golden database holds.
+pub(crate) fn fill(control: &SqliteControl) {
+    register(control, &["mail"]);
+    control.test_channel("mail", &Act::by_operator(NOW)).unwrap().unwrap();
+    assert!(control.ask_report("review:2026-09-21", NOW).unwrap());
+}
+
+pub(crate) fn check(control: &SqliteControl) {
+    let channels = control.channels().unwrap();
+    assert_eq!((channels[0].name.as_str(), channels[0].kind.as_str()), ("mail", "webhook"));
+    assert!(!control.ask_report("review:2026-09-21", NOW).unwrap());
+}
+
+#[test]
+fn an_event_that_waits_is_looked_at_again_and_placed_once() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    let event = store.untold(NOW, 9).unwrap().remove(0).event;
+    store.place(&[(event, Fate::Later(at(NOW, HOUR)))]).unwrap();
+    assert_eq!(untold(store, HOUR - 1), [""; 0]);
+    assert_eq!(untold(store, HOUR), ["Opened"]);
+    store.place(&[(event, on("mail", Purpose::Tell, HOUR))]).unwrap();
+    // Whoever comes second changes nothing.
+    store.place(&[(event, on("hook", Purpose::Tell, 0))]).unwrap();
+    store.place(&[(event, Fate::Nobody("too late".to_owned()))]).unwrap();
+    assert_eq!(untold(store, DAY), [""; 0]);
+    assert_eq!(store.due_deliveries(at(NOW, HOUR - 1), 9).unwrap(), []);
+    let due = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    assert_eq!((due.len(), due[0].channel.as_str()), (1, "mail"));
+    assert_eq!(news(&due[0]).labels.as_deref(), Some("{\"building\":\"Hafen\"}"));
+}
+
+#[test]
+fn an_end_knows_where_its_begin_was_told() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let (open, over) = (incident(1, IncidentState::Open), incident(1, IncidentState::Closed));
+    judge(store, &open, &[IncidentEvent::Opened], NOW);
+    let event = store.untold(NOW, 9).unwrap().remove(0).event;
+    let new =
+        |channel: &str, purpose| NewDelivery { channel: channel.to_owned(), purpose, due: NOW };
+    let deliveries = vec![
+        new("mail", Purpose::Tell),
+        new("digest", Purpose::Digest),
+        new("gone", Purpose::Tell),
+        new("head", Purpose::Escalate),
+    ];
+    judge(store, &over, &[IncidentEvent::Closed], NOW);
+    let told = |store: &SqliteControl| {
+        let untold = store.untold(NOW, 9).unwrap();
+        let closed = untold.iter().find_map(|one| match &one.happened {
+            Happened::Incident { event: IncidentEvent::Closed, told_on, opening_waits, .. } => {
+                Some((one.event, told_on.clone(), *opening_waits))
+            }
+            _ => None,
+        });
+        closed.unwrap()
+    };
+    assert_eq!((told(store).1.len(), told(store).2), (0, true));
+    store.place(&[(event, Fate::On { deliveries, labels: String::new() })]).unwrap();
+    let due = store.due_deliveries(NOW, 9).unwrap();
+    let id = |name: &str| due.iter().find(|one| one.channel == name).unwrap().id;
+    store.delivered(&[id("mail")], &DeliveryOutcome::Sent, NOW).unwrap();
+    let withheld = DeliveryOutcome::Withheld { reason: "simulated".to_owned() };
+    store.delivered(&[id("gone")], &withheld, NOW).unwrap();
+    let (closing, told_on, waits) = told(store);
+    let expected = [("digest".to_owned(), Purpose::Digest), ("mail".to_owned(), Purpose::Tell)];
+    assert_eq!((told_on.as_slice(), waits), (&expected[..], false));
+    // And at the moment of sending.
+    let ends = ["mail", "digest", "gone"].map(|name| new(name, Purpose::Tell)).to_vec();
+    store.place(&[(closing, Fate::On { deliveries: ends, labels: String::new() })]).unwrap();
+    let due = store.due_deliveries(NOW, 9).unwrap();
+    let of = |due: &[Delivery], name: &str| {
+        let closed = |one: &&Delivery| news(one).event == IncidentEvent::Closed;
+        news(due.iter().filter(closed).find(|one| one.channel == name).unwrap()).opening
+    };
+    assert_eq!(of(&due, "mail"), OpeningTold::Taken);
+    assert_eq!(of(&due, "digest"), OpeningTold::Waits);
+    assert_eq!(of(&due, "gone"), OpeningTold::Never);
+}
+
+#[test]
+fn what_is_one_message_stays_one_after_opening_again() {
+    let engine = Engine::new();
+    for id in 1..=3 {
+        judge(&engine.control, &incident(id, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    }
+    let ids: Vec<i64> = placed(&engine.control, &["mail"], NOW).iter().map(|one| one.id).collect();
+    engine.control.bundle(&ids[..2]).unwrap();
+    engine.control.bundle(&ids[1..]).unwrap();
+    let engine = engine.reopen();
+    let due = engine.control.due_deliveries(NOW, 9).unwrap();
+    let bundles: Vec<_> = due.iter().map(|one| one.bundle).collect();
+    assert_eq!(bundles, [Some(ids[0]), Some(ids[0]), Some(ids[1])]);
+    // Put off without an attempt, and with one; together or not at all.
+    let store = &engine.control;
+    store.delivered(&ids[..2], &DeliveryOutcome::Later(at(NOW, HOUR)), NOW).unwrap();
+    assert_eq!(store.due_deliveries(at(NOW, 1), 9).unwrap().len(), 1);
+    let later = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    assert!(later.iter().all(|one| one.attempts == 0 && one.placed == NOW));
+}
+
+#[test]
+fn a_channel_that_fails_for_an_hour_is_told_once_and_once_when_it_works() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["hook", "mail"]);
+    judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    let id = placed(store, &["hook"], NOW)[0].id;
+    for minutes in [0, 30, 59] {
+        store.delivered(&[id], &failed(false), at(NOW, minutes * 60)).unwrap();
+    }
+    let row = store.channels().unwrap().remove(0);
+    assert_eq!((row.name.as_str(), row.waiting, row.taken), ("hook", 1, None));
+    assert_eq!((row.failing_since, row.error.as_deref()), (Some(NOW), Some("it answered 503")));
+    assert_eq!(untold(store, HOUR), [""; 0]);
+    for minutes in [60, 61] {
+        store.delivered(&[id], &failed(false), at(NOW, minutes * 60)).unwrap();
+    }
+    let fails = "ChannelFailed { channel: \"hook\", error: \"it answered 503\" }";
+    assert_eq!(untold(store, DAY), [fails]);
+    store.delivered(&[id], &DeliveryOutcome::Sent, at(NOW, DAY)).unwrap();
+    assert_eq!(untold(store, DAY), [fails, "ChannelWorks { channel: \"hook\" }"]);
+    let row = store.channels().unwrap().remove(0);
+    assert_eq!((row.taken, row.failing_since, row.error), (Some(at(NOW, DAY)), None, None));
+    // What is no longer configured is no longer known.
+    register(store, &["mail"]);
+    assert_eq!(store.channels().unwrap().len(), 1);
+}
+
+#[test]
+fn a_channel_that_refuses_for_good_is_told_at_once() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["hook"]);
+    judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    let id = placed(store, &["hook"], NOW)[0].id;
+    store.delivered(&[id], &failed(true), NOW).unwrap();
+    store.delivered(&[id], &failed(true), NOW).unwrap();
+    assert_eq!(untold(store, 0).len(), 1);
+}
+
+#[test]
+fn a_test_is_asked_for_once_and_says_how_it_went() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["mail"]);
+    let by = Act::by_operator(NOW);
+    assert_eq!(store.test_channel("nobody", &by).unwrap(), None);
+    let (first, second) =
+        (store.test_channel("mail", &by).unwrap(), store.test_channel("mail", &by).unwrap());
+    assert_ne!(first, second);
+    let result = |test: Option<i64>| store.channel_test(test.unwrap()).unwrap();
+    assert_eq!(result(first), Some(ChannelTest::Waits));
+    assert_eq!(store.channel_test(99).unwrap(), None);
+    let due = placed(store, &["mail"], NOW);
+    assert!(due.iter().all(|one| one.about == About::Test) && due.len() == 2, "{due:?}");
+    store.delivered(&[due[0].id], &DeliveryOutcome::Sent, NOW).unwrap();
+    let refused = DeliveryOutcome::Withheld { reason: "it answered 403".to_owned() };
+    store.delivered(&[due[1].id], &refused, NOW).unwrap();
+    assert_eq!(result(first), Some(ChannelTest::Taken));
+    assert_eq!(result(second), Some(ChannelTest::Refused("it answered 403".to_owned())));
+    let audit = store.audit(NOW, at(NOW, 1), 99).unwrap();
+    assert_eq!(audit.iter().filter(|one| one.detail == "mail").count(), 2);
+}
+
+#[test]
+fn a_report_is_asked_for_once() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    assert!(store.ask_report("weekly:2026-09-21", NOW).unwrap());
+    assert!(!store.ask_report("weekly:2026-09-21", at(NOW, DAY)).unwrap());
+    assert!(store.ask_report("weekly:2026-09-28", at(NOW, DAY)).unwrap());
+    assert_eq!(untold(store, DAY).len(), 2);
+}
+
+#[test]
+fn what_got_worse_during_maintenance_is_an_event_at_its_end() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let minor = Incident { severity: 0.1, ..incident(1, IncidentState::Open) };
+    let same = Incident { severity: 0.1, ..incident(2, IncidentState::Open) };
+    judge(store, &minor, &[], NOW);
+    judge(store, &same, &[], NOW);
+    let quiet = NewQuiet {
+        kind: QuietKind::Maintenance,
+        scopes: vec![QuietScope::Everything],
+        from: NOW,
+        until: at(NOW, HOUR),
+        reason: Remark::new("new switches").unwrap(),
+    };
+    store.add_quiet(&quiet, &Act::by_operator(NOW)).unwrap().unwrap();
+    assert_eq!(untold(store, 0), [""; 0]);
+    judge(store, &Incident { severity: 0.9, ..minor }, &[], at(NOW, 9));
+    assert_eq!(untold(store, HOUR - 1), [""; 0]);
+    assert_eq!(untold(store, HOUR), ["Worse"]);
+    assert_eq!(untold(store, HOUR), ["Worse"], "until it is placed");
+}
