@@ -28,6 +28,32 @@ for (const picture of document.querySelectorAll("figure svg.bh")) {
   });
 }
 
+// Dragging across a smoke graph looks closer: the address says from when until when.
+for (const figure of document.querySelectorAll("figure[data-from-s]")) {
+  const picture = figure.querySelector("svg");
+  const [from, until] = [Number(figure.dataset.fromS), Number(figure.dataset.untilS)];
+  const [left, width, whole] = [60, 884, 960];
+  const moment = (event) => {
+    const box = picture.getBoundingClientRect();
+    const share = (((event.clientX - box.left) / box.width) * whole - left) / width;
+    return from + Math.min(1, Math.max(0, share)) * (until - from);
+  };
+  let begun = null;
+  picture.addEventListener("pointerdown", (event) => { begun = moment(event); });
+  addEventListener("pointerup", (event) => {
+    if (begun === null) return;
+    const [first, last] = [begun, moment(event)].sort((a, b) => a - b);
+    begun = null;
+    // A click is no drag, and less than an hour shows nothing.
+    if (last - first < 3600 || last - first > (until - from) * 0.98) return;
+    const query = new URLSearchParams(location.search);
+    const text = (seconds) => new Date(Math.round(seconds) * 1000).toISOString().replace(".000", "");
+    query.set("from", text(first));
+    query.set("until", text(last));
+    location.search = query;
+  });
+}
+
 const main = document.getElementById("main");
 const refresh = async () => {
   // Nobody loses a selection, a focus or a page that can be read.

@@ -8,9 +8,10 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
 use busyhour_fleet::{Fleet, Planner};
 use busyhour_model::UtcMicros;
-use busyhour_store::{Accounts, Act, Control, Telemetry};
+use busyhour_store::{Accounts, Act, Control, Desk, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Routes, Table};
 use crate::guard::{Principal, Rejection};
@@ -19,7 +20,7 @@ use crate::scoped::Scoped;
 use crate::signin::door::Door;
 use crate::signin::{SignIn, pages, provider};
 use crate::tls::TlsListener;
-use crate::{check_listen, guard, json, page};
+use crate::{check_listen, guard, json, metrics, page};
 
 /// Store calls under way at once; more wait. Each holds a thread and at most a few MiB.
 const MAX_STORE_CALLS: usize = 8;
@@ -56,6 +57,8 @@ pub struct Services {
     pub telemetry: Arc<dyn Telemetry>,
     /// Inventory, verdicts, incidents.
     pub control: Arc<dyn Control>,
+    /// What people do with incidents.
+    pub desk: Arc<dyn Desk>,
     /// Users, sessions, API tokens.
     pub accounts: Arc<dyn Accounts>,
     /// Enrolment tokens and the identities of agents.
@@ -191,11 +194,20 @@ fn routes() -> Routes {
     Routes::new()
         .get("/", Read, page::overview)
         .get("/buildings/{id}", Read, page::building)
+        .get("/incidents", Read, page::incidents)
+        .get("/paths/{id}", Read, page::path::page)
+        .get("/paths/{id}/picture.svg", Read, page::path::svg)
+        .get("/paths/{id}/picture.png", Read, page::path::png)
         .get("/incidents/{id}", Read, page::incident)
+        .form("/incidents/{id}/act", Operate, page::act)
+        .get("/reports", Read, page::reports)
+        .get("/tasks", ReadWhole, page::tasks::calendar)
+        .form("/tasks", Operate, page::tasks::sign_off)
         .get("/assets/page.css", Open, page::style)
         .get("/assets/page.js", Open, page::script)
         .get("/assets/icon.svg", Open, page::icon)
         .get("/healthz", Open, json::status::healthz)
+        .get("/metrics", ReadWhole, metrics::metrics)
         .get("/sign-in", Open, pages::sign_in_page)
         .form("/sign-in", Open, pages::sign_in)
         .get("/sign-in/provider", Open, provider::pages::go)
@@ -251,6 +263,29 @@ fn routes() -> Routes {
         .get("/incidents", Read, json::incidents::list)
         .get("/incidents/{id}", Read, json::incidents::one)
         .get("/incidents/{id}/picture.svg", Read, json::incidents::picture)
+        .get("/incidents/{id}/acts", Read, json::acts::list)
+        .post("/incidents/{id}/notes", Operate, json::acts::note)
+        .post("/incidents/{id}/acknowledge", Operate, json::acts::acknowledge)
+        .post("/incidents/{id}/unacknowledge", Operate, json::acts::unacknowledge)
+        .post("/incidents/{id}/owner", Operate, json::acts::own)
+        .delete("/incidents/{id}/owner", Operate, json::acts::disown)
+        .post("/incidents/{id}/merge", Operate, json::acts::merge)
+        .post("/incidents/{id}/split", Operate, json::acts::split)
+        .get("/owners", ReadWhole, json::owners::list)
+        .post("/owners", Operate, json::owners::set)
+        .delete("/owners", Operate, json::owners::remove)
+        .get("/silences", Read, json::quiet::silences)
+        .post("/silences", Operate, json::quiet::silence)
+        .post("/silences/{id}/end", Operate, json::quiet::end_silence)
+        .get("/maintenance", Read, json::quiet::maintenance)
+        .post("/maintenance", Operate, json::quiet::plan)
+        .post("/maintenance/{id}/end", Operate, json::quiet::end_maintenance)
+        .get("/reports/daily", Read, json::reports::daily)
+        .get("/reports/weekly", Read, json::reports::weekly)
+        .get("/reports/monthly", Read, json::reports::monthly)
+        .get("/tasks", ReadWhole, json::tasks::list)
+        .post("/tasks", Operate, json::tasks::sign_off)
+        .get("/tasks/history", ReadWhole, json::tasks::history)
         .get("/status", ReadWhole, json::status::figures)
         .post("/set-up", Open, json::session::set_up)
         .post("/sign-in", Open, json::session::sign_in)
@@ -295,6 +330,7 @@ pub fn router(services: Services, door: Door) -> Router {
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(axum::middleware::from_fn_with_state(core.clone(), guard::guard))
+        .layer(CompressionLayer::new())
         .with_state(core)
 }
 

@@ -35,6 +35,8 @@ const MAX_DAY_SLOTS: i64 = 26 * 4;
 /// The picture of an incident.
 pub(crate) struct Picture {
     pub(crate) svg: Svg,
+    /// What it says, in words.
+    pub(crate) words: String,
     /// What it shows.
     pub(crate) days: Vec<FindingDay>,
     /// Paths that it leaves out because there are too many.
@@ -92,8 +94,9 @@ impl Picture {
         days.drain(..before);
         let zone = building.time_zone.as_deref().unwrap_or("UTC (zone unknown)");
         let (place, hours) = (names.words(incident), incident.hours_joined());
-        let svg = FindingMap { place: &place, zone, hours: &hours, days: &days }.draw();
-        Ok(Some(Self { svg, days, left_out: members.left_out }))
+        let map = FindingMap { place: &place, zone, hours: &hours, days: &days };
+        let (svg, words) = (map.draw(), map.words());
+        Ok(Some(Self { svg, words, days, left_out: members.left_out }))
     }
 }
 

@@ -1,11 +1,13 @@
 //! The JSON API under `/api/v1`: arrays of flat objects in an envelope, units in the names.
 
+pub(crate) mod acts;
 pub(crate) mod agents;
 pub(crate) mod api_tokens;
 pub(crate) mod assignments;
 pub(crate) mod audit;
 pub(crate) mod buildings;
 pub(crate) mod configurations;
+mod csv;
 pub(crate) mod estimate;
 pub(crate) mod evidence;
 mod figures;
@@ -16,14 +18,20 @@ pub(crate) mod identities;
 pub(crate) mod incidents;
 pub(crate) mod inventory;
 pub(crate) mod loads;
+pub(crate) mod owners;
 pub(crate) mod paths;
+pub(crate) mod people;
 pub(crate) mod places;
+pub(crate) mod quiet;
+pub(crate) mod reports;
 pub(crate) mod session;
-mod span;
+pub(crate) mod span;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod users;
+mod when;
 
 use std::str::FromStr;
 

@@ -12,14 +12,18 @@ mod app;
 mod finding;
 mod gaps;
 mod guard;
+mod illustrator;
 mod json;
+mod metrics;
 mod page;
 mod place;
 mod problem;
 mod rank;
+mod review;
 mod scoped;
 mod serve;
 mod signin;
+mod smoke;
 mod state;
 mod text;
 mod tls;
@@ -28,6 +32,7 @@ mod weeks;
 
 pub use app::{Clock, Figure, Services, StatusSource, route_list, router, serve, serve_tls};
 pub use guard::{ListenRefused, Peer, check_listen};
+pub use illustrator::{Illustrator, IncidentPicture};
 pub use signin::door::{Door, SetUp, Transport};
 pub use signin::password::{InvalidPassword, new_password};
 pub use signin::provider::{

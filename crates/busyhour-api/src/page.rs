@@ -1,9 +1,17 @@
 //! The page: rendered here, complete without scripts, every view in its address.
 
+mod act;
 mod building;
 mod findings;
 mod incident;
+mod incidents;
 mod overview;
+mod paging;
+pub(crate) mod path;
+mod path_rows;
+mod people;
+mod reports;
+pub(crate) mod tasks;
 
 use std::sync::LazyLock;
 
@@ -13,6 +21,9 @@ use axum::extract::{Path, Query};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
+pub(crate) use act::act;
+
+use crate::access::Access;
 use crate::app::App;
 use crate::json::buildings::PartQuery;
 use crate::problem::Problem;
@@ -59,12 +70,27 @@ pub(crate) fn rendered(page: &impl Template) -> Result<String, Problem> {
 }
 
 /// The buildings, worst first.
-pub(crate) async fn overview(app: App) -> Page {
-    let page = app.with_store(|services| {
+pub(crate) async fn overview(
+    app: App,
+    parameters: Result<Query<overview::Asked>, QueryRejection>,
+) -> Page {
+    let asked = json::query(parameters)?;
+    let page = app.with_store(move |services| {
         let snapshot = state::Snapshot::read(services, None)?;
         let missing = services.control.missing_prefixes()?;
-        rendered(&overview::OverviewPage::new(&snapshot, &missing))
+        rendered(&overview::OverviewPage::new(&snapshot, &missing, &asked))
     });
+    Ok(Html(page.await?))
+}
+
+/// The incidents.
+pub(crate) async fn incidents(
+    app: App,
+    parameters: Result<Query<incidents::Asked>, QueryRejection>,
+) -> Page {
+    let asked = json::query(parameters)?;
+    let page = app
+        .with_store(move |services| rendered(&incidents::IncidentsPage::read(services, &asked)?));
     Ok(Html(page.await?))
 }
 
@@ -86,8 +112,42 @@ pub(crate) async fn building(
 /// One incident, by its identity or its number.
 pub(crate) async fn incident(app: App, Path(id): Path<String>) -> Page {
     let wanted = json::incidents::reference(&id)?;
-    let page =
-        app.with_store(move |services| rendered(&incident::IncidentPage::read(services, wanted)?));
+    let may_act = Access::Operate.check(app.principal()).is_ok();
+    let session = app.principal().session.as_ref().filter(|_| may_act);
+    let form_token = session.map(|session| session.form_token()).transpose()?;
+    let page = app.with_store(move |services| {
+        rendered(&incident::IncidentPage::read(services, wanted, form_token)?)
+    });
+    Ok(Html(page.await?))
+}
+
+/// Of which building reports are asked for.
+#[derive(serde::Deserialize)]
+pub(crate) struct ReportsQuery {
+    building: Option<String>,
+}
+
+/// The reports that there are.
+pub(crate) async fn reports(
+    app: App,
+    parameters: Result<Query<ReportsQuery>, QueryRejection>,
+) -> Page {
+    let building = json::query(parameters)?.building.filter(|text| !text.is_empty());
+    let building = building.map(|id| json::parsed("building", &id)).transpose()?;
+    let now = app.now();
+    let page = app.with_store(move |services| {
+        let buildings = services.control.buildings()?;
+        let chosen = match building {
+            None => None,
+            Some(id) => Some(
+                buildings
+                    .iter()
+                    .find(|building| building.id == id)
+                    .ok_or_else(json::buildings::no_building)?,
+            ),
+        };
+        rendered(&reports::ReportsPage::new(&buildings, chosen, now))
+    });
     Ok(Html(page.await?))
 }
 

@@ -6,6 +6,8 @@
 //! An agent belongs to where it is now; what it measured before it came there is not shown. An
 //! incident is seen by who sees all buildings that suffer from it, because its words name them.
 
+pub(crate) mod desk;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use busyhour_model::{
     IncidentId, PathId, Placement, Record, Slot, SlotStart, Subnet, UtcMicros, WorkingWeek,
 };
 use busyhour_store::{
-    Act, AgentRow, AuditEntry, Binding, Control, DatedBinding, DayTally, DeliveryTotals,
+    Act, AgentRow, AuditEntry, Binding, Control, DatedBinding, DayTally, DeliveryTotals, Desk,
     FileVersion, Grain, ImportPreview, ImportSummary, InventoryAt, MissingPrefix, NewAgent,
     PathRow, Reach, RecordKind, SlotDetail, StoreError, StoredWindow, Telemetry,
 };
@@ -26,12 +28,15 @@ use crate::app::Clock;
 use crate::guard::Principal;
 use crate::problem::Problem;
 
+pub(crate) use desk::ScopedDesk;
+
 type Read<T> = Result<T, StoreError>;
 
 /// What a request may know of the store.
 pub(crate) struct Scoped {
     pub(crate) telemetry: ScopedTelemetry,
     pub(crate) control: ScopedControl,
+    pub(crate) desk: ScopedDesk,
     pub(crate) clock: Clock,
     principal: Principal,
     fleet: Arc<Fleet>,
@@ -50,11 +55,34 @@ impl Scoped {
                 all: Arc::clone(&services.telemetry),
                 sight: sight.clone(),
             },
+            desk: ScopedDesk {
+                all: Arc::clone(&services.desk),
+                control: Arc::clone(&services.control),
+                sight: sight.clone(),
+            },
             control: ScopedControl { all: Arc::clone(&services.control), sight },
             clock: Arc::clone(&services.clock),
             principal,
             fleet: Arc::clone(&services.fleet),
         })
+    }
+
+    /// All of it, for the collector itself.
+    pub(crate) fn whole(
+        telemetry: Arc<dyn Telemetry>,
+        control: Arc<dyn Control>,
+        desk: Arc<dyn Desk>,
+        fleet: Arc<Fleet>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            desk: ScopedDesk { all: desk, control: Arc::clone(&control), sight: None },
+            telemetry: ScopedTelemetry { all: telemetry, sight: None },
+            control: ScopedControl { all: control, sight: None },
+            clock,
+            principal: Principal::local_operator(),
+            fleet,
+        }
     }
 
     /// Ends the live session of an agent that was removed or is forgotten: when this returns nothing of it
@@ -333,8 +361,20 @@ impl ScopedControl {
         Ok(days)
     }
 
+    pub(crate) fn building_days(&self, from: Date, until: Date) -> Read<Vec<DaySummary>> {
+        let mut days = self.all.building_days(from, until)?;
+        days.retain(|day| self.has(day.building));
+        Ok(days)
+    }
+
     pub(crate) fn incidents(&self, include_closed: bool) -> Read<Vec<Incident>> {
         let mut incidents = self.all.incidents(include_closed)?;
+        incidents.retain(|incident| self.sees(incident));
+        Ok(incidents)
+    }
+
+    pub(crate) fn recent_incidents(&self, closed_from: UtcMicros) -> Read<Vec<Incident>> {
+        let mut incidents = self.all.recent_incidents(closed_from)?;
         incidents.retain(|incident| self.sees(incident));
         Ok(incidents)
     }

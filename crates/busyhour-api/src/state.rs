@@ -44,7 +44,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads everything; verdicts of the last weeks, of one building when given.
+    /// Reads everything; verdicts of the last weeks, those of whole buildings, or all of one building when
+    /// given.
     pub(crate) fn read(
         services: &Scoped,
         building: Option<BuildingId>,
@@ -53,7 +54,11 @@ impl Snapshot {
         let today = date_in(now, &TimeZone::UTC);
         // One day more at either end: local dates differ from the date of UTC by at most one.
         let from = add_days(today, -LOOK_BACK_DAYS - 1);
-        let control = &services.control;
+        let (control, until) = (&services.control, add_days(today, 1));
+        let days = match building {
+            Some(building) => control.days(Some(building), from, until),
+            None => control.building_days(from, until),
+        };
         Ok(Self {
             now,
             buildings: control.buildings()?,
@@ -61,7 +66,7 @@ impl Snapshot {
             agents: control.agents()?,
             paths: services.telemetry.paths(None)?,
             incidents: control.incidents(false)?,
-            days: control.days(building, from, add_days(today, 1))?,
+            days: days?,
         })
     }
 
@@ -72,10 +77,24 @@ impl Snapshot {
             days.entry(day.building).or_default().push(day);
         }
         let (newest, told) = (self.newest(), self.told());
+        let mut agents: HashMap<BuildingId, Vec<&AgentRow>> = HashMap::new();
+        for agent in &self.agents {
+            if let Some(placement) = agent.placement {
+                agents.entry(placement.building).or_default().push(agent);
+            }
+        }
+        let mut subnets: HashMap<BuildingId, usize> = HashMap::new();
+        for subnet in &self.subnets {
+            *subnets.entry(subnet.building).or_default() += 1;
+        }
         let state = |building: &Building| {
-            let days = days.get(&building.id).map_or(&[][..], Vec::as_slice);
-            let told = told.get(&building.id).map_or(&[][..], Vec::as_slice);
-            self.state(building, days, told, &newest)
+            let known = Known {
+                days: days.get(&building.id).map_or(&[][..], Vec::as_slice),
+                told: told.get(&building.id).map_or(&[][..], Vec::as_slice),
+                agents: agents.get(&building.id).map_or(&[][..], Vec::as_slice),
+                subnets: subnets.get(&building.id).copied().unwrap_or(0),
+            };
+            self.state(building, &known, &newest)
         };
         self.buildings.iter().map(state).collect()
     }
@@ -124,12 +143,9 @@ impl Snapshot {
     fn state(
         &self,
         building: &Building,
-        days: &[&DaySummary],
-        told: &[&Incident],
+        &Known { days, told, agents, subnets }: &Known<'_>,
         newest: &HashMap<AgentId, UtcMicros>,
     ) -> BuildingState {
-        let agents: Vec<&AgentRow> =
-            self.agents.iter().filter(|agent| lives_in(agent, building.id)).collect();
         let views = day_views(days);
         let today = date_in(self.now, &zone_of(building));
         let observed: Vec<&DaySummary> = views
@@ -156,7 +172,7 @@ impl Snapshot {
             incident,
             bad_days,
             observed_days,
-            subnets: self.subnets.iter().filter(|subnet| subnet.building == building.id).count(),
+            subnets,
             agents: agents.len(),
             simulated: agents.iter().any(|agent| agent.simulated),
             coverage: coverage(days, today),
@@ -169,6 +185,14 @@ impl Snapshot {
             building: building.clone(),
         }
     }
+}
+
+/// What is known of one building.
+struct Known<'a> {
+    days: &'a [&'a DaySummary],
+    told: &'a [&'a Incident],
+    agents: &'a [&'a AgentRow],
+    subnets: usize,
 }
 
 /// How one building stands.

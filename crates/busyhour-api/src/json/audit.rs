@@ -61,7 +61,9 @@ impl Names {
             AuditSubject::Store
             | AuditSubject::BuildingFile(_)
             | AuditSubject::Token(_)
-            | AuditSubject::Configuration(_) => None,
+            | AuditSubject::Configuration(_)
+            | AuditSubject::Incident(_)
+            | AuditSubject::Quiet(_) => None,
         }
     }
 }

@@ -5,11 +5,13 @@ use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use busyhour_chart::Look;
+use busyhour_model::desk::remedy;
 use busyhour_model::{Evidence, Incident, IncidentMember, PathId, SeverityClass, Siblings};
 use busyhour_store::PathRow;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::people::{Around, Laid, People, SideItem};
 use super::{Figures, Items, items, parsed, query};
 use crate::app::App;
 use crate::finding::{Picture, why_none};
@@ -21,7 +23,7 @@ use crate::text;
 /// The most incidents in one answer.
 const MAX_INCIDENTS: usize = 10_000;
 /// A picture that is opened by itself has its style sheet inside, and nothing else is let in.
-const PICTURE_POLICY: &str = "default-src 'self'; script-src 'none'; style-src 'unsafe-inline'; \
+pub(crate) const PICTURE_POLICY: &str = "default-src 'self'; script-src 'none'; style-src 'unsafe-inline'; \
                               object-src 'none'; base-uri 'none'; form-action 'none'; \
                               frame-ancestors 'none'";
 
@@ -33,6 +35,9 @@ pub(crate) struct IncidentQuery {
     /// `alerting`, the kinds that people are told of, or `all`.
     #[serde(default)]
     kind: Kinds,
+    /// Also those that people made part of another.
+    #[serde(default)]
+    parts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -96,10 +101,12 @@ pub(crate) struct IncidentItem {
     figures: Figures,
     sentence: String,
     simulated: bool,
+    #[serde(flatten)]
+    people: People,
 }
 
 impl IncidentItem {
-    fn new(incident: &Incident, names: &Names<'_>) -> Self {
+    fn new(incident: &Incident, names: &Names<'_>, laid: &Laid) -> Self {
         let subnet = incident.subnet().and_then(|id| names.subnet(id));
         let (worst, average) = (incident.worst_hour.as_ref(), incident.average.as_ref());
         let date = |date: Option<Date>| date.map(|date| date.to_string());
@@ -144,6 +151,7 @@ impl IncidentItem {
             figures: Figures::new(worst, average, (incident.masked, incident.masking_factor)),
             sentence: incident.sentence.clone(),
             simulated: incident.simulated,
+            people: People::new(laid),
         }
     }
 }
@@ -168,6 +176,15 @@ pub(crate) struct IncidentDetail {
     siblings: SiblingsItem,
     /// What speaks for (above 0) and against (below 0) causes, heaviest first.
     evidence: Vec<EvidenceItem>,
+    /// Who usually mends such a thing, and what to do.
+    remedy_who: &'static str,
+    remedy: &'static [&'static str],
+    /// What the worst hours were like on its bad days and on the days after them; null while it is not better
+    /// and before enough days were observed.
+    before: Option<SideItem>,
+    after: Option<SideItem>,
+    /// The numbers of the incidents that people made part of it.
+    parts: Vec<u64>,
 }
 
 /// A path that suffers, and where it was.
@@ -205,7 +222,9 @@ struct EvidenceItem {
 }
 
 impl IncidentDetail {
-    fn new(incident: &Incident, names: &Names<'_>, paths: &[PathRow]) -> Self {
+    fn new(incident: &Incident, names: &Names<'_>, paths: &[PathRow], around: &Around) -> Self {
+        let remedy = remedy(incident.cause, incident.segment);
+        let proof = around.proof.as_ref();
         let dates = |dates: &[Date]| dates.iter().map(ToString::to_string).collect();
         let building = |id| match names.building(id) {
             Some(building) => building.name.clone(),
@@ -214,7 +233,7 @@ impl IncidentDetail {
         let Siblings { within, suffering, beside, suffering_beside, near, suffering_near } =
             incident.siblings;
         Self {
-            item: IncidentItem::new(incident, names),
+            item: IncidentItem::new(incident, names, &around.laid),
             explanation: incident.paragraph.clone(),
             bad_dates: dates(&incident.bad_days),
             observed_dates: dates(&incident.observed_days),
@@ -233,6 +252,11 @@ impl IncidentDetail {
                 suffering_near,
             },
             evidence: incident.evidence.iter().map(EvidenceItem::new).collect(),
+            remedy_who: remedy.who,
+            remedy: remedy.steps,
+            before: proof.map(|proof| SideItem::new(&proof.before)),
+            after: proof.map(|proof| SideItem::new(&proof.after)),
+            parts: around.parts.clone(),
         }
     }
 }
@@ -273,20 +297,30 @@ pub(crate) fn path_of(paths: &[PathRow], id: PathId) -> Option<&PathRow> {
     paths.binary_search_by_key(&id, |path| path.id).ok().and_then(|at| paths.get(at))
 }
 
-/// Incidents, newest first: of the kinds that alert unless all are asked for, closed ones only when
-/// asked for.
+/// Incidents, newest first: of the kinds that alert unless all are asked for, closed ones and those that
+/// people made part of others only when asked for.
 pub(crate) async fn list(
     app: App,
     parameters: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Items<IncidentItem> {
-    let IncidentQuery { closed, kind } = query(parameters)?;
+    let IncidentQuery { closed, kind, parts } = query(parameters)?;
     app.with_store(move |services| {
         let mut incidents = services.control.incidents(closed)?;
         incidents.retain(|incident| kind == Kinds::All || incident.kind.alerts());
-        incidents.truncate(MAX_INCIDENTS);
+        let overlay = services.desk.overlay((services.clock)())?;
         let inventory = Inventory::read(services)?;
         let names = inventory.names();
-        Ok(items(incidents.iter().map(|incident| IncidentItem::new(incident, &names)).collect()))
+        let mut listed = Vec::new();
+        for incident in &incidents {
+            let laid = Laid::read(services, &overlay, incident)?;
+            if parts || laid.part_of.is_none() {
+                listed.push(IncidentItem::new(incident, &names, &laid));
+            }
+            if listed.len() == MAX_INCIDENTS {
+                break;
+            }
+        }
+        Ok(items(listed))
     })
     .await
 }
@@ -297,7 +331,8 @@ pub(crate) async fn one(app: App, Path(id): Path<String>) -> Items<IncidentDetai
     app.with_store(move |services| {
         let incident = found(services, wanted)?;
         let (inventory, paths) = (Inventory::read(services)?, services.telemetry.paths(None)?);
-        Ok(items(vec![IncidentDetail::new(&incident, &inventory.names(), &paths)]))
+        let around = Around::read(services, &incident)?;
+        Ok(items(vec![IncidentDetail::new(&incident, &inventory.names(), &paths, &around)]))
     })
     .await
 }

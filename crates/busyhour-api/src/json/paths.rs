@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
+use axum::response::{IntoResponse as _, Response};
 use busyhour_model::{AgentId, Judgement, PathId, UtcMicros, limits_in_force};
 use busyhour_store::{AgentRow, PathRow, StoredWindow};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::csv::{self, Format};
 use super::estimate::EstimateFields;
 use super::evidence::EvidenceFields;
 use super::{Items, items, parsed, query};
@@ -107,6 +109,9 @@ pub(crate) struct WindowQuery {
     from: Option<String>,
     until: Option<String>,
     limit: Option<usize>,
+    /// `json` or `csv`.
+    #[serde(default)]
+    format: Format,
 }
 
 /// Windows of one path, oldest first: the last day unless told.
@@ -114,7 +119,7 @@ pub(crate) async fn windows(
     app: App,
     Path(id): Path<String>,
     parameters: Result<Query<WindowQuery>, QueryRejection>,
-) -> Items<WindowItem> {
+) -> Result<Response, Problem> {
     let id = PathId(parsed("the path's number", &id)?);
     let parameters = query(parameters)?;
     let until = moment("until", parameters.until.as_deref())?.unwrap_or_else(|| app.now());
@@ -126,7 +131,11 @@ pub(crate) async fn windows(
     if until > from.plus(MAX_RANGE) {
         return Err(Problem::bad_request("at most 31 days can be asked for at once"));
     }
-    let limit = parameters.limit.unwrap_or(DEFAULT_WINDOWS).min(MAX_WINDOWS);
+    let usual = match parameters.format {
+        Format::Json => DEFAULT_WINDOWS,
+        Format::Csv => MAX_WINDOWS,
+    };
+    let limit = parameters.limit.unwrap_or(usual).min(MAX_WINDOWS);
     let windows = app.with_store(move |services| {
         let path = services.telemetry.paths(None)?.into_iter().find(|path| path.id == id);
         let path = path.ok_or_else(|| Problem::not_found("no path has this number"))?;
@@ -135,7 +144,11 @@ pub(crate) async fn windows(
         Ok((services.telemetry.windows(id, from, until, limit)?, simulated))
     });
     let (windows, simulated) = windows.await?;
-    Ok(items(windows.iter().map(|window| WindowItem::new(window, simulated)).collect()))
+    let windows: Vec<_> = windows.iter().map(|window| WindowItem::new(window, simulated)).collect();
+    match parameters.format {
+        Format::Json => Ok(items(windows).into_response()),
+        Format::Csv => csv::file(&format!("windows-of-path-{id}.csv"), &windows),
+    }
 }
 
 pub(super) fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {

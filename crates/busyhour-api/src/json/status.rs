@@ -12,9 +12,9 @@ use crate::text;
 /// One figure.
 #[derive(Debug, Serialize)]
 pub(crate) struct FigureItem {
-    name: String,
-    value: i64,
-    help: &'static str,
+    pub(crate) name: String,
+    pub(crate) value: i64,
+    pub(crate) help: &'static str,
 }
 
 impl FigureItem {
@@ -25,6 +25,11 @@ impl FigureItem {
 
 /// What the store holds, how old its newest data is, and what the collector counts.
 pub(crate) async fn figures(app: App) -> Items<FigureItem> {
+    Ok(items(read(&app).await?))
+}
+
+/// The same, for whoever tells it in another form.
+pub(crate) async fn read(app: &App) -> Result<Vec<FigureItem>, Problem> {
     let found = app.with_store(|services| {
         let paths = services.telemetry.paths(None)?;
         let newest = paths.iter().map(|path| path.newest).max();
@@ -51,7 +56,7 @@ pub(crate) async fn figures(app: App) -> Items<FigureItem> {
     }
     let own = app.figures().into_iter();
     figures.extend(own.map(|f| FigureItem { name: f.name, value: f.value, help: f.help }));
-    Ok(items(figures))
+    Ok(figures)
 }
 
 /// That the collector answers, and its store with it.

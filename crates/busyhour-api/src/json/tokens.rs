@@ -232,7 +232,7 @@ pub(super) fn missing(error: &FleetError) -> Option<()> {
 }
 
 /// What the fleet refuses, for the one who asked.
-pub(super) fn fleet_problem(error: FleetError) -> Problem {
+pub(crate) fn fleet_problem(error: FleetError) -> Problem {
     match error {
         FleetError::Limit(limit) => Problem::unprocessable(limit.to_string(), Vec::new()),
         FleetError::Store(error) => error.into(),

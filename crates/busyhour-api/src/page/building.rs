@@ -12,6 +12,7 @@ use jiff::civil::Date;
 
 use super::findings::{Findings, part_query};
 use super::overview::Figures;
+use super::path_rows::{self, PathLine};
 use super::shape;
 use crate::gaps::Gaps;
 use crate::json::buildings::no_building;
@@ -66,6 +67,7 @@ pub(super) struct BuildingPage {
     curve_rows: Vec<CurveRow>,
     parts: Vec<PartRow>,
     agents: Vec<AgentLine>,
+    paths: Vec<PathLine>,
 }
 
 struct MapRow {
@@ -220,6 +222,7 @@ impl BuildingPage {
             curve_rows: curve_rows(&day, bad),
             parts: parts.rows(),
             agents: parts.agents(),
+            paths: path_rows::lines(members.paths(), &snapshot.agents, &days, (date, &zone)),
         })
     }
 }

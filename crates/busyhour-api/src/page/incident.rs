@@ -7,8 +7,10 @@ use busyhour_model::{
     Siblings,
 };
 use busyhour_store::PathRow;
+use jiff::tz::TimeZone;
 
 use super::building::verdict_words;
+use super::people::{People, path_hrefs};
 use crate::finding::{Picture, why_none};
 use crate::json::incidents::{found, path_of};
 use crate::place::{IncidentRef, Inventory, Names};
@@ -49,6 +51,8 @@ pub(super) struct IncidentPage {
     more_members: usize,
     member_count: usize,
     json_href: String,
+    worst_date: String,
+    people: People,
 }
 
 struct Link {
@@ -87,6 +91,10 @@ struct MemberRow {
     link: String,
     target: String,
     class: &'static str,
+    /// Its page, at the worst day.
+    href: String,
+    /// Its raw windows of that day, as a file.
+    raw_href: String,
 }
 
 /// The paragraph for an engineer, and what speaks for and against causes.
@@ -120,14 +128,23 @@ impl Why {
 }
 
 impl IncidentPage {
-    pub(super) fn read(services: &Scoped, wanted: IncidentRef) -> Result<Self, Problem> {
+    pub(super) fn read(
+        services: &Scoped,
+        wanted: IncidentRef,
+        form_token: Option<String>,
+    ) -> Result<Self, Problem> {
         let incident = found(services, wanted)?;
         let (inventory, paths) = (Inventory::read(services)?, services.telemetry.paths(None)?);
         let names = inventory.names();
         let picture = Picture::read(services, &paths, &names, &incident)?;
         let home = names.building(incident.building);
         let all = incident.buildings();
-        let member = |member: &IncidentMember| MemberRow::new(member, &names, &paths);
+        let zone = home.and_then(|building| building.time_zone.as_deref());
+        let raw_zone = zone.and_then(|zone| TimeZone::get(zone).ok()).unwrap_or(TimeZone::UTC);
+        let member = |member: &IncidentMember| {
+            let hrefs = path_hrefs(&incident, member, &raw_zone);
+            MemberRow::new(member, &names, &paths, hrefs)
+        };
         Ok(Self {
             as_of: text::utc((services.clock)()),
             number: incident.number,
@@ -146,7 +163,7 @@ impl IncidentPage {
             sentence: incident.sentence.clone(),
             picture: picture.map(Drawn::new),
             no_picture: why_none(&incident),
-            facts: facts(&incident, home.and_then(|building| building.time_zone.as_deref())),
+            facts: facts(&incident, zone),
             why: Why::new(&incident),
             siblings: siblings(&incident.siblings),
             buildings: all.iter().take(MAX_BUILDINGS).map(|id| Place::new(*id, &names)).collect(),
@@ -155,6 +172,8 @@ impl IncidentPage {
             more_members: incident.members.len().saturating_sub(MAX_MEMBERS),
             member_count: incident.members.len(),
             json_href: format!("/api/v1/incidents/{}", incident.number),
+            worst_date: incident.worst_on.unwrap_or(incident.last_bad).to_string(),
+            people: People::read(services, &incident, form_token)?,
         })
     }
 }
@@ -248,7 +267,12 @@ fn siblings(siblings: &Siblings) -> String {
 }
 
 impl MemberRow {
-    fn new(member: &IncidentMember, names: &Names<'_>, paths: &[PathRow]) -> Self {
+    fn new(
+        member: &IncidentMember,
+        names: &Names<'_>,
+        paths: &[PathRow],
+        (href, raw_href): (String, String),
+    ) -> Self {
         let path = path_of(paths, member.path);
         let none = || "–".to_owned();
         let agent = path.and_then(|path| names.agent(path.agent));
@@ -263,6 +287,8 @@ impl MemberRow {
             link: path.map_or_else(none, |path| path.key.link.kind().to_string()),
             target: path.map_or_else(none, |path| path.key.target.to_string()),
             class: path.map_or("–", |path| path.key.class.as_str()),
+            href,
+            raw_href,
         }
     }
 }

@@ -1,25 +1,87 @@
 //! The overview: which building must be looked at, and why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use askama::Template;
 use busyhour_chart::{Svg, day_strip};
 use busyhour_model::{BuildingId, Incident};
 use busyhour_store::MissingPrefix;
+use serde::Deserialize;
 
+use super::paging::{Choice, Paging, address};
 use super::shape;
 use crate::place::{Names, is_told};
+use crate::rank::Standing;
 use crate::state::{BuildingState, Evidence, Snapshot, worse_incident};
 use crate::text;
 
+/// Open incidents that are told in their own words before the buildings; there is a page of all.
+const MAX_INCIDENTS: usize = 10;
 /// Older data than this is shown as old: two windows at one a minute would have come long ago.
 const OLD_S: i64 = 15 * 60;
+
+/// Which buildings are asked for, and which part of their list.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Asked {
+    /// In the name, the city, the country or the region, whatever the case.
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    region: String,
+    /// [`Standing::as_str`].
+    #[serde(default)]
+    standing: String,
+    page: Option<usize>,
+}
+
+impl Asked {
+    fn has(&self, state: &BuildingState) -> bool {
+        let building = &state.building;
+        let wanted = self.q.trim().to_lowercase();
+        let said = [&building.name, &building.city, &building.country, &building.region];
+        (wanted.is_empty() || said.iter().any(|text| text.to_lowercase().contains(&wanted)))
+            && (self.region.is_empty() || self.region == building.region)
+            && (self.standing.is_empty() || self.standing == state.standing.as_str())
+    }
+
+    fn is_all(&self) -> bool {
+        self.q.trim().is_empty() && self.region.is_empty() && self.standing.is_empty()
+    }
+
+    fn address(&self, page: usize) -> String {
+        let page = page.to_string();
+        let parameters = [
+            ("q", self.q.as_str()),
+            ("region", &self.region),
+            ("standing", &self.standing),
+            ("page", &page),
+        ];
+        address("/", &parameters)
+    }
+}
+
+/// How many buildings stand how.
+struct Tile {
+    class: &'static str,
+    shape: &'static str,
+    words: &'static str,
+    count: usize,
+    href: String,
+}
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 pub(super) struct OverviewPage {
     as_of: String,
     incidents: Vec<IncidentLine>,
+    more_incidents: usize,
+    tiles: Vec<Tile>,
+    q: String,
+    regions: Vec<Choice>,
+    standings: Vec<Choice>,
+    is_all: bool,
+    known: usize,
+    paging: Paging,
     rows: Vec<Row>,
     missing: Vec<MissingLine>,
     simulated: bool,
@@ -73,23 +135,63 @@ struct MissingLine {
 }
 
 impl OverviewPage {
-    pub(super) fn new(snapshot: &Snapshot, missing: &[MissingPrefix]) -> Self {
-        let states = snapshot.worst_first();
+    pub(super) fn new(snapshot: &Snapshot, missing: &[MissingPrefix], asked: &Asked) -> Self {
+        let mut states = snapshot.worst_first();
         let names = snapshot.names();
-        let incidents = told(snapshot, &states).into_iter();
+        let told = told(snapshot, &states);
+        let incidents = told.iter().take(MAX_INCIDENTS);
         let incidents = incidents.map(|incident| IncidentLine::new(incident, &names)).collect();
         let missing = missing
             .iter()
             .map(|m| MissingLine { prefix: m.prefix.to_string(), agents: m.agents.len() })
             .collect();
+        let (known, simulated) = (states.len(), states.iter().any(|state| state.simulated));
+        let (tiles, regions) = (tiles(&states), regions(&states, asked));
+        states.retain(|state| asked.has(state));
+        let paging = Paging::cut(&mut states, asked.page, |page| asked.address(page));
         Self {
             as_of: text::utc(snapshot.now),
             incidents,
-            simulated: states.iter().any(|state| state.simulated),
+            more_incidents: told.len().saturating_sub(MAX_INCIDENTS),
+            tiles,
+            q: asked.q.clone(),
+            regions,
+            standings: STANDINGS
+                .iter()
+                .map(|standing| Choice::new(standing.as_str(), standing.words(), &asked.standing))
+                .collect(),
+            is_all: asked.is_all(),
+            known,
+            paging,
+            simulated,
             rows: states.iter().map(|state| Row::new(state, snapshot)).collect(),
             missing,
         }
     }
+}
+
+const STANDINGS: [Standing; 5] =
+    [Standing::Hidden, Standing::Open, Standing::Lately, Standing::Unknown, Standing::Good];
+
+/// How many of all buildings stand how; each leads to those.
+fn tiles(states: &[BuildingState]) -> Vec<Tile> {
+    let tile = |standing: Standing| Tile {
+        class: standing.as_str(),
+        shape: shape(standing),
+        words: standing.words(),
+        count: states.iter().filter(|state| state.standing == standing).count(),
+        href: address("/", &[("standing", standing.as_str())]),
+    };
+    STANDINGS.map(tile).into()
+}
+
+/// The regions there are, in order; none where all buildings are of one.
+fn regions(states: &[BuildingState], asked: &Asked) -> Vec<Choice> {
+    let known: BTreeSet<&str> = states.iter().map(|state| state.building.region.as_str()).collect();
+    let named = known.iter().filter(|region| !region.is_empty());
+    let regions: Vec<Choice> =
+        named.map(|region| Choice::new(region, region, &asked.region)).collect();
+    if known.len() > 1 || !asked.region.is_empty() { regions } else { Vec::new() }
 }
 
 /// The incidents that people are told of and that are not over: in the order of the buildings that

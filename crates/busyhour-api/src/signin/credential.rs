@@ -26,12 +26,33 @@ const NOTED: Duration = Duration::from_secs(60);
 
 /// Draws a token with a prefix.
 pub(crate) fn draw(prefix: &str) -> Result<String, Problem> {
-    let mut secret = [0u8; SECRET_BYTES];
-    getrandom::fill(&mut secret).map_err(|error| {
+    Ok(format!("{prefix}{}", hex(&random()?)))
+}
+
+fn random() -> Result<[u8; SECRET_BYTES], Problem> {
+    let mut bytes = [0u8; SECRET_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| {
         tracing::error!(error = &error as &dyn std::error::Error, "the system gave no randomness");
         Problem::internal()
     })?;
-    Ok(format!("{prefix}{}", hex(&secret)))
+    Ok(bytes)
+}
+
+fn xor(a: &[u8; 32], b: &[u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|at| a[at] ^ b[at])
+}
+
+/// Two halves of 32 bytes each, as [`hex`] writes them.
+fn unhex(text: &str) -> Option<([u8; 32], [u8; 32])> {
+    let mut bytes = [0; 64];
+    if text.len() != 2 * bytes.len() || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    let (pad, masked) = bytes.split_at(32);
+    Some((pad.try_into().ok()?, masked.try_into().ok()?))
 }
 
 /// What is kept of a token.
@@ -48,22 +69,27 @@ fn hex(bytes: &[u8]) -> String {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SessionKey {
     pub(crate) token_sha256: [u8; 32],
-    form_token: String,
+    form_token: [u8; 32],
 }
 
 impl SessionKey {
     fn new(token: &str) -> Self {
         let form_token = Sha256::digest(format!("form of {token}").as_bytes());
-        Self { token_sha256: digest(token), form_token: hex(&form_token) }
+        Self { token_sha256: digest(token), form_token: form_token.into() }
     }
 
-    /// What a form of this session has in it; nobody can tell the session's token from it.
-    pub(crate) fn form_token(&self) -> &str {
-        &self.form_token
+    /// What a form of this session has in it; nobody can tell the session's token from it. Each time it looks
+    /// different (random bytes, and those with the token over them), so that the length of compressed pages
+    /// tells nothing of it (RFC 7457, section 2.6).
+    pub(crate) fn form_token(&self) -> Result<String, Problem> {
+        let pad = random()?;
+        Ok(hex(&pad) + &hex(&xor(&pad, &self.form_token)))
     }
 
     pub(crate) fn is_token(&self, said: &[u8]) -> bool {
-        bool::from(self.form_token.as_bytes().ct_eq(said))
+        let said = std::str::from_utf8(said).ok().and_then(unhex);
+        let same = |(pad, masked)| xor(&pad, &masked).as_slice().ct_eq(self.form_token.as_slice());
+        said.is_some_and(|said| bool::from(same(said)))
     }
 }
 
@@ -191,4 +217,30 @@ pub(crate) fn cookie_named(
     let cookie =
         format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::from_str(&cookie).map_err(|_| Problem::internal())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_looks_different_each_time_and_proves_its_session_alone() {
+        let (own, other) = (SessionKey::new("bhs_1"), SessionKey::new("bhs_2"));
+        let (one, again) = (own.form_token().unwrap(), own.form_token().unwrap());
+        assert_ne!(one, again);
+        assert!(own.is_token(one.as_bytes()) && own.is_token(again.as_bytes()));
+        assert!(!other.is_token(one.as_bytes()));
+        let mixed = one[..64].to_owned() + &again[64..];
+        let short = &one[..126];
+        for wrong in [
+            "",
+            "zz",
+            short,
+            &mixed,
+            &hex(&own.form_token),
+            &one.replace(char::is_alphanumeric, "ä"),
+        ] {
+            assert!(!own.is_token(wrong.as_bytes()), "{wrong}");
+        }
+    }
 }

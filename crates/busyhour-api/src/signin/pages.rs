@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use busyhour_store::Reach;
 use serde::Deserialize;
 
-use super::credential::cookie;
+use super::credential::{SessionKey, cookie};
 use super::{Begun, SESSION};
 use crate::app::{App, Core};
 use crate::guard::{Peer, Principal, Who, percent_encoded, safe_back};
@@ -56,7 +56,7 @@ struct AccountPage<'a> {
     /// Somebody else proves who it is: there is no password here.
     is_proven: bool,
     is_inspector: bool,
-    form_token: &'a str,
+    form_token: String,
     refused: &'a str,
     changed: bool,
     users: Vec<(String, String)>,
@@ -166,6 +166,7 @@ async fn account(app: &App, refused: &str, changed: bool) -> Answer {
         Ok((named, users))
     });
     let (buildings, users) = found.await?;
+    let form_token = principal.session.as_ref().map(SessionKey::form_token);
     let page = AccountPage {
         name: principal.name(),
         role: principal.grant.role().as_str(),
@@ -174,7 +175,7 @@ async fn account(app: &App, refused: &str, changed: bool) -> Answer {
         is_user: matches!(principal.who, Who::User(..)),
         is_proven: principal.is_proven,
         is_inspector: inspects,
-        form_token: principal.session.as_ref().map_or("", |session| session.form_token()),
+        form_token: form_token.transpose()?.unwrap_or_default(),
         refused,
         changed,
         users: users
@@ -232,7 +233,7 @@ pub(crate) async fn sign_out(app: App, form: Result<Form<SignOutForm>, FormRejec
 }
 
 /// A form of who signed in has the session's own token in it.
-fn check_token(principal: &Principal, said: &str) -> Result<(), Problem> {
+pub(crate) fn check_token(principal: &Principal, said: &str) -> Result<(), Problem> {
     let session = principal.session.as_ref();
     if session.is_some_and(|session| session.is_token(said.as_bytes())) {
         return Ok(());
@@ -241,7 +242,7 @@ fn check_token(principal: &Principal, said: &str) -> Result<(), Problem> {
 }
 
 /// A problem of a form says nothing of what was in it: there is a password.
-fn said<T>(form: Result<Form<T>, FormRejection>) -> Result<T, Problem> {
+pub(crate) fn said<T>(form: Result<Form<T>, FormRejection>) -> Result<T, Problem> {
     let Form(form) = form.map_err(|rejection| {
         Problem::rejected(rejection.status(), "the form is not complete".to_owned())
     })?;

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use busyhour_fleet::neighbourhood;
 use busyhour_store::{Act, Actor, Proven, ProvenUser, UserRow};
 use serde::Deserialize;
 use thiserror::Error;
@@ -213,9 +214,21 @@ impl Provider {
         talked.await.unwrap_or(Err(Failure::Cut))
     }
 
+    /// What there is to know of the provider, without asking it where that was done lately.
+    async fn learned(self: &Arc<Self>) -> Result<Known, Failure> {
+        match self.fresh() {
+            Some(known) => Ok(known),
+            None => self.talk(Self::learn).await,
+        }
+    }
+
+    fn fresh(&self) -> Option<Known> {
+        self.known().clone().filter(|known| known.at.elapsed() < FRESH)
+    }
+
     /// What there is to know of the provider, at most an hour old. Blocks.
     fn learn(&self) -> Result<Known, Failure> {
-        if let Some(known) = self.known().clone().filter(|known| known.at.elapsed() < FRESH) {
+        if let Some(known) = self.fresh() {
             return Ok(known);
         }
         let told = self.http.get(&self.issuer.well_known(), "what it is")?;
@@ -332,7 +345,7 @@ async fn leave(
     (browser, back): (Option<String>, &str),
 ) -> Result<Departure, Problem> {
     core.sign_in().take(&[Tries::departure(peer)])?;
-    let known = provider.talk(Provider::learn).await.map_err(|failure| unhelpful(&failure))?;
+    let known = provider.learned().await.map_err(|failure| unhelpful(&failure))?;
     let drawn = || credential::draw("");
     let browser = match browser.filter(|browser| is_drawn(browser)) {
         Some(browser) => browser,
@@ -344,6 +357,7 @@ async fn leave(
         nonce: drawn()?,
         verifier: drawn()?,
         back: back.to_owned(),
+        from: neighbourhood(peer),
         since: Instant::now(),
     };
     let address = provider.address(&known.metadata, &state, &gone);
@@ -363,13 +377,19 @@ async fn arrive(
     peer: IpAddr,
     arrival: Arrival,
 ) -> Result<(Begun, String), Problem> {
-    let gone = provider.waiting().take(&arrival.state, &arrival.browser, Instant::now());
-    let Some(gone) = gone else {
+    let none = "this is of no try to sign in from this browser; try again";
+    if !provider.waiting().has(&arrival.state) {
         // Who is back with what was given out here guesses nothing.
         core.sign_in().take(&[Tries::address(peer)])?;
-        return Err(refuse(core, "this is of no try to sign in from this browser; try again"));
+        return Err(refuse(core, none));
+    }
+    // Whoever meets a busy collector may come back with the same: the state is used up after this.
+    let metadata = provider.learned().await.map_err(|failure| unhelpful(&failure))?;
+    let gone = provider.waiting().take(&arrival.state, &arrival.browser, Instant::now());
+    let Some(gone) = gone else {
+        core.sign_in().take(&[Tries::address(peer)])?;
+        return Err(refuse(core, none));
     };
-    let metadata = provider.talk(Provider::learn).await.map_err(|failure| unhelpful(&failure))?;
     let named = arrival.issuer.as_deref();
     let is_of_provider = match named {
         Some(named) => provider.is_issuer(named),
@@ -386,9 +406,15 @@ async fn arrive(
     let now_s = move || clock.now().0.div_euclid(1_000_000);
     let back = gone.back.clone();
     let claims = provider.talk(move |provider| provider.redeem(&code, &gone, &now_s)).await;
-    let claims = claims.map_err(|failure| {
-        core.sign_in().note_refused();
-        unhelpful(&failure)
+    let claims = claims.map_err(|failure| match failure {
+        // Anybody can come back with a code that is none.
+        Failure::Code("invalid_grant") => {
+            refuse(core, &format!("{} does not know this try any more; try again", provider.name()))
+        }
+        failure => {
+            core.sign_in().note_refused();
+            unhelpful(&failure)
+        }
     })?;
     let user = user(core, provider, claims).await?;
     let begun = super::begin(core, peer, user).await?;

@@ -1,8 +1,11 @@
 //! What agents are to measure: revisions, what differs, for whom they are in force, what agents run.
 
 use axum::http::StatusCode;
-use busyhour_model::AgentId;
-use busyhour_store::Sighting;
+use busyhour_model::{AgentId, BuildingId};
+use busyhour_store::{
+    Act, AssignmentScope, ComparedClock, ConfigurationReport, ConfigurationState,
+    Configurations as _, ReportRow, Sighting,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Bed, MASKED, NOW};
@@ -12,7 +15,7 @@ const AGENT: AgentId = AgentId::from_u128(2);
 const ALL: &str = "/api/v1/configurations";
 const ASSIGN: &str = "/api/v1/configurations/assignments";
 
-/// The agent in [`OTHER`] is there.
+/// The agent in [`OTHER`] is there, and was told nothing so far.
 fn bed() -> Bed {
     let bed = Bed::full();
     let sighting = Sighting {
@@ -23,7 +26,24 @@ fn bed() -> Bed {
         peer: None,
     };
     bed.control.saw_agent(AGENT, &sighting).expect("an agent");
+    said(&bed, false, ComparedClock { offset_us: 0, close: true });
     bed
+}
+
+/// The agent says that it was told nothing so far.
+fn said(bed: &Bed, paused: bool, clock: ComparedClock) {
+    let report = ConfigurationReport {
+        revision: 0,
+        edition: 0,
+        told_revision: 0,
+        told_edition: 0,
+        state: ConfigurationState::Nothing,
+        reason: String::new(),
+        good_edition: 0,
+        paused,
+    };
+    let row = ReportRow { agent: AGENT, at: NOW, report, clock: Some(clock) };
+    bed.services.planner.store().note_reports(&[row]).expect("a report");
 }
 
 async fn made(bed: &Bed, body: &Value) -> Value {
@@ -113,6 +133,43 @@ async fn an_assignment_says_for_whom_it_changes_something_and_can_be_tried() {
     assert_eq!((&agent["presence"], &agent["running_revision"]), (&json!("here"), &Value::Null));
 
     let none = json!({"revision": null, "building": OTHER});
+    assert_eq!(bed.post(ASSIGN, &none).await.status, StatusCode::OK);
+    assert!(bed.items(ASSIGN).await.is_empty());
+}
+
+#[tokio::test]
+async fn why_an_agent_is_held_back_is_shown() {
+    let bed = bed();
+    made(&bed, &branches("a.example:862")).await;
+    bed.post(ASSIGN, &json!({"revision": 1, "everywhere": true})).await;
+    let close = ComparedClock { offset_us: 0, close: true };
+    let off = ComparedClock { offset_us: 20_000_000, close: false };
+    for (paused, clock, targets, why) in [
+        (false, close, 1, Value::Null),
+        (true, close, 0, json!("its owner has measuring paused")),
+        (false, off, 0, json!("its clock is 20.0 s behind: no expedited traffic")),
+    ] {
+        said(&bed, paused, clock);
+        let agent = &bed.items("/api/v1/configurations/agents").await[0];
+        assert_eq!((&agent["targets"], &agent["held_back_because"]), (&json!(targets), &why));
+    }
+}
+
+#[tokio::test]
+async fn what_is_assigned_to_a_building_that_is_gone_is_taken_back_by_its_identity() {
+    let bed = bed();
+    made(&bed, &branches("a.example:862")).await;
+    let gone = BuildingId::from_u128(0xdead);
+    let scope = AssignmentScope::Building(gone);
+    let by = Act::by_operator(NOW);
+    bed.services.planner.store().assign_configuration(&scope, Some(1), &by).expect("assigned");
+    let shown = bed.items(ASSIGN).await[0]["subject"].clone();
+    assert_eq!(shown, gone.to_string());
+    let anew = json!({"revision": 1, "building": shown});
+    bed.post(ASSIGN, &anew).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
+    let none = json!({"revision": null, "building": "Nowhere"});
+    bed.post(ASSIGN, &none).await.problem(StatusCode::UNPROCESSABLE_ENTITY);
+    let none = json!({"revision": null, "building": shown});
     assert_eq!(bed.post(ASSIGN, &none).await.status, StatusCode::OK);
     assert!(bed.items(ASSIGN).await.is_empty());
 }

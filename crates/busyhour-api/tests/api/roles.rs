@@ -43,18 +43,43 @@ const INSPECT: Statuses = [401, 403, 403, 403, 403, 403, 403, 200, 200];
 const NO_SUCH_WHOLE: Statuses = [401, 404, 403, 403, 404, 403, 403, 404, 404];
 /// Nothing has this name, for who may ask.
 const NO_SUCH: Statuses = [401, 403, 403, 403, 403, 403, 403, 404, 403];
+/// Something that can be done again and again with what one sees.
+const ACT: Statuses = [401, 403, 403, 403, 201, 201, 404, 201, 403];
+/// And taken back once, by the first who asks.
+const TAKE_BACK: Statuses = [401, 403, 403, 403, 201, 409, 404, 409, 403];
+/// Into an incident of another building.
+const MERGE: Statuses = [401, 403, 403, 403, 201, 422, 404, 409, 403];
+/// What is for the whole fleet.
+const OPERATE_WHOLE: Statuses = [401, 403, 403, 403, 200, 403, 403, 200, 403];
+const TAKE_BACK_WHOLE: Statuses = [401, 403, 403, 403, 200, 403, 403, 404, 403];
+const SILENCE: Statuses = [401, 403, 403, 403, 201, 403, 403, 201, 403];
+/// Of everything: who is limited does not see it; it ends once.
+const END: Statuses = [401, 403, 403, 403, 200, 404, 404, 409, 403];
+/// In one's own building; of another one the name is not known.
+const PLAN: Statuses = [401, 403, 403, 403, 201, 201, 422, 201, 403];
+/// The number is a silence's.
+const NO_SUCH_QUIET: Statuses = [401, 403, 403, 403, 404, 404, 404, 404, 403];
 
 /// Method, route, what is sent, and the statuses. `{id}` is the building [`MASKED`], its agent, its
 /// path, its incident; accounts and tokens are of nobody.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str, Statuses); 75] = [
+const ROUTES: [(&str, &str, &str, Statuses); 107] = [
     ("GET", "/", "", LIST),
     ("GET", "/buildings/{id}", "", ONE),
+    ("GET", "/incidents", "", LIST),
+    ("GET", "/paths/{id}", "", ONE),
+    ("GET", "/paths/{id}/picture.svg", "", ONE),
+    ("GET", "/paths/{id}/picture.png", "", ONE),
     ("GET", "/incidents/{id}", "", ONE),
+    ("POST", "/incidents/{id}/act", "form", OPERATE),
+    ("GET", "/reports", "", LIST),
+    ("GET", "/tasks", "", WHOLE),
+    ("POST", "/tasks", "form", OPERATE),
     ("GET", "/assets/page.css", "", ANYBODY),
     ("GET", "/assets/page.js", "", ANYBODY),
     ("GET", "/assets/icon.svg", "", ANYBODY),
     ("GET", "/healthz", "", ANYBODY),
+    ("GET", "/metrics", "", WHOLE),
     ("GET", "/sign-in", "", ANYBODY),
     ("POST", "/sign-in", "form", EMPTY),
     ("GET", "/sign-in/provider", "", GONE),
@@ -109,6 +134,29 @@ const ROUTES: [(&str, &str, &str, Statuses); 75] = [
     ("GET", "/api/v1/incidents", "", LIST),
     ("GET", "/api/v1/incidents/{id}", "", ONE),
     ("GET", "/api/v1/incidents/{id}/picture.svg", "", ONE),
+    ("GET", "/api/v1/incidents/{id}/acts", "", ONE),
+    ("POST", "/api/v1/incidents/{id}/notes", r#"{"text":"hello"}"#, ACT),
+    ("POST", "/api/v1/incidents/{id}/acknowledge", r#"{"reason":"seen"}"#, ACT),
+    ("POST", "/api/v1/incidents/{id}/unacknowledge", "{}", TAKE_BACK),
+    ("POST", "/api/v1/incidents/{id}/owner", r#"{"name":"NOC"}"#, ACT),
+    ("DELETE", "/api/v1/incidents/{id}/owner", "{}", TAKE_BACK),
+    ("POST", "/api/v1/incidents/{id}/merge", r#"{"into":"2","reason":"one line"}"#, MERGE),
+    ("POST", "/api/v1/incidents/{id}/split", "{}", TAKE_BACK),
+    ("GET", "/api/v1/owners", "", WHOLE),
+    ("POST", "/api/v1/owners", r#"{"name":"NOC"}"#, OPERATE_WHOLE),
+    ("DELETE", "/api/v1/owners", "{}", TAKE_BACK_WHOLE),
+    ("GET", "/api/v1/silences", "", LIST),
+    ("POST", "/api/v1/silences", r#"{"everything":true,"until":"2h","reason":"a move"}"#, SILENCE),
+    ("POST", "/api/v1/silences/{id}/end", "{}", END),
+    ("GET", "/api/v1/maintenance", "", LIST),
+    ("POST", "/api/v1/maintenance", r#"{"buildings":["Berlin HQ"],"until":"2h","reason":"a move"}"#, PLAN),
+    ("POST", "/api/v1/maintenance/{id}/end", "{}", NO_SUCH_QUIET),
+    ("GET", "/api/v1/reports/daily", "", LIST),
+    ("GET", "/api/v1/reports/weekly", "", LIST),
+    ("GET", "/api/v1/reports/monthly", "", LIST),
+    ("GET", "/api/v1/tasks", "", WHOLE),
+    ("POST", "/api/v1/tasks", "{}", OPERATE),
+    ("GET", "/api/v1/tasks/history", "", WHOLE),
     ("GET", "/api/v1/status", "", WHOLE),
     ("POST", "/api/v1/set-up", "{}", EMPTY),
     ("POST", "/api/v1/sign-in", "{}", EMPTY),

@@ -10,7 +10,7 @@ use crate::support::{Answer, Bed, CODE};
 
 const EVA: &str = "correct horse battery";
 
-fn form(address: &str) -> axum::http::request::Builder {
+pub(crate) fn form(address: &str) -> axum::http::request::Builder {
     Request::post(address)
         .header("host", "localhost:8080")
         .header("origin", "http://localhost:8080")
@@ -22,7 +22,7 @@ async fn submit(bed: &Bed, address: &str, fields: &str) -> Answer {
 }
 
 /// Makes eva the first administrator and gives her cookie, without its attributes.
-async fn set_up(bed: &Bed) -> String {
+pub(crate) async fn set_up(bed: &Bed) -> String {
     let fields = format!("code={CODE}&name=eva&password={}", EVA.replace(' ', "+"));
     let answer = submit(bed, "/set-up", &fields).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
@@ -33,7 +33,7 @@ fn cookie(answer: &Answer) -> String {
     answer.header("set-cookie").split(';').next().expect("a cookie").to_owned()
 }
 
-async fn get_with(bed: &Bed, address: &str, cookie: &str) -> Answer {
+pub(crate) async fn get_with(bed: &Bed, address: &str, cookie: &str) -> Answer {
     let request = Request::get(address).header("host", "localhost:8080").header("cookie", cookie);
     bed.send(request, Body::empty()).await
 }

@@ -22,7 +22,7 @@ use busyhour_model::{
     limits_in_force,
 };
 use busyhour_store::{
-    Accounts, Act, Binding, BlockRows, Configurations, Control, Identities, JudgeWrite,
+    Accounts, Act, Binding, BlockRows, Configurations, Control, Desk, Identities, JudgeWrite,
     JudgedWindow, NewAgent, Retention, Telemetry,
 };
 use jiff::civil::{Date, date};
@@ -45,7 +45,7 @@ pub(crate) struct Bed {
     pub(crate) accounts: Arc<dyn Accounts>,
     pub(crate) identities: Arc<dyn Identities>,
     pub(crate) router: Router,
-    services: Services,
+    pub(crate) services: Services,
     clock: Arc<AtomicI64>,
     /// Deleted with the bed.
     directory: tempfile::TempDir,
@@ -150,6 +150,7 @@ impl Bed {
         let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
         let configurations: Arc<dyn Configurations> =
             Arc::clone(&control) as Arc<dyn Configurations>;
+        let desk: Arc<dyn Desk> = Arc::clone(&control) as Arc<dyn Desk>;
         let control: Arc<dyn Control> = control;
         let telemetry: Arc<dyn Telemetry> = Arc::new(telemetry);
         let clock = Arc::new(AtomicI64::new(NOW.0));
@@ -168,6 +169,7 @@ impl Bed {
             fleet: Arc::new(fleet.expect("an authority")),
             telemetry: Arc::clone(&telemetry),
             control: Arc::clone(&control),
+            desk: Arc::clone(&desk),
             accounts: Arc::clone(&accounts),
             status: Arc::new(Quiet),
             clock: now,
@@ -264,8 +266,22 @@ impl Bed {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 64 << 20).await.expect("a body");
-        let body = String::from_utf8(body.to_vec()).expect("text");
+        let body = String::from_utf8_lossy(&body).into_owned();
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends from a loopback peer; what comes is no text.
+    pub(crate) async fn raw(
+        &self,
+        request: axum::http::request::Builder,
+        body: Body,
+    ) -> (HeaderMap, Vec<u8>) {
+        let mut request = request.body(body).expect("a request");
+        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        request.extensions_mut().insert(ConnectInfo(Peer(peer)));
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        (parts.headers, to_bytes(body, 64 << 20).await.expect("a body").to_vec())
     }
 }
 
@@ -500,6 +516,31 @@ fn reordered(hour: u64, minute: u64) -> u32 {
         21 => u32::from(minute.is_multiple_of(3)),
         _ => 0,
     }
+}
+
+/// Windows of the last minutes before `now`, a minute apart, the first of which lose 30 of 750.
+pub(crate) fn append_lately(
+    telemetry: &dyn Telemetry,
+    agent: AgentId,
+    now: UtcMicros,
+    count: u64,
+    lossy: u64,
+) {
+    let windows = (0..count).map(|n| {
+        let at = now.minus(Duration::from_secs(60 * (n + 1)));
+        judged(at, window(TARGET, 50, if n < lossy { 30 } else { 0 }, 0))
+    });
+    let rows = BlockRows {
+        agent,
+        epoch: Epoch(1),
+        block: BlockNo(3_000),
+        received: now,
+        schedules: vec![Schedule { revision: ScheduleRevision(1), period_us: 60_000_000 }],
+        windows: windows.collect(),
+        others: Vec::new(),
+        quarantined: Vec::new(),
+    };
+    telemetry.append(&[rows]).expect("append");
 }
 
 /// One good window on each of many paths, on Monday at nine.

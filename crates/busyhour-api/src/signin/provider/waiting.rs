@@ -1,6 +1,7 @@
 //! Those who went to the provider and are not back yet. Pure: the caller tells the time and draws.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -8,7 +9,8 @@ use subtle::ConstantTimeEq as _;
 
 /// How long somebody may take at the provider: a password, a second factor, a change of mind.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
-/// Tries at once; when there are more, the oldest is forgotten. Each is some 1.5 kB at most.
+/// Tries at once; when there are more, the address that has most of them loses its oldest, so that nobody pushes
+/// others out. Each is some 1.5 kB at most.
 const MAX_WAITING: usize = 1_024;
 
 /// What is remembered of somebody who is at the provider.
@@ -22,6 +24,8 @@ pub(super) struct Gone {
     pub(super) verifier: String,
     /// Where to go afterwards.
     pub(super) back: String,
+    /// Where it came from: one IPv4 address, or one /64.
+    pub(super) from: IpAddr,
     pub(super) since: Instant,
 }
 
@@ -36,12 +40,27 @@ impl Waiting {
         let now = gone.since;
         self.by_state.retain(|_, gone| now.saturating_duration_since(gone.since) < PATIENCE);
         if self.by_state.len() >= MAX_WAITING {
-            let oldest = self.by_state.iter().min_by_key(|(_, gone)| gone.since);
-            if let Some(oldest) = oldest.map(|(state, _)| *state) {
-                self.by_state.remove(&oldest);
-            }
+            self.make_room();
         }
         self.by_state.insert(digest(state), gone);
+    }
+
+    fn make_room(&mut self) {
+        let mut of_address: HashMap<IpAddr, usize> = HashMap::new();
+        for gone in self.by_state.values() {
+            *of_address.entry(gone.from).or_default() += 1;
+        }
+        let most = of_address.values().max().copied().unwrap_or_default();
+        let of_most =
+            self.by_state.iter().filter(|(_, gone)| of_address.get(&gone.from) == Some(&most));
+        if let Some(oldest) = of_most.min_by_key(|(_, gone)| gone.since).map(|(state, _)| *state) {
+            self.by_state.remove(&oldest);
+        }
+    }
+
+    /// Whether anybody left with this state and is not back.
+    pub(super) fn has(&self, state: &str) -> bool {
+        self.by_state.contains_key(&digest(state))
     }
 
     /// The one who comes back, if the same browser left with this state, not long ago, and was not back
@@ -64,8 +83,8 @@ mod tests {
 
     fn gone(browser: &str, since: Instant) -> Gone {
         let (nonce, verifier) = ("nonce".to_owned(), "verifier".to_owned());
-        let back = "/".to_owned();
-        Gone { browser_sha256: digest(browser), nonce, verifier, back, since }
+        let (back, from) = ("/".to_owned(), IpAddr::from([192, 0, 2, 1]));
+        Gone { browser_sha256: digest(browser), nonce, verifier, back, from, since }
     }
 
     #[test]
@@ -98,5 +117,21 @@ mod tests {
         let much_later = now + PATIENCE + Duration::from_secs(3);
         waiting.remember("new", gone("firefox", much_later));
         assert_eq!(waiting.by_state.len(), 1, "who does not come back is forgotten");
+    }
+
+    #[test]
+    fn who_leaves_again_and_again_pushes_nobody_out_but_himself() {
+        let now = Instant::now();
+        let mut waiting = Waiting::default();
+        waiting.remember("somebody", gone("firefox", now));
+        for n in 0..MAX_WAITING * 3 {
+            let from = IpAddr::from([198, 51, 100, 7]);
+            let since = now + Duration::from_millis(n as u64);
+            waiting.remember(&n.to_string(), Gone { from, ..gone("robot", since) });
+        }
+        assert_eq!(waiting.by_state.len(), MAX_WAITING);
+        assert!(waiting.has("somebody") && !waiting.has("7"));
+        assert!(waiting.take("somebody", "firefox", now).is_some());
+        assert!(!waiting.has("somebody"));
     }
 }
