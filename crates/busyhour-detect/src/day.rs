@@ -2,9 +2,11 @@
 
 mod figures;
 
+use std::fmt::Debug;
+
 use busyhour_model::{
-    AgentId, BuildingId, DaySummary, DayVerdict, LimitTable, LinkKind, PathId, RequirementProfile,
-    Scope, Slot, SlotStart, SubnetId, UtcMicros, limits_in_force,
+    AgentId, BuildingId, Combination, DaySummary, DayVerdict, LimitTable, LinkKind, PathId,
+    RequirementProfile, Scope, Slot, SlotGist, SlotStart, SubnetId, UtcMicros, limits_in_force,
 };
 
 use self::figures::{Totals, masking_factor};
@@ -14,6 +16,32 @@ use crate::fleet::{Bin, TargetNo};
 use crate::params::Params;
 use crate::quarters::Quarters;
 use crate::target_day::TargetBins;
+
+/// What the windows of a path were like, each. Only the worst hours of a day are asked for, so that who
+/// keeps figures packed need not unpack the others.
+pub trait WindowFigures: Debug {
+    /// Hands out the combinations of figures of the slots with `from <= start < until`, each with how
+    /// many windows of the slot had it.
+    fn visit(
+        &self,
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(SlotStart, Combination, u32),
+    );
+}
+
+impl WindowFigures for Vec<Slot> {
+    fn visit(
+        &self,
+        (from, until): (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(SlotStart, Combination, u32),
+    ) {
+        for slot in self.iter().filter(|slot| from <= slot.start && slot.start < until) {
+            for &(combination, n) in slot.figures.combinations() {
+                visit(slot.start, combination, n);
+            }
+        }
+    }
+}
 
 /// What is known of a path around a day, and whose it is on that day.
 #[derive(Debug, Clone, Copy)]
@@ -34,9 +62,10 @@ pub struct PathDay<'a> {
     pub since: SlotStart,
     /// Windows that should exist in a slot of which there is nothing.
     pub windows_per_slot: u32,
-    /// Its slots with counts and figures, each quarter-hour at most once, in any order; those of other
-    /// days are ignored. Sketches are not looked at.
-    pub slots: &'a [Slot],
+    /// Its slots in short, each quarter-hour at most once, in any order; those of other days are ignored.
+    pub slots: &'a [SlotGist],
+    /// What the windows of the same slots were like.
+    pub figures: &'a dyn WindowFigures,
 }
 
 /// A building's day as it is judged.
@@ -63,6 +92,11 @@ impl<'a> Frame<'a> {
         let starts = (0..).take(day.minutes.len()).map(|at| day.first.offset(at).start());
         let elapsed = starts.take_while(|start| *start < now).fold(0, |bits, _| bits << 1 | 1);
         Some(Self { building, day, faults, elapsed, params: Params::default() })
+    }
+
+    /// True when the target of a path was at fault in that quarter-hour: it is unobserved then.
+    fn is_fault(&self, path: &PathDay<'_>, slot: SlotStart) -> bool {
+        path.target.is_some_and(|target| self.faults.contains(target, slot))
     }
 
     /// True when the day ends after the beginning of that quarter-hour.
@@ -92,8 +126,8 @@ impl Counts {
 pub(crate) struct Series<'a> {
     /// One for each quarter-hour.
     cells: Vec<Counts>,
-    /// Slots that count, each with the number of its quarter-hour.
-    slots: Vec<(usize, &'a Slot)>,
+    /// Its paths, to look at again where one of their hours is described.
+    paths: Vec<PathDay<'a>>,
     totals: Totals,
     /// The strictest limits of its paths; `None` when none of them is judged.
     limits: Option<LimitTable>,
@@ -104,7 +138,7 @@ impl<'a> Series<'a> {
     pub(crate) fn empty(frame: &Frame<'_>) -> Self {
         Self {
             cells: vec![Counts::default(); frame.day.minutes.len()],
-            slots: Vec::new(),
+            paths: Vec::new(),
             totals: Totals::default(),
             limits: None,
         }
@@ -119,21 +153,18 @@ impl<'a> Series<'a> {
                 cell.expected = path.windows_per_slot;
             }
         }
-        series.slots.reserve(path.slots.len().min(series.cells.len()));
+        series.paths.push(*path);
         for slot in path.slots {
             let at = frame.day.bin_of(slot.start);
-            let Some((at, cell)) = at.and_then(|at| Some((at, series.cells.get_mut(at)?))) else {
-                continue;
-            };
+            let Some(cell) = at.and_then(|at| series.cells.get_mut(at)) else { continue };
             if slot.expected > 0 {
                 cell.expected = slot.expected;
             }
-            if path.target.is_some_and(|target| frame.faults.contains(target, slot.start)) {
+            if frame.is_fault(path, slot.start) {
                 continue;
             }
             (cell.valid, cell.bad) = (slot.valid, slot.bad);
             series.totals.add(&Totals::of(slot));
-            series.slots.push((at, slot));
         }
         series
     }
@@ -143,7 +174,7 @@ impl<'a> Series<'a> {
         for (cell, more) in self.cells.iter_mut().zip(&other.cells) {
             cell.add(*more);
         }
-        self.slots.extend(&other.slots);
+        self.paths.extend(&other.paths);
         self.totals.add(&other.totals);
         self.limits = match (self.limits, other.limits) {
             (Some(own), Some(limits)) => Some(stricter(own, limits)),

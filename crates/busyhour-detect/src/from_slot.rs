@@ -1,18 +1,23 @@
 //! The cell of a quarter-hour that was stored as a slot.
 
-use busyhour_model::{Figure, FigureBucket, Figures, Slot};
+use busyhour_model::{Slot, SlotGist};
 
 use crate::series::Cell;
 
 impl Cell {
-    /// Makes the cell of a slot from its counts and the figures of its windows. Round trips are those of
-    /// windows, each its median, not of packets: they are known to the bucket that they lie in, and
-    /// far better where the windows hardly differ. Sketches are not looked at.
+    /// Makes the cell of a slot from its counts and the figures of its windows. Sketches are not looked
+    /// at.
     #[must_use]
     pub fn of(slot: &Slot) -> Self {
+        Self::of_gist(&SlotGist::of(slot))
+    }
+
+    /// Makes the cell of a slot that is known in short. Round trips are those of windows, each its
+    /// median, not of packets: they are known to the bucket that they lie in, and far better where the
+    /// windows hardly differ.
+    #[must_use]
+    pub fn of_gist(slot: &SlotGist) -> Self {
         let (lost, sent) = slot.loss_told();
-        let rtt = Spread::of(&slot.figures, Figure::Delay);
-        let jitter = Spread::of(&slot.figures, Figure::Jitter);
         Self {
             start: slot.start,
             expected: slot.expected,
@@ -24,134 +29,17 @@ impl Cell {
             reordered: slot.reordered,
             // A packet that loses its mark there and back lost it once.
             remarked: slot.dscp_up_changed.max(slot.dscp_down_changed),
-            rtt_min_us: rtt.map(|rtt| rtt.lowest),
-            rtt_p50_us: rtt.map(|rtt| rtt.median),
-            rtt_p95_us: rtt.map(|rtt| rtt.high),
-            jitter_p50_us: jitter.map(|jitter| jitter.median),
+            rtt_min_us: slot.delay.map(|rtt| rtt.lowest),
+            rtt_p50_us: slot.delay.map(|rtt| rtt.median),
+            rtt_p95_us: slot.delay.map(|rtt| rtt.high),
+            jitter_p50_us: slot.jitter.map(|jitter| jitter.median),
         }
-    }
-}
-
-/// How the windows of a slot are spread by one figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spread {
-    lowest: u32,
-    median: u32,
-    /// The 95th percentile.
-    high: u32,
-}
-
-impl Spread {
-    /// `None` when no window has the figure.
-    fn of(figures: &Figures, figure: Figure) -> Option<Self> {
-        let occupied = Occupied::of(figures, figure);
-        let (first, _) = occupied.each().next()?;
-        let total: u64 = occupied.each().map(|(_, n)| u64::from(n)).sum();
-        // By nearest rank, from the bottom.
-        let ranked = |percent: u64| {
-            let rank = (total * percent).div_ceil(100);
-            let mut seen = 0;
-            let reaches = |(_, n): &(FigureBucket, u32)| {
-                seen += u64::from(*n);
-                seen >= rank
-            };
-            occupied.each().find(reaches).map(|(bucket, _)| bucket)
-        };
-        let near = Near::to(ranked(50)?);
-        let mean = near.mean(&occupied, figures.sum(figure));
-        Some(Self {
-            lowest: near.value(first, mean),
-            median: near.value(near.middle, mean),
-            high: near.value(ranked(95)?, mean),
-        })
-    }
-}
-
-/// Numbers of buckets in a word.
-const WORD: usize = 64;
-const WORDS: usize = FigureBucket::COUNT.div_ceil(WORD);
-
-/// How many windows are in each bucket: in few of them there are any.
-struct Occupied {
-    counts: [u32; FigureBucket::COUNT],
-    /// A bit for each bucket with windows.
-    any: [u64; WORDS],
-}
-
-impl Occupied {
-    fn of(figures: &Figures, figure: Figure) -> Self {
-        let mut occupied = Self { counts: [0; FigureBucket::COUNT], any: [0; WORDS] };
-        for &(combination, n) in figures.combinations() {
-            let Some(bucket) = combination.bucket(figure) else { continue };
-            let at = usize::from(bucket.number());
-            occupied.counts[at] = occupied.counts[at].saturating_add(n);
-            occupied.any[at / WORD] |= 1 << (at % WORD);
-        }
-        occupied
-    }
-
-    /// The buckets with windows, ascending.
-    fn each(&self) -> impl Iterator<Item = (FigureBucket, u32)> + '_ {
-        self.any.iter().enumerate().flat_map(move |(word, &any)| {
-            let mut left = any;
-            std::iter::from_fn(move || {
-                if left == 0 {
-                    return None;
-                }
-                let at = word * WORD + left.trailing_zeros() as usize;
-                left &= left - 1;
-                let bucket = FigureBucket::from_number(u8::try_from(at).ok()?)?;
-                Some((bucket, self.counts[at]))
-            })
-        })
-    }
-}
-
-/// The middle bucket and all within an eighth of it: windows that hardly differ are in these alone.
-#[derive(Debug, Clone, Copy)]
-struct Near {
-    middle: FigureBucket,
-    from: u32,
-    until: u32,
-}
-
-impl Near {
-    fn to(middle: FigureBucket) -> Self {
-        let (lowest, highest) = (middle.lowest(), middle.highest());
-        let (from, until) = (lowest - lowest / 8, highest.saturating_add(highest / 8));
-        Self { middle, from, until }
-    }
-
-    fn holds(&self, bucket: FigureBucket) -> bool {
-        bucket.lowest() <= self.until && bucket.highest() >= self.from
-    }
-
-    /// The mean of the windows in these buckets, given the sum over all: exact where there are no
-    /// others.
-    fn mean(&self, occupied: &Occupied, sum: u64) -> u32 {
-        let (mut near, mut elsewhere) = (0u64, 0u64);
-        for (bucket, n) in occupied.each() {
-            if self.holds(bucket) {
-                near += u64::from(n);
-            } else {
-                let value = u64::from(bucket.middle());
-                elsewhere = elsewhere.saturating_add(value.saturating_mul(n.into()));
-            }
-        }
-        u32::try_from(sum.saturating_sub(elsewhere) / near.max(1)).unwrap_or(u32::MAX)
-    }
-
-    /// The value that stands for a bucket: what of it lies nearest to the mean of the near ones, where
-    /// it is one of those; else its middle.
-    fn value(&self, bucket: FigureBucket, mean: u32) -> u32 {
-        let near = self.holds(bucket);
-        if near { mean.clamp(bucket.lowest(), bucket.highest()) } else { bucket.middle() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use busyhour_model::{Breach, LimitsVersion, SlotStart, WindowFigures};
+    use busyhour_model::{Breach, Figure, FigureBucket, LimitsVersion, SlotStart, WindowFigures};
     use proptest::prelude::*;
 
     use super::*;

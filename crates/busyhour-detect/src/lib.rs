@@ -60,7 +60,7 @@ mod union;
 pub use beside::{Beside, HostLoad, MarkedTraffic, MediaCheck, MediaPath, RadioFacts, TargetDay};
 pub use building::judge_day;
 pub use busy::{BusyHours, LoadDay, learn_busy_hours};
-pub use day::PathDay;
+pub use day::{PathDay, WindowFigures};
 pub use day_frame::{BuildingDay, is_cut_off, lay_out};
 pub use drift::{Drift, Month, Trend, drift};
 pub use early::{EarlyWarning, early_warning};

@@ -71,19 +71,19 @@ impl TargetLooks {
     /// are ignored.
     pub fn put(&mut self, series: SeriesNo, (from, until): (SlotStart, SlotStart), cells: &[Cell]) {
         let inside = cells.iter().filter(|cell| from <= cell.start && cell.start < until);
-        let mut looks: Vec<(SlotStart, Look, f64)> =
-            inside.filter_map(|cell| Some((cell.start, look(cell)?, share(cell)))).collect();
+        let mut looks: Vec<(SlotStart, Look, f64)> = Vec::with_capacity(cells.len());
+        looks.extend(inside.filter_map(|cell| Some((cell.start, look(cell)?, share(cell)))));
         looks.sort_unstable_by_key(|(start, ..)| *start);
-        let mut looks = looks.into_iter().peekable();
+        let mut looks = looks.as_slice();
         let mut start = from;
         while start < until {
             let day = start.number().div_euclid(DAY as i64);
             let ends = SlotStart::from_number((day + 1) * DAY as i64).min(until);
-            let of_day: Vec<(SlotStart, Look, f64)> =
-                std::iter::from_fn(|| looks.next_if(|(at, ..)| *at < ends)).collect();
+            let of_day;
+            (of_day, looks) = looks.split_at(looks.partition_point(|(at, ..)| *at < ends));
             if !of_day.is_empty() || self.days.contains_key(&day) {
                 let known = self.days.entry(day).or_default();
-                known.put(series, (start, ends), &of_day, &mut self.changed);
+                known.put(series, (start, ends), of_day, &mut self.changed);
             }
             start = ends;
         }

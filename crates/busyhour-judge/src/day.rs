@@ -1,13 +1,14 @@
 //! One local day of one building: read once, judged, and made into rows of the history.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use busyhour_detect::{
     Bin, BuildingDay, BuildingNo, Cell, History, Params, PathDay, Reach, SeriesNo, TargetBins,
-    TargetLooks, judge_day, lay_out, rows_of_building,
+    TargetLooks, WindowFigures, judge_day, lay_out, rows_of_building,
 };
-use busyhour_model::{BuildingId, DaySummary, PathId, Slot, SlotStart, UtcMicros};
-use busyhour_store::{SlotDetail, StoreError, Telemetry};
+use busyhour_model::{BuildingId, Combination, DaySummary, PathId, SlotStart, UtcMicros};
+use busyhour_store::{PathGists, StoreError, Telemetry};
 use jiff::civil::Date;
 
 use crate::directory::Directory;
@@ -45,7 +46,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) keeps_rows: bool,
 }
 
-/// Judges a building's day. Holds that day's slots of that building, and no more.
+/// Judges a building's day. Holds what that day was like at that building, and no more.
 pub(crate) fn judge_building_day(
     source: &Source<'_>,
     books: &mut Books<'_>,
@@ -61,13 +62,13 @@ pub(crate) fn judge_building_day(
     let hours = books.hours.on(wanted.building, site, wanted.date);
     let open = BuildingDay::new(site, wanted.date, &hours, None, Bin::Quarter, params);
     let Some(open) = open else { return Ok(Vec::new()) };
-    let slots = read_slots(source, wanted.placed, open.span())?;
+    let found = read_gists(source, wanted.placed, open.span())?;
     let series: Vec<Option<SeriesNo>> = wanted
         .placed
         .iter()
         .map(|path| books.directory.series_of(path.row, path.placement, source.inventory))
         .collect();
-    let cells = cells_of(books.directory, number, &series, &slots);
+    let cells = cells_of(books.directory, number, &series, &found);
     if wanted.is_present {
         cells.iter().for_each(|(no, cells)| books.looks.put(*no, open.span(), cells));
     }
@@ -80,14 +81,38 @@ pub(crate) fn judge_building_day(
     if wanted.keeps_rows {
         keep_rows(books, number, &day, &cells, params);
     }
+    let failed = RefCell::new(None);
+    let packed: Vec<Packed<'_>> =
+        found.iter().map(|gists| Packed { gists, failed: &failed }).collect();
     let paths: Vec<PathDay<'_>> = wanted
         .placed
         .iter()
         .zip(&series)
-        .zip(&slots)
-        .map(|((path, series), slots)| path_day(path, *series, slots, books.directory))
+        .zip(&packed)
+        .map(|((path, series), packed)| path_day(path, *series, packed, books.directory))
         .collect();
-    Ok(judge_day(wanted.building, &day, source.now, &paths, books.faults))
+    let judged = judge_day(wanted.building, &day, source.now, &paths, books.faults);
+    failed.take().map_or(Ok(judged), Err)
+}
+
+/// The figures of a path's windows, as they are stored.
+#[derive(Debug)]
+struct Packed<'a> {
+    gists: &'a PathGists,
+    /// Why some could not be read.
+    failed: &'a RefCell<Option<StoreError>>,
+}
+
+impl WindowFigures for Packed<'_> {
+    fn visit(
+        &self,
+        span: (SlotStart, SlotStart),
+        visit: &mut dyn FnMut(SlotStart, Combination, u32),
+    ) {
+        if let Err(error) = self.gists.visit_figures(span, visit) {
+            self.failed.replace(Some(error));
+        }
+    }
 }
 
 /// True when a local date has begun at a building, and can have slots.
@@ -95,35 +120,32 @@ pub(crate) fn has_begun(site: &JudgedSite, date: Date, now: UtcMicros) -> bool {
     site.span(date).is_some_and(|(from, _)| from <= now)
 }
 
-/// The slots of paths in a span, in the order of the paths; those from elsewhere are left out.
-fn read_slots(
+/// What paths were like in a span, in the order of the paths; what they saw elsewhere is left out.
+fn read_gists(
     source: &Source<'_>,
     placed: &[PlacedPath<'_>],
     span: (SlotStart, SlotStart),
-) -> Result<Vec<Vec<Slot>>, StoreError> {
+) -> Result<Vec<PathGists>, StoreError> {
     let places: BTreeMap<PathId, usize> =
         placed.iter().enumerate().map(|(at, path)| (path.row.id, at)).collect();
     let ids: Vec<PathId> = places.keys().copied().collect();
-    let mut slots: Vec<Vec<Slot>> = vec![Vec::new(); placed.len()];
+    let mut all: Vec<PathGists> = Vec::new();
+    all.resize_with(placed.len(), PathGists::default);
     if ids.is_empty() {
-        return Ok(slots);
+        return Ok(all);
     }
-    source.telemetry.take_slots(&ids, span, SlotDetail::Figures, &mut |path, mut found| {
+    source.telemetry.take_gists(&ids, span, &mut |path, mut found| {
         let at = places.get(&path).copied();
-        let Some((path, slots)) = at.and_then(|at| Some((placed.get(at)?, slots.get_mut(at)?)))
+        let Some((path, known)) = at.and_then(|at| Some((placed.get(at)?, all.get_mut(at)?)))
         else {
             return;
         };
         if !source.inventory.was_always_in(path.placement) {
-            found.retain(|slot| source.inventory.was_in(path.placement, slot.start.start()));
+            found.gists.retain(|gist| source.inventory.was_in(path.placement, gist.start.start()));
         }
-        if slots.is_empty() {
-            *slots = found;
-        } else {
-            slots.append(&mut found);
-        }
+        known.merge(found);
     })?;
-    Ok(slots)
+    Ok(all)
 }
 
 /// The cells of every series of a building, silent ones included, ascending.
@@ -131,13 +153,13 @@ fn cells_of(
     directory: &Directory,
     building: BuildingNo,
     series: &[Option<SeriesNo>],
-    slots: &[Vec<Slot>],
+    found: &[PathGists],
 ) -> Vec<(SeriesNo, Vec<Cell>)> {
     let mut cells: BTreeMap<SeriesNo, Vec<Cell>> =
         directory.of_building(building).iter().map(|&no| (no, Vec::new())).collect();
-    for (no, slots) in series.iter().zip(slots) {
+    for (no, found) in series.iter().zip(found) {
         if let Some(own) = no.and_then(|no| cells.get_mut(&no)) {
-            own.extend(slots.iter().map(Cell::of));
+            own.extend(found.gists.iter().map(Cell::of_gist));
         }
     }
     cells.into_iter().collect()
@@ -173,7 +195,7 @@ fn keep_rows(
 fn path_day<'a>(
     path: &PlacedPath<'_>,
     series: Option<SeriesNo>,
-    slots: &'a [Slot],
+    packed: &'a Packed<'a>,
     directory: &Directory,
 ) -> PathDay<'a> {
     let info = series.and_then(|no| directory.fleet.info(no));
@@ -186,6 +208,7 @@ fn path_day<'a>(
         requirement: path.row.requirement,
         since: SlotStart::containing(path.row.oldest),
         windows_per_slot: path.row.windows_per_slot,
-        slots,
+        slots: &packed.gists.gists,
+        figures: packed,
     }
 }

@@ -1,11 +1,11 @@
 //! What a day's verdict is shown with: its worst hour and its plain average. None of it decides.
 
 use busyhour_model::{
-    Breach, DailyAverage, Figure, FigureTotals, Judgement, LimitsVersion, Slot, SlotCounts,
+    Breach, DailyAverage, Figure, Judgement, LimitsVersion, Marginal, SlotCounts, SlotGist, Spread,
     WorstHour,
 };
 
-use super::{Frame, Series};
+use super::{Frame, PathDay, Series};
 use crate::day_counts::Hour;
 
 /// The best rating of a call, in hundredths: figures keep how far it lies below.
@@ -26,13 +26,13 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(slot: &Slot) -> Self {
-        let of = |figure| (slot.figures.sum(figure), slot.figures.count(figure));
+    pub(super) fn of(slot: &SlotGist) -> Self {
+        let of = |spread: Option<Spread>| spread.map_or((0, 0), |known| (known.sum, known.count));
         Self {
             sent: slot.sent,
             loss: slot.loss_told(),
-            rtt_us: of(Figure::Delay),
-            jitter_us: of(Figure::Jitter),
+            rtt_us: of(slot.delay),
+            jitter_us: of(slot.jitter),
             limits: (slot.valid > 0).then_some(slot.limits),
         }
     }
@@ -46,25 +46,65 @@ impl Totals {
     }
 }
 
+/// What is told of an hour's windows by their 90th percentile.
+#[derive(Default)]
+struct Percentiles {
+    loss: Marginal,
+    delay: Marginal,
+    jitter: Marginal,
+    rating: Marginal,
+}
+
+impl Percentiles {
+    /// Adds the windows of a path in some quarter-hours of the day, a bit each.
+    fn add(&mut self, frame: &Frame<'_>, path: &PathDay<'_>, bins: u128) {
+        if bins == 0 {
+            return;
+        }
+        let at = |bin: u32| frame.day.first.offset(i64::from(bin));
+        let span = (at(bins.trailing_zeros()), at(u128::BITS - bins.leading_zeros()));
+        path.figures.visit(span, &mut |start, combination, n| {
+            if frame.day.bin_of(start).is_none_or(|at| bins >> at & 1 == 0) {
+                return;
+            }
+            for (marginal, figure) in [
+                (&mut self.loss, Figure::Loss),
+                (&mut self.delay, Figure::Delay),
+                (&mut self.jitter, Figure::Jitter),
+                (&mut self.rating, Figure::Rating),
+            ] {
+                if let Some(bucket) = combination.bucket(figure) {
+                    marginal.add(bucket, n);
+                }
+            }
+        });
+    }
+}
+
 impl Series<'_> {
     /// The figures of a rolling hour.
     pub(super) fn describe_hour(&self, frame: &Frame<'_>, hour: &Hour) -> WorstHour {
         let mut counts = SlotCounts::new(LimitsVersion(0));
         let mut dense = counts;
-        let mut figures = FigureTotals::new();
+        let mut figures = Percentiles::default();
         let mut loss = (0, 0);
-        let inside = |at: usize| hour.usable >> at & 1 == 1;
-        for (_, slot) in self.slots.iter().filter(|(at, _)| inside(*at)) {
-            counts.merge(&slot.counts);
-            figures.add(&slot.figures);
-            loss = both(loss, slot.loss_told());
-            // What is sent far apart cannot overtake.
-            if slot.is_dense() {
-                dense.merge(&slot.counts);
+        for path in &self.paths {
+            let mut bins = 0u128;
+            for slot in path.slots {
+                let at = frame.day.bin_of(slot.start).filter(|at| hour.usable >> at & 1 == 1);
+                let Some(at) = at.filter(|_| !frame.is_fault(path, slot.start)) else { continue };
+                bins |= 1 << at;
+                counts.merge(&slot.counts);
+                loss = both(loss, slot.loss_told());
+                // What is sent far apart cannot overtake.
+                if slot.is_dense() {
+                    dense.merge(&slot.counts);
+                }
             }
+            figures.add(frame, path, bins);
         }
-        let p90 = |figure| figures.marginal(figure).quantile(0.9);
-        let rating = p90(Figure::Rating).map(|below| BEST_RATING - i64::from(below));
+        let p90 = |marginal: &Marginal| marginal.quantile(0.9);
+        let rating = p90(&figures.rating).map(|below| BEST_RATING - i64::from(below));
         WorstHour {
             start_minute: frame.day.minutes.get(hour.first).copied().unwrap_or(0),
             valid: counts.valid,
@@ -72,9 +112,9 @@ impl Series<'_> {
             dominant: dominant(&counts),
             bad_by: counts.bad_by,
             loss_ppm: ratio_ppm(loss),
-            loss_ppm_p90: p90(Figure::Loss).unwrap_or(0),
-            rtt_us_p90: p90(Figure::Delay).unwrap_or(0),
-            jitter_us_p90: p90(Figure::Jitter).unwrap_or(0),
+            loss_ppm_p90: p90(&figures.loss).unwrap_or(0),
+            rtt_us_p90: p90(&figures.delay).unwrap_or(0),
+            jitter_us_p90: p90(&figures.jitter).unwrap_or(0),
             reordered: dense.reordered,
             replies: dense.sent.saturating_sub(dense.lost()),
             order: self.limits.map_or(Judgement::Unknown, |table| table.judge_reorder(&dense)),

@@ -6,7 +6,8 @@ use busyhour_detect::{
 };
 use busyhour_model::{
     AgentId, Breach, BuildingId, DaySummary, Figure, LimitsVersion, LinkKind, LocalDay, PathId,
-    RequirementProfile, Scope, Slot, SlotStart, SubnetId, UtcMicros, WindowFigures, local_day_span,
+    RequirementProfile, Scope, Slot, SlotGist, SlotStart, SubnetId, UtcMicros, WindowFigures,
+    local_day_span,
 };
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
@@ -130,12 +131,17 @@ pub(crate) fn path(agent: u32, subnet: u32, slots: Vec<Slot>) -> TestPath {
     }
 }
 
+/// The slots of paths in short.
+fn gists_of(paths: &[TestPath]) -> Vec<Vec<SlotGist>> {
+    paths.iter().map(|path| path.slots.iter().map(SlotGist::of).collect()).collect()
+}
+
 /// Those of [`BUILDING`].
-fn path_days(paths: &[TestPath]) -> Vec<PathDay<'_>> {
+fn path_days<'a>(paths: &'a [TestPath], gists: &'a [Vec<SlotGist>]) -> Vec<PathDay<'a>> {
     (1i64..)
-        .zip(paths)
-        .filter(|(_, path)| path.building == 1)
-        .map(|(id, path)| PathDay {
+        .zip(paths.iter().zip(gists))
+        .filter(|(_, (path, _))| path.building == 1)
+        .map(|(id, (path, gists))| PathDay {
             path: PathId(id),
             agent: AgentId::from_u128(path.agent.into()),
             subnet: SubnetId::from_u128(path.subnet.into()),
@@ -144,7 +150,8 @@ fn path_days(paths: &[TestPath]) -> Vec<PathDay<'_>> {
             requirement: path.requirement,
             since: path.since,
             windows_per_slot: PER_SLOT,
-            slots: &path.slots,
+            slots: gists,
+            figures: &path.slots,
         })
         .collect()
 }
@@ -188,7 +195,8 @@ pub(crate) fn judged_as_of(
     paths: &[TestPath],
     faults: &TargetBins,
 ) -> Vec<DaySummary> {
-    judge_day(BUILDING, frame, now, &path_days(paths), faults)
+    let gists = gists_of(paths);
+    judge_day(BUILDING, frame, now, &path_days(paths, &gists), faults)
 }
 
 /// Judges [`BUILDING`] when the day is over and no target was at fault.

@@ -6,6 +6,7 @@
 mod found;
 mod hours;
 mod live;
+mod off_site;
 mod placed;
 mod reference;
 mod stops;

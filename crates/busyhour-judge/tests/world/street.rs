@@ -13,8 +13,9 @@ use busyhour_model::{
     Window, WindowParts, limits_in_force,
 };
 use busyhour_store::{
-    Act, Binding, BlockRows, Control, JudgedWindow, NewAgent, Retention, SqliteControl,
-    SqliteTelemetry, Telemetry, open,
+    Act, AgentCertificate, Approval, Binding, BlockRows, Control, Enrolment, Identities as _,
+    JudgedWindow, NewAgent, NewToken, Retention, Sighting, SqliteControl, SqliteTelemetry,
+    Telemetry, TokenId, TokenPlace, open,
 };
 use jiff::ToSpan as _;
 use jiff::civil::{Date, date};
@@ -53,6 +54,65 @@ pub(crate) struct Street {
 impl Street {
     /// Houses by their regions, with these machines, each in a subnet of its own.
     pub(crate) fn new(regions: &[&str], machines: Vec<Machine>) -> Self {
+        let street = Self::without_agents(regions, machines);
+        for number in 0..street.machines.len() {
+            let agent = NewAgent {
+                id: agent_id(number),
+                name: format!("machine-{number}"),
+                secret_sha256: [0; 32],
+                simulated: true,
+                binding: Binding::Subnet { prefix: subnet(number).parse().unwrap(), egress: None },
+                added: midnight(FIRST),
+            };
+            street.control.add_agent(&agent, &Act::by_operator(midnight(FIRST))).unwrap();
+        }
+        street
+    }
+
+    /// The same with machines that were let in by tokens for their houses.
+    pub(crate) fn enrolled(regions: &[&str], machines: Vec<Machine>) -> Self {
+        let street = Self::without_agents(regions, machines);
+        let (at, until) = (midnight(FIRST), midnight(FIRST.saturating_add(400.days())));
+        let buildings = street.control.buildings().unwrap();
+        for (number, machine) in street.machines.iter().enumerate() {
+            let named = house(machine.house);
+            let building = buildings.iter().find(|one| one.name == named).unwrap().id;
+            let (key, secret_sha256) = ([number as u8; 32], [7; 32]);
+            let token = TokenId::from_bits(number as u64);
+            let place = TokenPlace { building, subnet: None };
+            let made = NewToken {
+                id: token,
+                secret_sha256,
+                place,
+                peers: None,
+                uses: 1,
+                approval: Approval::Automatic,
+                expires: until,
+            };
+            street.control.add_token(&made, &Act::by_operator(at)).unwrap();
+            let serial = [number as u8; 16];
+            let certificate = AgentCertificate { serial, key_sha256: key, from: at, until };
+            let agent = agent_id(number);
+            let asked = Enrolment { token, secret_sha256, peer: None, agent, certificate, at };
+            street.control.enrol(&asked).unwrap().unwrap();
+            street.see(number, FIRST, &subnet(number));
+        }
+        street
+    }
+
+    /// A machine is seen with this address at the beginning of a date.
+    pub(crate) fn see(&self, number: usize, date: Date, local: &str) {
+        let sighting = Sighting {
+            at: midnight(date),
+            version: String::new(),
+            os: String::new(),
+            local_prefix: Some(local.parse().unwrap()),
+            peer: None,
+        };
+        self.control.saw_agent(agent_id(number), &sighting).unwrap();
+    }
+
+    fn without_agents(regions: &[&str], machines: Vec<Machine>) -> Self {
         let directory = TempDir::new().unwrap();
         let retention = Retention {
             windows_days: 0,
@@ -67,17 +127,6 @@ impl Street {
         let (telemetry, control) = (Arc::new(telemetry), Arc::new(control));
         let act = Act::by_operator(midnight(FIRST));
         control.import_buildings(&building_file(regions, &machines), &act).unwrap();
-        for number in 0..machines.len() {
-            let agent = NewAgent {
-                id: agent_id(number),
-                name: format!("machine-{number}"),
-                secret_sha256: [0; 32],
-                simulated: true,
-                binding: Binding::Subnet { prefix: subnet(number).parse().unwrap(), egress: None },
-                added: midnight(FIRST),
-            };
-            control.add_agent(&agent, &act).unwrap();
-        }
         Self { _directory: directory, control, telemetry, machines, blocks: 0 }
     }
 
@@ -210,7 +259,7 @@ fn agent_id(number: usize) -> AgentId {
     AgentId::from_u128(number as u128 + 1)
 }
 
-fn subnet(number: usize) -> String {
+pub(crate) fn subnet(number: usize) -> String {
     format!("10.0.{number}.0/24")
 }
 

@@ -3,7 +3,7 @@
 
 use super::counts::SlotCounts;
 use super::figures::{Figure, InvalidFigures};
-use super::scale::FigureBucket;
+use super::scale::{FigureBucket, Values};
 use super::{Figures, Slot};
 use crate::SlotStart;
 
@@ -44,52 +44,66 @@ impl Spread {
         figure: Figure,
         distance: u64,
     ) -> Result<Option<Self>, InvalidFigures> {
-        let (mut lowest, mut middle, mut highest) = (0u64, 0u64, 0u64);
-        for (bucket, n) in windows.clone() {
-            let of = |value: u32| u64::from(value) * u64::from(n);
-            lowest = lowest.saturating_add(of(bucket.lowest()));
-            middle = middle.wrapping_add(of(bucket.middle()));
-            highest = highest.saturating_add(of(bucket.highest()));
-        }
-        let sum = distance.wrapping_add(middle);
-        if !(lowest..=highest).contains(&sum) {
+        let Some(counted) = Counted::of(windows.clone()) else {
+            return if distance == 0 { Ok(None) } else { Err(InvalidFigures::Sum(figure)) };
+        };
+        let sum = distance.wrapping_add(counted.middle);
+        if !(counted.least..=counted.most).contains(&sum) {
             return Err(InvalidFigures::Sum(figure));
         }
-        Ok(Self::of(windows, sum))
+        Ok(Some(counted.spread(windows, sum)))
     }
 }
 
 /// How many windows are in each bucket.
 struct Counted {
     counts: [u32; FigureBucket::COUNT],
-    lowest: FigureBucket,
+    /// The lowest bucket with windows, and the highest.
+    ends: (FigureBucket, FigureBucket),
     total: u64,
+    /// What the sum is at least, with all windows in the middle of their buckets, and at most.
+    least: u64,
+    middle: u64,
+    most: u64,
 }
 
 impl Counted {
-    fn of(windows: impl Iterator<Item = (FigureBucket, u32)>) -> Option<Self> {
-        let mut counts = [0u32; FigureBucket::COUNT];
-        let (mut lowest, mut total) = (None, 0u64);
-        for (bucket, n) in windows {
-            if let Some(count) = counts.get_mut(usize::from(bucket.number())) {
-                *count = count.saturating_add(n);
-            }
-            lowest = Some(lowest.map_or(bucket, |lowest: FigureBucket| lowest.min(bucket)));
-            total = total.saturating_add(u64::from(n));
+    fn of(mut windows: impl Iterator<Item = (FigureBucket, u32)>) -> Option<Self> {
+        let (first, n) = windows.next()?;
+        let counts = [0; FigureBucket::COUNT];
+        let mut counted =
+            Self { counts, ends: (first, first), total: 0, least: 0, middle: 0, most: 0 };
+        counted.add(first, n);
+        windows.for_each(|(bucket, n)| counted.add(bucket, n));
+        Some(counted)
+    }
+
+    fn add(&mut self, bucket: FigureBucket, n: u32) {
+        if let Some(count) = self.counts.get_mut(usize::from(bucket.number())) {
+            *count = count.saturating_add(n);
         }
-        Some(Self { counts, lowest: lowest?, total })
+        self.ends = (self.ends.0.min(bucket), self.ends.1.max(bucket));
+        self.total = self.total.saturating_add(u64::from(n));
+        let Values { lowest, middle, highest } = bucket.values();
+        let of = |value: u32| u64::from(value) * u64::from(n);
+        self.least = self.least.saturating_add(of(lowest));
+        self.middle = self.middle.wrapping_add(of(middle));
+        self.most = self.most.saturating_add(of(highest));
     }
 
     fn spread(&self, windows: impl Iterator<Item = (FigureBucket, u32)>, sum: u64) -> Spread {
+        let (lowest, highest) = self.ends;
         let rank = |percent: u64| self.total.saturating_mul(percent).div_ceil(100);
-        let (middle, seen) = self.reach(self.lowest, 0, rank(50));
-        // Those of the bucket itself were counted.
-        let own = self.counts.get(usize::from(middle.number())).copied().unwrap_or(0);
-        let (high, _) = self.reach(middle, seen.saturating_sub(u64::from(own)), rank(95));
+        let (middle, before) = self.reach(lowest, 0, rank(50));
+        let (high, _) = self.reach(middle, before, rank(95));
         let near = Near::to(middle);
-        let mean = near.mean(windows, sum);
+        let mean = if near.holds(lowest) && near.holds(highest) {
+            mean_of(sum, self.total)
+        } else {
+            near.mean(windows, sum)
+        };
         Spread {
-            lowest: near.value(self.lowest, mean),
+            lowest: near.value(lowest, mean),
             median: near.value(middle, mean),
             high: near.value(high, mean),
             sum,
@@ -97,19 +111,24 @@ impl Counted {
         }
     }
 
-    /// The bucket, from one on, up to which `rank` windows are seen, and how many these are; `seen` of
-    /// them are below the first.
-    fn reach(&self, from: FigureBucket, seen: u64, rank: u64) -> (FigureBucket, u64) {
-        let mut seen = seen;
+    /// The bucket, from one on, with which `rank` windows are seen, and how many are before it; `before`
+    /// are before the first.
+    fn reach(&self, from: FigureBucket, before: u64, rank: u64) -> (FigureBucket, u64) {
+        let mut before = before;
         let first = usize::from(from.number());
         for (at, &n) in (from.number()..).zip(self.counts.get(first..).unwrap_or_default()) {
-            seen = seen.saturating_add(u64::from(n));
+            let seen = before.saturating_add(u64::from(n));
             if seen >= rank {
-                return (FigureBucket::from_number(at).unwrap_or(from), seen);
+                return (FigureBucket::from_number(at).unwrap_or(from), before);
             }
+            before = seen;
         }
-        (from, seen)
+        (from, before)
     }
+}
+
+fn mean_of(sum: u64, count: u64) -> u32 {
+    u32::try_from(sum / count.max(1)).unwrap_or(u32::MAX)
 }
 
 /// The middle bucket and all within an eighth of it: windows that hardly differ are in these alone.
@@ -141,7 +160,7 @@ impl Near {
                 elsewhere = elsewhere.saturating_add(value.saturating_mul(n.into()));
             }
         }
-        u32::try_from(sum.saturating_sub(elsewhere) / near.max(1)).unwrap_or(u32::MAX)
+        mean_of(sum.saturating_sub(elsewhere), near)
     }
 
     /// The value that stands for a bucket: what of it lies nearest to the mean of the near ones, where

@@ -11,8 +11,8 @@ use std::sync::Once;
 use busyhour_model::{AgentId, BuildingLoad, IncidentState, LoadSource, Scope};
 use busyhour_store::{
     Act, Actor, AuditAction, AuditSubject, Binding, Control, DeliveryOutcome, DeliveryTotals,
-    Enrolment, Identities as _, IncidentEvent, JudgeWrite, NewToken, Outbox as _, SqliteControl, TokenPlace,
-    open,
+    Enrolment, Identities as _, IncidentEvent, JudgeWrite, NewToken, Outbox as _, SqliteControl,
+    TokenPlace, open,
 };
 use jiff::civil::date;
 use rusqlite::Connection;
@@ -146,7 +146,7 @@ fn check(control: &SqliteControl) {
     assert_eq!(control.last_incident_number().unwrap(), 2);
     let open = [incident(2, IncidentState::Open), incident(1, IncidentState::Open)];
     assert_eq!(control.incidents(false).unwrap(), open);
-    let totals = DeliveryTotals { pending: 1, sent: 1, withheld: 0 };
+    let totals = DeliveryTotals { pending: 3, sent: 1, withheld: 0 };
     assert_eq!(control.delivery_totals().unwrap(), totals);
 
     let audit = control.audit(at(NOW, 0), at(NOW, 9 * DAY), 99).unwrap();

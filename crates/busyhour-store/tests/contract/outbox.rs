@@ -145,14 +145,14 @@ fn a_channel_that_fails_for_an_hour_is_told_once_and_once_when_it_works() {
     judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
     let id = placed(store, &["hook"], NOW)[0].id;
     for minutes in [0, 30, 59] {
-        store.delivered(&[id], &failed(false), at(NOW, minutes * 60)).unwrap();
+        store.delivered(&[id], &failed(false), at(NOW, minutes * (HOUR / 60))).unwrap();
     }
     let row = store.channels().unwrap().remove(0);
     assert_eq!((row.name.as_str(), row.waiting, row.taken), ("hook", 1, None));
     assert_eq!((row.failing_since, row.error.as_deref()), (Some(NOW), Some("it answered 503")));
     assert_eq!(untold(store, HOUR), [""; 0]);
     for minutes in [60, 61] {
-        store.delivered(&[id], &failed(false), at(NOW, minutes * 60)).unwrap();
+        store.delivered(&[id], &failed(false), at(NOW, minutes * (HOUR / 60))).unwrap();
     }
     let fails = "ChannelFailed { channel: \"hook\", error: \"it answered 503\" }";
     assert_eq!(untold(store, DAY), [fails]);

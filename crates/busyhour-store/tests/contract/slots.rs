@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use busyhour_model::{
     Figures, Histogram, Jitter, LIMITS, LimitTable, LimitsVersion, PathId, RequirementProfile,
-    Slot, SlotStart, UtcMicros, Window, WindowParts, merge_hours,
+    Slot, SlotGist, SlotStart, UtcMicros, Window, WindowParts, merge_hours,
 };
-use busyhour_store::{BlockRows, Grain, JudgedWindow, SlotDetail, Telemetry};
+use busyhour_store::{BlockRows, Grain, JudgedWindow, PathGists, SlotDetail, Telemetry};
 
 use crate::fixtures::{
     ALWAYS, DAY, EVER, HOUR, MINUTE, NOW, all_slots, all_windows, at, block, block_of, delays,
@@ -20,6 +20,8 @@ on_every_store! {
     hours_are_the_sums_of_their_quarters
     an_hour_that_a_span_cuts_is_in_it_when_it_begins_in_it
     slots_are_handed_out_once_and_each_paths_in_the_order_of_time
+    slots_in_short_are_what_whole_ones_say
+    figures_of_slots_in_short_are_those_of_whole_ones
     tallies_are_the_counts_of_slots
     figures_handed_out_by_themselves_are_those_of_slots
     judging_again_counts_what_the_other_table_says_of_each_window
@@ -105,6 +107,72 @@ fn visited(
         })
         .unwrap();
     found
+}
+
+/// What is handed over in short, by path.
+fn in_short(
+    store: &dyn Telemetry,
+    paths: &[PathId],
+    span: (SlotStart, SlotStart),
+) -> BTreeMap<PathId, PathGists> {
+    let mut found: BTreeMap<PathId, PathGists> = BTreeMap::new();
+    store
+        .take_gists(paths, span, &mut |path, gists| found.entry(path).or_default().merge(gists))
+        .unwrap();
+    found
+}
+
+/// All there is, and parts of it: days, hours that end within six of them, a week from its middle on.
+fn spans() -> Vec<(SlotStart, SlotStart)> {
+    let parts =
+        [(0, 96), (-8, 88), (3, 5), (7, 40), (300, 960), (500, 500), (90, 10), (2_000, 2_096)];
+    let first = slot_of(NOW);
+    let parts = parts.map(|(from, until)| (first.offset(from), first.offset(until)));
+    std::iter::once(EVER).chain(parts).collect()
+}
+
+fn slots_in_short_are_what_whole_ones_say<S: Store>() {
+    let engine = filled::<S>();
+    let store = engine.telemetry();
+    for span in spans() {
+        let whole = visited(store, span, Grain::Quarter, SlotDetail::Figures);
+        let expected: BTreeMap<PathId, Vec<SlotGist>> = whole
+            .into_iter()
+            .map(|(path, slots)| (path, slots.iter().map(SlotGist::of).collect()))
+            .collect();
+        let found = in_short(store, &paths(store), span);
+        let found: BTreeMap<_, _> =
+            found.into_iter().map(|(path, short)| (path, short.gists)).collect();
+        assert_eq!(found, expected, "{span:?}");
+    }
+    let twice = [paths(store), paths(store)].concat();
+    assert_eq!(in_short(store, &twice, EVER).len(), paths(store).len());
+    assert!(in_short(store, &[], EVER).is_empty());
+}
+
+fn figures_of_slots_in_short_are_those_of_whole_ones<S: Store>() {
+    let engine = filled::<S>();
+    let store = engine.telemetry();
+    let whole = visited(store, EVER, Grain::Quarter, SlotDetail::Figures);
+    let found = in_short(store, &paths(store), EVER);
+    for span in spans() {
+        for (path, slots) in &whole {
+            let within = slots.iter().filter(|slot| span.0 <= slot.start && slot.start < span.1);
+            let windows = |slot: &Slot| {
+                let windows = slot.figures.combinations().iter();
+                windows.map(|&(combination, n)| (slot.start, combination, n)).collect::<Vec<_>>()
+            };
+            let expected: BTreeSet<_> = within.flat_map(windows).collect();
+            // Asked twice, as several scopes share an hour.
+            for _ in 0..2 {
+                let mut seen = Vec::new();
+                let mut see = |start, combination, n| seen.push((start, combination, n));
+                found[path].visit_figures(span, &mut see).unwrap();
+                assert_eq!(seen.len(), expected.len(), "{span:?}");
+                assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), expected, "{span:?}");
+            }
+        }
+    }
 }
 
 fn what_was_not_asked_for_of_a_slot_is_empty_and_the_rest_is_whole<S: Store>() {

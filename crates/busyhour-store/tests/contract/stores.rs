@@ -10,7 +10,7 @@ use busyhour_model::{
     SlotStart, UtcMicros,
 };
 use busyhour_store::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathGists, PathRow,
     RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow, Telemetry,
     TelemetryTotals, open,
 };
@@ -131,14 +131,13 @@ impl<const PERCENT: u8> Telemetry for Folding<PERCENT> {
         self.engine.visit_slots(paths, span, grain, detail, visit)
     }
 
-    fn take_slots(
+    fn take_gists(
         &self,
         paths: &[PathId],
         span: (SlotStart, SlotStart),
-        detail: SlotDetail,
-        take: &mut dyn FnMut(PathId, Vec<Slot>),
+        take: &mut dyn FnMut(PathId, PathGists),
     ) -> Result<(), StoreError> {
-        self.engine.take_slots(paths, span, detail, take)
+        self.engine.take_gists(paths, span, take)
     }
 
     fn visit_tallies(

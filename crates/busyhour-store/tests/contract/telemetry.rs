@@ -26,7 +26,6 @@ on_every_store! {
     receipts_are_the_blocks_that_came
     ranges_are_half_open_and_limited
     slots_come_by_path_and_time_each_once
-    slots_that_are_handed_over_are_those_that_are_shown
     windows_of_the_same_microsecond_are_all_kept
     windows_beyond_raw_retention_are_in_slots_only
     late_windows_do_not_make_a_path_older
@@ -184,32 +183,6 @@ fn slots_come_by_path_and_time_each_once<S: Store>() {
         .map(|(path, slot)| (path, slot.start.start()))
         .collect();
     assert_eq!(found, [(ids[0], NOW), (ids[0], at(NOW, HOUR)), (ids[1], NOW)]);
-}
-
-fn slots_that_are_handed_over_are_those_that_are_shown<S: Store>() {
-    let engine = S::new();
-    let store = engine.telemetry();
-    // Nine days: at least two files.
-    for (number, day) in (1u64..).zip(-8..=0) {
-        let windows = [("a:1", 0), ("b:1", HOUR), ("a:1", 2 * HOUR)]
-            .map(|(target, after)| judged(window(target, number, 0), at(NOW, day * DAY + after)));
-        store.append(&[BlockRows { windows: windows.into(), ..block(number) }]).unwrap();
-    }
-    let paths: Vec<_> = store.paths(None).unwrap().iter().map(|path| path.id).collect();
-    for (from, until) in [(-8 * DAY, DAY), (-7 * DAY - HOUR, HOUR), (0, HOUR), (DAY, 2 * DAY)] {
-        let span = (slot_of(at(NOW, from)), slot_of(at(NOW, until)));
-        let (mut taken, mut shown) = (BTreeMap::new(), BTreeMap::new());
-        let take = &mut |path: PathId, slots: Vec<Slot>| {
-            taken.entry(path).or_insert_with(Vec::new).extend(slots);
-        };
-        store.take_slots(&paths, span, SlotDetail::Figures, take).unwrap();
-        let show = &mut |path: PathId, slot: &Slot| {
-            shown.entry(path).or_insert_with(Vec::new).push(slot.clone());
-        };
-        store.visit_slots(&paths, span, Grain::Quarter, SlotDetail::Figures, show).unwrap();
-        assert_eq!(taken, shown, "{from}..{until}");
-        assert_eq!(taken.is_empty(), from == DAY);
-    }
 }
 
 fn windows_of_the_same_microsecond_are_all_kept<S: Store>() {

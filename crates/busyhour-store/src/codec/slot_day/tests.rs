@@ -18,6 +18,17 @@ fn decode(parts: &[Vec<u8>; 3], path: PathId, utc_day: i64) -> Decoded<Vec<Slot>
     Ok(slots)
 }
 
+/// The same slots in short, of those `within` with how their windows are spread.
+fn decode_in_short(
+    parts: &[Vec<u8>; 3],
+    within: &dyn Fn(SlotStart) -> bool,
+) -> Decoded<Vec<SlotGist>> {
+    let (room, mut gists) = (&mut Room::default(), Vec::new());
+    decode_gists(&parts[0], PATH, DAY, room, &mut gists)?;
+    decode_spreads(&parts[1], PATH, DAY, (&mut gists, within), room)?;
+    Ok(gists)
+}
+
 fn encode(slots: &[Slot]) -> [Vec<u8>; 3] {
     [encode_counts, encode_figures, encode_sketches].map(|part| part(PATH, DAY, slots))
 }
@@ -129,6 +140,21 @@ proptest! {
     }
 
     #[test]
+    fn what_is_read_in_short_is_what_whole_slots_say(slots in day(16), left_out in 0i64..64) {
+        let parts = encode(&slots);
+        let number = |start: SlotStart| start.number() - DAY * DAY_SLOTS;
+        let within = |start: SlotStart| number(start) != left_out;
+        let expected: Vec<SlotGist> = slots
+            .iter()
+            .map(|slot| match within(slot.start) {
+                true => SlotGist::of(slot),
+                false => SlotGist::of_counts(slot.start, slot.counts),
+            })
+            .collect();
+        prop_assert_eq!(decode_in_short(&parts, &within), Ok(expected));
+    }
+
+    #[test]
     fn no_bit_can_change_and_nothing_can_be_missing(
         slots in day(3), (part, at, bit) in (0usize..3, any::<prop::sample::Index>(), 0u32..8),
     ) {
@@ -164,8 +190,10 @@ proptest! {
         }
         parts[part] = sealed(content);
         let _ = decode(&parts, PATH, DAY);
+        let _ = decode_in_short(&parts, &|_| true);
         parts[part] = sealed([&[VERSION], bytes.as_slice()].concat());
         let _ = decode(&parts, PATH, DAY);
+        let _ = decode_in_short(&parts, &|_| true);
     }
 }
 
