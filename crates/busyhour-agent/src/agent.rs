@@ -8,6 +8,7 @@ use std::time::Duration;
 use busyhour_daemon::AddressFile;
 use busyhour_delivery::{SealPolicy, SpoolCaps};
 use busyhour_model::{AgentId, ClockQuality};
+use busyhour_proto::v1;
 use serde::Serialize;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -165,7 +166,10 @@ impl Agent {
         let (publish, quality) = watch::channel(discipline::quality());
         observers.spawn(discipline::run(publish, shutdown.clone()));
         let (publish_uplink, uplink_view) = watch::channel(View::new(None));
-        observers.spawn(self.reporter(quality.clone(), uplink_view.clone()).run(shutdown.clone()));
+        let (line, ends) = remote::line();
+        let asked = line.report.clone();
+        let reporter = self.reporter(quality.clone(), uplink_view.clone(), asked);
+        observers.spawn(reporter.run(shutdown.clone()));
         self.answer(&quality, &mut observers, &shutdown)?;
         observers.spawn(self.keeper().run(shutdown.clone()));
         let Some(mut spool) = self.spool.take() else {
@@ -173,7 +177,6 @@ impl Agent {
         };
         let mut prober = self.prober.take();
         self.observe(&spool, &mut observers, &shutdown);
-        let (line, ends) = remote::line();
         if let Some(prober) = &prober {
             let prober = prober.prober();
             let starter = self.starter(prober.clone(), &spool);
@@ -219,6 +222,7 @@ impl Agent {
         &self,
         quality: watch::Receiver<ClockQuality>,
         uplink: watch::Receiver<View>,
+        asked: watch::Receiver<Option<v1::ConfigurationReport>>,
     ) -> Reporter {
         Reporter {
             about: About::new(&self.config, self.clock.now()),
@@ -230,6 +234,7 @@ impl Agent {
             uplink,
             spool: self.spool.as_ref().map(SpoolThread::view),
             switch: self.switch.clone(),
+            asked,
         }
     }
 

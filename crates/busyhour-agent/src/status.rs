@@ -14,13 +14,14 @@ use std::{fs, io};
 use busyhour_daemon::chain;
 use busyhour_model::ClockQuality;
 use busyhour_net::{TimingReport, probe_timing};
+use busyhour_proto::v1;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::clock::{Clock, Moment};
-use crate::config::Resolved;
+use crate::config::{Accepts, Resolved};
 use crate::pause::Switch;
 use crate::prober::{self, Prober};
 use crate::reflector::ReflectorView;
@@ -28,7 +29,7 @@ use crate::session::Board;
 use crate::spool::SpoolView;
 use crate::uplink::View;
 pub(crate) use command::{Rest, rest_of, run as show};
-use report::{Paused, State, Status, Uplink};
+use report::{Asked, Paused, State, Status, Uplink};
 
 /// The file in the data directory.
 const STATUS_FILE: &str = "status.json";
@@ -57,6 +58,8 @@ pub(crate) struct Reporter {
     pub(crate) spool: Option<watch::Receiver<SpoolView>>,
     /// What the machine's owner wants.
     pub(crate) switch: Switch,
+    /// What became of what the collector asks for.
+    pub(crate) asked: watch::Receiver<Option<v1::ConfigurationReport>>,
 }
 
 /// What does not change while the agent runs.
@@ -66,6 +69,7 @@ pub(crate) struct About {
     agent: Option<String>,
     collector: Option<String>,
     link_capacity: Option<u64>,
+    accepts: Accepts,
     started: Moment,
 }
 
@@ -77,6 +81,7 @@ impl About {
             agent: collector.map(|collector| collector.agent.to_string()),
             collector: collector.map(|collector| collector.url.to_string()),
             link_capacity: config.link_capacity,
+            accepts: config.remote.accepts,
             started,
         }
     }
@@ -130,6 +135,8 @@ impl Reporter {
         let mut status = Status::new(state, &self.about, &self.clock.now(), quality);
         if self.about.collector.is_some() {
             status.uplink = Some(Uplink::from(&*self.uplink.borrow()));
+            let asked = self.asked.borrow();
+            status.asked = asked.as_ref().map(|report| Asked::new(self.about.accepts, report));
         }
         status.paused = self.switch.pause().map(Paused::from);
         status.timing = timing.as_ref().map(Into::into);

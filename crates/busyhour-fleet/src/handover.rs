@@ -188,7 +188,7 @@ impl Handover {
             None => true,
         };
         let mine = held.most();
-        let known = !others().any(|held| held.unknown);
+        let known = sent.unknown(held.place) == usize::from(held.unknown);
         let mut bits: u64 = wanted.targets.iter().filter(|target| has(target)).map(mean_of).sum();
         let mut targets = wanted.targets;
         targets.retain(|target| {
@@ -216,6 +216,8 @@ fn is_waited_for(planned: &Planned) -> bool {
 #[derive(Debug, Default)]
 struct Sent {
     agents: HashMap<Option<BuildingId>, Vec<AgentId>>,
+    /// How many of whom it is not known.
+    unknown: HashMap<Option<BuildingId>, usize>,
     buildings: BTreeMap<BuildingId, u64>,
     subnets: BTreeMap<SubnetId, u64>,
 }
@@ -225,6 +227,7 @@ impl Sent {
         let mut sent = Self::default();
         for (agent, held) in held {
             sent.agents.entry(held.place.building).or_default().push(*agent);
+            *sent.unknown.entry(held.place.building).or_default() += usize::from(held.unknown);
             sent.add(held.place, held.most());
         }
         sent
@@ -237,6 +240,10 @@ impl Sent {
         if let Some(subnet) = place.subnet {
             *self.subnets.entry(subnet).or_default() += bits;
         }
+    }
+
+    fn unknown(&self, place: Place) -> usize {
+        self.unknown.get(&place.building).copied().unwrap_or_default()
     }
 
     /// Whether there is room for so much more.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use busyhour_host::own_usage;
 use busyhour_model::{ClockQuality, UtcMicros};
 use busyhour_net::TimingReport;
+use busyhour_proto::v1;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::About;
 use crate::clock::Moment;
+use crate::config::Accepts;
 use crate::pause::Pause;
 use crate::prober;
 use crate::reflector::ReflectorView;
@@ -43,6 +45,9 @@ pub(super) struct Status {
     pub(super) paused: Option<Paused>,
     /// How the agent stands with the collector.
     pub(super) uplink: Option<Uplink>,
+    /// What the collector asks for beside the machine's own file.
+    #[serde(default)]
+    pub(super) asked: Option<Asked>,
     pub(super) spool: Option<Spool>,
     pub(super) link_capacity_bits_per_second: Option<u64>,
     /// What all probes are in a day by their schedules, in each direction.
@@ -66,6 +71,42 @@ pub(super) struct Paused {
 impl From<Pause> for Paused {
     fn from(pause: Pause) -> Self {
         Self { since_utc: pause.since.map(utc), until_utc: pause.until.map(utc) }
+    }
+}
+
+/// What the collector asks to be measured, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// Whether the machine's own file takes targets from it.
+    pub(super) accepted: bool,
+    /// The revision that runs; null when none does.
+    pub(super) revision: Option<u32>,
+    /// `committed`, `trial`, `refused`, `rolled-back` or `nothing`: what became of the last that was asked for.
+    pub(super) state: String,
+    /// The revision of that.
+    pub(super) told_revision: Option<u32>,
+    /// Why it does not run, where it does not.
+    pub(super) reason: Option<String>,
+}
+
+impl Asked {
+    pub(super) fn new(accepts: Accepts, report: &v1::ConfigurationReport) -> Self {
+        use v1::ConfigurationState as Said;
+        let state = match report.state() {
+            Said::Committed => "committed",
+            Said::Trial => "trial",
+            Said::Refused => "refused",
+            Said::RolledBack => "rolled-back",
+            Said::Nothing | Said::Unspecified => "nothing",
+        };
+        let some = |revision: u32| (revision > 0).then_some(revision);
+        Self {
+            accepted: accepts != Accepts::Nothing,
+            revision: some(report.revision),
+            state: state.to_owned(),
+            told_revision: some(report.told_revision),
+            reason: Some(report.reason.clone()).filter(|reason| !reason.is_empty()),
+        }
     }
 }
 
@@ -171,6 +212,9 @@ pub(super) struct Timing {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) target: String,
+    /// The revision of the collector's that asks for it; null where the machine's own file does.
+    #[serde(default)]
+    pub(super) asked_by_revision: Option<u32>,
     pub(super) class: String,
     pub(super) profile: String,
     pub(super) rate_pps: u32,
@@ -278,6 +322,7 @@ impl Status {
             collector: about.collector.clone(),
             paused: None,
             uplink: None,
+            asked: None,
             spool: None,
             link_capacity_bits_per_second: about.link_capacity,
             probe_bytes_per_day: 0,
@@ -354,6 +399,7 @@ impl From<&SessionView> for Session {
         };
         Self {
             target: target.name.to_string(),
+            asked_by_revision: target.schedule().revision.configuration(),
             class: target.class().as_str().to_owned(),
             profile: target.profile_name.to_string(),
             rate_pps: profile.rate(),

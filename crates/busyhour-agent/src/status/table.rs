@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::command::Life;
-use super::report::{Paused, Reflector, Session, Spool, Status, Timing, Uplink, Window};
+use super::report::{Asked, Paused, Reflector, Session, Spool, Status, Timing, Uplink, Window};
 use crate::print::{bits_per_second, columns, millis, percent};
 
 /// Everything, in a few blocks.
@@ -53,6 +53,7 @@ fn about(status: &Status) -> Vec<Vec<String>> {
         _ => rows.push(line("delivers to", "nobody".to_owned())),
     }
     rows.extend(status.uplink.iter().flat_map(uplink).map(|(name, text)| line(name, text)));
+    rows.extend(status.asked.as_ref().map(|asked| line("is asked for", asked_for(asked))));
     if let Some(spool) = &status.spool {
         if status.collector.is_some() {
             rows.push(line("delivered", delivered(spool)));
@@ -88,6 +89,24 @@ fn paused(pause: &Paused) -> String {
     let since = pause.since_utc.as_ref().map(|since| format!("since {since}, "));
     let until = pause.until_utc.as_deref().unwrap_or("`busyhour-agent resume`");
     format!("{}until {until}: no probe is sent", since.unwrap_or_default())
+}
+
+/// What the collector asks for, and what became of it.
+pub(super) fn asked_for(asked: &Asked) -> String {
+    let of = |revision: Option<u32>| revision.map(|revision| format!("revision {revision}"));
+    let runs = of(asked.revision).unwrap_or_else(|| "nothing of the collector's".to_owned());
+    let told = of(asked.told_revision).unwrap_or_else(|| "what was asked for".to_owned());
+    let why = asked.reason.as_deref().unwrap_or("it is not said why");
+    match asked.state.as_str() {
+        "trial" => format!("{runs}, on trial"),
+        "refused" => format!("{told}, refused: {why}; {runs} runs"),
+        "rolled-back" => format!("{told}, given up: {why}; {runs} runs"),
+        _ if !asked.accepted => {
+            "nothing, and would take nothing (remote.accept = \"nothing\")".to_owned()
+        }
+        "committed" if asked.revision.is_some() => runs,
+        _ => "nothing beside its own file".to_owned(),
+    }
 }
 
 /// What is observed of this machine and its network, whatever the targets are.

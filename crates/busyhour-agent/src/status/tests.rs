@@ -13,6 +13,7 @@ fn reporter(folder: &Path) -> Reporter {
         agent: None,
         collector: None,
         link_capacity: Some(100_000_000),
+        accepts: Accepts::Targets,
         started: clock.now(),
     };
     let quality = ClockQuality { synchronized: true, error_us: 1_500 };
@@ -20,7 +21,8 @@ fn reporter(folder: &Path) -> Reporter {
     let quality = watch::channel(quality).1;
     let uplink = watch::channel(View::new(None)).1;
     let (reflectors, spool, switch) = (Vec::new(), None, Switch::on());
-    Reporter { about, clock, board, prober, reflectors, quality, uplink, spool, switch }
+    let asked = watch::channel(None).1;
+    Reporter { about, clock, board, prober, reflectors, quality, uplink, spool, switch, asked }
 }
 
 fn read(folder: &Path) -> Status {
@@ -109,4 +111,30 @@ fn an_agent_that_says_nothing_is_not_taken_to_run() {
     assert_eq!(Life::of(State::Running, late), Life::Silent);
     assert_eq!(Life::of(State::Stopped, soon), Life::Stopped);
     assert_eq!(Life::of(State::Stopped, late), Life::Stopped);
+}
+
+#[test]
+fn what_the_collector_asks_for_and_what_became_of_it_is_told_to_the_machines_owner() {
+    use v1::ConfigurationState as Said;
+    let told = |accepts, revision, told_revision, state: Said, reason: &str| {
+        let report = v1::ConfigurationReport {
+            revision,
+            told_revision,
+            state: state.into(),
+            reason: reason.to_owned(),
+            ..v1::ConfigurationReport::default()
+        };
+        table::asked_for(&Asked::new(accepts, &report))
+    };
+    let takes = Accepts::Targets;
+    assert_eq!(told(takes, 0, 0, Said::Nothing, ""), "nothing beside its own file");
+    assert_eq!(told(takes, 7, 7, Said::Trial, ""), "revision 7, on trial");
+    assert_eq!(told(takes, 7, 7, Said::Committed, ""), "revision 7");
+    assert_eq!(told(takes, 0, 0, Said::Committed, ""), "nothing beside its own file");
+    let refused = told(takes, 7, 8, Said::Refused, "it may not be probed");
+    assert_eq!(refused, "revision 8, refused: it may not be probed; revision 7 runs");
+    let back = told(takes, 0, 8, Said::RolledBack, "it was ill");
+    assert_eq!(back, "revision 8, given up: it was ill; nothing of the collector's runs");
+    let none = told(Accepts::Nothing, 0, 0, Said::Nothing, "");
+    assert!(none.contains("remote.accept"), "{none}");
 }
