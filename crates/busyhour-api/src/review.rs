@@ -38,6 +38,10 @@ impl Source for Scoped {
         self.control.days(Some(building), from, until)
     }
 
+    fn building_days(&self, from: Date, until: Date) -> Read<Vec<DaySummary>> {
+        self.control.building_days(from, until)
+    }
+
     fn incidents(&self, closed_from: UtcMicros) -> Read<Vec<Incident>> {
         self.control.recent_incidents(closed_from)
     }

@@ -21,4 +21,5 @@ mod reports;
 mod roles;
 mod sign_in;
 mod support;
+mod tasks;
 mod telemetry;

@@ -43,6 +43,12 @@ async fn every_metric_has_a_prefix_a_type_and_a_sentence() {
             assert!(!name.ends_with(unit), "{name} is not in base units");
         }
     }
+    let document = include_str!("../../../../docs/METRICS.md");
+    for name in &types {
+        let group = name.split('_').take(2).collect::<Vec<_>>().join("_");
+        let told = [format!("`{name}`"), format!("`{group}_*`"), format!("`{group}_ins_*`")];
+        assert!(told.iter().any(|told| document.contains(told)), "{name} is not in docs/METRICS.md");
+    }
     let counter = "# TYPE busyhour_store_windows_total counter";
     assert!(body.contains(counter), "{body}");
 }

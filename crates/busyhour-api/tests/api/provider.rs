@@ -10,7 +10,7 @@ use busyhour_store::{AccountName, Act, Grant, NewSession, NewUser, Role};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::provider_stub::{CLIENT, SECRET, Signer, Stub};
+use crate::provider_stub::{CLIENT, CODE, SECRET, Signer, Stub};
 use crate::support::{Answer, Bed, MASKED, NOW};
 
 fn rule(value: &str, role: Role, buildings: Option<&str>) -> Rule {
@@ -237,6 +237,16 @@ async fn keys_may_be_rotated_and_are_not_asked_for_without_end() {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
     }
     assert_eq!(stub.asked("/keys"), 2, "once a minute at most");
+}
+
+#[tokio::test]
+async fn a_code_that_is_none_is_no_failure_of_the_provider() {
+    let stub = Stub::start();
+    let bed = bed(&stub);
+    let (there, browser) = go(&bed).await;
+    let back = stub.sign_in(&there).replace(CODE, "anything");
+    let answer = browse(&bed, &back, &browser).await;
+    refused(&bed, &answer, StatusCode::FORBIDDEN, "does not know this try any more");
 }
 
 #[tokio::test]
