@@ -13,7 +13,10 @@ use std::time::Duration;
 use busyhour_daemon::LogConfig;
 use busyhour_fleet::FleetConfig;
 use busyhour_model::{InvalidPath, RequirementProfile, TargetName};
-use busyhour_notify::{BaseUrl, Channel, ChannelConfig, ChannelError, InvalidBaseUrl};
+use busyhour_notify::{
+    BaseUrl, Channel, ChannelConfig, ChannelError, InvalidBaseUrl, InvalidReport, InvalidRoute,
+    ReportConfig, ReportPlan, Route, RouteConfig,
+};
 use busyhour_store::{ControlRetention, Retention};
 use thiserror::Error;
 
@@ -115,6 +118,12 @@ pub enum InvalidConfig {
     /// A channel cannot be used.
     #[error(transparent)]
     Channel(ChannelError),
+    /// A route cannot be used.
+    #[error(transparent)]
+    Route(InvalidRoute),
+    /// A report cannot be sent.
+    #[error(transparent)]
+    Report(InvalidReport),
 }
 
 /// What paths are judged by.
@@ -163,6 +172,14 @@ pub struct Resolved {
     pub channels: Vec<Channel>,
     /// The channels as configured, to be shown.
     pub channel_configs: Vec<ChannelConfig>,
+    /// Who is told what, and when.
+    pub routes: Vec<Route>,
+    /// The routes as configured, to be shown.
+    pub route_configs: Vec<RouteConfig>,
+    /// Reports to be sent.
+    pub reports: Vec<ReportPlan>,
+    /// The reports as configured, to be shown.
+    pub report_configs: Vec<ReportConfig>,
     /// Logging.
     pub log: LogConfig,
 }
@@ -203,6 +220,7 @@ impl RawConfig {
         let control_retention = self.resolve_control_retention(&retention)?;
         let requirements = self.resolve_requirements()?;
         let channels = build_channels(&self.channel)?;
+        let (routes, reports) = (self.build_routes()?, self.build_reports()?);
         Ok(Resolved {
             data_dir: self.collector.data_dir,
             ingest_listen,
@@ -218,8 +236,32 @@ impl RawConfig {
             requirements,
             channels,
             channel_configs: self.channel,
+            routes,
+            route_configs: self.route,
+            reports,
+            report_configs: self.report,
             log: self.log,
         })
+    }
+
+    fn build_routes(&self) -> Result<Vec<Route>, InvalidConfig> {
+        bounded("routes", self.route.len(), defaults::MAX_ROUTES)?;
+        let channels: Vec<&str> = self.channel.iter().map(ChannelConfig::name).collect();
+        let routes = self.route.iter().map(|route| Route::build(route, &channels));
+        routes.collect::<Result<_, _>>().map_err(InvalidConfig::Route)
+    }
+
+    fn build_reports(&self) -> Result<Vec<ReportPlan>, InvalidConfig> {
+        bounded("reports", self.report.len(), defaults::MAX_REPORTS)?;
+        let channels: Vec<&str> = self.channel.iter().map(ChannelConfig::name).collect();
+        for (index, report) in self.report.iter().enumerate() {
+            if self.report[..index].iter().any(|earlier| earlier.name == report.name) {
+                let name = report.name.clone();
+                return Err(InvalidConfig::Twice { what: "reports", name });
+            }
+        }
+        let reports = self.report.iter().map(|report| ReportPlan::build(report, &channels));
+        reports.collect::<Result<_, _>>().map_err(InvalidConfig::Report)
     }
 
     /// How long telemetry is kept, whatever the rest says.

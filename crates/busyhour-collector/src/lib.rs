@@ -15,6 +15,7 @@ mod damage;
 mod maintenance;
 mod pictures;
 mod prune;
+mod reports;
 mod run;
 mod status;
 

@@ -16,8 +16,8 @@ use busyhour_ingest::{
 };
 use busyhour_judge::Judge;
 use busyhour_model::UtcMicros;
-use busyhour_notify::{BaseUrl, Notifier, Settings};
-use busyhour_store::{Accounts, Act, Configurations, Control, Desk, Identities, Telemetry};
+use busyhour_notify::{BaseUrl, Notifier, Settings, Stores};
+use busyhour_store::{Accounts, Act, Configurations, Control, Desk, Identities, Outbox, Telemetry};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -33,6 +33,7 @@ use crate::damage;
 use crate::maintenance;
 use crate::pictures::PagePictures;
 use crate::prune::{self, Pruned};
+use crate::reports::StoreReports;
 use crate::status::{Status, WorkFigures};
 
 /// How long doors may take to close: open requests, and blocks that wait for a commit.
@@ -180,6 +181,7 @@ struct Store {
     control: Arc<dyn Control>,
     accounts: Arc<dyn Accounts>,
     desk: Arc<dyn Desk>,
+    outbox: Arc<dyn Outbox>,
     fleet: Arc<Fleet>,
     planner: Arc<Planner>,
 }
@@ -201,6 +203,7 @@ impl Store {
         let control = Arc::new(control);
         let accounts: Arc<dyn Accounts> = Arc::clone(&control) as Arc<dyn Accounts>;
         let desk: Arc<dyn Desk> = Arc::clone(&control) as Arc<dyn Desk>;
+        let outbox: Arc<dyn Outbox> = Arc::clone(&control) as Arc<dyn Outbox>;
         let identities: Arc<dyn Identities> = Arc::clone(&control) as Arc<dyn Identities>;
         let configurations: Arc<dyn Configurations> =
             Arc::clone(&control) as Arc<dyn Configurations>;
@@ -208,7 +211,8 @@ impl Store {
         let authority = config.fleet.clone();
         let fleet = Fleet::open(authority, identities, Arc::new(utc_now));
         let fleet = Arc::new(fleet.context("open the authority of the agents' certificates")?);
-        Ok(Self { telemetry: Arc::new(telemetry), control, accounts, desk, fleet, planner })
+        let telemetry = Arc::new(telemetry);
+        Ok(Self { telemetry, control, accounts, desk, outbox, fleet, planner })
     }
 }
 
@@ -320,7 +324,11 @@ fn start_work(
         config.judge_interval,
         Arc::default(),
     );
-    let settings = Settings::new(base_url.clone());
+    let settings = Settings {
+        routes: config.routes,
+        reports: config.reports,
+        ..Settings::new(base_url.clone())
+    };
     let illustrator = Illustrator::new(
         Arc::clone(telemetry),
         Arc::clone(control),
@@ -328,8 +336,19 @@ fn start_work(
         Arc::clone(&store.fleet),
         Arc::new(utc_now),
     );
-    let notifier = Notifier::new(Arc::clone(control), config.channels, settings)
-        .with_pictures(Arc::new(PagePictures(illustrator)));
+    let stores = Stores {
+        control: Arc::clone(control),
+        desk: Arc::clone(&store.desk),
+        outbox: Arc::clone(&store.outbox),
+    };
+    let reports = StoreReports {
+        telemetry: Arc::clone(telemetry),
+        control: Arc::clone(control),
+        desk: Arc::clone(&store.desk),
+    };
+    let notifier = Notifier::new(stores, config.channels, settings)
+        .with_pictures(Arc::new(PagePictures(illustrator)))
+        .with_reports(Arc::new(reports));
     let figures = WorkFigures {
         judge: judge.status(),
         notify: notifier.counters(),

@@ -37,3 +37,48 @@ pub(crate) fn is_several(message: &[Delivery]) -> bool {
     first.is_some_and(|one| one.purpose == Purpose::Digest || one.bundle.is_some())
         || message.len() > 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::sample_delivery;
+
+    fn ids(messages: &[Vec<Delivery>]) -> Vec<Vec<i64>> {
+        messages.iter().map(|message| message.iter().map(|one| one.id).collect()).collect()
+    }
+
+    fn several(count: i64, purpose: Purpose) -> Vec<Delivery> {
+        (1..=count).map(|id| sample_delivery(id, purpose)).collect()
+    }
+
+    #[test]
+    fn more_than_five_that_open_at_once_are_one_message() {
+        let five = messages(several(5, Purpose::Tell), true);
+        assert_eq!(ids(&five), [[1], [2], [3], [4], [5]]);
+        let six = messages(several(6, Purpose::Tell), true);
+        assert_eq!(ids(&six), [[1, 2, 3, 4, 5, 6]]);
+        assert!(is_several(&six[0]) && !is_several(&five[0]));
+        assert_eq!(messages(several(6, Purpose::Tell), false).len(), 6, "machines sort it out");
+    }
+
+    #[test]
+    fn a_digest_is_one_message_however_little_it_says() {
+        let digest = messages(several(2, Purpose::Digest), true);
+        assert_eq!(ids(&digest), [[1, 2]]);
+        assert!(is_several(&messages(several(1, Purpose::Digest), true)[0]));
+    }
+
+    #[test]
+    fn what_was_one_message_is_the_same_one_when_it_is_tried_again() {
+        let mut again = several(9, Purpose::Tell);
+        for one in &mut again[..7] {
+            one.bundle = Some(1);
+            one.attempts = 1;
+        }
+        assert_eq!(ids(&messages(again, true)), [vec![1, 2, 3, 4, 5, 6, 7], vec![8], vec![9]]);
+        // Attempts that were made alone stay alone.
+        let mut tried = several(7, Purpose::Tell);
+        tried.iter_mut().for_each(|one| one.attempts = 1);
+        assert_eq!(messages(tried, true).len(), 7);
+    }
+}

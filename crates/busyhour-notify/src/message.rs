@@ -256,5 +256,11 @@ pub(crate) fn sample() -> Message {
     tests::sample()
 }
 
+/// A delivery as tests of bundles want one.
+#[cfg(test)]
+pub(crate) fn sample_delivery(id: i64, purpose: Purpose) -> Delivery {
+    tests::sample_delivery(id, purpose)
+}
+
 #[cfg(test)]
 mod tests;

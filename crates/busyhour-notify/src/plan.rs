@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use busyhour_model::desk::{Opening, Overlay, Telling};
-use busyhour_model::{Building, BuildingId, Incident, IncidentId, IncidentState, SeverityClass, UtcMicros};
+use busyhour_model::{
+    Building, BuildingId, Incident, IncidentId, IncidentState, SeverityClass, UtcMicros,
+};
 use busyhour_store::{
     About, Delivery, Fate, Happened, IncidentEvent, IncidentNews, NewDelivery, OpeningTold,
     Purpose, Untold,
@@ -53,7 +55,8 @@ impl World<'_> {
                 let plan = self.reports.iter().find(|plan| plan.asks_for(name));
                 self.at_once(|name| plan.is_some_and(|plan| plan.channels.contains(name)), now)
             }
-            Happened::Incident { event, openings, incident, told_on, opening_waits } => match event {
+            Happened::Incident { event, openings, incident, told_on, opening_waits } => match event
+            {
                 IncidentEvent::Opened => {
                     let opening = Opening { openings: *openings, at: untold.created };
                     self.opened(incident, opening, now)

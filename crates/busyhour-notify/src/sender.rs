@@ -98,11 +98,7 @@ impl Sender {
         Some((error.to_string().chars().take(MAX_ERROR_CHARS).collect(), error.for_good))
     }
 
-    async fn message(
-        &self,
-        channel: &Channel,
-        deliveries: &[Delivery],
-    ) -> Result<Message, String> {
+    async fn message(&self, channel: &Channel, deliveries: &[Delivery]) -> Result<Message, String> {
         let base_url = &self.settings.base_url;
         let news: Vec<(&Delivery, &IncidentNews, bool)> = deliveries
             .iter()

@@ -245,8 +245,9 @@ impl Notifier {
             return Ok(());
         }
         let channels = self.channels.values();
-        let mut channels: Vec<(String, String)> =
-            channels.map(|channel| (channel.name().to_owned(), channel.kind().to_owned())).collect();
+        let mut channels: Vec<(String, String)> = channels
+            .map(|channel| (channel.name().to_owned(), channel.kind().to_owned()))
+            .collect();
         channels.sort_unstable();
         self.with_stores(move |stores| stores.outbox.register_channels(&channels)).await?;
         self.is_registered = true;
@@ -313,8 +314,12 @@ impl Notifier {
                 }
                 Check::Later(at) => DeliveryOutcome::Later(at),
                 Check::Withhold(reason) => {
-                    tracing::warn!(channel = delivery.channel, delivery = delivery.id, reason,
-                        "withheld");
+                    tracing::warn!(
+                        channel = delivery.channel,
+                        delivery = delivery.id,
+                        reason,
+                        "withheld"
+                    );
                     DeliveryOutcome::Withheld { reason }
                 }
             };

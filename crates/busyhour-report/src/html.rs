@@ -104,7 +104,8 @@ impl<'a> Section<'a> {
 
 impl Shown {
     fn new(cell: &Cell, pictures: &mut usize) -> Self {
-        let words = cell.words();
+        let words: String =
+            cell.words().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let strong =
             words.starts_with("worse") || matches!(words.as_str(), "missed" | "increasing");
         let picture = match cell {

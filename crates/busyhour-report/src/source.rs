@@ -51,6 +51,12 @@ pub trait Source {
         until: Date,
     ) -> Result<Vec<DaySummary>, StoreError>;
 
+    /// Verdicts of all buildings themselves, with `from <= date <= until`, not of their parts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError>;
+
     /// Incidents not closed and those closed at a moment or later.
     ///
     /// # Errors
@@ -114,6 +120,10 @@ impl Source for Whole<'_> {
         until: Date,
     ) -> Result<Vec<DaySummary>, StoreError> {
         self.control.days(Some(building), from, until)
+    }
+
+    fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
+        self.control.building_days(from, until)
     }
 
     fn incidents(&self, closed_from: UtcMicros) -> Result<Vec<Incident>, StoreError> {

@@ -12,7 +12,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::period::Period;
+use crate::period::{Period, ReportKind};
 use crate::source::Source;
 
 /// Buildings, incidents, and verdicts of buildings and subnets over some time.
@@ -28,7 +28,8 @@ pub struct World {
     pub agents: Vec<AgentRow>,
     /// Paths that were ever measured.
     pub paths: Vec<PathRow>,
-    /// Verdicts of buildings and subnets, none of agents and paths; by date.
+    /// Verdicts of buildings, and of subnets where the report looks at them; none of agents and paths. By
+    /// date.
     pub days: BTreeMap<BuildingId, Vec<DaySummary>>,
     /// Incidents that are not over, and those that ended in the time.
     pub incidents: Vec<Incident>,
@@ -50,19 +51,13 @@ impl World {
     ) -> Result<Self, StoreError> {
         let mut buildings = source.buildings()?;
         buildings.retain(|building| only.is_none_or(|only| only == building.id));
-        let mut days = BTreeMap::new();
-        for building in &buildings {
-            let mut of_building = source.days(building.id, from, period.last())?;
-            of_building.retain(|day| matches!(day.scope, Scope::Building(_) | Scope::Subnet(..)));
-            of_building.sort_by_key(|day| (day.date, day.scope));
-            days.insert(building.id, of_building);
-        }
         // A local day begins up to 14 hours before that of UTC.
         let begin = local_day_span(period.first(), &TimeZone::UTC).map_or(now, |(begin, _)| begin);
         let mut incidents =
             source.incidents(begin.minus(std::time::Duration::from_secs(86_400)))?;
         incidents.retain(|incident| only.is_none_or(|only| concerns(incident, only)));
         incidents.sort_by_key(|incident| incident.number);
+        let days = read_days(source, period, from, (&buildings, &incidents), only.is_some())?;
         Ok(Self {
             now,
             buildings,
@@ -180,6 +175,49 @@ impl World {
                 && self.overlay.part_of(incident, state).is_none()
         })
     }
+}
+
+/// The verdicts of buildings from `from` on, and of subnets where they are needed: for a week those of its
+/// days, for a month those of places that were mended. Those of paths are many and never needed.
+fn read_days(
+    source: &dyn Source,
+    period: Period,
+    from: Date,
+    (buildings, incidents): (&[Building], &[Incident]),
+    one: bool,
+) -> Result<BTreeMap<BuildingId, Vec<DaySummary>>, StoreError> {
+    let mut days: BTreeMap<BuildingId, Vec<DaySummary>> =
+        buildings.iter().map(|building| (building.id, Vec::new())).collect();
+    let own = match buildings {
+        [building] if one => source.days(building.id, from, period.last())?,
+        _ => source.building_days(from, period.last())?,
+    };
+    for day in own.into_iter().filter(|day| matches!(day.scope, Scope::Building(_))) {
+        if let Some(of_building) = days.get_mut(&day.building) {
+            of_building.push(day);
+        }
+    }
+    let mended = |building: &Building| {
+        incidents.iter().any(|incident| {
+            incident.building == building.id
+                && incident.subnet().is_some()
+                && incident.closed_on.is_some_and(|closed| period.has(closed))
+        })
+    };
+    for building in buildings {
+        let since = match period.kind() {
+            ReportKind::Weekly => period.first(),
+            ReportKind::Monthly if mended(building) => from,
+            ReportKind::Daily | ReportKind::Monthly => continue,
+        };
+        let mut parts = source.days(building.id, since, period.last())?;
+        parts.retain(|day| matches!(day.scope, Scope::Subnet(..)));
+        days.entry(building.id).or_default().extend(parts);
+    }
+    for of_building in days.values_mut() {
+        of_building.sort_by_key(|day| (day.date, day.scope));
+    }
+    Ok(days)
 }
 
 /// True when a building suffers from it.

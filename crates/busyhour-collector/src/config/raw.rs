@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use busyhour_daemon::LogConfig;
-use busyhour_notify::ChannelConfig;
+use busyhour_notify::{ChannelConfig, ReportConfig, RouteConfig};
 use serde::Deserialize;
 
 use super::oidc::RawOidc;
@@ -62,6 +62,10 @@ pub(crate) mod defaults {
     pub(crate) const MAX_TARGETS: usize = 10_000;
     /// A mail, a webhook and a few more.
     pub(crate) const MAX_CHANNELS: usize = 32;
+    /// A few for each region.
+    pub(crate) const MAX_ROUTES: usize = 256;
+    /// Three kinds, to a few teams.
+    pub(crate) const MAX_REPORTS: usize = 32;
 }
 
 /// The configuration as written; every field has a default. [`RawConfig::resolve`] checks it.
@@ -76,6 +80,8 @@ pub struct RawConfig {
     pub(super) judge: RawJudge,
     pub(super) target: Vec<RawTarget>,
     pub(super) channel: Vec<ChannelConfig>,
+    pub(super) route: Vec<RouteConfig>,
+    pub(super) report: Vec<ReportConfig>,
     pub(super) log: LogConfig,
 }
 

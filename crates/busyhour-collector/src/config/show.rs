@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use busyhour_notify::ChannelConfig;
+use busyhour_notify::{ChannelConfig, RouteConfig};
 
 use super::Resolved;
 
@@ -41,6 +41,15 @@ impl fmt::Display for Resolved {
         for channel in &self.channel_configs {
             show_channel(f, channel)?;
         }
+        for route in &self.route_configs {
+            show_route(f, route)?;
+        }
+        for report in &self.report_configs {
+            let kind = format!("{:?}", report.kind).to_lowercase();
+            writeln!(f, "\n[[report]]\nname = {:?}\nkind = {kind:?}", report.name)?;
+            writeln!(f, "at = {:?}\nzone = {:?}", report.at, report.zone)?;
+            writeln!(f, "channels = {:?}", report.channels)?;
+        }
         let format = format!("{:?}", self.log.format).to_lowercase();
         writeln!(f, "\n[log]\nlevel = {:?}\nformat = {format:?}", self.log.level)
     }
@@ -69,6 +78,32 @@ impl Resolved {
             ("inventory", control.inventory_days),
         ]
     }
+}
+
+fn show_route(f: &mut fmt::Formatter<'_>, route: &RouteConfig) -> fmt::Result {
+    writeln!(f, "\n[[route]]\nname = {:?}", route.name)?;
+    for (field, values) in [
+        ("buildings", &route.buildings),
+        ("regions", &route.regions),
+        ("causes", &route.causes),
+        ("segments", &route.segments),
+    ] {
+        if !values.is_empty() {
+            writeln!(f, "{field} = {values:?}")?;
+        }
+    }
+    if let Some(least) = &route.at_least {
+        writeln!(f, "at_least = {least:?}")?;
+    }
+    writeln!(f, "channels = {:?}", route.channels)?;
+    writeln!(f, "when = {:?}", route.when.as_deref().unwrap_or("at-once"))?;
+    if let Some((at, zone)) = route.digest_at.as_ref().zip(route.digest_zone.as_ref()) {
+        writeln!(f, "digest_at = {at:?}\ndigest_zone = {zone:?}")?;
+    }
+    if let Some(after) = &route.escalate_after {
+        writeln!(f, "escalate_after = {after:?}\nescalate_to = {:?}", route.escalate_to)?;
+    }
+    writeln!(f, "continue = {}", route.r#continue)
 }
 
 fn show_channel(f: &mut fmt::Formatter<'_>, channel: &ChannelConfig) -> fmt::Result {

@@ -140,11 +140,8 @@ impl Envelope {
             });
             body.push(Element::FactSet { facts: facts.collect() });
         }
-        let open = Action {
-            r#type: "Action.OpenUrl",
-            title: message.link,
-            url: message.url.clone(),
-        };
+        let open =
+            Action { r#type: "Action.OpenUrl", title: message.link, url: message.url.clone() };
         Self {
             r#type: "message",
             attachments: [Attachment {

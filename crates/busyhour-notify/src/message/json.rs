@@ -1,8 +1,8 @@
 //! The alert as JSON; every field is explained in docs/ALERTS.md.
 
 use busyhour_model::{
-    Breach, DailyAverage, Evidence, IncidentPlace, LinkKind, SeverityClass, Siblings, UtcMicros, WorstHour,
-    how_sure,
+    Breach, DailyAverage, Evidence, IncidentPlace, LinkKind, SeverityClass, Siblings, UtcMicros,
+    WorstHour, how_sure,
 };
 use jiff::civil::Date;
 use serde::Serialize;

@@ -85,7 +85,8 @@ impl Message {
             tone: Tone::Plain,
             stage: Stage::Over,
             subject: "Busyhour: a test of this channel".to_owned(),
-            says: "Somebody asked for it. No calls are meant, and nothing is to be done.".to_owned(),
+            says: "Somebody asked for it. No calls are meant, and nothing is to be done."
+                .to_owned(),
             facts: vec![("Channel", delivery.channel.clone())],
             url: base_url.to_string(),
             link: "Busyhour",

@@ -3,6 +3,7 @@ use busyhour_model::{
     IncidentId, IncidentMember, IncidentPlace, IncidentState, Judgement, LinkKind, Mechanism,
     PathId, Segment, Siblings, SubnetId, TargetName, UtcMicros, WorstHour,
 };
+use busyhour_store::{About, OpeningTold};
 use jiff::civil::date;
 
 use super::*;
@@ -103,38 +104,58 @@ fn incident() -> Incident {
     }
 }
 
-fn delivery() -> Delivery {
-    Delivery {
-        id: 1,
-        channel: "champion".to_owned(),
+fn delivery() -> IncidentNews {
+    IncidentNews {
         event: IncidentEvent::Opened,
+        openings: 1,
         incident: incident(),
         building: "Berlin HQ".to_owned(),
         buildings: vec!["Berlin HQ".to_owned()],
         subnet: None,
         agent: None,
+        labels: None,
+        opening: OpeningTold::Taken,
+    }
+}
+
+fn closed(change: Change) -> IncidentNews {
+    let mut news = delivery();
+    news.event = IncidentEvent::Closed;
+    news.incident.state = IncidentState::Closed;
+    news.incident.change = change;
+    news
+}
+
+fn sent(news: &IncidentNews, id: i64, purpose: Purpose) -> Delivery {
+    Delivery {
+        id,
+        channel: "champion".to_owned(),
+        purpose,
+        bundle: None,
+        about: About::Incident(Box::new(news.clone())),
         created: UtcMicros::from_secs(1_772_700_000),
+        placed: UtcMicros::from_secs(1_772_700_000),
         attempts: 0,
     }
 }
 
-fn closed(change: Change) -> Delivery {
-    let mut delivery = delivery();
-    delivery.event = IncidentEvent::Closed;
-    delivery.incident.state = IncidentState::Closed;
-    delivery.incident.change = change;
-    delivery
+fn base_url() -> BaseUrl {
+    "https://busyhour.example.org/".parse().unwrap()
 }
 
-fn message(delivery: &Delivery) -> Message {
-    Message::of(delivery, &"https://busyhour.example.org/".parse().unwrap(), None)
+fn message(news: &IncidentNews) -> Message {
+    Message::of(&sent(news, 1, Purpose::Tell), news, &base_url(), None)
+}
+
+pub(super) fn sample_delivery(id: i64, purpose: Purpose) -> Delivery {
+    sent(&delivery(), id, purpose)
 }
 
 pub(super) fn sample() -> Message {
     message(&delivery())
 }
 
-fn json(delivery: &Delivery) -> serde_json::Value {
+fn json(delivery: &IncidentNews) -> serde_json::Value {
     serde_json::from_str(&message(delivery).json).unwrap()
 }
 
@@ -411,16 +432,75 @@ fn simulated_data_is_called_simulated() {
 
 #[test]
 fn the_key_is_one_per_event_and_reopening() {
-    let opened = delivery();
-    let mut retried = delivery();
-    retried.attempts = 9;
-    let mut closed = delivery();
-    closed.event = IncidentEvent::Closed;
-    let mut reopened = delivery();
-    reopened.created = UtcMicros::from_secs(1_780_000_000);
-    assert_eq!(message(&opened).key, message(&retried).key);
-    assert_ne!(message(&opened).key, message(&closed).key);
-    assert_ne!(message(&opened).key, message(&reopened).key);
+    let of = |delivery: &Delivery| {
+        let About::Incident(news) = &delivery.about else { panic!("about no incident") };
+        Message::of(delivery, news, &base_url(), None).key
+    };
+    let opened = sample_delivery(1, Purpose::Tell);
+    let retried = Delivery { attempts: 9, ..opened.clone() };
+    let closed = sent(&closed(Change::Closed), 1, Purpose::Tell);
+    let reopened = Delivery { created: UtcMicros::from_secs(1_780_000_000), ..opened.clone() };
+    let escalated = sample_delivery(1, Purpose::Escalate);
+    assert_eq!(of(&opened), of(&retried));
+    for other in [closed, reopened, escalated] {
+        assert_ne!(of(&opened), of(&other));
+    }
+}
+
+#[test]
+fn several_at_once_are_listed_with_what_nobody_has_seen_first() {
+    let (fresh, over) = (delivery(), closed(Change::Closed));
+    let deliveries = [
+        (sent(&over, 1, Purpose::Digest), &over, false),
+        (sent(&fresh, 2, Purpose::Digest), &fresh, true),
+        (sent(&fresh, 3, Purpose::Digest), &fresh, false),
+    ];
+    let several: Vec<_> = deliveries.iter().map(|(one, news, seen)| (one, *news, *seen)).collect();
+    let message = Message::of_several(&several, &base_url()).unwrap();
+    assert_eq!(message.subject, "Digest: 2 new, 1 over");
+    let labels: Vec<_> = message.facts.iter().map(|(label, _)| *label).collect();
+    assert_eq!(labels, ["New", "Over", "Seen"]);
+    assert!(message.text.contains("Berlin HQ: calls suffer at 10:00-12:00"), "{}", message.text);
+    assert!(message.text.contains("/incidents/"), "{}", message.text);
+    assert!(message.html.contains("Digest: 2 new, 1 over"));
+    assert_eq!(message.key, "bundle-1-1772700000000000");
+    assert_eq!(Message::of_several(&[], &base_url()), None);
+}
+
+#[test]
+fn an_escalation_says_why_one_is_told() {
+    let news = delivery();
+    let message = Message::of(&sent(&news, 1, Purpose::Escalate), &news, &base_url(), None);
+    assert!(message.text.starts_with("Nobody said yet that this is seen"), "{}", message.text);
+}
+
+#[test]
+fn a_message_as_html_says_what_it_says_as_text_and_escapes_names() {
+    let mut news = delivery();
+    news.building = "<script>alert(1)</script> & Sons".to_owned();
+    let message = message(&news);
+    assert!(!message.html.contains("<script"), "{}", message.html);
+    assert!(message.html.contains("&#60;script&#62;alert(1)"), "{}", message.html);
+    for (label, words) in &message.facts {
+        assert!(message.html.contains(&format!(">{label}</th>")), "{label}");
+        let plain = !words.contains(['<', '&', '\'', '"']);
+        assert!(!plain || message.html.contains(words.as_str()), "{words}");
+    }
+    assert!(
+        !message.html.contains("http://") && !message.html.contains(" src="),
+        "fetches nothing"
+    );
+}
+
+#[test]
+fn labels_are_those_of_the_moment_when_it_was_placed() {
+    let mut news = delivery();
+    news.labels = Some("{\"building\":\"Old name\",\"severity\":\"minor\"}".to_owned());
+    news.incident.severity = 0.9;
+    assert_eq!(message(&news).labels["building"], "Old name");
+    assert_eq!(message(&news).labels["severity"], "minor");
+    news.labels = Some("nonsense".to_owned());
+    assert_eq!(message(&news).labels["severity"], "critical");
 }
 
 #[test]

@@ -17,13 +17,13 @@ use std::time::Duration;
 use busyhour_model::{Incident, UtcMicros};
 use busyhour_notify::{
     Channel, ChannelConfig, EmailConfig, FileConfig, Notifier, Picture, Pictures, Round, Security,
-    Settings, WebhookConfig,
+    Settings, Stores, WebhookConfig,
 };
-use busyhour_store::Control;
+use busyhour_store::{Control as _, SqliteControl};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Receiver;
-use crate::outbox::{ForgetfulControl, NOW, open, tell, with_building};
+use crate::outbox::{ForgetfulOutbox, NOW, open, stores, tell, with_building};
 use crate::smtp::{Login, Offer, SmtpServer};
 use crate::tls::Identity;
 
@@ -35,9 +35,9 @@ fn settings() -> Settings {
     Settings::new("https://busyhour.example.org".parse().unwrap())
 }
 
-fn notifier(control: &Arc<dyn Control>, configs: &[ChannelConfig]) -> Notifier {
+fn notifier(control: &Arc<SqliteControl>, configs: &[ChannelConfig]) -> Notifier {
     let channels = configs.iter().map(|config| Channel::build(config).unwrap()).collect();
-    Notifier::new(Arc::clone(control), channels, settings())
+    Notifier::new(stores(control), channels, settings())
 }
 
 async fn deliver(notifier: &mut Notifier, now: UtcMicros) -> Round {
@@ -369,9 +369,11 @@ async fn what_was_taken_is_not_sent_again_while_the_store_cannot_note_it() {
     let receiver = Receiver::start(None).await;
     let (inner, building) = with_building(directory.path());
     tell(inner.as_ref(), building, 1, false);
-    let control: Arc<dyn Control> = ForgetfulControl::new(Arc::clone(&inner), 2);
+    let outbox = ForgetfulOutbox::new(Arc::clone(&inner), 2);
     let config = webhook(format!("http://{}/hook", receiver.address), None);
-    let mut notifier = notifier(&control, &[config]);
+    let channels = vec![Channel::build(&config).unwrap()];
+    let stores = Stores { outbox, ..stores(&inner) };
+    let mut notifier = Notifier::new(stores, channels, settings());
 
     let never = CancellationToken::new();
     assert!(notifier.deliver_due(NOW, &never).await.is_err());

@@ -5,23 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use busyhour_model::{
-    AgentId, Breach, Building, BuildingId, BuildingLoad, Cause, Change, DailyAverage, DaySummary,
-    Evidence, FileBuilding, FileSubnet, FindingKind, Incident, IncidentId, IncidentMember,
-    IncidentPlace, IncidentState, Judgement, Mechanism, NetworkColumns, PathId, Placement, Segment,
-    SeriesMonth, Siblings, Subnet, UtcMicros, WorkingWeek, WorstHour,
+    Breach, BuildingId, Cause, Change, DailyAverage, Evidence, FileBuilding, FileSubnet,
+    FindingKind, Incident, IncidentId, IncidentMember, IncidentPlace, IncidentState, Judgement,
+    Mechanism, NetworkColumns, PathId, Segment, Siblings, UtcMicros, WorstHour,
 };
+use busyhour_notify::Stores;
 use busyhour_store::{
-    Act, AgentRow, AuditAction, AuditEntry, AuditSubject, Binding, Control, ControlPruned,
-    ControlRetention, DatedBinding, Delivery, DeliveryOutcome, DeliveryTotals, ErrorKind,
-    FileVersion, Forgotten, ForgottenAgent, ImportPreview, ImportSummary, IncidentEvent,
-    InventoryAt, JudgeWrite, MissingPrefix, NewAgent, Retention, Sighting, StoreError,
+    Act, ChannelRow, ChannelTest, Control as _, Delivery, DeliveryOutcome, ErrorKind, Fate,
+    IncidentEvent, JudgeWrite, Outbox, Retention, SqliteControl, StoreError, Untold,
 };
-use jiff::civil::{Date, date};
+use jiff::civil::date;
 
 /// When everything in these tests begins: 2026-03-05T08:40:00Z.
 pub(crate) const NOW: UtcMicros = UtcMicros(1_772_700_000_000_000);
 
-pub(crate) fn open(directory: &Path) -> Arc<dyn Control> {
+pub(crate) fn open(directory: &Path) -> Arc<SqliteControl> {
     let retention = Retention {
         windows_days: 14,
         slots_days: 400,
@@ -36,7 +34,7 @@ pub(crate) fn open(directory: &Path) -> Arc<dyn Control> {
 }
 
 /// A store that knows one building.
-pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) {
+pub(crate) fn with_building(directory: &Path) -> (Arc<SqliteControl>, BuildingId) {
     let control = open(directory);
     let columns = NetworkColumns {
         network_name: "Floor 3".to_owned(),
@@ -68,17 +66,17 @@ pub(crate) fn with_building(directory: &Path) -> (Arc<dyn Control>, BuildingId) 
 }
 
 /// Opens an incident in `building` and tells of it.
-pub(crate) fn tell(control: &dyn Control, building: BuildingId, number: u128, simulated: bool) {
+pub(crate) fn tell(control: &SqliteControl, building: BuildingId, number: u128, simulated: bool) {
     tell_at(control, building, number, simulated, NOW);
 }
 
 /// Closes the incident and tells of it.
-pub(crate) fn close(control: &dyn Control, number: u128) {
+pub(crate) fn close(control: &SqliteControl, number: u128) {
     close_at(control, number, NOW);
 }
 
 /// The same at a moment.
-pub(crate) fn close_at(control: &dyn Control, number: u128, now: UtcMicros) {
+pub(crate) fn close_at(control: &SqliteControl, number: u128, now: UtcMicros) {
     let mut incident = control.incident(IncidentId::from_u128(number)).unwrap().unwrap();
     incident.state = IncidentState::Closed;
     incident.change = Change::Closed;
@@ -97,7 +95,7 @@ pub(crate) fn utc_now() -> UtcMicros {
 
 /// Opens an incident at a moment and tells of it.
 pub(crate) fn tell_at(
-    control: &dyn Control,
+    control: &SqliteControl,
     building: BuildingId,
     number: u128,
     simulated: bool,
@@ -174,14 +172,19 @@ pub(crate) fn tell_at(
     control.write_judgement(&write, now).unwrap();
 }
 
-/// A store that cannot note outcomes for a while, as if its disk were full.
-pub(crate) struct ForgetfulControl {
-    inner: Arc<dyn Control>,
+/// The parts of a store that a notifier needs.
+pub(crate) fn stores(control: &Arc<SqliteControl>) -> Stores {
+    Stores { control: control.clone(), desk: control.clone(), outbox: control.clone() }
+}
+
+/// An outbox that cannot note outcomes for a while, as if its disk were full.
+pub(crate) struct ForgetfulOutbox {
+    inner: Arc<SqliteControl>,
     failures: AtomicUsize,
 }
 
-impl ForgetfulControl {
-    pub(crate) fn new(inner: Arc<dyn Control>, failures: usize) -> Arc<Self> {
+impl ForgetfulOutbox {
+    pub(crate) fn new(inner: Arc<SqliteControl>, failures: usize) -> Arc<Self> {
         Arc::new(Self { inner, failures: AtomicUsize::new(failures) })
     }
 }
@@ -194,50 +197,23 @@ macro_rules! delegate {
     };
 }
 
-impl Control for ForgetfulControl {
+impl Outbox for ForgetfulOutbox {
     delegate! {
-        import_buildings(file: &[FileBuilding], by: &Act) -> ImportSummary;
-        preview_import(file: &[FileBuilding], now: UtcMicros) -> ImportPreview;
-        buildings() -> Vec<Building>;
-        subnets() -> Vec<Subnet>;
-        building_files(limit: usize) -> Vec<FileVersion>;
-        inventory_at(at: UtcMicros) -> InventoryAt;
-        add_agent(agent: &NewAgent, by: &Act) -> ();
-        bind_agent(agent: AgentId, binding: Binding, by: &Act) -> ();
-        remove_agent(agent: AgentId, by: &Act) -> ();
-        forget_agent(
-            agent: AgentId, paths: &[PathId], telemetry: &Forgotten, by: &Act
-        ) -> ForgottenAgent;
-        bindings(agent: AgentId) -> Vec<DatedBinding>;
-        agents() -> Vec<AgentRow>;
-        agent_secret(agent: AgentId) -> Option<([u8; 32], bool)>;
-        saw_agent(agent: AgentId, sighting: &Sighting) -> ();
-        saw_agents(seen: &[(AgentId, Sighting)]) -> Vec<bool>;
-        placements() -> Vec<Placement>;
-        missing_prefixes() -> Vec<MissingPrefix>;
-        building_days(from: Date, until: Date) -> Vec<DaySummary>;
-        days(building: Option<BuildingId>, from: Date, until: Date) -> Vec<DaySummary>;
-        incidents(include_closed: bool) -> Vec<Incident>;
-        incident(id: IncidentId) -> Option<Incident>;
-        recent_incidents(closed_from: UtcMicros) -> Vec<Incident>;
-        last_incident_number() -> u64;
-        building_loads(building: Option<BuildingId>, from: Date, until: Date) -> Vec<BuildingLoad>;
-        import_loads(loads: &[BuildingLoad], by: &Act) -> ();
-        working_weeks() -> Vec<WorkingWeek>;
-        months() -> Vec<SeriesMonth>;
-        write_judgement(write: &JudgeWrite, now: UtcMicros) -> ();
-        due_deliveries(channels: &[String], now: UtcMicros, limit: usize) -> Vec<Delivery>;
+        register_channels(channels: &[(String, String)]) -> ();
+        channels() -> Vec<ChannelRow>;
+        untold(now: UtcMicros, limit: usize) -> Vec<Untold>;
+        place(fates: &[(i64, Fate)]) -> ();
+        due_deliveries(now: UtcMicros, limit: usize) -> Vec<Delivery>;
+        bundle(deliveries: &[i64]) -> ();
         standing_deliveries(channel: &str, limit: usize) -> Vec<Delivery>;
-        delivery_totals() -> DeliveryTotals;
-        note(by: &Act, action: AuditAction, subject: AuditSubject, detail: &str) -> ();
-        note_settings(settings: &[(&str, String)], by: &Act) -> usize;
-        audit(from: UtcMicros, until: UtcMicros, limit: usize) -> Vec<AuditEntry>;
-        prune(now: UtcMicros, retention: &ControlRetention) -> ControlPruned;
+        test_channel(channel: &str, by: &Act) -> Option<i64>;
+        channel_test(event: i64) -> Option<ChannelTest>;
+        ask_report(name: &str, now: UtcMicros) -> bool;
     }
 
     fn delivered(
         &self,
-        delivery: i64,
+        deliveries: &[i64],
         outcome: &DeliveryOutcome,
         now: UtcMicros,
     ) -> Result<(), StoreError> {
@@ -245,6 +221,6 @@ impl Control for ForgetfulControl {
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
             return Err(StoreError::new("note a delivery", ErrorKind::Full));
         }
-        self.inner.delivered(delivery, outcome, now)
+        self.inner.delivered(deliveries, outcome, now)
     }
 }

@@ -8,7 +8,7 @@ use busyhour_report::{Document, ReportKind};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
-use crate::world::{BERLIN, Fleet, HOSTILE, NOW, QUIET, incident, slot, workdays};
+use crate::world::{BERLIN, Fleet, HOSTILE, Like, NOW, QUIET, incident, slot, workdays};
 use crate::{cell, report, table, words};
 
 const MONTH: &str = "2026-08";
@@ -146,7 +146,8 @@ fn what_was_fixed_is_proved_by_the_days_before_and_after() {
     let mut fleet = Fleet::small();
     fleet.days.clear();
     for day in workdays(date(2026, 8, 3), date(2026, 8, 31)) {
-        fleet.add_day(BERLIN, day, day <= date(2026, 8, 7), false);
+        let like = if day <= date(2026, 8, 7) { Like::Bad } else { Like::Good };
+        fleet.add_day(BERLIN, day, like);
     }
     let mut part = closed(10);
     part.merged_into = Some(9);

@@ -2,7 +2,7 @@
 
 use busyhour_model::{BuildingId, DayVerdict, IncidentState, Scope};
 use busyhour_report::{Cell, Period, ReportKind, Trend, WeeklyReview, World, document};
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 
 use crate::world::{BERLIN, Fleet, HOSTILE, NOW, QUIET, SILENT, incident};
 use crate::{cell, report, table, words};
@@ -66,15 +66,9 @@ fn what_was_not_observed_is_unknown_and_never_good() {
     ] {
         assert_eq!(words(buildings, HOSTILE, column), "unknown", "{column}");
     }
-    let two = |fleet: &mut Fleet| {
-        fleet.days.retain(|day| {
-            day.date != date(2026, 8, 17)
-                && day.date != date(2026, 8, 18)
-                && day.date != date(2026, 8, 19)
-        })
-    };
     let mut fleet = Fleet::small();
-    two(&mut fleet);
+    let observed = |on: Date| !(date(2026, 8, 17)..=date(2026, 8, 19)).contains(&on);
+    fleet.days.retain(|day| observed(day.date));
     let review = report(&fleet, ReportKind::Weekly, WEEK);
     let buildings = table(&review, "buildings");
     assert_eq!(words(buildings, "Quiet Hall", "target"), "unknown", "two good days are too few");

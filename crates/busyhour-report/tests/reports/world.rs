@@ -22,6 +22,14 @@ pub(crate) const BERLIN: u128 = 1;
 pub(crate) const QUIET: u128 = 2;
 pub(crate) const SILENT: u128 = 3;
 
+/// What a day was like; the average hides a masked one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Like {
+    Good,
+    Bad,
+    Masked,
+}
+
 #[derive(Default)]
 pub(crate) struct Fleet {
     pub(crate) buildings: Vec<Building>,
@@ -44,9 +52,13 @@ impl Fleet {
         fleet.add_building(QUIET, "Quiet Hall", &[(3, true)]);
         fleet.add_building(SILENT, HOSTILE, &[]);
         for day in workdays(date(2026, 6, 1), date(2026, 8, 23)) {
-            let bad = day >= date(2026, 8, 17);
-            fleet.add_day(BERLIN, day, bad, bad && day <= date(2026, 8, 18));
-            fleet.add_day(QUIET, day, false, false);
+            let like = match day {
+                day if day < date(2026, 8, 17) => Like::Good,
+                day if day <= date(2026, 8, 18) => Like::Masked,
+                _ => Like::Bad,
+            };
+            fleet.add_day(BERLIN, day, like);
+            fleet.add_day(QUIET, day, Like::Good);
         }
         fleet
     }
@@ -81,14 +93,14 @@ impl Fleet {
     }
 
     /// A day of a building, and of its two subnets: the second is bad when the building is.
-    pub(crate) fn add_day(&mut self, n: u128, on: Date, bad: bool, masked: bool) {
+    pub(crate) fn add_day(&mut self, n: u128, on: Date, like: Like) {
         let building = Scope::Building(BuildingId::from_u128(n));
         let link = LinkKind::Wired;
         let fine = Scope::Subnet(SubnetId::from_u128(n * 10 + 1), link);
         let suffering = Scope::Subnet(SubnetId::from_u128(n * 10 + 2), link);
-        self.days.push(day(n, building, on, bad, masked));
-        self.days.push(day(n, fine, on, false, false));
-        self.days.push(day(n, suffering, on, bad, masked));
+        self.days.push(day(n, building, on, like));
+        self.days.push(day(n, fine, on, Like::Good));
+        self.days.push(day(n, suffering, on, like));
     }
 }
 
@@ -157,7 +169,8 @@ fn path_row(agent: u128) -> PathRow {
 }
 
 /// A day of 1,000 windows of which 900 count; of a bad one 90 are bad, an hour long.
-pub(crate) fn day(n: u128, scope: Scope, on: Date, bad: bool, masked: bool) -> DaySummary {
+pub(crate) fn day(n: u128, scope: Scope, on: Date, like: Like) -> DaySummary {
+    let (bad, masked) = (like != Like::Good, like == Like::Masked);
     DaySummary {
         scope,
         building: BuildingId::from_u128(n),
@@ -283,6 +296,12 @@ impl Source for Fleet {
         let fits =
             |day: &&DaySummary| day.building == building && (from..=until).contains(&day.date);
         Ok(self.days.iter().filter(fits).cloned().collect())
+    }
+
+    fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
+        let own = |day: &&DaySummary| matches!(day.scope, Scope::Building(_));
+        let days = self.days.iter().filter(own);
+        Ok(days.filter(|day| (from..=until).contains(&day.date)).cloned().collect())
     }
 
     fn incidents(&self, closed_from: UtcMicros) -> Result<Vec<Incident>, StoreError> {
