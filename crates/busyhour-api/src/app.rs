@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
 use busyhour_fleet::{Fleet, Planner};
 use busyhour_model::UtcMicros;
-use busyhour_store::{Accounts, Act, Control, Desk, Telemetry};
+use busyhour_store::{Accounts, Act, Control, Desk, Outbox, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
@@ -59,6 +59,8 @@ pub struct Services {
     pub control: Arc<dyn Control>,
     /// What people do with incidents.
     pub desk: Arc<dyn Desk>,
+    /// What is told on which channels.
+    pub outbox: Arc<dyn Outbox>,
     /// Users, sessions, API tokens.
     pub accounts: Arc<dyn Accounts>,
     /// Enrolment tokens and the identities of agents.
@@ -195,6 +197,7 @@ fn routes() -> Routes {
         .get("/", Read, page::overview)
         .get("/buildings/{id}", Read, page::building)
         .get("/incidents", Read, page::incidents)
+        .get("/fleet", Read, page::fleet)
         .get("/paths/{id}", Read, page::path::page)
         .get("/paths/{id}/picture.svg", Read, page::path::svg)
         .get("/paths/{id}/picture.png", Read, page::path::png)
@@ -283,6 +286,9 @@ fn routes() -> Routes {
         .get("/reports/daily", Read, json::reports::daily)
         .get("/reports/weekly", Read, json::reports::weekly)
         .get("/reports/monthly", Read, json::reports::monthly)
+        .get("/channels", ReadWhole, json::channels::list)
+        .post("/channels/{id}/test", Operate, json::channels::test)
+        .get("/channel-tests/{id}", ReadWhole, json::channels::tested)
         .get("/tasks", ReadWhole, json::tasks::list)
         .post("/tasks", Operate, json::tasks::sign_off)
         .get("/tasks/history", ReadWhole, json::tasks::history)

@@ -6,6 +6,7 @@ pub(crate) mod api_tokens;
 pub(crate) mod assignments;
 pub(crate) mod audit;
 pub(crate) mod buildings;
+pub(crate) mod channels;
 pub(crate) mod configurations;
 mod csv;
 pub(crate) mod estimate;

@@ -3,6 +3,7 @@
 mod act;
 mod building;
 mod findings;
+mod fleet;
 mod incident;
 mod incidents;
 mod overview;
@@ -91,6 +92,27 @@ pub(crate) async fn incidents(
     let asked = json::query(parameters)?;
     let page = app
         .with_store(move |services| rendered(&incidents::IncidentsPage::read(services, &asked)?));
+    Ok(Html(page.await?))
+}
+
+/// The agents.
+pub(crate) async fn fleet(
+    app: App,
+    parameters: Result<Query<fleet::Asked>, QueryRejection>,
+) -> Page {
+    let asked = json::query(parameters)?;
+    let known = if app.principal().grant.reach().is_all() {
+        let known = app.core().with_services(|services| {
+            let identities = services.fleet.identities().map_err(json::tokens::fleet_problem)?;
+            Ok(fleet::Known { identities, reports: services.planner.store().desired()?.reports })
+        });
+        Some(known.await?)
+    } else {
+        None
+    };
+    let page = app.with_store(move |services| {
+        rendered(&fleet::FleetPage::read(services, &asked, known.as_ref())?)
+    });
     Ok(Html(page.await?))
 }
 

@@ -18,7 +18,7 @@ use busyhour_model::{
 };
 use busyhour_store::{
     Act, AgentRow, AuditEntry, Binding, Control, DatedBinding, DayTally, DeliveryTotals, Desk,
-    FileVersion, Grain, ImportPreview, ImportSummary, InventoryAt, MissingPrefix, NewAgent,
+    FileVersion, Grain, ImportPreview, ImportSummary, InventoryAt, MissingPrefix, NewAgent, Outbox,
     PathRow, Reach, RecordKind, SlotDetail, StoreError, StoredWindow, Telemetry,
 };
 use jiff::civil::Date;
@@ -37,6 +37,7 @@ pub(crate) struct Scoped {
     pub(crate) telemetry: ScopedTelemetry,
     pub(crate) control: ScopedControl,
     pub(crate) desk: ScopedDesk,
+    pub(crate) outbox: ScopedOutbox,
     pub(crate) clock: Clock,
     principal: Principal,
     fleet: Arc<Fleet>,
@@ -54,6 +55,10 @@ impl Scoped {
             telemetry: ScopedTelemetry {
                 all: Arc::clone(&services.telemetry),
                 sight: sight.clone(),
+            },
+            outbox: ScopedOutbox {
+                all: Some(Arc::clone(&services.outbox)),
+                is_limited: sight.is_some(),
             },
             desk: ScopedDesk {
                 all: Arc::clone(&services.desk),
@@ -77,6 +82,7 @@ impl Scoped {
     ) -> Self {
         Self {
             desk: ScopedDesk { all: desk, control: Arc::clone(&control), sight: None },
+            outbox: ScopedOutbox { all: None, is_limited: false },
             telemetry: ScopedTelemetry { all: telemetry, sight: None },
             control: ScopedControl { all: control, sight: None },
             clock,
@@ -94,6 +100,22 @@ impl Scoped {
     /// What who asks does at a moment, for the audit.
     pub(crate) fn act(&self, at: UtcMicros) -> Act {
         self.principal.act(at)
+    }
+}
+
+/// The outbox, which only who sees everything has; `None` for the collector's own readers.
+pub(crate) struct ScopedOutbox {
+    all: Option<Arc<dyn Outbox>>,
+    is_limited: bool,
+}
+
+impl ScopedOutbox {
+    /// All of it.
+    pub(crate) fn whole(&self) -> Result<&dyn Outbox, Problem> {
+        match &self.all {
+            Some(all) if !self.is_limited => Ok(all.as_ref()),
+            _ => Err(Problem::limited()),
+        }
     }
 }
 

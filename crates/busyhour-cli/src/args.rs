@@ -8,7 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::account_args::{ApiTokenCommand, LoginArgs, UserCommand};
 
 pub(crate) use crate::agent_args::{AgentCommand, TokenCommand};
+pub(crate) use crate::channels::ChannelCommand;
 pub(crate) use crate::config_args::ConfigCommand;
+pub(crate) use crate::desk_args::{
+    IncidentCommand, MaintenanceCommand, OwnerCommand, SilenceCommand,
+};
+pub(crate) use crate::report_args::{ReportCommand, TaskCommand};
 
 /// Where a collector on the same machine listens unless told otherwise.
 pub(crate) const DEFAULT_COLLECTOR: &str = "http://127.0.0.1:8080";
@@ -20,6 +25,7 @@ Examples:
   busyhour building import buildings.csv     tell the collector what buildings there are
   busyhour subnet missing                    where agents live that no building file knows
   busyhour token create --building \"Berlin HQ\" --token-file berlin.token
+  busyhour report weekly                     is it better or worse, and where
   busyhour decode --pcap probe.pcap          what the packets of a capture say
   busyhour detect fleet/ --summary           what recurs at busy hours in another tool's figures
 
@@ -129,9 +135,27 @@ Examples:
     /// Configurations: what agents are to measure, for whom, and what they run
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Incidents: list, show one with what speaks for it
+    /// Incidents: list, show one with what speaks for it, note, acknowledge, own, merge, split
     #[command(subcommand)]
     Incident(IncidentCommand),
+    /// Channels: where alerts go, how that goes; send a test
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// Owners: who answers for which cause in which region
+    #[command(subcommand)]
+    Owner(OwnerCommand),
+    /// Silences: tell nobody for a while
+    #[command(subcommand)]
+    Silence(SilenceCommand),
+    /// Maintenance: planned work, after which only what got worse is told
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
+    /// Reviews of a day, a week, a month: as text, page, CSV or JSON
+    #[command(subcommand)]
+    Report(ReportCommand),
+    /// The calendar of daily, weekly and monthly tasks: what is due, and sign one off
+    #[command(subcommand)]
+    Task(TaskCommand),
     /// Sign in at the collector; the session ends after two hours without use, or twelve in all
     #[command(after_help = "\
 The session is kept below XDG_STATE_HOME or ~/.local/state, for this collector alone.
@@ -430,38 +454,6 @@ Examples:
 Example:
   busyhour audit export > audit.ndjson")]
     Export,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum IncidentCommand {
-    /// List the incidents: what is bad where, at which local hours, since when, and why
-    #[command(after_help = "\
-Severity is the share of bad windows in the worst hour of its bad days; sure says how well the place
-is known. The sentence is cut to the terminal; csv and json have all of it.
-
-Examples:
-  busyhour incident ls
-  busyhour incident ls --all-kinds
-  busyhour incident ls --closed -o csv > incidents.csv")]
-    Ls {
-        /// Closed ones as well
-        #[arg(long)]
-        closed: bool,
-        /// Also what nobody is told of: one-off incidents, routes that moved, targets at fault, early
-        /// warnings, drift
-        #[arg(long)]
-        all_kinds: bool,
-    },
-    /// Show one incident: the sentence, the figures, what speaks for and against causes, the paths
-    #[command(after_help = "\
-Examples:
-  busyhour incident show 12
-  busyhour incident show 12 -o json")]
-    Show {
-        /// Its number, as `incident ls` prints it, or its id
-        #[arg(value_name = "NUMBER")]
-        incident: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

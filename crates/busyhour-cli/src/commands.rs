@@ -70,7 +70,7 @@ pub(crate) fn building(
 
 /// The name as it is written goes first, then the one that differs in case only, when it is one; an
 /// id is taken as it is.
-fn building_id(client: &Client, name: &str) -> anyhow::Result<String> {
+pub(crate) fn building_id(client: &Client, name: &str) -> anyhow::Result<String> {
     let buildings = client.list("/api/v1/buildings", &[])?;
     let text = |item: &Item, key: &str| {
         item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()

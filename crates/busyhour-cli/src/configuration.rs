@@ -63,6 +63,8 @@ const RUNS: &[Column] = &[
     ("state", "state"),
     ("state_revision", "of"),
     ("refused_because", "refused because"),
+    ("held_back_because", "held back because"),
+    ("left_out_in_building", "no room for"),
 ];
 /// Agents whose configurations are asked for, and where revisions are.
 const AGENTS: &str = "/api/v1/configurations/agents";

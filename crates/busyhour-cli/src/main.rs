@@ -12,6 +12,7 @@ mod agent_args;
 mod agents;
 mod args;
 mod audit;
+mod channels;
 mod client;
 mod commands;
 mod config_args;
@@ -19,14 +20,19 @@ mod configuration;
 mod credential;
 mod decode;
 mod demo;
+mod desk;
+mod desk_args;
 mod detect;
 mod incidents;
 mod loads;
 mod output;
 mod path_quality;
+mod report_args;
+mod reports;
 mod secret_file;
 mod sim;
 mod simulate;
+mod tasks;
 mod tokens;
 
 use std::io;
@@ -88,6 +94,12 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::ApiToken(command) => accounts::api_token(&client?, &printer, command),
         Command::Audit(command) => audit::run(&client?, &printer, &command),
         Command::Incident(command) => incidents::run(&client?, &printer, &command),
+        Command::Channel(command) => channels::run(&client?, &printer, &command),
+        Command::Owner(command) => desk::owner(&client?, &printer, &command),
+        Command::Silence(command) => desk::silence(&client?, &printer, &command),
+        Command::Maintenance(command) => desk::maintenance(&client?, &printer, &command),
+        Command::Report(command) => reports::run(&client?, &command),
+        Command::Task(command) => tasks::run(&client?, &printer, &command),
         Command::Decode(args) => decode::run(&printer, &args),
         Command::Detect(args) => detect::run(cli.global.output, cli.global.no_headers, &args),
         Command::Sim(command) => {

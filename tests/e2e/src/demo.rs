@@ -133,7 +133,6 @@ impl Drop for Demo {
 ///
 /// # Panics
 /// When it fails.
-#[must_use]
 pub fn chromium(profile: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("chromium")
         .args([

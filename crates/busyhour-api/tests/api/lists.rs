@@ -108,3 +108,26 @@ async fn pages_are_compressed_for_who_takes_that() {
     let plain = page(&bed, "/incidents").await;
     assert!(answer.1.len() * 2 < plain.len(), "{} of {}", answer.1.len(), plain.len());
 }
+
+#[tokio::test]
+async fn the_fleet_tells_who_is_silent_and_what_is_simulated() {
+    let bed = Bed::full();
+    let fleet = page(&bed, "/fleet").await;
+    assert!(fleet.contains("2 agents, 2 of them not heard of for a quarter-hour"), "{fleet}");
+    assert!(
+        fleet.contains("berlin-1") && fleet.contains("tokyo-1") && fleet.contains("simulated data")
+    );
+    assert!(fleet.contains("not running for 2.0 h"), "gaps with their reason: {fleet}");
+    let sighting = busyhour_store::Sighting {
+        at: crate::support::NOW,
+        version: HOSTILE.to_owned(),
+        os: "linux".to_owned(),
+        local_prefix: None,
+        peer: None,
+    };
+    bed.control.saw_agent(busyhour_model::AgentId::from_u128(1), &sighting).expect("note");
+    let silent = page(&bed, "/fleet?trouble=silent").await;
+    assert!(silent.contains("tokyo-1") && !silent.contains("berlin-1"), "{silent}");
+    let found = page(&bed, "/fleet?q=BERLIN").await;
+    assert!(found.contains("1 to 1 of 1") && !found.contains("<script>alert"), "{found}");
+}

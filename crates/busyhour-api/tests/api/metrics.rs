@@ -47,7 +47,10 @@ async fn every_metric_has_a_prefix_a_type_and_a_sentence() {
     for name in &types {
         let group = name.split('_').take(2).collect::<Vec<_>>().join("_");
         let told = [format!("`{name}`"), format!("`{group}_*`"), format!("`{group}_ins_*`")];
-        assert!(told.iter().any(|told| document.contains(told)), "{name} is not in docs/METRICS.md");
+        assert!(
+            told.iter().any(|told| document.contains(told)),
+            "{name} is not in docs/METRICS.md"
+        );
     }
     let counter = "# TYPE busyhour_store_windows_total counter";
     assert!(body.contains(counter), "{body}");

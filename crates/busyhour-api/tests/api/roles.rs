@@ -60,13 +60,17 @@ const PLAN: Statuses = [401, 403, 403, 403, 201, 201, 422, 201, 403];
 /// The number is a silence's.
 const NO_SUCH_QUIET: Statuses = [401, 403, 403, 403, 404, 404, 404, 404, 403];
 
+/// There is no such channel, for who may operate all.
+const NO_SUCH_CHANNEL: Statuses = [401, 403, 403, 403, 404, 403, 403, 404, 403];
+
 /// Method, route, what is sent, and the statuses. `{id}` is the building [`MASKED`], its agent, its
 /// path, its incident; accounts and tokens are of nobody.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str, Statuses); 107] = [
+const ROUTES: [(&str, &str, &str, Statuses); 111] = [
     ("GET", "/", "", LIST),
     ("GET", "/buildings/{id}", "", ONE),
     ("GET", "/incidents", "", LIST),
+    ("GET", "/fleet", "", LIST),
     ("GET", "/paths/{id}", "", ONE),
     ("GET", "/paths/{id}/picture.svg", "", ONE),
     ("GET", "/paths/{id}/picture.png", "", ONE),
@@ -154,6 +158,9 @@ const ROUTES: [(&str, &str, &str, Statuses); 107] = [
     ("GET", "/api/v1/reports/daily", "", LIST),
     ("GET", "/api/v1/reports/weekly", "", LIST),
     ("GET", "/api/v1/reports/monthly", "", LIST),
+    ("GET", "/api/v1/channels", "", WHOLE),
+    ("POST", "/api/v1/channels/{id}/test", "{}", NO_SUCH_CHANNEL),
+    ("GET", "/api/v1/channel-tests/{id}", "", NO_SUCH_WHOLE),
     ("GET", "/api/v1/tasks", "", WHOLE),
     ("POST", "/api/v1/tasks", "{}", OPERATE),
     ("GET", "/api/v1/tasks/history", "", WHOLE),

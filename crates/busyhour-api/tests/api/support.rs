@@ -151,6 +151,7 @@ impl Bed {
         let configurations: Arc<dyn Configurations> =
             Arc::clone(&control) as Arc<dyn Configurations>;
         let desk: Arc<dyn Desk> = Arc::clone(&control) as Arc<dyn Desk>;
+        let outbox = Arc::clone(&control) as Arc<dyn busyhour_store::Outbox>;
         let control: Arc<dyn Control> = control;
         let telemetry: Arc<dyn Telemetry> = Arc::new(telemetry);
         let clock = Arc::new(AtomicI64::new(NOW.0));
@@ -170,6 +171,7 @@ impl Bed {
             telemetry: Arc::clone(&telemetry),
             control: Arc::clone(&control),
             desk: Arc::clone(&desk),
+            outbox,
             accounts: Arc::clone(&accounts),
             status: Arc::new(Quiet),
             clock: now,

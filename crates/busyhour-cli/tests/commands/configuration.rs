@@ -74,6 +74,7 @@ fn what_agents_run_is_shown_with_what_they_are_to_run() {
         "assigned_revision": 8, "assigned_by": "label canary", "told_revision": 7, "targets": 1,
         "presence": "here", "running_revision": 7, "up_to_date": true, "state": "rolled-back",
         "state_revision": 8, "refused_because": "the collector was not reached any more",
+        "held_back_because": "its owner has measuring paused", "left_out_in_building": 2,
         "reported_utc": "2026-03-06T17:00:00Z"});
     let agent = json!({"id": ID, "name": "berlin-7", "building": "Berlin HQ", "subnet": "10.1.0.0/24",
         "last_seen_age_s": 7, "last_seen_utc": "2026-03-05T08:40:00Z", "gap_hours_7d": 0.5,

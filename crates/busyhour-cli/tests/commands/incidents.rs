@@ -25,6 +25,10 @@ fn incident(more: Value) -> Value {
         "average_says": "0.31 % loss", "average_passes": true, "masked": true,
         "masking_factor": 7.74, "simulated": false,
         "sentence": "Berlin HQ: words go missing in calls between 10:00 and 12:00 local time.",
+        "acknowledged_utc": "2026-03-05T09:00:00Z", "acknowledged_by": "eva",
+        "acknowledged_reason": "ticket 7", "owner": "WAN team",
+        "owner_contact": "wan@example.com", "owner_by_hand": false, "quiet": "silence",
+        "quiet_until_utc": "2026-03-07T09:00:00Z", "part_of": null,
     });
     item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     item
@@ -47,6 +51,13 @@ fn shown() -> Value {
             "building": "Berlin HQ", "subnet": "10.1.3.0/24", "network": "Floor 3",
             "link": "wired", "target": "edge.example.com:862", "class": "audio",
         })).collect::<Vec<_>>(),
+        "remedy_who": "whoever runs the wide area network",
+        "remedy": ["Look at the use of the link.", "Order a larger one."],
+        "before": {"days": 4, "bad_days": 4, "bad_ratio": 0.5, "loss_ratio_p90": 0.024,
+            "rtt_us_p90": 40_000, "jitter_us_p90": 4_000},
+        "after": {"days": 3, "bad_days": 0, "bad_ratio": 0.05, "loss_ratio_p90": 0.001,
+            "rtt_us_p90": 21_000, "jitter_us_p90": 900},
+        "parts": [9, 10],
     }))
 }
 
@@ -81,7 +92,13 @@ fn incidents_are_listed_with_their_place_in_words() {
 #[test]
 fn one_incident_is_shown_with_what_speaks_for_and_against_it() {
     let answer = envelope(json!([shown()]));
+    let acts = envelope(json!([
+        {"number": 1, "at_utc": "2026-03-05T09:00:00Z", "by": "eva", "act": "acknowledge",
+            "text": "ticket 7", "owner": null, "owner_contact": null, "into": null, "opening": 1},
+    ]));
     let collector = Canned::start(&[
+        ("GET /incidents/12/acts", 200, acts.clone()),
+        (&format!("GET /incidents/{ID}/acts"), 200, acts),
         ("GET /incidents/12", 200, answer.clone()),
         (&format!("GET /incidents/{ID}"), 200, answer.clone()),
     ]);

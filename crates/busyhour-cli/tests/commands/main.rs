@@ -8,10 +8,12 @@ mod agents;
 mod canned;
 mod configuration;
 mod decode;
+mod desk;
 mod identity;
 mod incidents;
 mod loads;
 mod quality;
+mod reports;
 mod sim;
 
 use std::path::{Path, PathBuf};
@@ -107,6 +109,28 @@ fn help_has_examples() {
         ("help-api-token-create", vec!["api-token", "create"]),
         ("help-incident-ls", vec!["incident", "ls"]),
         ("help-incident-show", vec!["incident", "show"]),
+        ("help-incident-acts", vec!["incident", "acts"]),
+        ("help-incident-note", vec!["incident", "note"]),
+        ("help-incident-ack", vec!["incident", "ack"]),
+        ("help-incident-unack", vec!["incident", "unack"]),
+        ("help-incident-own", vec!["incident", "own"]),
+        ("help-incident-merge", vec!["incident", "merge"]),
+        ("help-incident-split", vec!["incident", "split"]),
+        ("help-owner-ls", vec!["owner", "ls"]),
+        ("help-owner-set", vec!["owner", "set"]),
+        ("help-owner-rm", vec!["owner", "rm"]),
+        ("help-silence-ls", vec!["silence", "ls"]),
+        ("help-silence-add", vec!["silence", "add"]),
+        ("help-silence-end", vec!["silence", "end"]),
+        ("help-maintenance-ls", vec!["maintenance", "ls"]),
+        ("help-maintenance-add", vec!["maintenance", "add"]),
+        ("help-maintenance-end", vec!["maintenance", "end"]),
+        ("help-report-daily", vec!["report", "daily"]),
+        ("help-report-weekly", vec!["report", "weekly"]),
+        ("help-report-monthly", vec!["report", "monthly"]),
+        ("help-task-ls", vec!["task", "ls"]),
+        ("help-task-history", vec!["task", "history"]),
+        ("help-task-done", vec!["task", "done"]),
         ("help-load-import", vec!["load", "import"]),
         ("help-decode", vec!["decode"]),
         ("help-detect", vec!["detect"]),
