@@ -5,7 +5,7 @@ use std::time::Duration;
 use busyhour_chart::{Scatter, SmokeSpan, SmokeStep, SpanKind};
 use busyhour_model::desk::{Quiet, QuietKind, QuietScope};
 use busyhour_model::{
-    Building, Context, Incident, LocalDay, Placement, Slot, SlotStart, UtcMicros, limits_in_force,
+    Building, Context, Incident, IncidentState, LocalDay, Placement, Slot, SlotStart, UtcMicros, limits_in_force,
 };
 use busyhour_store::{Grain, PathRow, SlotDetail, StoreError};
 use jiff::civil::Weekday;
@@ -28,8 +28,10 @@ const STEPS: [(i64, &str); 5] = [
     (24, "six hours"),
     (48, "twelve hours"),
 ];
-/// Windows that are looked through for changes of the path: a week at one a minute.
-const MAX_WINDOWS: usize = 10_080;
+/// Windows of a day that are looked through for changes of the path: all, at 15 s each.
+const MAX_WINDOWS_A_DAY: usize = 5_760;
+/// Changes that are told; one that changes all the time is told by the first of them.
+const MAX_CHANGES: usize = 100;
 
 /// Everything that is drawn and said of a path at a time.
 pub(crate) struct Told {
@@ -94,7 +96,7 @@ pub(crate) fn told(services: &Scoped, path: &PathRow, span: Span) -> Result<Told
         .and_then(|placement| buildings.into_iter().find(|one| one.id == placement.building));
     let zone = building.as_ref().map_or(TimeZone::UTC, zone_of);
     let (steps, now) = (Steps::of(span), (services.clock)());
-    let incidents = services.control.incidents(false)?.into_iter();
+    let incidents = services.control.recent_incidents(span.from)?.into_iter();
     let incidents: Vec<Incident> = incidents
         .filter(|incident| incident.members.iter().any(|member| member.path == path.id))
         .collect();
@@ -111,6 +113,7 @@ pub(crate) fn told(services: &Scoped, path: &PathRow, span: Span) -> Result<Told
     };
     spans.extend(quiets.iter().filter(holds).filter_map(|quiet| maintenance(quiet, &steps)));
     let limits = limits_in_force(path.requirement, span.until);
+    let open = incidents.iter().filter(|incident| incident.state != IncidentState::Closed);
     let link = |incident: &Incident| {
         (format!("/incidents/{}", incident.number), incident.sentence.clone())
     };
@@ -124,7 +127,7 @@ pub(crate) fn told(services: &Scoped, path: &PathRow, span: Span) -> Result<Told
         limit: limits.map(|table| f64::from(table.rtt_us) / 1_000.0),
         spans,
         changes: changes(services, path, span, &steps)?,
-        incidents: incidents.iter().map(link).collect(),
+        incidents: open.map(link).collect(),
         building,
     })
 }
@@ -241,6 +244,9 @@ fn is_for(scope: &QuietScope, placement: Option<Placement>, region: Option<&str>
 }
 
 fn maintenance(quiet: &Quiet, steps: &Steps) -> Option<SmokeSpan> {
+    if quiet.end() <= quiet.from {
+        return None; // Called off before it began.
+    }
     let first = steps.of_slot(SlotStart::containing(quiet.from).max(steps.first))?;
     let last = SlotStart::containing(UtcMicros(quiet.end().0.saturating_sub(1)));
     let until = steps.of_slot(last.min(steps.end().offset(-1)))? + 1;
@@ -252,37 +258,50 @@ fn maintenance(quiet: &Quiet, steps: &Steps) -> Option<SmokeSpan> {
     })
 }
 
-/// Where a window's circumstances are other than those of the window before.
+/// Where what is known of a window's circumstances is other than what was known last.
 fn changes(
     services: &Scoped,
     path: &PathRow,
     span: Span,
     steps: &Steps,
 ) -> Result<Vec<(usize, String)>, StoreError> {
-    let windows = services.telemetry.windows(path.id, span.from, span.until, MAX_WINDOWS)?;
     let mut found: Vec<(usize, String)> = Vec::new();
-    for pair in windows.windows(2) {
-        let (before, after) = (&pair[0].judged, &pair[1].judged);
-        let Some(words) = changed(&before.context, &after.context) else { continue };
-        if let Some(at) = steps.of_slot(SlotStart::containing(after.placed)) {
-            let zoneless = crate::text::utc(after.placed);
-            found.push((at, format!("{zoneless}: {words}")));
+    let mut known = Context::default();
+    let mut from = span.from;
+    while from < span.until {
+        let until = from.plus(Duration::from_secs(86_400)).min(span.until);
+        for window in services.telemetry.windows(path.id, from, until, MAX_WINDOWS_A_DAY)? {
+            let placed = window.judged.placed;
+            let changed = learn(&mut known, &window.judged.context);
+            let at = steps.of_slot(SlotStart::containing(placed));
+            if let Some((at, words)) = at.zip(changed) {
+                found.push((at, format!("{}: {words}", crate::text::utc(placed))));
+            }
         }
+        from = until;
     }
+    found.truncate(MAX_CHANGES);
     Ok(found)
 }
 
-fn changed(before: &Context, after: &Context) -> Option<String> {
-    fn said<T: ToString + PartialEq>(what: &str, a: Option<&T>, b: Option<&T>) -> Option<String> {
-        let (a, b) = (a?, b?);
-        (a != b).then(|| format!("{what} {} became {}", a.to_string(), b.to_string()))
+/// Takes over what a window knows; what of it is other than what was known before, in words. A window of
+/// which nothing came back knows nothing.
+fn learn(known: &mut Context, now: &Context) -> Option<String> {
+    fn of<T: Copy + ToString + PartialEq>(
+        what: &str,
+        known: &mut Option<T>,
+        now: Option<T>,
+        same: impl Fn(T, T) -> bool,
+    ) -> Option<String> {
+        let now = now?;
+        let before = known.replace(now)?;
+        let words = || format!("{what} {} became {}", before.to_string(), now.to_string());
+        (!same(before, now)).then(words)
     }
-    let (ip, other) = (before.resolved.map(|a| a.ip()), after.resolved.map(|a| a.ip()));
-    let seen = (before.reflexive, after.reflexive);
     let words: Vec<String> = [
-        said("the target's address", ip.as_ref(), other.as_ref()),
-        said("the agent's network", before.local_prefix.as_ref(), after.local_prefix.as_ref()),
-        said("the address on the Internet", seen.0.as_ref(), seen.1.as_ref()),
+        of("the target's address", &mut known.resolved, now.resolved, |a, b| a.ip() == b.ip()),
+        of("the agent's network", &mut known.local_prefix, now.local_prefix, |a, b| a == b),
+        of("the address on the Internet", &mut known.reflexive, now.reflexive, |a, b| a == b),
     ]
     .into_iter()
     .flatten()
@@ -320,12 +339,12 @@ mod tests {
             resolved: address.map(|address| address.parse().expect("an address")),
             ..Context::default()
         };
-        let (one, other) = (context(Some("10.0.0.1:862")), context(Some("10.0.0.2:862")));
-        assert_eq!(
-            changed(&one, &other).as_deref(),
-            Some("the target's address 10.0.0.1 became 10.0.0.2")
-        );
-        assert_eq!(changed(&one, &one), None);
-        assert_eq!(changed(&context(None), &other), None, "the first time it is known");
+        let mut known = Context::default();
+        let mut learn = |address| learn(&mut known, &context(address));
+        assert_eq!(learn(Some("10.0.0.1:862")), None, "the first time it is known");
+        assert_eq!(learn(Some("10.0.0.1:863")), None, "another port is the same way");
+        assert_eq!(learn(None), None, "nothing came back");
+        let words = "the target's address 10.0.0.1:863 became 10.0.0.2:862";
+        assert_eq!(learn(Some("10.0.0.2:862")).as_deref(), Some(words));
     }
 }

@@ -301,6 +301,7 @@ fn start_api(
         control: store.control,
         accounts: store.accounts,
         desk: store.desk,
+        outbox: store.outbox,
         fleet: store.fleet,
         planner: store.planner,
         status: Arc::new(status),

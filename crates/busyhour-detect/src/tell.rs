@@ -12,7 +12,7 @@ use crate::figures::{Counts, Figures};
 use crate::finding::{Cause, Finding, FindingKind, Place};
 use crate::fleet::{BuildingNo, Fleet, SeriesNo, UpstreamNo};
 
-use self::words::{clock, days, listed, long_date, rounded, two_digits, weekdays};
+use self::words::{capital, clock, days, listed, long_date, rounded, two_digits, weekdays};
 pub(crate) use self::words::{count_of, millis, percent};
 
 /// The days that a sentence counts: the last observed working days.
@@ -306,7 +306,7 @@ impl Story<'_> {
         let (finding, figures) = (self.finding, self.figures);
         let mut text = format!(
             "{} in {} {:?}: {} to {}, {} bad of {} observed working days, {} {}.",
-            finding.kind.as_str(),
+            capital(finding.kind.as_str()),
             finding.place.kind(),
             finding.place.name(self.fleet),
             finding.first_bad,
@@ -318,9 +318,9 @@ impl Story<'_> {
         );
         for (name, counts) in [
             ("Bad hours", &figures.peak),
-            ("outside busy hours", &figures.quiet),
-            ("whole days", &figures.day),
-            ("seven days, all hours", &figures.week),
+            ("Outside busy hours", &figures.quiet),
+            ("Whole days", &figures.day),
+            ("Seven days, all hours", &figures.week),
         ] {
             if counts.valid > 0 {
                 let _ = write!(text, " {}", counted(name, counts));
@@ -378,8 +378,9 @@ impl Story<'_> {
                 None => said.push((&one.text, vec![weight])),
             }
         }
-        let told =
-            |(text, weights): &(&str, Vec<String>)| format!(" {}: {text}.", weights.join(", "));
+        let told = |(text, weights): &(&str, Vec<String>)| {
+            format!(" {}: {text}.", capital(&weights.join(", ")))
+        };
         said.iter().map(told).collect()
     }
 

@@ -70,6 +70,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             "busyhour-ingest",
             "busyhour-judge",
             "busyhour-notify",
+            // Reports go by mail.
+            "busyhour-report",
             "busyhour-api",
         ],
     ),

@@ -10,6 +10,8 @@
 //! installed is named and left out. The smoke run measures for a second or so: it shows that the
 //! benchmark works, not what is true. `--brief` takes minutes and tells what to expect.
 //!
+//! `grpc --mtls` measures over TLS with certificates on both sides, too.
+//!
 //! `--seconds 60` feeds the store for so long in `live` and `backlog`.
 //!
 //! `BUSYHOUR_BENCH_DIR` names a folder for the data, if the system's own for temporary files is no
@@ -19,6 +21,9 @@
 
 #[path = "store/beside.rs"]
 mod beside;
+#[path = "herd/collector.rs"]
+#[allow(dead_code, reason = "shared with the benchmark of fleets")]
+mod collector;
 #[path = "store/cost.rs"]
 mod cost;
 #[path = "store/fields.rs"]
@@ -33,6 +38,9 @@ mod grpc;
 mod import;
 #[path = "store/ingest.rs"]
 mod ingest;
+#[path = "herd/member.rs"]
+#[allow(dead_code, reason = "shared with the benchmark of fleets")]
+mod member;
 #[path = "store/paths.rs"]
 mod paths;
 #[path = "store/picture.rs"]
@@ -60,6 +68,7 @@ mod store;
 #[path = "store/victoria.rs"]
 mod victoria;
 
+use std::path::Path;
 use std::time::Duration;
 
 /// How much is measured.
@@ -153,8 +162,12 @@ const SMOKE: Effort = Effort {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["--load", of @ ..] = &words[..] {
-        return grpc::load(of);
+    match &words[..] {
+        ["--load", of @ ..] => return grpc::load(None, of),
+        ["--load-mtls", folder, of @ ..] => {
+            return grpc::load(Some(collector::Papers::read(Path::new(folder))), of);
+        }
+        _ => {}
     }
     let smoke = words.contains(&"--smoke");
     let seconds = words.iter().position(|word| *word == "--seconds").map(|at| at + 1);
@@ -182,7 +195,7 @@ fn main() {
         ingest::measure(&effort, ingest::Shape::Backlog);
     }
     if wanted("grpc") {
-        grpc::measure(&effort);
+        grpc::measure(&effort, words.contains(&"--mtls"));
     }
     if wanted("peer") {
         beside::measure(&effort);

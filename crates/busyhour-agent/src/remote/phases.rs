@@ -98,7 +98,7 @@ impl<C: Clone + Named> Stored<C> {
         }
         let starts = trial.starts.saturating_add(1);
         if starts > MAX_STARTS {
-            return self.given_up(format!("the agent began {starts} times while it was on trial"));
+            return self.given_up(&format!("the agent began {starts} times while it was on trial"));
         }
         // What is left of one before it would be taken for what became of this one.
         let forget = self.verdict.iter().map(|_| Act::DropVerdict);
@@ -131,9 +131,9 @@ impl<C: Clone + Named> Stored<C> {
     }
 
     /// The collector tells one that must not run.
-    pub(super) fn refused(&self, told: &C, reason: String) -> Vec<Act<C>> {
+    pub(super) fn refused(&self, told: &C, reason: &str) -> Vec<Act<C>> {
         let (revision, edition) = (told.revision(), told.edition());
-        vec![Act::KeepVerdict(Verdict::new(revision, edition, Outcome::Refused, &reason))]
+        vec![Act::KeepVerdict(Verdict::new(revision, edition, Outcome::Refused, reason))]
     }
 
     /// The collector tells what is no news. When that is what runs, what was given up before is over.
@@ -144,10 +144,10 @@ impl<C: Clone + Named> Stored<C> {
     }
 
     /// The machine's own file does not let the committed one run any more.
-    pub(super) fn disallowed(&self, reason: String) -> Vec<Act<C>> {
+    pub(super) fn disallowed(&self, reason: &str) -> Vec<Act<C>> {
         let Some(committed) = &self.committed else { return Vec::new() };
         let (revision, edition) = (committed.revision(), committed.edition());
-        let verdict = Verdict::new(revision, edition, Outcome::Refused, &reason);
+        let verdict = Verdict::new(revision, edition, Outcome::Refused, reason);
         vec![Act::KeepVerdict(verdict), Act::DropCommitted]
     }
 
@@ -159,10 +159,10 @@ impl<C: Clone + Named> Stored<C> {
     }
 
     /// The trial did not.
-    pub(super) fn given_up(&self, reason: String) -> Vec<Act<C>> {
+    pub(super) fn given_up(&self, reason: &str) -> Vec<Act<C>> {
         let Some(trial) = &self.trial else { return Vec::new() };
         let (revision, edition) = (trial.content.revision(), trial.content.edition());
-        let verdict = Verdict::new(revision, edition, Outcome::RolledBack, &reason);
+        let verdict = Verdict::new(revision, edition, Outcome::RolledBack, reason);
         vec![Act::KeepVerdict(verdict), Act::DropTrial]
     }
 
@@ -241,7 +241,7 @@ mod tests {
             }
             let end = match proves {
                 true => self.files.proved(),
-                false => self.files.given_up("it was ill".to_owned()),
+                false => self.files.given_up("it was ill"),
             };
             self.all(end)
         }
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_reason_is_cut_so_that_it_can_be_kept_and_said() {
         let files = Stored { committed: Some(GOOD), ..Stored::default() };
-        for act in files.refused(&NEXT, "ä".repeat(1_000_000)) {
+        for act in files.refused(&NEXT, &"ä".repeat(1_000_000)) {
             let Act::KeepVerdict(verdict) = act else { panic!("{act:?}") };
             assert_eq!(verdict.reason.chars().count(), MAX_REASON);
         }
@@ -326,7 +326,7 @@ mod tests {
     fn what_runs_or_was_refused_is_no_news_and_what_is_empty_needs_no_trial() {
         let mut files = Stored { committed: Some(GOOD), ..Stored::default() };
         assert!(!files.is_news(&GOOD) && files.is_news(&NEXT));
-        for act in files.refused(&NEXT, "it may not".to_owned()) {
+        for act in files.refused(&NEXT, "it may not") {
             files.apply(act);
         }
         assert!(!files.is_news(&NEXT));

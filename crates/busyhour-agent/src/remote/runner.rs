@@ -109,7 +109,7 @@ impl Remote {
                 }
                 Err(reason) => {
                     tracing::warn!(revision, reason, "a configuration is refused");
-                    self.stored.refused(&told, reason)
+                    self.stored.refused(&told, &reason)
                 }
             }
         } else {
@@ -134,9 +134,9 @@ impl Remote {
                 Err(reason) => {
                     tracing::warn!(reason, "a configuration is not allowed here any more");
                     let acts = if self.stored.trial.is_some() {
-                        self.stored.given_up(reason)
+                        self.stored.given_up(&reason)
                     } else {
-                        self.stored.disallowed(reason)
+                        self.stored.disallowed(&reason)
                     };
                     if self.act(acts).await.is_err() {
                         break Vec::new();
@@ -169,7 +169,7 @@ impl Remote {
             }
             Judgement::Ill(reason) => {
                 tracing::warn!(reason, "the configuration is given up");
-                self.stored.given_up(reason)
+                self.stored.given_up(&reason)
             }
         };
         // What could not be done is logged, and looked at again.

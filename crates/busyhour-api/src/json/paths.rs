@@ -21,6 +21,8 @@ use crate::text;
 
 /// The most windows in one answer: a week at one a minute.
 const MAX_WINDOWS: usize = 10_080;
+/// The same as a table: all that can be asked for at once, at one a minute.
+const MAX_ROWS: usize = 44_640;
 const DEFAULT_WINDOWS: usize = 1_000;
 /// The longest time that one question may cover.
 const MAX_RANGE: Duration = Duration::from_secs(31 * 86_400);
@@ -131,11 +133,11 @@ pub(crate) async fn windows(
     if until > from.plus(MAX_RANGE) {
         return Err(Problem::bad_request("at most 31 days can be asked for at once"));
     }
-    let usual = match parameters.format {
-        Format::Json => DEFAULT_WINDOWS,
-        Format::Csv => MAX_WINDOWS,
+    let (usual, most) = match parameters.format {
+        Format::Json => (DEFAULT_WINDOWS, MAX_WINDOWS),
+        Format::Csv => (MAX_ROWS, MAX_ROWS),
     };
-    let limit = parameters.limit.unwrap_or(usual).min(MAX_WINDOWS);
+    let limit = parameters.limit.unwrap_or(usual).min(most);
     let windows = app.with_store(move |services| {
         let path = services.telemetry.paths(None)?.into_iter().find(|path| path.id == id);
         let path = path.ok_or_else(|| Problem::not_found("no path has this number"))?;

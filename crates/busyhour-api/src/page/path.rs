@@ -87,8 +87,8 @@ pub(crate) async fn svg(
     Path(id): Path<String>,
     parameters: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let svg = picture(app, &id, parameters).await?;
-    Ok(file("image/svg+xml", svg.standalone(Look::AsTheReader).into_bytes()))
+    let alone = |svg: Svg| Ok(svg.standalone(Look::AsTheReader).into_bytes());
+    Ok(file("image/svg+xml", picture(app, &id, parameters, alone).await?))
 }
 
 /// The same as a bitmap, two pixels for a unit.
@@ -97,22 +97,24 @@ pub(crate) async fn png(
     Path(id): Path<String>,
     parameters: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let svg = picture(app, &id, parameters).await?;
-    let png = svg.png().ok_or_else(Problem::internal)?;
-    Ok(file("image/png", png.bytes))
+    // Making a bitmap takes a while, so it is made where store calls are, few at a time.
+    let png = |svg: Svg| svg.png().map(|png| png.bytes).ok_or_else(Problem::internal);
+    Ok(file("image/png", picture(app, &id, parameters, png).await?))
 }
 
-async fn picture(
+/// Draws, and makes something of what is drawn, on a thread that may take its time.
+async fn picture<T: Send + 'static>(
     app: App,
     id: &str,
     parameters: Result<Query<SpanQuery>, QueryRejection>,
-) -> Result<Svg, Problem> {
+    of: impl FnOnce(Svg) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
     let span = span_of(&app, id, parameters)?;
-    app.with_store(move |services| {
+    let drawn = move |services: &Scoped| {
         let (path, _) = span.find(services)?;
-        Ok(draw(&path, &told(services, &path, span)?))
-    })
-    .await
+        of(draw(&path, &told(services, &path, span)?))
+    };
+    app.with_store(drawn).await
 }
 
 fn file(kind: &'static str, bytes: Vec<u8>) -> Response {
@@ -194,7 +196,7 @@ impl PathPage {
             changes: told.changes.iter().map(|(_, words)| words.clone()).collect(),
             picture_href: format!("/paths/{id}/picture.svg?{own}"),
             png_href: format!("/paths/{id}/picture.png?{own}"),
-            csv_href: format!("/api/v1/paths/{id}/windows?{own}&limit=10080&format=csv"),
+            csv_href: format!("/api/v1/paths/{id}/windows?{own}&format=csv"),
             json_href: format!("/api/v1/paths/{id}/windows?{own}&limit=10080"),
         })
     }

@@ -147,6 +147,13 @@ fn every_number_in_the_text_is_one_of_the_data() {
             for number in numbers(text) {
                 assert!(allowed.contains(&number), "{number} in {text}\nknown: {allowed:?}");
             }
+            for sentence in text.split(". ") {
+                let begins = sentence.chars().next();
+                assert!(
+                    begins.is_some_and(|first| !first.is_lowercase()),
+                    "{sentence:?} of {text}"
+                );
+            }
         }
         assert!(finding.sentence.contains("20 of 60 checks"), "{}", finding.sentence);
         assert!(finding.sentence.contains("on 3 of the 3 observed"), "{}", finding.sentence);

@@ -19,6 +19,12 @@ pub(super) fn weekdays(dates: &[Date]) -> String {
     format!(" on {}", listed(&names))
 }
 
+/// The same words as a sentence begins with them.
+pub(super) fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub(super) fn listed(items: &[String]) -> String {
     match items.split_last() {

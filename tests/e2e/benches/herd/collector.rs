@@ -34,7 +34,7 @@ const RETENTION: Retention = Retention {
 pub(crate) struct Collector {
     pub(crate) process: Process,
     /// Where agents deliver.
-    ingest: String,
+    pub(crate) ingest: String,
     api: String,
     folder: TempDir,
 }
@@ -81,6 +81,11 @@ impl Collector {
         collector
     }
 
+    /// Where tokens and the authority lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -120,7 +125,7 @@ impl Collector {
     pub(crate) fn fleet(&self, part: &str, smoke: bool) -> Child {
         Command::new(std::env::current_exe().expect("this program"))
             .args([part, &self.ingest])
-            .arg(self.folder.path())
+            .arg(self.folder())
             .args(smoke.then_some("--smoke"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,5 +1,6 @@
 //! End to end: a collector as a process, and a fleet of agents in another that delivers sealed blocks
-//! over gRPC, a connection and a stream for each agent.
+//! over gRPC, a connection and a stream for each agent: in plaintext with a secret, and with `--mtls` over
+//! TLS 1.3 with certificates on both sides, too.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,9 +23,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::transport::Channel;
 
+use crate::collector::{Collector, Papers};
 use crate::cost::{Watch, cpu_of, grouped, own_cpu, peak_mb};
 use crate::fleet::{Fleet, MIX, agent_id};
 use crate::ingest::RUN;
+use crate::member::{self, Member};
 use crate::sealed::Sealed;
 use crate::series::{self, Keep};
 use crate::{Effort, store};
@@ -33,39 +36,77 @@ use crate::{Effort, store};
 const PER_AGENT: usize = 20;
 /// The history begins so many days ago, and never reaches the present.
 const HISTORY_DAYS: i64 = 10;
+/// What the fleet's process says first: who connects, and enrols before that, is not measured.
+const CONNECTED: &str = "connected";
 /// Messages between an agent's blocks and its stream.
 const STREAM_QUEUE: usize = 4;
 
-/// Measures both shapes and prints what it found.
-pub(crate) fn measure(effort: &Effort) {
+/// What agents and collector know each other by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Secret,
+    Certificates,
+}
+
+/// Measures both shapes and prints what it found; through both doors where that is asked for.
+pub(crate) fn measure(effort: &Effort, mtls: bool) {
     for (name, run) in [
         ("live: blocks of one window of each of 20 paths", 1),
         ("backlog: blocks of 500 windows of one path", RUN),
     ] {
         let agents = effort.paths.div_ceil(PER_AGENT);
-        println!("\nThrough gRPC, {name}; {agents} agents, {} paths", agents * PER_AGENT);
-        one(effort, agents, run);
+        let doors = [Door::Secret, Door::Certificates];
+        for door in doors.into_iter().take(if mtls { 2 } else { 1 }) {
+            let by = match door {
+                Door::Secret => "plaintext",
+                Door::Certificates => "TLS 1.3, certificates on both sides",
+            };
+            println!("\nThrough gRPC, {by}, {name}; {agents} agents, {} paths", agents * PER_AGENT);
+            match door {
+                Door::Secret => in_plaintext(effort, agents, run),
+                Door::Certificates => over_tls(effort, agents, run),
+            }
+        }
     }
 }
 
-fn one(effort: &Effort, agents: usize, run: i64) {
+fn in_plaintext(effort: &Effort, agents: usize, run: i64) {
     let folder = store::folder();
     let data = folder.path().join("data");
     let letting_in = Watch::start();
     let_in(&data, agents);
     println!("  agents let in         {:>12.1} s", letting_in.wall());
     let (collector, ingest) = start(folder.path(), &data);
-    let before = cpu_of(collector.id());
+    let of = [agents as i64, run].map(|number| number.to_string());
+    feed(effort, &collector, &["--load", &ingest, &of[0], &of[1]]);
+    assert!(collector.stop(), "the collector stops in order");
+}
+
+/// The fleet enrols first; that is not measured here.
+fn over_tls(effort: &Effort, agents: usize, run: i64) {
+    let collector = Collector::start(agents);
+    let of = [agents as i64, run].map(|number| number.to_string());
+    let folder = collector.folder().to_str().expect("printable");
+    let load = ["--load-mtls", folder, &collector.ingest, &of[0], &of[1]];
+    feed(effort, &collector.process, &load);
+    assert!(collector.process.stop(), "the collector stops in order");
+}
+
+/// Has the fleet's process deliver and prints what it found.
+fn feed(effort: &Effort, collector: &Process, load: &[&str]) {
     let mut load = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--load", &ingest, &agents.to_string(), &run.to_string()])
+        .args(load)
         .args([effort.series.to_string(), effort.grpc.as_millis().to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .expect("this program starts");
-    let mut line = String::new();
     let stdout = load.stdout.take().expect("it was asked for");
-    BufReader::new(stdout).read_line(&mut line).expect("what it found");
+    let mut lines = BufReader::new(stdout).lines();
+    let mut hear = || lines.next().and_then(Result::ok).unwrap_or_default();
+    assert_eq!(hear(), CONNECTED, "what the fleet says:\n{}", collector.log());
+    let before = cpu_of(collector.id());
+    let line = hear();
     assert!(load.wait().expect("it ends").success(), "the fleet delivered:\n{}", collector.log());
     let cpu = cpu_of(collector.id()) - before;
     let found: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -82,7 +123,6 @@ fn one(effort: &Effort, agents: usize, run: i64) {
         grouped(windows / cpu)
     );
     println!("  memory                {:>12.0} MB at most", peak_mb(collector.id()));
-    assert!(collector.stop(), "the collector stops in order");
 }
 
 /// Lets agents in before the collector starts: through its own store.
@@ -131,8 +171,9 @@ fn start(folder: &Path, data: &Path) -> (Process, String) {
     (process, format!("http://{ingest}"))
 }
 
-/// The fleet, in its own process: prints windows acknowledged, seconds, and its processor seconds.
-pub(crate) fn load(arguments: &[&str]) {
+/// The fleet, in its own process, with the papers that let it in, if it needs some: prints windows
+/// acknowledged, seconds, and its processor seconds.
+pub(crate) fn load(papers: Option<Papers>, arguments: &[&str]) {
     let &[ingest, agents, run, series, millis] = arguments else { panic!("{arguments:?}") };
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let pool = series::make(&MIX, number(series) as usize, 1, Keep::Windows);
@@ -147,17 +188,43 @@ pub(crate) fn load(arguments: &[&str]) {
     let time = Duration::from_millis(number(millis));
     let (windows, started, before) = runtime.block_on(async {
         let together = Arc::new(Barrier::new(sealed.agents() + 1));
+        let ways: Vec<Way> = match papers {
+            None => (0..sealed.agents()).map(|_| Way::Plain(ingest.to_owned())).collect(),
+            Some(papers) => {
+                let (members, _) = member::enrol(ingest, papers, sealed.agents()).await;
+                members.into_iter().map(Way::Certified).collect()
+            }
+        };
         let mut sessions = JoinSet::new();
-        for agent in 0..sealed.agents() {
+        for (agent, way) in ways.into_iter().enumerate() {
             let session = Session { sealed: Arc::clone(&sealed), agent };
-            let (ingest, together) = (ingest.to_owned(), Arc::clone(&together));
-            sessions.spawn(async move { session.deliver(ingest, &together, time).await });
+            let together = Arc::clone(&together);
+            sessions.spawn(async move { session.deliver(&way, &together, time).await });
         }
         together.wait().await;
+        println!("{CONNECTED}");
         let (started, before) = (Instant::now(), own_cpu());
         (sessions.join_all().await.iter().sum::<u64>(), started, before)
     });
     println!("{windows} {} {}", started.elapsed().as_secs_f64(), own_cpu() - before);
+}
+
+/// How an agent reaches the collector.
+enum Way {
+    Plain(String),
+    Certified(Member),
+}
+
+impl Way {
+    async fn connect(&self) -> Channel {
+        match self {
+            Self::Plain(ingest) => {
+                let endpoint = Channel::from_shared(ingest.clone()).expect("an address");
+                endpoint.connect().await.expect("the collector listens")
+            }
+            Self::Certified(member) => member.connect().await.expect("the collector lets it in"),
+        }
+    }
 }
 
 /// One agent's session.
@@ -169,9 +236,8 @@ struct Session {
 impl Session {
     /// Connects, waits for all others, delivers for so long, and waits for the last acknowledgement;
     /// windows acknowledged.
-    async fn deliver(self, ingest: String, together: &Barrier, time: Duration) -> u64 {
-        let channel = Channel::from_shared(ingest).expect("an address").connect().await;
-        let channel = channel.expect("the collector listens");
+    async fn deliver(self, way: &Way, together: &Barrier, time: Duration) -> u64 {
+        let channel = way.connect().await;
         let (send, receive) = mpsc::channel(STREAM_QUEUE);
         let boot = (self.agent as u128).to_be_bytes().to_vec();
         let (oldest_block, newest_block) = (1, u64::MAX >> 1);
@@ -189,8 +255,10 @@ impl Session {
         };
         send.send(message(agent_message::Message::Hello(hello))).await.expect("a stream");
         let mut request = Request::new(ReceiverStream::new(receive));
-        let bearer = format!("Bearer {}.{}", agent_id(self.agent), secret(self.agent));
-        request.metadata_mut().insert("authorization", bearer.parse().expect("a header"));
+        if let Way::Plain(_) = way {
+            let bearer = format!("Bearer {}.{}", agent_id(self.agent), secret(self.agent));
+            request.metadata_mut().insert("authorization", bearer.parse().expect("a header"));
+        }
         let answers = IngestClient::new(channel).session(request).await.expect("a session");
         let mut answers = answers.into_inner();
         let welcome = answers.message().await.expect("an answer").expect("it goes on");

@@ -146,9 +146,12 @@ proptest! {
         let within = |start: SlotStart| number(start) != left_out;
         let expected: Vec<SlotGist> = slots
             .iter()
-            .map(|slot| match within(slot.start) {
-                true => SlotGist::of(slot),
-                false => SlotGist::of_counts(slot.start, slot.counts),
+            .map(|slot| {
+                if within(slot.start) {
+                    SlotGist::of(slot)
+                } else {
+                    SlotGist::of_counts(slot.start, slot.counts)
+                }
             })
             .collect();
         prop_assert_eq!(decode_in_short(&parts, &within), Ok(expected));
