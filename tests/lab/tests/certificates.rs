@@ -11,7 +11,6 @@ fn over_certificates_nothing_is_lost_and_nothing_comes_twice_through_kills_and_c
 
     // Blocks arrive, and nobody hears that they did; then the one who sent them is killed.
     both.cut(Cut::FromCollector);
-    both.wait_for_stored(2);
     both.wait_for_held(5);
     both.kill_agent();
     both.heal();

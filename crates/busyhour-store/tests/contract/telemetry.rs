@@ -7,8 +7,7 @@ use busyhour_model::{
     Slot, SlotStart, UtcMicros,
 };
 use busyhour_store::{
-    Appended, BlockRows, Grain, JudgedWindow, PathChanges, PathRow, Quarantined, RecordKind,
-    SlotDetail, Telemetry,
+    Appended, BlockRows, JudgedWindow, PathChanges, PathRow, Quarantined, RecordKind, Telemetry,
 };
 use proptest::prelude::*;
 
