@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
@@ -10,7 +11,7 @@ use busyhour_fleet::{Fleet, Planner};
 use busyhour_model::UtcMicros;
 use busyhour_store::{Accounts, Act, Control, Desk, Outbox, Telemetry};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Routes, Table};
@@ -24,6 +25,10 @@ use crate::{check_listen, guard, json, metrics, page};
 
 /// Store calls under way at once; more wait. Each holds a thread and at most a few MiB.
 const MAX_STORE_CALLS: usize = 8;
+/// Reports that are worked out at the same time: each may read for seconds, and pages must not wait for them.
+const MAX_REPORTS: usize = 2;
+/// Seconds after which to ask again when more are asked for.
+const REPORT_WAIT: Duration = Duration::from_secs(5);
 /// The longest body of a write, except an import.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The longest import: a building file and its companion for some 50 000 subnets, or a table of load
@@ -80,11 +85,26 @@ pub(crate) struct Core(Arc<Shared>);
 struct Shared {
     services: Services,
     store_calls: Arc<Semaphore>,
+    reports: Turns,
     table: Table,
     door: Door,
     sign_in: SignIn,
     /// There is an administrator; never false again, as the last one cannot go.
     administrator: AtomicBool,
+}
+
+/// Turns at what takes long, of which there are few; who finds none is told to come again.
+struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    fn new(most: usize) -> Self {
+        Self(Arc::new(Semaphore::new(most)))
+    }
+
+    fn take(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = Arc::clone(&self.0).try_acquire_owned();
+        turn.map_err(|_| Problem::busy("other reports are being worked out", REPORT_WAIT))
+    }
 }
 
 impl Core {
@@ -176,6 +196,20 @@ impl App {
         let mut figures = self.core.0.services.status.figures();
         figures.extend(self.core.0.sign_in.figures());
         figures
+    }
+
+    /// As [`Self::with_store`], for a report. The turn lasts until the report is worked out, even when nobody
+    /// waits for it any more.
+    pub(crate) async fn with_report<T: Send + 'static>(
+        &self,
+        calls: impl FnOnce(&Scoped) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.core.0.reports.take()?;
+        let calls = move |services: &Scoped| {
+            let _turn = turn;
+            calls(services)
+        };
+        self.with_store(calls).await
     }
 
     /// Runs store calls on a thread that may block, on what who asks may see.
@@ -326,6 +360,7 @@ pub fn router(services: Services, door: Door) -> Router {
     let core = Core(Arc::new(Shared {
         services,
         store_calls: Arc::new(Semaphore::new(MAX_STORE_CALLS)),
+        reports: Turns::new(MAX_REPORTS),
         table,
         door,
         sign_in: SignIn::default(),
@@ -363,4 +398,22 @@ pub async fn serve_tls(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     crate::serve::run(listener, router, shutdown).await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn who_finds_no_turn_at_reports_is_told_to_come_again() {
+        let turns = Turns::new(MAX_REPORTS);
+        let mut taken: Vec<_> = (0..MAX_REPORTS).map(|_| turns.take().unwrap()).collect();
+        let problem = turns.take().unwrap_err();
+        assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(problem.retry_after(), Some(REPORT_WAIT.as_secs()));
+        taken.pop();
+        assert!(turns.take().is_ok(), "a report is done");
+    }
 }

@@ -112,6 +112,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 
+    /// Too much is under way; it is worth asking again after `wait`, in whole seconds.
+    pub(crate) fn busy(why: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let detail = format!("{why}: try again in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::unavailable(detail) }
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the collector's log tells why")
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use busyhour_chart::{Scatter, SmokeSpan, SmokeStep, SpanKind};
 use busyhour_model::desk::{Quiet, QuietKind, QuietScope};
 use busyhour_model::{
-    Building, Context, Incident, IncidentState, LocalDay, Placement, Slot, SlotStart, UtcMicros, limits_in_force,
+    Building, Context, Incident, IncidentState, LocalDay, Placement, Slot, SlotStart, UtcMicros,
+    limits_in_force,
 };
 use busyhour_store::{Grain, PathRow, SlotDetail, StoreError};
 use jiff::civil::Weekday;
@@ -239,7 +240,7 @@ fn is_for(scope: &QuietScope, placement: Option<Placement>, region: Option<&str>
         QuietScope::Building(id) => placement.is_some_and(|placement| placement.building == *id),
         QuietScope::Subnet(id) => placement.is_some_and(|placement| placement.subnet == *id),
         QuietScope::Region(name) => region.is_some_and(|region| region == name.as_str()),
-        QuietScope::Incident(_) | QuietScope::Cause(_) => false,
+        QuietScope::Incident(_) | QuietScope::IncidentIn(..) | QuietScope::Cause(_) => false,
     }
 }
 

@@ -1,12 +1,12 @@
 //! How each building stands, told from verdicts and incidents. Nothing is judged here.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use busyhour_chart::{DayMark, DayShape};
 use busyhour_model::{
-    AgentId, Building, BuildingId, DailyAverage, DaySummary, DayVerdict, Incident, IncidentPlace,
-    IncidentState, Scope, Subnet, UtcMicros, WorstHour,
+    AgentId, Building, BuildingId, DailyAverage, DaySummary, DayVerdict, Incident, IncidentId,
+    IncidentPlace, IncidentState, Scope, Subnet, UtcMicros, WorstHour,
 };
 use busyhour_store::{AgentRow, PathRow, StoreError};
 use jiff::civil::Date;
@@ -16,6 +16,7 @@ use jiff::{Timestamp, ToSpan as _};
 use crate::place::{Names, is_told};
 use crate::rank::{Rank, Standing, worst_first};
 use crate::scoped::Scoped;
+use crate::scoped::desk::parts;
 
 /// Days before today that are looked at for the last observed business days, as the judge does.
 const LOOK_BACK_DAYS: i64 = 20;
@@ -40,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) paths: Vec<PathRow>,
     /// Not closed.
     pub(crate) incidents: Vec<Incident>,
+    /// Those of them that people made part of another: a building suffers by them all the same.
+    pub(crate) parts: BTreeSet<IncidentId>,
     pub(crate) days: Vec<DaySummary>,
 }
 
@@ -59,13 +62,15 @@ impl Snapshot {
             Some(building) => control.days(Some(building), from, until),
             None => control.building_days(from, until),
         };
+        let incidents = control.incidents(false)?;
         Ok(Self {
             now,
+            parts: parts(&services.desk.overlay(now)?, &incidents),
             buildings: control.buildings()?,
             subnets: control.subnets()?,
             agents: control.agents()?,
             paths: services.telemetry.paths(None)?,
-            incidents: control.incidents(false)?,
+            incidents,
             days: days?,
         })
     }

@@ -193,7 +193,7 @@ impl Client {
         }
         let response = request.call().map_err(|error| self.unreachable(error))?;
         let (status, body) = self.read(response)?;
-        if status != 200 {
+        if !(200..=299).contains(&status) {
             return Err(problem(status, &body));
         }
         serde_json::from_str(&body).with_context(|| self.not_a_collector())

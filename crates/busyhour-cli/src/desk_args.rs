@@ -77,7 +77,7 @@ Examples:
         #[arg(value_name = "NAME", required_unless_present = "by_table")]
         name: Option<String>,
         /// How to reach them
-        #[arg(long, value_name = "TEXT", requires = "name")]
+        #[arg(long, value_name = "TEXT", requires = "name", conflicts_with = "by_table")]
         contact: Option<String>,
         /// Leave it to the table of owners again
         #[arg(long, conflicts_with = "name")]

@@ -237,8 +237,7 @@ fn before_and_after(printer: &Printer, item: &Item) -> anyhow::Result<()> {
         figures.insert("side".to_owned(), Value::from(side));
         sides.push(figures);
     }
-    printer.rows(&Envelope::new(sides), SIDES)?;
-    Ok(writeln!(std::io::stdout().lock())?)
+    printer.rows(&Envelope::new(sides), SIDES)
 }
 
 /// A paragraph. A reader that has seen enough is no error, so nothing panics here.

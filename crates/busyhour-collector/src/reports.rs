@@ -33,10 +33,10 @@ impl Reports for StoreReports {
         };
         let period = Period::over_by(kind, today);
         let rendered = busyhour_report::render(&whole, period, None, now);
-        let Report { subject, html, text, attachments } =
+        let Report { subject, html, text, attachments, simulated } =
             rendered.map_err(|error| chain(&error).to_string())?;
         let files = attachments.into_iter();
         let attachments = files.map(|file| (file.name, file.media_type.to_owned(), file.bytes));
-        Ok(ReportMail { subject, html, text, attachments: attachments.collect() })
+        Ok(ReportMail { subject, html, text, attachments: attachments.collect(), simulated })
     }
 }

@@ -21,8 +21,8 @@ pub(crate) fn messages(deliveries: Vec<Delivery>, people: bool) -> Vec<Vec<Deliv
     for delivery in deliveries {
         let fresh = people && delivery.bundle.is_none() && delivery.attempts == 0;
         let first = match (delivery.bundle, delivery.purpose) {
-            (Some(bundle), _) => bundle,
-            (None, Purpose::Digest) if fresh => *digest.get_or_insert(delivery.id),
+            (Some(bundle), _) if people => bundle,
+            (_, Purpose::Digest) if fresh => *digest.get_or_insert(delivery.id),
             _ if fresh && storm && opened(&delivery) => *stormy.get_or_insert(delivery.id),
             _ => delivery.id,
         };
@@ -32,10 +32,11 @@ pub(crate) fn messages(deliveries: Vec<Delivery>, people: bool) -> Vec<Vec<Deliv
 }
 
 /// True for what is told as several at once: also one alone, where it is a digest, or what is left of more.
-pub(crate) fn is_several(message: &[Delivery]) -> bool {
+/// Machines get an incident as an incident, so that its end ends it.
+pub(crate) fn is_several(message: &[Delivery], people: bool) -> bool {
     let first = message.first();
-    first.is_some_and(|one| one.purpose == Purpose::Digest || one.bundle.is_some())
-        || message.len() > 1
+    let joined = first.is_some_and(|one| one.purpose == Purpose::Digest || one.bundle.is_some());
+    people && (joined || message.len() > 1)
 }
 
 #[cfg(test)]
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(ids(&five), [[1], [2], [3], [4], [5]]);
         let six = messages(several(6, Purpose::Tell), true);
         assert_eq!(ids(&six), [[1, 2, 3, 4, 5, 6]]);
-        assert!(is_several(&six[0]) && !is_several(&five[0]));
+        assert!(is_several(&six[0], true) && !is_several(&five[0], true));
         assert_eq!(messages(several(6, Purpose::Tell), false).len(), 6, "machines sort it out");
     }
 
@@ -65,7 +66,18 @@ mod tests {
     fn a_digest_is_one_message_however_little_it_says() {
         let digest = messages(several(2, Purpose::Digest), true);
         assert_eq!(ids(&digest), [[1, 2]]);
-        assert!(is_several(&messages(several(1, Purpose::Digest), true)[0]));
+        assert!(is_several(&messages(several(1, Purpose::Digest), true)[0], true));
+    }
+
+    #[test]
+    fn what_machines_read_is_never_a_digest() {
+        let mut digest = several(2, Purpose::Digest);
+        digest.iter_mut().for_each(|one| one.bundle = Some(1));
+        for deliveries in [several(2, Purpose::Digest), digest] {
+            let alone = messages(deliveries, false);
+            assert_eq!(ids(&alone), [[1], [2]]);
+            assert!(alone.iter().all(|message| !is_several(message, false)));
+        }
     }
 
     #[test]

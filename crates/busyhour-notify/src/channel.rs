@@ -108,6 +108,8 @@ impl SendError {
 pub struct Channel {
     name: String,
     kind: Kind,
+    /// Held by whoever sends there.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -148,7 +150,7 @@ impl Channel {
             ChannelConfig::File(config) => FileDrop::build(config).map(Kind::File),
         });
         match kind {
-            Ok(kind) => Ok(Self { name, kind }),
+            Ok(kind) => Ok(Self { name, kind, turn: tokio::sync::Mutex::new(()) }),
             Err(source) => Err(ChannelError { channel: name, source }),
         }
     }
@@ -192,6 +194,11 @@ impl Channel {
     /// True when the other side forgets what is open unless it is said again.
     pub(crate) const fn forgets(&self) -> bool {
         matches!(self.kind, Kind::Alertmanager(_))
+    }
+
+    /// Waits until nobody else sends there.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     /// Says again what is still open, where [`Channel::forgets`]; elsewhere nothing.

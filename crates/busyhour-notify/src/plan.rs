@@ -1,6 +1,6 @@
 //! What becomes of an event: who is told of it, when, and what is looked at again before it is sent. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use busyhour_model::desk::{Opening, Overlay, Telling};
@@ -18,7 +18,10 @@ use crate::report::ReportPlan;
 use crate::route::{Facts, Route, When};
 
 /// How often what waits is looked at again: quiet times may end early.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// The shortest time.
+const MOMENT: Duration = Duration::from_micros(1);
 
 /// What decisions rest on.
 pub(crate) struct World<'a> {
@@ -236,34 +239,100 @@ impl World<'_> {
         given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// Looks once more before a delivery is sent: much may have happened since it was placed.
+    /// Looks once more at all that is due, before it is sent. `people` are the channels that people read.
+    pub(crate) fn checks(
+        &self,
+        due: &[Delivery],
+        people: &HashSet<String>,
+        now: UtcMicros,
+    ) -> Vec<Check> {
+        let mut checks: Vec<Check> = due.iter().map(|one| self.check(one, now)).collect();
+        // Fresh news of an opening in the digest that is about to be sent.
+        let fresh = |one: &Delivery| {
+            let About::Incident(news) = &one.about else { return None };
+            let digest = one.purpose == Purpose::Digest && people.contains(&one.channel);
+            let fresh = digest && one.attempts == 0 && one.bundle.is_none();
+            let of = (one.channel.clone(), news.incident.id, news.openings);
+            fresh.then_some((of, news.event == IncidentEvent::Closed))
+        };
+        let told: HashSet<_> = due
+            .iter()
+            .zip(&checks)
+            .filter(|(_, check)| **check == Check::Send)
+            .filter_map(|(one, _)| fresh(one))
+            .filter_map(|(of, over)| (!over).then_some(of))
+            .collect();
+        // Its end is in the same digest.
+        for (one, check) in due.iter().zip(&mut checks) {
+            let ends = fresh(one).is_some_and(|(of, over)| over && told.contains(&of));
+            if ends && matches!(check, Check::Later(_)) {
+                *check = Check::Send;
+            }
+        }
+        checks
+    }
+
+    /// Looks once more before a delivery is sent: much may have happened since it was placed. What waited too
+    /// long for its channel is not sent; for how long nobody wanted to hear of it does not count.
     pub(crate) fn check(&self, delivery: &Delivery, now: UtcMicros) -> Check {
-        let About::Incident(news) = &delivery.about else { return Check::Send };
-        let over = news.incident.openings != news.openings || !news.incident.is_open();
-        match news.event {
-            IncidentEvent::Closed => match news.opening {
+        let check = match &delivery.about {
+            About::Incident(news) => self.check_incident(delivery, news, now),
+            _ => Check::Send,
+        };
+        let too_old = delivery.placed.plus(self.give_up_after) < now;
+        if check != Check::Send || !too_old {
+            return check;
+        }
+        Check::Withhold(match delivery.attempts {
+            0 => "it was too old when the channel could first be used".to_owned(),
+            attempts => format!("given up after {attempts} attempts"),
+        })
+    }
+
+    fn check_incident(&self, delivery: &Delivery, news: &IncidentNews, now: UtcMicros) -> Check {
+        let incident = &news.incident;
+        let over = incident.openings != news.openings || !incident.is_open();
+        if news.event == IncidentEvent::Closed {
+            return match news.opening {
+                _ if incident.is_open() || incident.openings != news.openings => {
+                    Check::Withhold("it came back before that could be told".to_owned())
+                }
                 OpeningTold::Taken => Check::Send,
                 OpeningTold::Waits => Check::Later(now.plus(LOOK_AGAIN)),
                 OpeningTold::Never => {
                     Check::Withhold("that it opened was never told here".to_owned())
                 }
-            },
-            IncidentEvent::Opened | IncidentEvent::Worse => {
-                if delivery.purpose == Purpose::Escalate {
-                    if over {
-                        return Check::Withhold("it was over before it was escalated".to_owned());
-                    }
-                    if let Some(reason) = self.nobody_needs(news, now) {
-                        return Check::Withhold(reason);
-                    }
-                }
-                // What was begun is finished: the other side may have taken it already.
-                let fresh = delivery.attempts == 0 && !over;
-                match self.overlay.cover(&news.incident, now).filter(|_| fresh) {
-                    Some(cover) => Check::Later(cover.until.min(now.plus(LOOK_AGAIN))),
-                    None => Check::Send,
-                }
+            };
+        }
+        if delivery.purpose == Purpose::Escalate {
+            if over {
+                return Check::Withhold("it was over before it was escalated".to_owned());
             }
+            if let Some(reason) = self.nobody_needs(news, now) {
+                return Check::Withhold(reason);
+            }
+        }
+        // What was begun is finished: the other side may have taken it already.
+        if delivery.attempts > 0 {
+            return Check::Send;
+        }
+        if over && self.root(incident).is_some() {
+            return Check::Withhold("it was over as part of another".to_owned());
+        }
+        if over {
+            // Quiet now, or when it was looked at last.
+            let looks = [now, delivery.placed.minus(MOMENT), delivery.placed.minus(LOOK_AGAIN)];
+            return match looks.iter().any(|at| self.overlay.cover(incident, *at).is_some()) {
+                true => Check::Withhold("it was over before the quiet time was".to_owned()),
+                false => Check::Send,
+            };
+        }
+        if self.root(incident).is_some() {
+            return Check::Later(now.plus(LOOK_AGAIN));
+        }
+        match self.overlay.cover(incident, now) {
+            Some(cover) => Check::Later(cover.until.min(now.plus(LOOK_AGAIN))),
+            None => Check::Send,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct ReportMail {
     pub text: String,
     /// Its tables: file name, media type, bytes.
     pub attachments: Vec<(String, String, Vec<u8>)>,
+    /// Some of it rests on simulated data: it never leaves this machine.
+    pub simulated: bool,
 }
 
 /// Who renders reports.

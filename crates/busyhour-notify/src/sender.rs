@@ -7,9 +7,11 @@ use std::time::Duration;
 use busyhour_daemon::Backoff;
 use busyhour_model::{Incident, UtcMicros};
 use busyhour_store::{About, Delivery, DeliveryOutcome, IncidentNews};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::channel::SendError;
 use crate::message::{Message, Picture};
 use crate::report::{ReportPlan, Reports};
 use crate::worker::Settings;
@@ -17,6 +19,15 @@ use crate::{Channel, bundle};
 
 /// The longest error text that is kept in the outbox.
 const MAX_ERROR_CHARS: usize = 500;
+/// How long a channel may begin messages within one round: the others wait no longer, but for the message that is
+/// under way then.
+const SHARE: Duration = Duration::from_secs(30);
+/// After so many failures a message may be at fault, and not its channel.
+const OFTEN: u32 = 3;
+/// When what could not be put into words is tried again.
+const RENDER_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// Why what is simulated is withheld.
+pub(crate) const SIMULATED: &str = "it rests on simulated data, which never leaves this machine";
 /// Attempts beyond this do not lengthen the delay any more: the ceiling is reached long before.
 const MAX_DOUBLINGS: u32 = 32;
 
@@ -40,65 +51,113 @@ pub(crate) struct Sender {
 /// What became of the deliveries of one message.
 pub(crate) type Outcome = (Vec<i64>, DeliveryOutcome);
 
+/// Why there is no message to be sent; the channel has no part in it.
+enum Unfit {
+    /// There never will be one.
+    Never(String),
+    /// There may be one later.
+    NotNow(String),
+}
+
 impl Sender {
-    /// Sends messages on one channel in order. After a failure the rest is put off with it: a server that
-    /// just refused one message is left alone until the delay is over.
+    /// Sends messages on one channel in order, and says of each what became of it as it happens. After a failure
+    /// the rest is put off without an attempt: a server that just refused one message is left alone until the
+    /// delay is over.
     pub(crate) async fn all(
         &self,
-        channel: &Channel,
+        channel: &Arc<Channel>,
         messages: Vec<Vec<Delivery>>,
         now: UtcMicros,
         shutdown: &CancellationToken,
-    ) -> Vec<Outcome> {
-        let mut outcomes = Vec::with_capacity(messages.len());
-        let mut failure: Option<(String, bool)> = None;
+        became: &mpsc::Sender<Outcome>,
+    ) {
+        let begun = Instant::now();
+        let mut failures = 0;
+        let mut left_alone: Option<(UtcMicros, String)> = None;
         for deliveries in messages {
             let Some(first) = deliveries.first() else { continue };
-            if shutdown.is_cancelled() {
-                break;
+            if shutdown.is_cancelled() || begun.elapsed() >= SHARE {
+                return;
             }
-            if failure.is_none() {
-                failure = self.one(channel, &deliveries, now).await;
-            }
-            let outcome = match &failure {
-                None => DeliveryOutcome::Sent,
+            let (ids, is_test) =
+                (deliveries.iter().map(|delivery| delivery.id).collect(), is_test(first));
+            let often = first.attempts >= OFTEN;
+            let outcome = match &left_alone {
                 // Whoever asked for a test wants to know, and can ask again.
-                Some((error, _)) if first.about == About::Test => {
-                    DeliveryOutcome::Withheld { reason: error.clone() }
-                }
-                Some((error, for_good)) => {
-                    let at = now.plus(retry_delay(first, &self.settings));
-                    DeliveryOutcome::Retry { at, error: error.clone(), for_good: *for_good }
-                }
+                Some((_, error)) if is_test => DeliveryOutcome::Withheld { reason: error.clone() },
+                Some((at, _)) => DeliveryOutcome::Later(*at),
+                None => self.one(channel, deliveries, now).await,
             };
-            outcomes.push((deliveries.iter().map(|delivery| delivery.id).collect(), outcome));
+            if let DeliveryOutcome::Retry { at, error, .. } = &outcome
+                && left_alone.is_none()
+            {
+                failures += 1;
+                // What failed often may do so by itself: one other message finds that out.
+                if failures > 1 || !often {
+                    left_alone = Some((*at, error.clone()));
+                }
+            }
+            let outcome = match outcome {
+                DeliveryOutcome::Retry { error, .. } if is_test => {
+                    DeliveryOutcome::Withheld { reason: error }
+                }
+                outcome => outcome,
+            };
+            if became.send((ids, outcome)).await.is_err() {
+                return;
+            }
         }
-        outcomes
     }
 
-    /// Sends one message; what went wrong if it was not taken, and whether that is for good.
+    /// Sends one message, and says what became of it.
     async fn one(
         &self,
-        channel: &Channel,
-        deliveries: &[Delivery],
+        channel: &Arc<Channel>,
+        deliveries: Vec<Delivery>,
         now: UtcMicros,
-    ) -> Option<(String, bool)> {
-        let first = deliveries.first()?;
-        let sent = match self.message(channel, deliveries).await {
-            Ok(message) => channel.send(&message, now).await,
-            Err(error) => Err(SendError::passing(error)),
+    ) -> DeliveryOutcome {
+        let Some(first) = deliveries.first() else { return DeliveryOutcome::Sent };
+        let (delivery, count) = (first.id, deliveries.len());
+        let (attempt, is_test) = (first.attempts.saturating_add(1), is_test(first));
+        let at = now.plus(retry_delay(first, &self.settings));
+        let name = channel.name();
+        let message = match self.rendered(channel, deliveries).await {
+            Ok(message) => message,
+            Err(Unfit::NotNow(error)) if !is_test => {
+                tracing::warn!(channel = name, delivery, count, error, "not put into words");
+                return DeliveryOutcome::Later(now.plus(RENDER_AGAIN));
+            }
+            Err(Unfit::NotNow(reason) | Unfit::Never(reason)) => {
+                tracing::warn!(channel = name, delivery, count, reason, "withheld");
+                return DeliveryOutcome::Withheld { reason: cut(&reason) };
+            }
         };
-        let (channel, count) = (channel.name(), deliveries.len());
-        let Err(error) = sent else {
-            tracing::info!(channel, delivery = first.id, count, "told");
-            return None;
+        let _turn = channel.turn().await;
+        let Err(error) = channel.send(&message, now).await else {
+            tracing::info!(channel = name, delivery, count, "told");
+            return DeliveryOutcome::Sent;
         };
-        let attempt = first.attempts.saturating_add(1);
-        tracing::warn!(channel, delivery = first.id, count, attempt, %error, "not taken");
-        Some((error.to_string().chars().take(MAX_ERROR_CHARS).collect(), error.for_good))
+        tracing::warn!(channel = name, delivery, count, attempt, %error, "not taken");
+        let for_good = error.for_good;
+        DeliveryOutcome::Retry { at, error: cut(&error.to_string()), for_good }
     }
 
-    async fn message(&self, channel: &Channel, deliveries: &[Delivery]) -> Result<Message, String> {
+    /// In a task of its own: what cannot be put into words holds up nothing else.
+    async fn rendered(
+        &self,
+        channel: &Arc<Channel>,
+        deliveries: Vec<Delivery>,
+    ) -> Result<Message, Unfit> {
+        let (sender, channel) = (self.clone(), Arc::clone(channel));
+        let mut task = JoinSet::new();
+        task.spawn(async move { sender.message(&channel, &deliveries).await });
+        match task.join_next().await {
+            Some(Ok(message)) => message,
+            _ => Err(Unfit::NotNow("putting it into words was cut short".to_owned())),
+        }
+    }
+
+    async fn message(&self, channel: &Channel, deliveries: &[Delivery]) -> Result<Message, Unfit> {
         let base_url = &self.settings.base_url;
         let news: Vec<(&Delivery, &IncidentNews, bool)> = deliveries
             .iter()
@@ -109,12 +168,13 @@ impl Sender {
                 _ => None,
             })
             .collect();
-        if bundle::is_several(deliveries)
+        if bundle::is_several(deliveries, channel.is_for_people())
             && let Some(message) = Message::of_several(&news, base_url)
         {
             return Ok(message);
         }
-        let delivery = deliveries.first().ok_or("there is nothing to send")?;
+        let nothing = || Unfit::Never("there is nothing to send".to_owned());
+        let delivery = deliveries.first().ok_or_else(nothing)?;
         Ok(match &delivery.about {
             About::Incident(news) => {
                 let picture = self.picture(channel, &news.incident).await;
@@ -127,7 +187,7 @@ impl Sender {
             About::ChannelWorks { channel } => {
                 Message::of_channel(delivery, channel, None, base_url)
             }
-            About::Report { name } => self.report(delivery, name).await?,
+            About::Report { name } => self.report(channel, delivery, name).await?,
         })
     }
 
@@ -138,15 +198,34 @@ impl Sender {
         tokio::task::spawn_blocking(move || pictures.of(&incident)).await.ok().flatten()
     }
 
-    async fn report(&self, delivery: &Delivery, name: &str) -> Result<Message, String> {
+    async fn report(
+        &self,
+        channel: &Channel,
+        delivery: &Delivery,
+        name: &str,
+    ) -> Result<Message, Unfit> {
+        let never = |why: &str| Unfit::Never(why.to_owned());
         let plans: &[ReportPlan] = &self.settings.reports;
         let asked = plans.iter().find_map(|plan| plan.of(name));
-        let (kind, today) = asked.ok_or("the report is no longer configured")?;
-        let reports = Arc::clone(self.reports.as_ref().ok_or("nobody renders reports")?);
+        let (kind, today) = asked.ok_or_else(|| never("the report is no longer configured"))?;
+        let reports = self.reports.as_ref().ok_or_else(|| never("nobody renders reports"))?;
+        let reports = Arc::clone(reports);
         let rendered = tokio::task::spawn_blocking(move || reports.render(kind, today)).await;
-        let report = rendered.map_err(|_| "rendering the report was cut short".to_owned())??;
+        let cut_short = |_| Unfit::NotNow("rendering the report was cut short".to_owned());
+        let report = rendered.map_err(cut_short)?.map_err(Unfit::NotNow)?;
+        if report.simulated && !channel.is_local() {
+            return Err(never(SIMULATED));
+        }
         Ok(Message::of_report(delivery, name, report, &self.settings.base_url))
     }
+}
+
+fn is_test(delivery: &Delivery) -> bool {
+    delivery.about == About::Test
+}
+
+fn cut(error: &str) -> String {
+    error.chars().take(MAX_ERROR_CHARS).collect()
 }
 
 /// The delay grows with the attempts that the outbox remembers, so a restart does not hurry it.

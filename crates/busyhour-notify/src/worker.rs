@@ -11,23 +11,25 @@ use busyhour_model::{Building, BuildingId, UtcMicros};
 use busyhour_store::{
     About, Control, Delivery, DeliveryOutcome, Desk, Fate, Happened, Outbox, StoreError, Untold,
 };
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::again::Again;
 use crate::bundle;
-use crate::channel::SAY_AGAIN;
-use crate::message::{BaseUrl, Message};
-use crate::plan::{Check, World};
+use crate::message::BaseUrl;
+use crate::plan::{Check, LOOK_AGAIN, World};
 use crate::report::{ReportPlan, Reports};
-use crate::sender::{Outcome, Pictures, Sender};
+use crate::sender::{Outcome, Pictures, SIMULATED, Sender};
 use crate::{Channel, Route};
 
 /// Events and deliveries taken at once. Incidents are few: a storm of more waits for the next round, and
 /// what is held in memory stays small.
 const BATCH: usize = 256;
-/// Open incidents that are said again to a channel that forgets; of more the oldest.
-const MAX_STANDING: usize = 1_000;
+/// Outcomes on their way to the store.
+const ON_THE_WAY: usize = 16;
+
 /// How the worker goes about it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -68,7 +70,7 @@ impl Settings {
 #[derive(Debug, Default)]
 pub struct Counters {
     sent: AtomicU64,
-    failed: AtomicU64,
+    pub(crate) failed: AtomicU64,
     withheld: AtomicU64,
     store_failures: AtomicU64,
 }
@@ -105,7 +107,7 @@ impl Counters {
 pub struct Round {
     /// Messages that the other side took.
     pub sent: usize,
-    /// Messages put off.
+    /// Messages that it did not take, to be tried again.
     pub put_off: usize,
     /// Messages withheld.
     pub withheld: usize,
@@ -134,8 +136,6 @@ pub struct Notifier {
     /// Outcomes that the store could not note yet. Not bounded by a constant but by the batch:
     /// nothing more is taken while there are any.
     unnoted: Vec<Outcome>,
-    /// When what is open was last said to the channels that forget.
-    said_again: Option<UtcMicros>,
     /// The reports that were asked for last.
     asked: HashSet<String>,
     is_registered: bool,
@@ -154,7 +154,6 @@ impl Notifier {
             reports: None,
             counters: Arc::default(),
             unnoted: Vec::new(),
-            said_again: None,
             asked: HashSet::new(),
             is_registered: false,
         }
@@ -182,19 +181,24 @@ impl Notifier {
 
     /// Works until `shutdown`. A message that is under way then is finished, no other is begun.
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut again = JoinSet::new();
+        for one in self.again() {
+            again.spawn(one.run(shutdown.clone()));
+        }
         let mut ticks = tokio::time::interval(self.settings.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Both branches are cancel-safe: a tick stays due, a cancelled token cancelled.
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.deliver_due(utc_now(), &shutdown).await {
                 tracing::warn!(error = %chain(&error), "outbox is not available");
             }
         }
+        while again.join_next().await.is_some() {}
     }
 
     /// Looks at the outbox once, at the moment `now`.
@@ -211,32 +215,77 @@ impl Notifier {
         self.note(now).await?;
         self.ask_reports(now).await?;
         self.place(now).await?;
-        let (by_channel, seen) = self.checked(now).await?;
         let mut round = Round::default();
-        let sender = self.sender(seen);
-        let mut tasks = JoinSet::new();
+        let (by_channel, seen) = self.checked(now, &mut round).await?;
+        self.note(now).await?;
+        let mut turns = Vec::new();
         for (name, deliveries) in by_channel {
             let Some(channel) = self.channels.get(&name).map(Arc::clone) else { continue };
-            let messages = bundle::messages(deliveries, channel.is_for_people());
-            self.bundle(&messages).await?;
-            let (sender, shutdown) = (sender.clone(), shutdown.clone());
-            tasks.spawn(async move { sender.all(&channel, messages, now, &shutdown).await });
+            let people = channel.is_for_people();
+            let messages = bundle::messages(deliveries, people);
+            self.bundle(&messages, people).await?;
+            turns.push((channel, messages));
         }
-        while let Some(outcomes) = tasks.join_next().await {
-            self.unnoted.extend(outcomes.unwrap_or_default());
+        let sender = self.sender(seen);
+        let (became, mut outcomes) = mpsc::channel(ON_THE_WAY);
+        let mut tasks = JoinSet::new();
+        for (channel, messages) in turns {
+            let (sender, became, shutdown) = (sender.clone(), became.clone(), shutdown.clone());
+            tasks.spawn(async move {
+                sender.all(&channel, messages, now, &shutdown, &became).await;
+            });
         }
-        for (deliveries, outcome) in &self.unnoted {
-            match outcome {
-                DeliveryOutcome::Sent => round.sent += deliveries.len(),
-                DeliveryOutcome::Retry { .. } => round.put_off += deliveries.len(),
-                DeliveryOutcome::Withheld { .. } => round.withheld += deliveries.len(),
-                DeliveryOutcome::Later(_) => {}
+        drop(became);
+        // What one channel took is noted while another is still being waited for.
+        let mut noted = Ok(());
+        while let Some(outcome) = outcomes.recv().await {
+            self.remember(outcome, &mut round);
+            if noted.is_ok() {
+                noted = self.note(now).await;
             }
         }
-        self.count(round);
-        self.note(now).await?;
-        self.say_again(now).await?;
-        Ok(round)
+        noted.map(|()| round)
+    }
+
+    /// Says what is open to the channels that forget, once, at the moment `now`; [`Notifier::run`] does so each
+    /// minute, apart from what is due.
+    ///
+    /// # Errors
+    /// When the outbox cannot be read.
+    pub async fn say_again(&self, now: UtcMicros) -> Result<(), StoreError> {
+        for one in self.again() {
+            one.once(now).await?;
+        }
+        Ok(())
+    }
+
+    fn again(&self) -> Vec<Again> {
+        let forgetful = self.channels.values().filter(|channel| channel.forgets());
+        let again = |channel: &Arc<Channel>| Again {
+            stores: self.stores.clone(),
+            channel: Arc::clone(channel),
+            settings: Arc::clone(&self.settings),
+            counters: Arc::clone(&self.counters),
+        };
+        forgetful.map(again).collect()
+    }
+
+    /// Counts what became of a message, to be noted.
+    fn remember(&mut self, outcome: Outcome, round: &mut Round) {
+        let deliveries = outcome.0.len();
+        let counted = match &outcome.1 {
+            DeliveryOutcome::Sent => Some((&mut round.sent, &self.counters.sent)),
+            DeliveryOutcome::Retry { .. } => Some((&mut round.put_off, &self.counters.failed)),
+            DeliveryOutcome::Withheld { .. } => {
+                Some((&mut round.withheld, &self.counters.withheld))
+            }
+            DeliveryOutcome::Later(_) | DeliveryOutcome::Held(_) => None,
+        };
+        if let Some((count, counter)) = counted {
+            *count += deliveries;
+            counter.fetch_add(deliveries as u64, Ordering::Relaxed);
+        }
+        self.unnoted.push(outcome);
     }
 
     /// Says which channels there are, once.
@@ -294,25 +343,27 @@ impl Notifier {
     async fn checked(
         &mut self,
         now: UtcMicros,
+        round: &mut Round,
     ) -> Result<(BTreeMap<String, Vec<Delivery>>, HashSet<i64>), StoreError> {
         let settings = Arc::clone(&self.settings);
+        let people = self.channels.values().filter(|channel| channel.is_for_people());
+        let people: HashSet<String> = people.map(|channel| channel.name().to_owned()).collect();
         let (due, checks, seen) = self
             .with_stores(move |stores| {
                 let due = stores.outbox.due_deliveries(now, BATCH)?;
-                let (checks, seen) = checks(stores, &settings, &due, now)?;
+                let (checks, seen) = checks(stores, &settings, &people, &due, now)?;
                 Ok((due, checks, seen))
             })
             .await?;
         let mut by_channel: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
         for (delivery, check) in due.into_iter().zip(checks) {
-            let withheld = self.reason_to_withhold(&delivery, now);
-            let check = withheld.map_or(check, Check::Withhold);
-            let outcome = match check {
+            let withheld = self.reason_to_withhold(&delivery);
+            let outcome = match withheld.map_or(check, Check::Withhold) {
                 Check::Send => {
                     by_channel.entry(delivery.channel.clone()).or_default().push(delivery);
                     continue;
                 }
-                Check::Later(at) => DeliveryOutcome::Later(at),
+                Check::Later(at) => DeliveryOutcome::Held(at),
                 Check::Withhold(reason) => {
                     tracing::warn!(
                         channel = delivery.channel,
@@ -323,52 +374,19 @@ impl Notifier {
                     DeliveryOutcome::Withheld { reason }
                 }
             };
-            self.unnoted.push((vec![delivery.id], outcome));
+            self.remember((vec![delivery.id], outcome), round);
         }
         Ok((by_channel, seen))
     }
 
     /// Writes down what is one message before it is sent, so that it is the same one after a restart.
-    async fn bundle(&self, messages: &[Vec<Delivery>]) -> Result<(), StoreError> {
-        for message in messages.iter().filter(|message| bundle::is_several(message)) {
+    async fn bundle(&self, messages: &[Vec<Delivery>], people: bool) -> Result<(), StoreError> {
+        for message in messages.iter().filter(|message| bundle::is_several(message, people)) {
             if message.iter().all(|delivery| delivery.bundle.is_some()) {
                 continue;
             }
             let ids: Vec<i64> = message.iter().map(|delivery| delivery.id).collect();
             self.with_stores(move |stores| stores.outbox.bundle(&ids)).await?;
-        }
-        Ok(())
-    }
-
-    /// Says what is open once a minute to the channels that forget. What is not taken is said the next
-    /// time.
-    async fn say_again(&mut self, now: UtcMicros) -> Result<(), StoreError> {
-        // A clock that was set back is no reason to be silent.
-        let due = |last: UtcMicros| now < last || last.plus(SAY_AGAIN) <= now;
-        if !self.said_again.is_none_or(due) {
-            return Ok(());
-        }
-        self.said_again = Some(now);
-        for (name, channel) in self.channels.iter().filter(|(_, channel)| channel.forgets()) {
-            let name = name.clone();
-            let standing =
-                move |stores: &Stores| stores.outbox.standing_deliveries(&name, MAX_STANDING);
-            let standing = self.with_stores(standing).await?;
-            let of = |delivery: &Delivery| match &delivery.about {
-                About::Incident(news) => {
-                    Some(Message::of(delivery, news, &self.settings.base_url, None))
-                }
-                _ => None,
-            };
-            let messages: Vec<Message> = standing.iter().filter_map(of).collect();
-            if messages.is_empty() {
-                continue;
-            }
-            if let Err(error) = channel.say_again(&messages, now).await {
-                let channel = channel.name();
-                tracing::warn!(channel, %error, "open alerts could not be said again");
-                self.counters.failed.fetch_add(1, Ordering::Relaxed);
-            }
         }
         Ok(())
     }
@@ -391,46 +409,38 @@ impl Notifier {
         Ok(())
     }
 
-    /// SQLite waits for the disk, so it is asked off the runtime's threads.
     async fn with_stores<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Stores) -> Result<T, StoreError> + Send + 'static,
+        question: impl FnOnce(&Stores) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let stores = self.stores.clone();
-        let answer = tokio::task::spawn_blocking(move || ask(&stores)).await;
-        let answer = answer.unwrap_or_else(|panicked| {
-            Err(StoreError::new("use the outbox", busyhour_store::ErrorKind::Other)
-                .with_source(panicked))
-        });
-        if answer.is_err() {
-            self.counters.store_failures.fetch_add(1, Ordering::Relaxed);
-        }
-        answer
+        ask(&self.stores, &self.counters, question).await
     }
 
-    fn reason_to_withhold(&self, delivery: &Delivery, now: UtcMicros) -> Option<String> {
+    fn reason_to_withhold(&self, delivery: &Delivery) -> Option<String> {
         let Some(channel) = self.channels.get(&delivery.channel) else {
             return Some("the channel is no longer configured".to_owned());
         };
-        if let About::Incident(news) = &delivery.about
-            && news.incident.simulated
-            && !channel.is_local()
-        {
-            return Some("it rests on simulated data, which never leaves this machine".to_owned());
-        }
-        let too_old = delivery.placed.plus(self.settings.give_up_after) < now;
-        too_old.then(|| match delivery.attempts {
-            0 => "it was too old when the channel could first be used".to_owned(),
-            attempts => format!("given up after {attempts} attempts"),
-        })
+        let About::Incident(news) = &delivery.about else { return None };
+        (news.incident.simulated && !channel.is_local()).then(|| SIMULATED.to_owned())
     }
+}
 
-    fn count(&self, round: Round) {
-        let add = |counter: &AtomicU64, n: usize| counter.fetch_add(n as u64, Ordering::Relaxed);
-        add(&self.counters.sent, round.sent);
-        add(&self.counters.failed, round.put_off);
-        add(&self.counters.withheld, round.withheld);
+/// SQLite waits for the disk, so it is asked off the runtime's threads.
+pub(crate) async fn ask<T: Send + 'static>(
+    stores: &Stores,
+    counters: &Counters,
+    question: impl FnOnce(&Stores) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let stores = stores.clone();
+    let answer = tokio::task::spawn_blocking(move || question(&stores)).await;
+    let answer = answer.unwrap_or_else(|panicked| {
+        Err(StoreError::new("use the outbox", busyhour_store::ErrorKind::Other)
+            .with_source(panicked))
+    });
+    if answer.is_err() {
+        counters.store_failures.fetch_add(1, Ordering::Relaxed);
     }
+    answer
 }
 
 /// What becomes of events, with all that decides it read once.
@@ -444,13 +454,15 @@ fn fates(
     let Some(oldest) = untold.iter().map(|event| event.created).min() else {
         return Ok(Vec::new());
     };
-    let (buildings, overlay) = (stores.control.buildings()?, stores.desk.overlay(oldest)?);
+    let (buildings, overlay) =
+        (stores.control.buildings()?, stores.desk.overlay(oldest.minus(Overlay::LATE))?);
     let buildings = by_id(&buildings);
     let mut states = BTreeMap::new();
     for event in untold {
         let Happened::Incident { incident, .. } = &event.happened else { continue };
-        let Some(root) = overlay.merged(incident.id) else { continue };
-        states.extend(stores.control.incident(root)?.map(|incident| (root, incident.state)));
+        for whole in overlay.wholes(incident.id) {
+            states.extend(stores.control.incident(whole)?.map(|found| (whole, found.state)));
+        }
     }
     let world = World {
         channels,
@@ -468,9 +480,13 @@ fn fates(
 fn checks(
     stores: &Stores,
     settings: &Settings,
+    people: &HashSet<String>,
     due: &[Delivery],
     now: UtcMicros,
 ) -> Result<(Vec<Check>, HashSet<i64>), StoreError> {
+    // Quiet times that held something back count after their end, too.
+    let placed = due.iter().map(|delivery| delivery.placed.minus(LOOK_AGAIN));
+    let from = placed.min().map_or(now, |placed| placed.min(now));
     let news = |delivery: &Delivery| match &delivery.about {
         About::Incident(news) => Some(news.incident.clone()),
         _ => None,
@@ -478,12 +494,12 @@ fn checks(
     let incidents: Vec<_> = due.iter().map(news).collect();
     let (buildings, overlay) = match incidents.iter().flatten().next() {
         None => (Vec::new(), Overlay::default()),
-        Some(_) => (stores.control.buildings()?, stores.desk.overlay(now)?),
+        Some(_) => (stores.control.buildings()?, stores.desk.overlay(from)?),
     };
     let buildings = by_id(&buildings);
     let mut states = BTreeMap::new();
-    for root in incidents.iter().flatten().filter_map(|incident| overlay.merged(incident.id)) {
-        states.extend(stores.control.incident(root)?.map(|incident| (root, incident.state)));
+    for whole in incidents.iter().flatten().flat_map(|incident| overlay.wholes(incident.id)) {
+        states.extend(stores.control.incident(whole)?.map(|found| (whole, found.state)));
     }
     let world = World {
         channels: &[],
@@ -494,7 +510,7 @@ fn checks(
         states: &states,
         give_up_after: settings.give_up_after,
     };
-    let checks = due.iter().map(|delivery| world.check(delivery, now)).collect();
+    let checks = world.checks(due, people, now);
     let acknowledged = |(delivery, incident): (&Delivery, &Option<busyhour_model::Incident>)| {
         let standing = overlay.standing(incident.as_ref()?, now);
         standing.acknowledged.map(|_| delivery.id)
@@ -506,7 +522,7 @@ fn by_id(buildings: &[Building]) -> HashMap<BuildingId, &Building> {
     buildings.iter().map(|building| (building.id, building)).collect()
 }
 
-fn utc_now() -> UtcMicros {
+pub(crate) fn utc_now() -> UtcMicros {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UtcMicros(0).plus(since)
 }

@@ -2,8 +2,10 @@
 
 use crate::document::{Raw, Table};
 
-/// A text that begins like this is a formula to a spreadsheet.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+/// A cell that begins like this is a formula to a spreadsheet.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+/// Where a spreadsheet's list separator is the semicolon, a cell begins after it.
+const LIST_SEPARATOR: char = ';';
 
 /// The table's columns for programs, with a line of their names. A text that a spreadsheet would take for a
 /// formula gets an apostrophe in front; control characters become spaces.
@@ -18,6 +20,28 @@ pub(crate) fn csv(table: &Table) -> String {
         put_line(&mut out, values.map(|value| field(&value)));
     }
     out
+}
+
+/// The text with an apostrophe in front of all that a spreadsheet would take for a formula, at its beginning
+/// and, as some spreadsheets split at it, after a semicolon; whatever blanks and quotes come before.
+#[must_use]
+pub fn guarded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 1);
+    for (at, part) in text.split(LIST_SEPARATOR).enumerate() {
+        if at > 0 {
+            out.push(LIST_SEPARATOR);
+        }
+        if is_formula(part) {
+            out.push('\'');
+        }
+        out.push_str(part);
+    }
+    out
+}
+
+fn is_formula(part: &str) -> bool {
+    let skipped = |c: char| c.is_whitespace() || c.is_control() || c == '"';
+    part.starts_with(char::is_control) || part.trim_start_matches(skipped).starts_with(FORMULA)
 }
 
 fn put_line(out: &mut String, fields: impl Iterator<Item = String>) {
@@ -40,9 +64,8 @@ fn field(value: &Raw) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let text = format!("{guard}{plain}");
+    let text: String =
+        guarded(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.contains([',', '"', '\n', '\r']) {
         return format!("\"{}\"", text.replace('"', "\"\""));
     }
@@ -53,6 +76,24 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::document::{Cell, Column};
+
+    #[test]
+    fn a_formula_is_guarded_wherever_a_cell_may_begin() {
+        for (text, expected) in [
+            ("=1+1", "'=1+1"),
+            ("\n=1+1", "'\n=1+1"),
+            ("\ttab", "'\ttab"),
+            (" -1", "' -1"),
+            ("Berlin;=1+1", "Berlin;'=1+1"),
+            ("Berlin; \"@x", "Berlin;' \"@x"),
+            ("Berlin; Hamburg", "Berlin; Hamburg"),
+            ("a-b=c", "a-b=c"),
+            ("", ""),
+        ] {
+            assert_eq!(guarded(text), expected, "{text:?}");
+        }
+        assert_eq!(quoted("\n=1+1"), "' =1+1");
+    }
 
     #[test]
     fn a_text_never_becomes_a_formula_and_a_figure_stays_one() {

@@ -25,7 +25,7 @@ pub struct DailyDigest {
     pub period: Period,
     /// What happened to incidents, what opened first.
     pub events: Vec<Event>,
-    /// Incidents that are open besides, from before.
+    /// Incidents that are open besides, from before, and to which nothing happened.
     pub open_before: usize,
     /// Buildings with a bad busy hour, the worst first.
     pub bad: Vec<DayOfBuilding>,
@@ -33,6 +33,8 @@ pub struct DailyDigest {
     pub all: Tally,
     /// How many buildings there are, and how many had a good day.
     pub buildings: (usize, usize),
+    /// How many of them do not work on this day, and were not observed.
+    pub closed: usize,
     /// Buildings of which too little is known.
     pub silent: Vec<SilentBuilding>,
     /// Simulated agents are among those that measure.
@@ -130,7 +132,9 @@ impl DailyDigest {
         events.sort_by(|a, b| a.kind.cmp(&b.kind).then(a.number.cmp(&b.number)));
         let open_before = world.told().filter(|incident| {
             let opened = incident.opened_on.is_some_and(|opened| opened < date);
-            opened && incident.closed_on.is_none_or(|closed| closed > date)
+            opened
+                && incident.closed_on.is_none_or(|closed| closed > date)
+                && Event::of(world, incident, date).is_none()
         });
         let mut digest = Self {
             period,
@@ -139,6 +143,7 @@ impl DailyDigest {
             bad: Vec::new(),
             all: Tally::default(),
             buildings: (world.buildings.len(), 0),
+            closed: 0,
             silent: Vec::new(),
             simulated: false,
         };
@@ -176,6 +181,7 @@ impl DailyDigest {
                 .as_ref()
                 .is_none_or(|hours| hours.is_business_day(date.weekday()))
                 && !building.holidays.contains(&date);
+            self.closed += usize::from(!works && day.observed == 0);
             let because = match (agents.len(), day.observed) {
                 (0, _) => "no agent lives here",
                 (all, _) if silent_agents == all => "no agent delivers",

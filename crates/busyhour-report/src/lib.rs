@@ -25,6 +25,7 @@ mod text;
 mod weekly;
 mod world;
 
+pub use csv::guarded;
 pub use daily::{DailyDigest, DayOfBuilding, Event, EventKind, SilentBuilding};
 pub use document::{Cell, Column, Document, Raw, Readers, Row, Table};
 pub use monthly::{BuildingMonth, Fixed, MaskedDay, MonthlyPack, OpenProblem, Provider};

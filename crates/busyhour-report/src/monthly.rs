@@ -15,11 +15,11 @@ use crate::period::Period;
 use crate::shift::{Shift, shift};
 use crate::source::Source;
 use crate::streams::{PoorStreams, poor_streams};
-use crate::tally::{Tally, Target, WorstOf};
+use crate::tally::{LEAST_OF_MONTH, Tally, Target, WorstOf};
 use crate::world::World;
 
 /// Observed days of either month that a comparison takes.
-const LEAST_DAYS: (u32, u32) = (10, 10);
+const LEAST_DAYS: (u32, u32) = (LEAST_OF_MONTH, LEAST_OF_MONTH);
 
 /// A month of the fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +53,8 @@ pub struct BuildingMonth {
     pub month: Tally,
     /// Those of the month before.
     pub before: Tally,
+    /// The month is over there.
+    pub over: bool,
     /// Whether the target was met.
     pub target: Target,
     /// The month against the one before; `None` when too few days were observed.
@@ -122,6 +124,7 @@ impl BuildingMonth {
     ) -> Self {
         let days = |of: Period| world.building_days(building.id, of.first(), of.last());
         let (month, before) = (Tally::of(days(period)), Tally::of(days(period.previous())));
+        let over = world.is_over(period, building);
         let masked = days(period).filter(|day| day.verdict.is_bad() && day.masked);
         let masked = masked.filter_map(|day| {
             let (hour, average) = (day.worst_hour?, day.average?);
@@ -135,7 +138,8 @@ impl BuildingMonth {
             simulated: agents.iter().any(|agent| agent.simulated),
             month,
             before,
-            target: month.target(),
+            over,
+            target: month.target(LEAST_OF_MONTH, over),
             shift: shift(before.days(), month.days(), LEAST_DAYS),
             worst: WorstOf::of(days(period)),
             masked: masked.max_by(|a, b| factor(a).total_cmp(&factor(b)).then(b.date.cmp(&a.date))),

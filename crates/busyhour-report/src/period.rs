@@ -2,10 +2,17 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+use busyhour_model::UtcMicros;
 use jiff::ToSpan as _;
 use jiff::civil::{Date, ISOWeekDate, Weekday};
 use thiserror::Error;
+
+use crate::world::date_of;
+
+/// How far the last zone of the world is behind UTC: a date is over everywhere when it is over there.
+const LAST_ZONE: Duration = Duration::from_secs(12 * 3_600);
 
 /// What kind of report it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +54,15 @@ impl ReportKind {
             Self::Daily => "Daily digest",
             Self::Weekly => "Quality Experience Review",
             Self::Monthly => "Steering committee pack",
+        }
+    }
+
+    /// What a period of it is.
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::Daily => "day",
+            Self::Weekly => "week",
+            Self::Monthly => "month",
         }
     }
 
@@ -97,6 +113,12 @@ impl Period {
     #[must_use]
     pub fn over_by(kind: ReportKind, today: Date) -> Self {
         Self::containing(kind, today).previous()
+    }
+
+    /// The last one that is over at a moment in all zones.
+    #[must_use]
+    pub fn over_everywhere(kind: ReportKind, now: UtcMicros) -> Self {
+        Self::over_by(kind, last_date(now))
     }
 
     /// Reads `2026-08-21`, `2026-W34` or `2026-08`; a date stands for the period it lies in.
@@ -172,6 +194,11 @@ impl fmt::Display for Period {
             ReportKind::Monthly => write!(f, "{}", self.first.strftime("%Y-%m")),
         }
     }
+}
+
+/// The date that is everywhere reached at a moment: that of the zone where days begin last.
+pub(crate) fn last_date(now: UtcMicros) -> Date {
+    date_of(now.minus(LAST_ZONE))
 }
 
 fn parse_week(text: &str) -> Option<Date> {
@@ -254,6 +281,16 @@ mod tests {
             assert!(Period::parse(kind, text).is_err(), "{text}");
         }
         assert!("yearly".parse::<ReportKind>().is_err());
+    }
+
+    #[test]
+    fn a_day_is_over_everywhere_when_it_is_over_in_the_last_zone() {
+        // 2026-09-02, 11:59:59 and 12:00 UTC.
+        for (seconds, expected) in [(1_788_350_399, "2026-08-31"), (1_788_350_400, "2026-09-01")] {
+            let now = UtcMicros::from_secs(seconds);
+            let found = Period::over_everywhere(ReportKind::Daily, now);
+            assert_eq!(found.to_string(), expected, "{seconds}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::csv::csv;
 use crate::daily::{self, DailyDigest};
-use crate::document::Document;
+use crate::document::{Document, count};
 use crate::html::{Dress, html};
 use crate::monthly::MonthlyPack;
 use crate::period::{Period, ReportKind};
@@ -37,6 +37,8 @@ pub struct Report {
     pub text: String,
     /// The page that prints well, and a CSV for each table.
     pub attachments: Vec<Attachment>,
+    /// Some of it rests on simulated data.
+    pub simulated: bool,
 }
 
 /// A file of a report.
@@ -66,7 +68,7 @@ pub fn document(
         ReportKind::Monthly => MonthlyPack::needs_from(period),
     };
     let world = World::read(source, period, from, only, now)?;
-    let (lead, tables, notes) = match period.kind() {
+    let (mut lead, tables, notes) = match period.kind() {
         ReportKind::Daily => {
             let digest = DailyDigest::new(&world, period);
             (digest.lead(), digest.tables(), daily::notes())
@@ -80,6 +82,16 @@ pub fn document(
             (pack.lead(), pack.tables(), pack.notes())
         }
     };
+    let running =
+        world.buildings.iter().filter(|building| !world.is_over(period, building)).count();
+    if running > 0 {
+        let of = count(world.buildings.len(), "building", "buildings");
+        let unit = period.kind().unit();
+        lead.push(format!(
+            "In {running} of {of} the {unit} is not over yet: figures are not final, and no target is \
+             met before."
+        ));
+    }
     let residents = world.residents();
     let here = world.buildings.iter().filter_map(|building| residents.get(&building.id));
     let simulated = here.flatten().any(|agent| agent.simulated)
@@ -152,6 +164,7 @@ impl Document {
             html: html(self, Dress::Mail).map_err(ReportError::Page)?,
             text: self.text(),
             attachments,
+            simulated: self.simulated,
         })
     }
 }

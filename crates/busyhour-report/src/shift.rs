@@ -20,6 +20,8 @@
 pub const CONFIDENCE: f64 = 0.99;
 /// The standard normal quantile of it, two-sided.
 const Z: f64 = 2.575_829_303_548_901;
+/// Of equal times compared, one in so many is called better or worse by chance, at most.
+const CHANCE: usize = 50;
 /// Fewer weeks with observed days show no trend.
 const LEAST_WEEKS: usize = 4;
 /// Fewer observed days show no trend.
@@ -115,6 +117,14 @@ pub fn shift(before: Days, now: Days, least: (u32, u32)) -> Option<Shift> {
     let down = (share_now - low_now).hypot(high_before - share_before);
     let up = (high_now - share_now).hypot(share_before - low_before);
     Some(Shift { difference, low: difference - down, high: difference + up })
+}
+
+/// How many of `compared` places would be called better or worse by chance alone, in words.
+pub(crate) fn by_chance(compared: usize) -> String {
+    match compared.div_ceil(CHANCE) {
+        0 | 1 => "up to one".to_owned(),
+        n => format!("up to {n}"),
+    }
 }
 
 /// Where the share of bad days goes, week by week.

@@ -25,6 +25,9 @@ use crate::world::{World, add_days, dates};
 pub const TARGET_INTERNAL: f64 = 0.02;
 /// The same of all streams: 3 %.
 pub const TARGET_OVERALL: f64 = 0.03;
+/// Fewer classified streams say nothing of a target: when 2 % are poor, 150 have none in one case of twenty,
+/// 200 in one of fifty.
+pub(crate) const LEAST_STREAMS: u64 = 200;
 /// Days of paths that one report looks at: some million quarter-hours, which take seconds. Of more, every
 /// so many-th is taken, spread evenly over paths, days and weekdays.
 pub const STREAM_BUDGET: usize = 10_000;
@@ -48,8 +51,14 @@ impl PoorStreams {
     /// Poor ones among those that were classified, 0..=1; `None` of none.
     #[must_use]
     pub fn share(&self) -> Option<f64> {
-        let classified = self.poor + self.good;
+        let classified = self.classified();
         (classified > 0).then(|| self.poor as f64 / classified as f64)
+    }
+
+    /// How many were classified.
+    #[must_use]
+    pub const fn classified(&self) -> u64 {
+        self.poor + self.good
     }
 
     /// Adds those of another place.

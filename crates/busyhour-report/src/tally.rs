@@ -5,8 +5,10 @@ use jiff::civil::Date;
 
 use crate::shift::Days;
 
-/// Fewer observed days of a week say nothing of a target.
-const LEAST_OBSERVED: u32 = 3;
+/// Fewer observed days of a week say nothing of its target.
+pub(crate) const LEAST_OF_WEEK: u32 = 3;
+/// Fewer observed days of a month say nothing of its targets.
+pub(crate) const LEAST_OF_MONTH: u32 = 10;
 /// Minutes of a quarter-hour.
 const QUARTER_MINUTES: u64 = 15;
 
@@ -27,7 +29,7 @@ pub struct Tally {
     pub expected_windows: u64,
     /// Windows in busy hours that count; of each day no more than were expected.
     pub valid_windows: u64,
-    /// Windows in busy hours that count, and those of them that break a requirement.
+    /// Windows in busy hours of observed days that count, and those of them that break a requirement.
     pub judged_windows: u64,
     /// See [`Self::judged_windows`].
     pub bad_windows: u64,
@@ -40,7 +42,7 @@ pub enum Target {
     Met,
     /// A busy hour of a day was bad.
     Missed,
-    /// Too few days were observed.
+    /// Too few days were observed, or the time is not over.
     Unknown,
 }
 
@@ -77,8 +79,10 @@ impl Tally {
         }
         self.expected_windows += u64::from(day.expected);
         self.valid_windows += u64::from(day.valid.min(day.expected));
-        self.judged_windows += u64::from(day.valid);
-        self.bad_windows += u64::from(day.bad.min(day.valid));
+        if observed {
+            self.judged_windows += u64::from(day.valid);
+            self.bad_windows += u64::from(day.bad.min(day.valid));
+        }
     }
 
     /// Adds the days of another place or time.
@@ -106,18 +110,20 @@ impl Tally {
         share(self.valid_windows, self.expected_windows)
     }
 
-    /// The share (0..=1) of windows of busy hours that break a requirement; `None` when none count.
+    /// The share (0..=1) of windows of busy hours of observed days that break a requirement; `None` when
+    /// none count.
     #[must_use]
     pub fn bad_window_share(&self) -> Option<f64> {
         share(self.bad_windows, self.judged_windows)
     }
 
-    /// One bad day misses the target, however few were observed; it is met by enough good ones only.
+    /// One bad day misses the target, however few were observed. It is met by at least `least` observed days
+    /// without one, of a time that is over.
     #[must_use]
-    pub const fn target(&self) -> Target {
+    pub const fn target(&self, least: u32, over: bool) -> Target {
         if self.bad > 0 {
             Target::Missed
-        } else if self.observed >= LEAST_OBSERVED {
+        } else if over && self.observed >= least {
             Target::Met
         } else {
             Target::Unknown

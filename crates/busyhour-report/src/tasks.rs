@@ -101,7 +101,7 @@ pub const TASKS: &[Task] = &[
     task(
         ReportKind::Monthly,
         "steering-committee",
-        "Tell the steering committee: quality against targets, open problems, what was mended with proof",
+        "Tell the steering committee: quality against targets, open problems, what was mended and how it has been since",
         "busyhour report monthly",
     ),
     task(

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 
 use crate::period::Period;
 use crate::shift::{Days, Shift, Trend, shift, trend};
-use crate::tally::{Tally, Target, WorstOf};
+use crate::tally::{LEAST_OF_WEEK, Tally, Target, WorstOf};
 use crate::world::{World, add_days, concerns, dates};
 
 pub(crate) use self::sheet::notes;
@@ -152,7 +152,7 @@ impl BuildingWeek {
             simulated: agents.iter().any(|agent| agent.simulated),
             week,
             before,
-            target: week.target(),
+            target: week.target(LEAST_OF_WEEK, world.is_over(period, building)),
             shift: shift(before.days(), week.days(), LEAST_DAYS),
             trend: trend(&weeks),
             worst: WorstOf::of(days(first, last)),

@@ -12,7 +12,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::period::{Period, ReportKind};
+use crate::period::{Period, ReportKind, last_date};
 use crate::source::Source;
 
 /// Buildings, incidents, and verdicts of buildings and subnets over some time.
@@ -110,6 +110,13 @@ impl World {
             }
         }
         residents
+    }
+
+    /// True when a period is over by the clock of a building; where nobody told its zone, in all zones.
+    pub(crate) fn is_over(&self, period: Period, building: &Building) -> bool {
+        let zone = building.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        let today = zone.map_or_else(|| last_date(self.now), |zone| date_in(self.now, zone));
+        period.last() < today
     }
 
     /// Paths of each agent.
@@ -239,6 +246,10 @@ pub(crate) fn dates(from: Date, until: Date) -> impl Iterator<Item = Date> {
 
 /// The date of a moment in UTC.
 pub(crate) fn date_of(at: UtcMicros) -> Date {
+    date_in(at, TimeZone::UTC)
+}
+
+fn date_in(at: UtcMicros, zone: TimeZone) -> Date {
     let stamp = jiff::Timestamp::from_microsecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    stamp.to_zoned(TimeZone::UTC).date()
+    stamp.to_zoned(zone).date()
 }

@@ -25,33 +25,35 @@ pub(crate) struct ActItem {
     by: String,
     /// `note`, `acknowledge`, `unacknowledge`, `own`, `disown`, `merge` or `split`.
     act: &'static str,
-    /// What was said with it.
+    /// What was said with it; null where that may tell of an incident that who asks does not see.
     text: Option<String>,
     /// Of `own`: who must act, and how to reach them.
     owner: Option<String>,
     owner_contact: Option<String>,
-    /// Of `merge`: the number of the incident that it is part of.
+    /// Of `merge`: the number of the incident that it is part of; null where who asks does not see that.
     into: Option<u64>,
     /// Which opening of the incident it was done in.
     opening: u32,
 }
 
 impl ActItem {
-    fn new(act: &IncidentAct) -> Self {
+    /// `hidden` when who asks does not see the incident that it was merged into.
+    fn new(act: &IncidentAct, hidden: bool) -> Self {
         let owner = match &act.deed {
             Deed::Own(owner) => Some(owner),
             _ => None,
         };
         let into = match &act.deed {
-            Deed::Merge { into_number, .. } => Some(*into_number),
+            Deed::Merge { into_number, .. } if !hidden => Some(*into_number),
             _ => None,
         };
+        let text = act.deed.remark().filter(|_| !hidden);
         Self {
             number: act.number,
             at_utc: text::utc(act.at),
             by: act.by.clone(),
             act: act.deed.as_str(),
-            text: act.deed.remark().map(ToString::to_string),
+            text: text.map(ToString::to_string),
             owner: owner.map(|owner| owner.name.to_string()),
             owner_contact: owner.and_then(|owner| owner.contact.as_ref()).map(ToString::to_string),
             into,
@@ -95,7 +97,11 @@ pub(crate) async fn list(app: App, Path(id): Path<String>) -> Items<ActItem> {
     let wanted = reference(&id)?;
     app.with_store(move |services| {
         let incident = found(services, wanted)?;
-        Ok(items(services.desk.acts(&incident)?.iter().map(ActItem::new).collect()))
+        let mut listed = Vec::new();
+        for act in &services.desk.acts(&incident)? {
+            listed.push(ActItem::new(act, services.desk.hides(act)?));
+        }
+        Ok(items(listed))
     })
     .await
 }
@@ -123,7 +129,7 @@ type Done = Result<(StatusCode, Json<Single<ActItem>>), Problem>;
 async fn done(app: App, id: &str, wish: Wish) -> Done {
     let wanted = reference(id)?;
     let act = app.with_store(move |services| do_with(services, wanted, wish)).await?;
-    Ok((StatusCode::CREATED, single(ActItem::new(&act))))
+    Ok((StatusCode::CREATED, single(ActItem::new(&act, false))))
 }
 
 /// A text that somebody wrote.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use busyhour_report::guarded;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize as Read, Serialize};
 use serde_json::Value;
@@ -94,10 +95,7 @@ fn line(table: &mut String, cells: impl Iterator<Item = String>) {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
-            format!("'{text}")
-        }
-        Value::String(text) => text.clone(),
+        Value::String(text) => guarded(text),
         other => other.to_string(),
     }
 }
@@ -115,6 +113,8 @@ mod tests {
             (json!("+1"), "'+1"),
             (json!("-1"), "'-1"),
             (json!("@sum"), "'@sum"),
+            (json!("\n=1"), "'\n=1"),
+            (json!("a;=1"), "a;'=1"),
             (json!(-1.5), "-1.5"),
             (json!(true), "true"),
             (Value::Null, ""),
@@ -142,7 +142,7 @@ mod tests {
         ];
         assert_eq!(
             table(&items).unwrap(),
-            "z,a,b\r\n\"one, \"\"two\"\"\",0.5,\r\n\"\n\",1.0,3\r\n"
+            "z,a,b\r\n\"one, \"\"two\"\"\",0.5,\r\n\"'\n\",1.0,3\r\n"
         );
         assert_eq!(table::<Item>(&[]).unwrap(), "");
     }

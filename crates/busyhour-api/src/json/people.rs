@@ -1,8 +1,10 @@
 //! How an incident stands with people, and what mending it changed.
 
-use busyhour_model::Incident;
 use busyhour_model::desk::{Overlay, Proof, QuietKind, ShortRemark, Side, Standing};
-use jiff::ToSpan as _;
+use busyhour_model::{Incident, UtcMicros};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
 use serde::Serialize;
 
 use crate::problem::Problem;
@@ -11,8 +13,9 @@ use crate::text;
 
 /// Days after the last bad one that are looked at for what mending changed.
 const AFTER_DAYS: i32 = 30;
-/// Buildings of an incident whose days are.
-const MAX_PROOF_BUILDINGS: usize = 50;
+/// Buildings of an incident whose days are: their verdicts are read for each view of it.
+const MAX_PROOF_BUILDINGS: usize = 10;
+
 /// How it stands with people.
 #[derive(Debug, Serialize)]
 pub(crate) struct People {
@@ -114,7 +117,8 @@ impl Around {
         let mut parts = Vec::new();
         for part in overlay.parts_of(incident.id) {
             let Some(part) = services.control.incident(part)? else { continue };
-            if desk::part_of(&services.control, &overlay, &part)?.is_some() {
+            let whole = desk::part_of(&services.control, &overlay, &part)?;
+            if whole.is_some_and(|whole| whole.id == incident.id) {
                 parts.push(part.number);
             }
         }
@@ -129,14 +133,26 @@ impl Around {
 
 /// Before and after, for one that is better or over.
 fn proof(services: &Scoped, incident: &Incident) -> Result<Option<Proof>, Problem> {
+    if !Proof::may_be_of(incident) {
+        return Ok(None);
+    }
     let bad = incident.bad_days.iter().rev().take(Proof::MOST_DAYS).last();
     let Some((from, last)) = bad.copied().zip(incident.bad_days.last().copied()) else {
         return Ok(None);
     };
-    let until = last.saturating_add(AFTER_DAYS.days());
+    // Somewhere it is tomorrow already.
+    let tomorrow = day_after((services.clock)());
+    let until =
+        tomorrow.map_or(last, |tomorrow| tomorrow.min(last.saturating_add(AFTER_DAYS.days())));
     let mut days = Vec::new();
     for building in incident.buildings().into_iter().take(MAX_PROOF_BUILDINGS) {
         days.extend(services.control.days(Some(building), from, until)?);
     }
     Ok(Proof::new(incident, &days))
+}
+
+/// The date of UTC a day later.
+fn day_after(now: UtcMicros) -> Option<Date> {
+    let now = Timestamp::from_microsecond(now.0).ok()?;
+    now.to_zoned(TimeZone::UTC).date().tomorrow().ok()
 }

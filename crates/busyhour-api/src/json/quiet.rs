@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use busyhour_model::UtcMicros;
 use busyhour_model::desk::{Quiet, QuietKind, QuietScope};
+use busyhour_model::{BuildingId, IncidentId, UtcMicros};
 use busyhour_store::NewQuiet;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +41,7 @@ pub(crate) struct QuietItem {
 /// What it is for.
 #[derive(Debug, Serialize)]
 struct ScopeItem {
-    /// `everything`, `region`, `building`, `subnet`, `incident` or `cause`.
+    /// `everything`, `region`, `building`, `subnet`, `incident`, `incident-in` or `cause`.
     scope: &'static str,
     /// What that is called: a name, a prefix, a number, a word; null of everything.
     subject: Option<String>,
@@ -49,7 +49,7 @@ struct ScopeItem {
 
 impl QuietItem {
     fn new(quiet: &Quiet, scopes: Vec<ScopeItem>, now: UtcMicros) -> Self {
-        let state = match (quiet.end() <= now, quiet.from <= now) {
+        let state = match (quiet.is_over(now), quiet.from <= now) {
             (true, _) => "over",
             (false, true) => "holds",
             (false, false) => "planned",
@@ -73,6 +73,14 @@ impl QuietItem {
 fn named(services: &Scoped, quiets: &[Quiet]) -> Result<Vec<QuietItem>, Problem> {
     let inventory = Inventory::read(services)?;
     let (names, now) = (inventory.names(), (services.clock)());
+    let building = |id: BuildingId| match names.building(id) {
+        Some(building) => building.name.clone(),
+        None => id.to_string(),
+    };
+    let incident = |id: IncidentId| -> Result<String, Problem> {
+        let found = services.control.incident(id)?;
+        Ok(found.map_or_else(|| id.to_string(), |incident| incident.number.to_string()))
+    };
     let mut named = Vec::with_capacity(quiets.len());
     for quiet in quiets {
         let mut scopes = Vec::with_capacity(quiet.scopes.len());
@@ -80,18 +88,15 @@ fn named(services: &Scoped, quiets: &[Quiet]) -> Result<Vec<QuietItem>, Problem>
             let subject = match scope {
                 QuietScope::Everything => None,
                 QuietScope::Region(region) => Some(region.to_string()),
-                QuietScope::Building(id) => Some(match names.building(*id) {
-                    Some(building) => building.name.clone(),
-                    None => id.to_string(),
-                }),
+                QuietScope::Building(id) => Some(building(*id)),
                 QuietScope::Subnet(id) => Some(match names.subnet(*id) {
                     Some(subnet) => subnet.prefix.to_string(),
                     None => id.to_string(),
                 }),
-                QuietScope::Incident(id) => Some(match services.control.incident(*id)? {
-                    Some(incident) => incident.number.to_string(),
-                    None => id.to_string(),
-                }),
+                QuietScope::Incident(id) => Some(incident(*id)?),
+                QuietScope::IncidentIn(id, at) => {
+                    Some(format!("{} in {}", incident(*id)?, building(*at)))
+                }
                 QuietScope::Cause(cause) => Some(cause.to_string()),
             };
             scopes.push(ScopeItem { scope: scope.as_str(), subject });
@@ -128,7 +133,7 @@ async fn list(app: App, kind: QuietKind, ListQuery { over }: ListQuery) -> Items
     app.with_store(move |services| {
         let now = (services.clock)();
         let mut quiets = services.desk.quiets(if over { UtcMicros(i64::MIN) } else { now })?;
-        quiets.retain(|quiet| quiet.kind == kind && (over || quiet.end() > now));
+        quiets.retain(|quiet| quiet.kind == kind && (over || !quiet.is_over(now)));
         Ok(items(named(services, &quiets)?))
     })
     .await

@@ -7,7 +7,6 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use busyhour_model::BuildingId;
 use busyhour_report::{Document, Period, Raw, ReportKind, Table, document};
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -35,7 +34,7 @@ enum Form {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct ReportQuery {
-    /// A date, a week or a month; otherwise the last that is over.
+    /// A date, a week or a month; otherwise the last that is over: in the building, or in all zones.
     date: Option<String>,
     /// The building's id; otherwise all that who asks sees.
     building: Option<String>,
@@ -152,17 +151,17 @@ async fn report(app: App, kind: ReportKind, asked: ReportQuery) -> Result<Respon
     let period = period.map(|text| Period::parse(kind, text)).transpose();
     let period = period.map_err(|error| Problem::bad_request(error.to_string()))?;
     let now = app.now();
-    let made = app.with_store(move |services| {
-        let zone = match only {
-            None => TimeZone::UTC,
+    let made = app.with_report(move |services| {
+        let usual = match only {
+            None => Period::over_everywhere(kind, now),
             Some(id) => {
                 let buildings = services.control.buildings()?;
                 let building = buildings.iter().find(|building| building.id == id);
-                zone_of(building.ok_or_else(no_building)?)
+                let zone = zone_of(building.ok_or_else(no_building)?);
+                Period::over_by(kind, date_in(now, &zone))
             }
         };
-        let period = period.unwrap_or_else(|| Period::over_by(kind, date_in(now, &zone)));
-        Ok(document(services, period, only, now)?)
+        Ok(document(services, period.unwrap_or(usual), only, now)?)
     });
     let report = made.await?;
     match asked.format {

@@ -3,23 +3,40 @@
 use std::time::Duration;
 
 use busyhour_model::UtcMicros;
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimeParser;
+use jiff::tz::Disambiguation;
 
 use crate::problem::Problem;
 
 /// How moments may be written.
 const FORMS: &str = "such as 2h, 2026-12-01T19:00:00Z or 2026-12-01T20:00[Europe/Berlin]";
 
-/// Reads a moment; a length of time (`90m`, `2h`, `3d`, `1w`, also several: `1d 12h`) is counted from `base`.
+static PARSER: DateTimeParser = DateTimeParser::new();
+/// Refuses what a clock on a wall shows twice, or never.
+static ONCE: DateTimeParser = DateTimeParser::new().disambiguation(Disambiguation::Reject);
+
+/// Reads a moment; a length of time (`90m`, `2h`, `3d`, `1w`, also several: `1d 12h`) is counted from `base`;
+/// a day has 24 hours then.
 pub(crate) fn when(name: &str, text: &str, base: UtcMicros) -> Result<UtcMicros, Problem> {
     let text = text.trim();
     let wrong = || Problem::bad_request(format!("{name} must be a moment {FORMS}, not {text:?}"));
+    let unclear = || {
+        let detail = format!(
+            "{name}: clocks change there and show {text:?} twice or never; tell the offset as well, such as \
+             2026-10-25T02:30:00+01:00[Europe/Berlin]"
+        );
+        Problem::bad_request(detail)
+    };
     if let Some(long) = length(text) {
         return Ok(base.plus(long));
     }
     let moment = match text.parse::<Timestamp>() {
         Ok(moment) if !text.ends_with(']') => moment,
-        _ => text.parse::<Zoned>().map_err(|_| wrong())?.timestamp(),
+        _ => match ONCE.parse_zoned(text) {
+            Ok(moment) => moment.timestamp(),
+            Err(_) => return Err(PARSER.parse_zoned(text).map_or_else(|_| wrong(), |_| unclear())),
+        },
     };
     Ok(UtcMicros(moment.as_microsecond()))
 }
@@ -68,6 +85,18 @@ mod tests {
         ] {
             assert_eq!(later(text), seconds, "{text}");
         }
+    }
+
+    #[test]
+    fn what_clocks_show_twice_or_never_needs_its_offset() {
+        for text in ["2026-10-25T02:30[Europe/Berlin]", "2026-03-29T02:30[Europe/Berlin]"] {
+            let problem = when("until", text, BASE).unwrap_err();
+            assert!(problem.detail().contains("tell the offset"), "{text}: {}", problem.detail());
+        }
+        let told = |offset: &str| {
+            when("until", &format!("2026-10-25T02:30:00{offset}[Europe/Berlin]"), BASE).unwrap()
+        };
+        assert_eq!(told("+01:00").since(told("+02:00")), 3_600_000_000);
     }
 
     #[test]

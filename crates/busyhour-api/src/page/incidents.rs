@@ -9,6 +9,7 @@ use super::incident::life;
 use super::paging::{Choice, Paging, address};
 use crate::place::Inventory;
 use crate::scoped::Scoped;
+use crate::scoped::desk::parts;
 use crate::text;
 
 /// Which incidents are asked for, and which part of their list.
@@ -99,7 +100,9 @@ struct Row {
 
 impl IncidentsPage {
     pub(super) fn read(services: &Scoped, asked: &Asked) -> Result<Self, StoreError> {
-        let incidents = services.control.incidents(asked.with_closed())?;
+        let mut incidents = services.control.incidents(asked.with_closed())?;
+        let parts = parts(&services.desk.overlay((services.clock)())?, &incidents);
+        incidents.retain(|incident| !parts.contains(&incident.id));
         let inventory = Inventory::read(services)?;
         let names = inventory.names();
         let named = incidents.iter().map(|incident| (incident, names.words(incident)));

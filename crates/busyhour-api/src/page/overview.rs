@@ -206,7 +206,7 @@ fn told<'a>(snapshot: &'a Snapshot, states: &[BuildingState]) -> Vec<&'a Inciden
     let mut told: Vec<(usize, &Incident)> = snapshot
         .incidents
         .iter()
-        .filter(|incident| is_told(incident))
+        .filter(|incident| is_told(incident) && !snapshot.parts.contains(&incident.id))
         .filter_map(|incident| Some((first(incident)?, incident)))
         .collect();
     told.sort_by(|(a, of_a), (b, of_b)| a.cmp(b).then_with(|| worse_incident(of_a, of_b)));

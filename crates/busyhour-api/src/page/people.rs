@@ -70,6 +70,10 @@ impl People {
     ) -> Result<Self, Problem> {
         let around = Around::read(services, incident)?;
         let acts = services.desk.acts(incident)?;
+        let mut rows = Vec::new();
+        for act in acts.iter().rev().take(MAX_ACTS) {
+            rows.push(ActRow::new(act, services.desk.hides(act)?));
+        }
         let standing = &around.laid.standing;
         let is_better = matches!(incident.state, IncidentState::Recovering | IncidentState::Closed);
         let is_closed = incident.state == IncidentState::Closed;
@@ -103,7 +107,7 @@ impl People {
                 ""
             },
             more_acts: acts.len().saturating_sub(MAX_ACTS),
-            acts: acts.iter().rev().take(MAX_ACTS).map(ActRow::new).collect(),
+            acts: rows,
             can: form_token.map(|form_token| Can {
                 form_token,
                 acknowledge: incident.is_open() && standing.acknowledged.is_none(),
@@ -118,7 +122,8 @@ impl People {
 }
 
 impl ActRow {
-    fn new(act: &IncidentAct) -> Self {
+    /// `hidden` when who asks does not see the incident that it was merged into.
+    fn new(act: &IncidentAct, hidden: bool) -> Self {
         let what = match &act.deed {
             Deed::Note(_) => "said".to_owned(),
             Deed::Acknowledge(_) => "acknowledged it".to_owned(),
@@ -128,10 +133,11 @@ impl ActRow {
                 None => format!("gave it to {}", owner.name),
             },
             Deed::Disown => "left it to the table of owners".to_owned(),
+            Deed::Merge { .. } if hidden => "made it part of another incident".to_owned(),
             Deed::Merge { into_number, .. } => format!("made it part of incident {into_number}"),
             Deed::Split => "made it stand by itself again".to_owned(),
         };
-        let said = act.deed.remark().map(ToString::to_string);
+        let said = act.deed.remark().filter(|_| !hidden).map(ToString::to_string);
         Self { at: text::utc(act.at), by: act.by.clone(), what, said }
     }
 }

@@ -3,12 +3,10 @@
 use askama::Template;
 use busyhour_model::{Building, UtcMicros};
 use busyhour_report::{Period, ReportKind};
-use jiff::tz::TimeZone;
 
-use crate::state::date_in;
 use crate::text;
 
-/// Periods of each kind that are listed, back from the last that is over.
+/// Periods of each kind that are listed, back from the last that is over in all zones.
 const LISTED: usize = 8;
 
 #[derive(Template)]
@@ -43,9 +41,8 @@ struct Choice {
 impl ReportsPage {
     /// Of all buildings that who asks sees, or of one of them.
     pub(super) fn new(buildings: &[Building], chosen: Option<&Building>, now: UtcMicros) -> Self {
-        let today = date_in(now, &TimeZone::UTC);
         let kind = |&kind: &ReportKind| {
-            let last = Period::over_by(kind, today);
+            let last = Period::over_everywhere(kind, now);
             let periods = std::iter::successors(Some(last), |period| Some(period.previous()));
             let listed =
                 |period: Period| Listed { date: period.to_string(), words: period.words() };
@@ -81,7 +78,7 @@ const fn what(kind: ReportKind) -> &'static str {
         }
         ReportKind::Monthly => {
             "Masked buildings, degraded business time, breaches beside the published targets, open \
-             problems, providers, what was fixed with proof, coverage."
+             problems, providers, what closed and how it has been since, coverage."
         }
     }
 }

@@ -3,11 +3,11 @@
 //! Whoever may see an incident sees what was done with it. A quiet time is seen by who sees all that it is for,
 //! because its words may tell of any of it; that an incident is quiet is told to whoever sees the incident.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use busyhour_model::desk::{Deed, IncidentAct, Overlay, OwnerRow, Quiet, QuietScope};
-use busyhour_model::{Incident, IncidentId, SubnetId, UtcMicros};
+use busyhour_model::{Incident, IncidentId, IncidentState, SubnetId, UtcMicros};
 use busyhour_store::{Act, Control, Desk, Desked, NewQuiet};
 
 use super::{Read, ScopedControl, Sight};
@@ -30,7 +30,7 @@ impl Inside<'_> {
     fn has(&self, desk: &ScopedDesk, scope: &QuietScope) -> Read<bool> {
         Ok(match scope {
             QuietScope::Everything | QuietScope::Region(_) | QuietScope::Cause(_) => false,
-            QuietScope::Building(id) => self.sight.reach.has(*id),
+            QuietScope::Building(id) | QuietScope::IncidentIn(_, id) => self.sight.reach.has(*id),
             QuietScope::Subnet(id) => self.subnets.contains(id),
             QuietScope::Incident(id) => {
                 desk.control.incident(*id)?.is_some_and(|incident| self.sight.sees(&incident))
@@ -74,6 +74,14 @@ impl ScopedDesk {
         self.all.acts(incident.id)
     }
 
+    /// True for an act on an incident that is seen that tells of one that is not: what it was merged into.
+    pub(crate) fn hides(&self, act: &IncidentAct) -> Read<bool> {
+        let (Some(sight), Deed::Merge { into, .. }) = (&self.sight, &act.deed) else {
+            return Ok(false);
+        };
+        Ok(!self.control.incident(*into)?.is_some_and(|whole| sight.sees(&whole)))
+    }
+
     /// Does something with an incident that is seen. What it is merged into must be seen, too.
     pub(crate) fn act(&self, incident: &Incident, deed: &Deed, by: &Act) -> Desked<IncidentAct> {
         self.all.act(incident.id, deed, by)
@@ -97,14 +105,34 @@ impl ScopedDesk {
         Ok(seen)
     }
 
-    /// Makes a quiet time that is for nothing beyond the reach.
+    /// Makes a quiet time that is for nothing beyond the reach. Of an incident it is for the buildings that
+    /// suffer now: it may be elsewhere too one day.
     pub(crate) fn add_quiet(&self, new: &NewQuiet, by: &Act) -> Result<Quiet, Problem> {
-        if let Some(inside) = self.inside()?
-            && !inside.has_all(self, &new.scopes)?
-        {
+        let Some(inside) = self.inside()? else { return Ok(self.all.add_quiet(new, by)??) };
+        if !inside.has_all(self, &new.scopes)? {
             return Err(Problem::limited());
         }
-        Ok(self.all.add_quiet(new, by)??)
+        let mut new = new.clone();
+        new.scopes = self.bound(new.scopes)?;
+        Ok(self.all.add_quiet(&new, by)??)
+    }
+
+    /// Incidents as they are in the buildings that suffer now.
+    fn bound(&self, scopes: Vec<QuietScope>) -> Read<Vec<QuietScope>> {
+        let mut bound = BTreeSet::new();
+        for scope in scopes {
+            let incident = match &scope {
+                QuietScope::Incident(id) => self.control.incident(*id)?,
+                _ => None,
+            };
+            let Some(incident) = incident else {
+                bound.insert(scope);
+                continue;
+            };
+            let buildings = incident.buildings().into_iter().chain([incident.building]);
+            bound.extend(buildings.map(|id| QuietScope::IncidentIn(incident.id, id)));
+        }
+        Ok(bound.into_iter().collect())
     }
 
     /// Ends a quiet time that is seen.
@@ -119,8 +147,23 @@ pub(crate) fn part_of(
     overlay: &Overlay,
     incident: &Incident,
 ) -> Read<Option<Incident>> {
-    let Some(root) = overlay.merged(incident.id) else { return Ok(None) };
-    let Some(whole) = control.incident(root)? else { return Ok(None) };
-    let holds = overlay.part_of(incident, |id: IncidentId| (id == root).then_some(whole.state));
-    Ok(holds.map(|_| whole))
+    let mut wholes = Vec::new();
+    for id in overlay.wholes(incident.id) {
+        wholes.extend(control.incident(id)?);
+    }
+    let state = |id: IncidentId| -> Option<IncidentState> {
+        wholes.iter().find(|whole| whole.id == id).map(|whole| whole.state)
+    };
+    let Some(root) = overlay.part_of(incident, state) else { return Ok(None) };
+    Ok(wholes.into_iter().find(|whole| whole.id == root))
+}
+
+/// Those of `incidents`, all that are not over among them, that are told and shown as part of another.
+pub(crate) fn parts(overlay: &Overlay, incidents: &[Incident]) -> BTreeSet<IncidentId> {
+    let states: HashMap<IncidentId, IncidentState> =
+        incidents.iter().map(|incident| (incident.id, incident.state)).collect();
+    let is_part = |incident: &&Incident| {
+        overlay.part_of(incident, |id: IncidentId| states.get(&id).copied()).is_some()
+    };
+    incidents.iter().filter(is_part).map(|incident| incident.id).collect()
 }

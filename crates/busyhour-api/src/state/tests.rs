@@ -47,6 +47,7 @@ fn snapshot(days: Vec<DaySummary>, incidents: Vec<Incident>) -> Snapshot {
         agents: vec![agent],
         paths: Vec::new(),
         incidents,
+        parts: std::collections::BTreeSet::new(),
         days,
     }
 }

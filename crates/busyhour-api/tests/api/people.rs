@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use busyhour_model::{Incident, IncidentState};
 use busyhour_store::JudgeWrite;
 use jiff::ToSpan as _;
@@ -11,8 +11,8 @@ use jiff::civil::date;
 use serde_json::{Value, json};
 
 use crate::page::assert_safe;
-use crate::sign_in::{form, get_with, set_up};
-use crate::support::{Answer, Bed, HOSTILE, MASKED, NOW, incident, member, path_summary};
+use crate::sign_in::{foreign_tokens, form, get_with, set_up};
+use crate::support::{Answer, Bed, CODE, HOSTILE, MASKED, NOW, incident, member, path_summary};
 
 /// Does something, which has to be taken.
 async fn done(bed: &Bed, address: &str, body: &Value) -> Value {
@@ -203,6 +203,79 @@ async fn maintenance_is_planned_in_a_places_own_time_and_ended_by_hand() {
 }
 
 #[tokio::test]
+async fn what_was_called_off_before_it_began_is_over() {
+    let bed = Bed::full();
+    let plan = json!({ "buildings": [MASKED], "from": "3h", "until": "4h", "reason": "switches" });
+    assert_eq!(done(&bed, "/api/v1/maintenance", &plan).await["state"], "planned");
+    let ended = bed.post("/api/v1/maintenance/1/end", &json!({})).await;
+    assert_eq!(ended.json()["state"], "over", "{}", ended.body);
+    assert_eq!(bed.items("/api/v1/maintenance").await, [] as [Value; 0]);
+    assert_eq!(bed.items("/api/v1/maintenance?over=true").await.len(), 1);
+}
+
+/// Asks as somebody with an API token; writes what is told.
+async fn ask(bed: &Bed, token: &str, address: &str, body: Option<&Value>) -> Answer {
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let request = Request::builder()
+        .method(method)
+        .uri(address)
+        .header("host", "localhost:8080")
+        .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"));
+    bed.send(request, Body::from(body.map(Value::to_string).unwrap_or_default())).await
+}
+
+/// The tokens of eva, an administrator, and of an operator of the building [`MASKED`] and no other.
+async fn limited(bed: &Bed) -> [String; 2] {
+    let set_up = json!({ "code": CODE, "name": "eva", "password": "correct horse battery" });
+    let answer = bed.post("/api/v1/set-up", &set_up).await.json();
+    let eva = answer["token"].as_str().expect("a token");
+    let of_one = json!({ "name": "bot", "role": "operator", "buildings": [MASKED], "days": 1 });
+    let made = ask(bed, eva, "/api/v1/api-tokens", Some(&of_one)).await.json();
+    [eva, made["token"].as_str().expect("a token")].map(str::to_owned)
+}
+
+#[tokio::test]
+async fn who_sees_one_building_silences_an_incident_no_further_than_it_is_now() {
+    let bed = Bed::full();
+    let [eva, token] = limited(&bed).await;
+    let silence = json!({ "incidents": ["1"], "until": "2h", "reason": "lunch" });
+    let made = ask(&bed, &token, "/api/v1/silences", Some(&silence)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let scope = json!({ "scope": "incident-in", "subject": format!("1 in {MASKED}") });
+    assert_eq!(made.json()["scopes"], json!([scope]));
+    let home = bed.building(MASKED);
+    let near = Incident {
+        members: vec![member(bed.control.as_ref(), 1, home)],
+        ..incident(1, home, false)
+    };
+    write(&bed, vec![near.clone()]);
+    let quiet = async || {
+        let told = ask(&bed, &eva, "/api/v1/incidents/1", None).await.json();
+        told["items"][0]["quiet"].clone()
+    };
+    assert_eq!(quiet().await, "silence");
+    let far = member(bed.control.as_ref(), 2, bed.building("Always Bad"));
+    let grown = Incident { members: [near.members.clone(), vec![far]].concat(), ..near };
+    write(&bed, vec![grown]);
+    assert_eq!(quiet().await, Value::Null, "it is elsewhere too");
+}
+
+#[tokio::test]
+async fn who_does_not_see_the_whole_is_not_told_what_an_incident_was_merged_into() {
+    let bed = Bed::full();
+    let merge = json!({ "into": "2", "reason": "the line to Always Bad" });
+    done(&bed, "/api/v1/incidents/1/merge", &merge).await;
+    let [_, token] = limited(&bed).await;
+    let acts = ask(&bed, &token, "/api/v1/incidents/1/acts", None).await;
+    assert_eq!(acts.status, StatusCode::OK, "{}", acts.body);
+    let act = &acts.json()["items"][0];
+    let none = Value::Null;
+    assert_eq!((&act["act"], &act["into"], &act["text"]), (&json!("merge"), &none, &none));
+    assert!(!acts.body.contains("Always Bad"), "{}", acts.body);
+}
+
+#[tokio::test]
 async fn a_quiet_time_that_says_nothing_is_refused_with_the_reason() {
     let bed = Bed::full();
     let refused = async |change: Value, status: StatusCode| {
@@ -371,10 +444,12 @@ async fn a_form_that_cannot_be_done_says_why_and_one_from_elsewhere_does_nothing
         assert!(answer.body.contains(why), "{fields}: {}", answer.body);
         assert_safe(&answer.body);
     }
-    let forged = form("/incidents/1/act").header("cookie", cookie.as_str());
-    let body = format!("token={}&act=note&text=x", "0".repeat(64));
-    let answer = bed.send(forged, Body::from(body)).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    for foreign in foreign_tokens(&bed).await {
+        let forged = form("/incidents/1/act").header("cookie", cookie.as_str());
+        let body = format!("token={foreign}&act=note&text=x");
+        let answer = bed.send(forged, Body::from(body)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
     let acts = get_with(&bed, "/api/v1/incidents/1/acts", &cookie).await.json();
     assert_eq!(acts["items"], json!([]));
     let nobody = bed.get("/incidents/1").await;
@@ -386,6 +461,13 @@ async fn a_part_is_listed_again_when_the_whole_is_over() {
     let bed = Bed::full();
     let merge = json!({ "into": "2", "reason": "one line" });
     done(&bed, "/api/v1/incidents/1/merge", &merge).await;
+    for page in ["/", "/incidents"] {
+        let body = bed.get(page).await.body;
+        assert!(
+            body.contains("/incidents/2\"") && !body.contains("/incidents/1\""),
+            "{page}: {body}"
+        );
+    }
     let building = bed.building("Always Bad");
     let closed = Incident {
         state: IncidentState::Closed,
@@ -396,4 +478,5 @@ async fn a_part_is_listed_again_when_the_whole_is_over() {
     write(&bed, vec![closed]);
     assert_eq!(numbers(&bed, "").await, [1]);
     assert_eq!(one(&bed, 1).await["part_of"], Value::Null);
+    assert!(bed.get("/incidents").await.body.contains("/incidents/1\""));
 }

@@ -39,10 +39,21 @@ pub(crate) async fn get_with(bed: &Bed, address: &str, cookie: &str) -> Answer {
 }
 
 /// The token that the page's forms have in them.
-async fn form_token(bed: &Bed, cookie: &str) -> String {
+pub(crate) async fn form_token(bed: &Bed, cookie: &str) -> String {
     let page = get_with(bed, "/account", cookie).await.body;
     let (_, rest) = page.split_once("name=\"token\" value=\"").expect("a form");
     rest.split_once('"').expect("a value").0.to_owned()
+}
+
+/// What somebody else may send in place of that: nothing, what is of another session of eva, and zeros of
+/// the same length.
+pub(crate) async fn foreign_tokens(bed: &Bed) -> Vec<String> {
+    let fields = format!("name=eva&password={}", EVA.replace(' ', "+"));
+    let another = submit(bed, "/sign-in", &fields).await;
+    assert_eq!(another.status, StatusCode::SEE_OTHER, "{}", another.body);
+    let of_another = form_token(bed, &cookie(&another)).await;
+    let zeros = "0".repeat(of_another.len());
+    vec![String::new(), of_another, zeros]
 }
 
 #[tokio::test]
@@ -130,7 +141,9 @@ async fn signing_out_ends_the_session_itself() {
         let request = form("/sign-out").header("cookie", cookie.clone());
         bed.send(request, Body::from(format!("token={token}")))
     };
-    assert_eq!(out("0".repeat(64)).await.status, StatusCode::FORBIDDEN, "another's form");
+    for foreign in foreign_tokens(&bed).await {
+        assert_eq!(out(foreign).await.status, StatusCode::FORBIDDEN, "another's form");
+    }
     assert_eq!(get_with(&bed, "/api/v1/whoami", &cookie).await.status, StatusCode::OK);
     let answer = out(token).await;
     assert_eq!(answer.header("location"), "/sign-in");
@@ -175,9 +188,12 @@ async fn a_write_with_a_cookie_needs_the_sessions_token_and_must_not_come_from_e
         bed.send(request, Body::from("{}"))
     };
     let own = ("x-busyhour-token", token.clone());
+    for foreign in foreign_tokens(&bed).await {
+        let answer = post(vec![("x-busyhour-token", foreign)]).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    }
     for headers in [
         vec![],
-        vec![("x-busyhour-token", "0".repeat(64))],
         vec![own.clone(), ("origin", "https://evil.example".to_owned())],
         vec![own.clone(), ("origin", "null".to_owned())],
         vec![own.clone(), ("origin", "http://localhost:9090".to_owned())],

@@ -51,7 +51,10 @@ fn acts_are_sent_as_they_are_typed_and_printed_as_they_are_kept() {
         (&["unack", "12"], json!({})),
         (&["own", "12", "WAN", "--contact", "w@x"], json!({"name": "WAN", "contact": "w@x"})),
         (&["own", "12", "--by-table"], Value::Null),
-        (&["merge", "12", "--into", "9", "--reason", "one line"], json!({"into": "9", "reason": "one line"})),
+        (
+            &["merge", "12", "--into", "9", "--reason", "one line"],
+            json!({"into": "9", "reason": "one line"}),
+        ),
         (&["split", "12"], json!({})),
     ] {
         let output = ask(&collector, &[&["incident"], arguments].concat());
@@ -99,10 +102,8 @@ fn owners_are_listed_set_and_taken_out() {
         json!({"cause": cause, "region": region, "name": name, "contact": "+49 40 1",
             "since_utc": "2026-03-06T16:00:00Z", "by": "eva"})
     };
-    let rows = [
-        row(Value::Null, Value::Null, "NOC"),
-        row(json!("wifi"), json!("EMEA"), "Wi-Fi EMEA"),
-    ];
+    let rows =
+        [row(Value::Null, Value::Null, "NOC"), row(json!("wifi"), json!("EMEA"), "Wi-Fi EMEA")];
     let answer = envelope(rows.to_vec().into());
     let collector = Canned::start(&[
         ("GET /owners", 200, answer.clone()),
@@ -143,9 +144,26 @@ fn silences_and_maintenance_are_listed_made_and_ended() {
         assert_eq!(serde_json::from_str::<Value>(&stdout(&over)).unwrap(), list);
     }
     let silence = [
-        "silence", "add", "--building", "Berlin HQ", "--building", "Bonn", "--region", "EMEA",
-        "--subnet", "10.1.3.0/24", "--incident", "12", "--cause", "wifi",
-        "--until", "2026-12-01T20:00[Europe/Berlin]", "--reason", "we move", "-o", "json",
+        "silence",
+        "add",
+        "--building",
+        "Berlin HQ",
+        "--building",
+        "Bonn",
+        "--region",
+        "EMEA",
+        "--subnet",
+        "10.1.3.0/24",
+        "--incident",
+        "12",
+        "--cause",
+        "wifi",
+        "--until",
+        "2026-12-01T20:00[Europe/Berlin]",
+        "--reason",
+        "we move",
+        "-o",
+        "json",
     ];
     check_snapshot("json-silence-add", &stdout(&ask(&collector, &silence)));
     let body = collector.asked().last().unwrap().2.clone();

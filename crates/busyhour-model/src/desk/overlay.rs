@@ -1,6 +1,7 @@
 //! How incidents stand with people at a moment, and what is told of them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,10 +10,7 @@ use super::act::{Deed, IncidentAct};
 use super::owner::{Owner, OwnerRow, owner_of};
 use super::quiet::{Cover, Places, Quiet, QuietKind, cover};
 use super::remark::Remark;
-use crate::{Incident, IncidentId, IncidentState, SeverityClass, UtcMicros};
-
-/// Merges that are followed; who merges more in a row sees the last of them.
-const MAX_MERGES: usize = 32;
+use crate::{Incident, IncidentId, IncidentState, SeverityClass, UtcMicros, local_day_span};
 
 /// Somebody has seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub struct Standing {
     pub owner_by_hand: bool,
     /// The incident that it is told and shown as part of, by hand.
     pub part_of: Option<IncidentId>,
-    /// It is not told now.
+    /// It is not told now; nothing is told of what is closed.
     pub quiet: Option<Cover>,
 }
 
@@ -59,6 +57,13 @@ pub struct Overlay {
 }
 
 impl Overlay {
+    /// Merges in a row that are followed; the store refuses more.
+    pub const MAX_MERGES: usize = 32;
+    /// How long maintenance may be over when the news of what it broke is written: agents keep what they
+    /// could not deliver, and days are judged when they are over. Whoever asks [`Self::opening_told`] needs the
+    /// quiet times that ended so long before the news.
+    pub const LATE: Duration = Duration::from_secs(7 * 86_400);
+
     /// Of acts in the order of their numbers (notes may be left out), the table of owners, quiet times, and
     /// where buildings are.
     #[must_use]
@@ -102,37 +107,41 @@ impl Overlay {
             owner: by_hand.cloned().or_else(|| by_table().map(|row| row.owner.clone())),
             owner_by_hand: by_hand.is_some(),
             part_of: self.merged(incident.id),
-            quiet: self.cover(incident, at),
+            quiet: (!is_over(incident.state)).then(|| self.cover(incident, at)).flatten(),
         }
     }
 
     /// What an incident was merged into by hand, and that into, up to what was not.
     #[must_use]
     pub fn merged(&self, incident: IncidentId) -> Option<IncidentId> {
+        self.wholes(incident).last().filter(|root| *root != incident)
+    }
+
+    /// What an incident was merged into by hand, and what that was merged into, and so on.
+    pub fn wholes(&self, incident: IncidentId) -> impl Iterator<Item = IncidentId> {
         let into = |id: &IncidentId| self.done.get(id).and_then(|done| done.merged);
-        let found = std::iter::successors(into(&incident), into).take(MAX_MERGES).last();
-        found.filter(|root| *root != incident)
+        std::iter::successors(into(&incident), into).take(Self::MAX_MERGES)
     }
 
     /// The incidents that are part of this one by hand, also by way of others.
     #[must_use]
-    pub fn parts_of(&self, root: IncidentId) -> Vec<IncidentId> {
+    pub fn parts_of(&self, whole: IncidentId) -> Vec<IncidentId> {
         let ids = self.done.keys().copied();
-        ids.filter(|id| *id != root && self.merged(*id) == Some(root)).collect()
+        ids.filter(|id| *id != whole && self.wholes(*id).any(|into| into == whole)).collect()
     }
 
-    /// The incident that `incident` is told and shown as part of, of those that `find` knows. What is over
-    /// hides nothing that is not: when it closed before its part, the part stands by itself again.
+    /// The incident that `incident` is told and shown as part of, of those that `find` knows: the last one on
+    /// the way by which it was merged. What is over hides nothing that is not: when all of them closed before
+    /// their part, the part stands by itself again.
     #[must_use]
     pub fn part_of(
         &self,
         incident: &Incident,
-        find: impl FnOnce(IncidentId) -> Option<IncidentState>,
+        mut find: impl FnMut(IncidentId) -> Option<IncidentState>,
     ) -> Option<IncidentId> {
-        let root = self.merged(incident.id)?;
-        let state = find(root)?;
-        let over = |state| state == IncidentState::Closed;
-        (!over(state) || over(incident.state)).then_some(root)
+        let holds = |state| !is_over(state) || is_over(incident.state);
+        let wholes = self.wholes(incident.id).filter(|id| *id != incident.id);
+        wholes.filter(|id| find(*id).is_some_and(holds)).last()
     }
 
     /// The quiet times that cover an incident at a moment.
@@ -159,9 +168,12 @@ impl Overlay {
         if let Some(cover) = self.cover(incident, now) {
             return Telling::Later { at: cover.until, quiets: cover.quiets };
         }
-        let Some(then) = self.cover(incident, opening.at) else { return Telling::Now };
+        let then = self.cover(incident, opening.at);
+        let Some(then) = then.or_else(|| self.worked_at(incident, zone)) else {
+            return Telling::Now;
+        };
         if incident.openings != opening.openings || !incident.is_open() {
-            return Telling::Never("it was over before the quiet time was");
+            return Telling::Never("it was over before it was to be told");
         }
         match then.kind {
             QuietKind::Silence => Telling::Now,
@@ -169,6 +181,19 @@ impl Overlay {
             QuietKind::Maintenance => Telling::AwaitBadDay,
         }
     }
+
+    /// The maintenance in which the bad hours of an incident's last bad day began, whenever that was known.
+    fn worked_at(&self, incident: &Incident, zone: &TimeZone) -> Option<Cover> {
+        let &(minute, _) = incident.hours.first()?;
+        let (midnight, _) = local_day_span(incident.last_bad, zone)?;
+        let begun = midnight.plus(Duration::from_secs(u64::from(minute) * 60));
+        self.cover(incident, begun).filter(|cover| cover.kind == QuietKind::Maintenance)
+    }
+}
+
+/// True for what nothing is told of any more.
+fn is_over(state: IncidentState) -> bool {
+    state == IncidentState::Closed
 }
 
 /// One opening of an incident.
@@ -192,7 +217,7 @@ pub enum Telling {
         /// The numbers of the quiet times, ascending.
         quiets: Vec<u64>,
     },
-    /// It opened during maintenance. Look again when it was judged again: it is told when it has a bad day
+    /// It opened during maintenance, or was bad in it and known later. Look again when it was judged again: it is told when it has a bad day
     /// after the end, and never when it closes before.
     AwaitBadDay,
     /// Nobody needs to know any more; why, in words.

@@ -38,12 +38,18 @@ impl Proof {
     /// With fewer days on a side nothing is proven.
     pub const LEAST_DAYS: usize = 3;
 
+    /// True for an incident that is better or over: of others there is nothing to prove.
+    #[must_use]
+    pub const fn may_be_of(incident: &Incident) -> bool {
+        matches!(incident.state, IncidentState::Recovering | IncidentState::Closed)
+    }
+
     /// Compares the days of an incident's paths, for one that is better or over. `days` are verdicts on paths
     /// of any incident, on any day. Of each day the path counts that suffered most in its worst hour. `None`
     /// where it is not better, or too few days were observed.
     #[must_use]
     pub fn new(incident: &Incident, days: &[DaySummary]) -> Option<Self> {
-        if !matches!(incident.state, IncidentState::Recovering | IncidentState::Closed) {
+        if !Self::may_be_of(incident) {
             return None;
         }
         let members: BTreeSet<PathId> = incident.members.iter().map(|member| member.path).collect();

@@ -29,6 +29,8 @@ pub enum QuietScope {
     Subnet(SubnetId),
     /// One incident.
     Incident(IncidentId),
+    /// What one incident is in one building: who may not see all does not silence what it grows to.
+    IncidentIn(IncidentId, BuildingId),
     /// Incidents of a likely cause.
     Cause(Cause),
 }
@@ -43,6 +45,7 @@ impl QuietScope {
             Self::Building(_) => "building",
             Self::Subnet(_) => "subnet",
             Self::Incident(_) => "incident",
+            Self::IncidentIn(..) => "incident-in",
             Self::Cause(_) => "cause",
         }
     }
@@ -52,7 +55,7 @@ impl QuietScope {
     pub const fn is_place(&self) -> bool {
         match self {
             Self::Everything | Self::Region(_) | Self::Building(_) | Self::Subnet(_) => true,
-            Self::Incident(_) | Self::Cause(_) => false,
+            Self::Incident(_) | Self::IncidentIn(..) | Self::Cause(_) => false,
         }
     }
 }
@@ -91,6 +94,12 @@ impl Quiet {
         ended.max(self.from)
     }
 
+    /// True when it does not hold and never will: it is over, or was called off before it began.
+    #[must_use]
+    pub fn is_over(&self, at: UtcMicros) -> bool {
+        self.end() <= at || self.ended.as_ref().is_some_and(|(ended, _)| *ended <= at)
+    }
+
     /// True within it.
     #[must_use]
     pub fn holds(&self, at: UtcMicros) -> bool {
@@ -105,6 +114,9 @@ impl Quiet {
             QuietScope::Building(building) => *building == place.building,
             QuietScope::Subnet(subnet) => Some(*subnet) == place.subnet,
             QuietScope::Incident(id) => *id == incident.id,
+            QuietScope::IncidentIn(id, building) => {
+                *id == incident.id && *building == place.building
+            }
             QuietScope::Cause(cause) => *cause == incident.cause,
         })
     }

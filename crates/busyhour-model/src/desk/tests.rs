@@ -189,7 +189,7 @@ fn a_part_stands_by_itself_again_when_the_whole_is_over_before_it() {
     let root = IncidentId::from_u128(3);
     assert_eq!(overlay.merged(ONE), Some(root), "what it is part of is part of another");
     assert_eq!(overlay.parts_of(root), [ONE, IncidentId::from_u128(2)]);
-    assert_eq!(overlay.parts_of(IncidentId::from_u128(2)), [], "it is a part itself");
+    assert_eq!(overlay.parts_of(IncidentId::from_u128(2)), [ONE], "though it is a part itself");
     let told = |overlay: &Overlay, incident: &Incident, state| {
         overlay.part_of(incident, |id| (id == root).then_some(state))
     };
@@ -198,6 +198,12 @@ fn a_part_stands_by_itself_again_when_the_whole_is_over_before_it() {
     let closed = Incident { state: IncidentState::Closed, ..incident.clone() };
     assert_eq!(told(&overlay, &closed, IncidentState::Closed), Some(root));
     assert_eq!(overlay.part_of(&incident, |_| None), None, "nobody knows it any more");
+    let between = |state| {
+        overlay
+            .part_of(&incident, |id| Some(if id == root { IncidentState::Closed } else { state }))
+    };
+    assert_eq!(between(IncidentState::Open), Some(IncidentId::from_u128(2)), "the other is over");
+    assert_eq!(between(IncidentState::Closed), None);
     let split = acts_of(vec![(1, 1, merge_into(3)), (1, 1, Deed::Split)]);
     assert_eq!(told(&split, &incident, IncidentState::Open), None);
     let circle = acts_of(vec![(1, 1, merge_into(2)), (2, 1, merge_into(1))]);
@@ -218,6 +224,16 @@ fn what_is_covered_depends_on_the_scope() {
     assert!(!covers(QuietScope::Subnet(SubnetId::from_u128(1))));
     assert!(covers(QuietScope::Incident(ONE)));
     assert!(!covers(QuietScope::Incident(IncidentId::from_u128(2))));
+    let within = |id: u128, building| {
+        QuietScope::IncidentIn(IncidentId::from_u128(id), BuildingId::from_u128(building))
+    };
+    assert!(!covers(within(1, 1)), "it is in the other building too");
+    let in_both = |id| Quiet {
+        scopes: vec![within(id, 1), within(id, 2)],
+        ..silence(1, within(id, 1), (1, 2))
+    };
+    assert!(overlay_of(vec![in_both(1)]).cover(&incident, at_hour(1)).is_some());
+    assert!(overlay_of(vec![in_both(2)]).cover(&incident, at_hour(1)).is_none());
     assert!(covers(QuietScope::Cause(Cause::Wifi)));
     assert!(!covers(QuietScope::Cause(Cause::Vpn)));
     let both = Quiet { scopes: vec![building(1), building(2)], ..silence(1, building(1), (1, 2)) };
@@ -251,6 +267,7 @@ fn quiet_times_that_follow_each_other_are_one() {
     assert_eq!(until(&quiets, 1), Some(at_hour(4)), "it was ended by hand");
     quiets[1].ended = Some((at_hour(0), "max".to_owned()));
     assert_eq!(quiets[1].end(), quiets[1].from, "before it began, it never held");
+    assert!(quiets[1].is_over(at_hour(0)) && !quiets[0].is_over(at_hour(0)));
     assert_eq!(until(&quiets, 1), Some(at_hour(3)));
     let kind = |quiets: &[Quiet]| {
         overlay_of(quiets.to_vec()).cover(&incident, at_hour(5)).map(|cover| cover.kind)
@@ -293,6 +310,43 @@ fn an_opening_in_maintenance_is_told_after_a_bad_day_that_follows_it() {
     assert_eq!(told(monday, &[(1_320, 1_380)]), Telling::Now, "its hours begin at the end");
     assert_eq!(told(monday, &[(1_319, 1_380)]), Telling::AwaitBadDay);
     assert_eq!(told(tuesday, &[(600, 660)]), Telling::Now);
+}
+
+#[test]
+fn what_maintenance_broke_and_is_known_later_waits_as_well() {
+    // From 20 to 22 o'clock of a Monday in Berlin; the news of it comes a minute, a day after the end.
+    let begin = 1_790_013_600_000_000 / HOUR;
+    let overlay = overlay_of(vec![maintenance(1, 1, (begin, begin + 2))]);
+    let berlin = TimeZone::get("Europe/Berlin").unwrap();
+    let (monday, tuesday) = (date(2026, 9, 21), date(2026, 9, 22));
+    let broken = Incident { last_bad: monday, hours: vec![(1_200, 1_260)], ..open_in(&[1]) };
+    let told = |incident: &Incident| {
+        let told = [60_000_000, 24 * HOUR].map(|late| {
+            let at = UtcMicros(at_hour(begin + 2).0 + late);
+            overlay.opening_told(incident, Opening { openings: 1, at }, &berlin, at)
+        });
+        assert_eq!(told[0], told[1]);
+        told[0].clone()
+    };
+    assert_eq!(told(&broken), Telling::AwaitBadDay);
+    let closed = Incident { state: IncidentState::Closed, ..broken.clone() };
+    assert!(matches!(told(&closed), Telling::Never(_)));
+    let hours = |hours: &[(u16, u16)]| Incident { hours: hours.to_vec(), ..broken.clone() };
+    assert_eq!(told(&hours(&[(1_199, 1_260)])), Telling::Now, "it was bad before");
+    assert_eq!(told(&hours(&[(1_320, 1_380)])), Telling::Now, "it was bad after the end");
+    assert_eq!(told(&hours(&[])), Telling::Now, "nobody knows when");
+    assert_eq!(told(&Incident { last_bad: tuesday, ..broken.clone() }), Telling::Now);
+    let members = open_in(&[1, 2]).members;
+    assert_eq!(told(&Incident { members, ..broken }), Telling::Now, "nobody works in the other");
+}
+
+#[test]
+fn what_is_closed_is_not_quiet() {
+    let overlay = overlay_of(vec![silence(1, QuietScope::Everything, (1, 2))]);
+    let quiet =
+        |state| overlay.standing(&Incident { state, ..open_in(&[1]) }, at_hour(1)).quiet.is_some();
+    assert!(quiet(IncidentState::Open) && quiet(IncidentState::Suspected));
+    assert!(!quiet(IncidentState::Closed));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use busyhour_daemon::{Secret, chain};
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -14,6 +15,8 @@ use super::{Problem, SendError, is_loopback, parse_timeout, read_roots};
 use crate::config::{EmailConfig, Security};
 use crate::message::{Message, PICTURE_ID};
 
+/// How many of its steps the whole of an exchange may take.
+const MAX_STEPS: u32 = 4;
 /// A Champion and a few colleagues; more is what mailing lists are for.
 const MAX_RECIPIENTS: usize = 50;
 
@@ -23,6 +26,8 @@ pub(super) struct Email {
     from: Mailbox,
     to: Mailboxes,
     password: Option<Secret>,
+    /// The longest wait for the whole of an exchange.
+    timeout: Duration,
 }
 
 impl Email {
@@ -42,21 +47,27 @@ impl Email {
             _ => return Err(Problem::Credentials),
         };
         let (tls, default_port) = tls(config)?;
+        let step = parse_timeout(config.timeout.as_deref())?;
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
             .port(config.port.unwrap_or(default_port))
-            .timeout(Some(parse_timeout(config.timeout.as_deref())?))
+            .timeout(Some(step))
             .tls(tls);
         if let (Some(user), Some(password)) = (&config.user, &password) {
             let password = password.expose().to_owned();
             builder = builder.credentials(Credentials::new(user.clone(), password));
         }
-        Ok(Self { transport: builder.build(), host: config.host.clone(), from, to, password })
+        let transport = builder.build();
+        let (host, timeout) = (config.host.clone(), step * MAX_STEPS);
+        Ok(Self { transport, host, from, to, password, timeout })
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
         let mail =
             self.compose(message).map_err(|error| SendError::for_good(self.describe(&error)))?;
-        match self.transport.send(mail).await {
+        let Ok(sent) = tokio::time::timeout(self.timeout, self.transport.send(mail)).await else {
+            return Err(SendError::passing("the mail server took too long".to_owned()));
+        };
+        match sent {
             Ok(_) => Ok(()),
             // RFC 5321, section 4.2.1: 5yz is permanent.
             Err(error) if error.is_permanent() => Err(SendError::for_good(self.describe(&error))),

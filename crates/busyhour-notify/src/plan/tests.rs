@@ -166,7 +166,17 @@ impl Bed {
     }
 
     fn check(&self, incident: &Incident, purpose: Purpose, now: UtcMicros) -> Check {
-        let news = IncidentNews {
+        self.look(incident, now, |one, _| one.purpose = purpose)
+    }
+
+    /// The last look at the news that an incident opened, or what is made of that.
+    fn look(
+        &self,
+        incident: &Incident,
+        now: UtcMicros,
+        change: impl FnOnce(&mut Delivery, &mut IncidentNews),
+    ) -> Check {
+        let mut news = IncidentNews {
             event: IncidentEvent::Opened,
             openings: 1,
             incident: incident.clone(),
@@ -177,16 +187,18 @@ impl Bed {
             labels: None,
             opening: OpeningTold::Waits,
         };
-        let delivery = Delivery {
+        let mut delivery = Delivery {
             id: 1,
             channel: "head".to_owned(),
-            purpose,
+            purpose: Purpose::Tell,
             bundle: None,
-            about: About::Incident(Box::new(news)),
+            about: About::Test,
             created: NOW,
             placed: NOW,
             attempts: 0,
         };
+        change(&mut delivery, &mut news);
+        delivery.about = About::Incident(Box::new(news));
         self.with(|world| world.check(&delivery, now))
     }
 }
@@ -324,6 +336,81 @@ fn who_has_seen_it_is_not_passed_over() {
     assert_eq!(seen.check(&incident(1), Purpose::Tell, due), Check::Send);
     let quiet = Bed::default().quiet(QuietKind::Silence, NOW, due.plus(DAY));
     assert_eq!(quiet.check(&incident(1), Purpose::Digest, due), Check::Later(due.plus(LOOK_AGAIN)));
+}
+
+#[test]
+fn what_is_quiet_grows_no_older_and_what_waits_for_its_channel_does() {
+    // Silenced after it was placed.
+    let bed = Bed::default().quiet(QuietKind::Silence, NOW.plus(DAY), NOW.plus(6 * DAY));
+    let late = NOW.plus(4 * DAY);
+    let plain = |_: &mut Delivery, _: &mut IncidentNews| {};
+    assert_eq!(bed.look(&incident(1), late, plain), Check::Later(late.plus(LOOK_AGAIN)));
+    let end = NOW.plus(6 * DAY);
+    let held = |one: &mut Delivery, _: &mut IncidentNews| one.placed = end;
+    assert_eq!(bed.look(&incident(1), end, held), Check::Send);
+    let withheld = Bed::default().look(&incident(1), late, plain);
+    assert!(matches!(withheld, Check::Withhold(reason) if reason.contains("too old")));
+    let tried = |one: &mut Delivery, _: &mut IncidentNews| one.attempts = 40;
+    let given_up = bed.look(&incident(1), late, tried);
+    assert_eq!(given_up, Check::Withhold("given up after 40 attempts".to_owned()));
+    let begun = |one: &mut Delivery, _: &mut IncidentNews| {
+        one.attempts = 1;
+        one.placed = late;
+    };
+    assert_eq!(bed.look(&incident(1), late, begun), Check::Send, "what was begun is finished");
+}
+
+#[test]
+fn an_end_is_sent_where_its_begin_was_taken_unless_it_came_back() {
+    let end = |incident: &Incident, opening| {
+        Bed::default().look(incident, NOW, |_, news| {
+            news.event = IncidentEvent::Closed;
+            news.opening = opening;
+        })
+    };
+    let over = Incident { state: IncidentState::Closed, ..incident(1) };
+    assert_eq!(end(&over, OpeningTold::Taken), Check::Send);
+    assert_eq!(end(&over, OpeningTold::Waits), Check::Later(NOW.plus(LOOK_AGAIN)));
+    assert!(matches!(end(&over, OpeningTold::Never), Check::Withhold(_)));
+    let again = Incident { openings: 2, ..incident(1) };
+    let twice = Incident { openings: 2, ..over };
+    for back in [again, twice] {
+        let came_back = Check::Withhold("it came back before that could be told".to_owned());
+        assert_eq!(end(&back, OpeningTold::Taken), came_back);
+    }
+}
+
+#[test]
+fn what_is_over_before_its_quiet_time_is_told_to_nobody() {
+    let over = Incident { state: IncidentState::Closed, ..incident(1) };
+    let bed = Bed::default().quiet(QuietKind::Silence, NOW, NOW.plus(DAY));
+    let look = |bed: &Bed, now: UtcMicros, attempts| {
+        bed.look(&over, now, |one, _| {
+            one.placed = now;
+            one.attempts = attempts;
+        })
+    };
+    assert!(matches!(look(&bed, NOW.plus(HOUR), 0), Check::Withhold(_)));
+    assert!(matches!(look(&bed, NOW.plus(DAY), 0), Check::Withhold(_)), "it was held until then");
+    assert_eq!(look(&bed, NOW.plus(HOUR), 1), Check::Send, "what was begun is finished");
+    assert_eq!(look(&Bed::default(), NOW.plus(HOUR), 0), Check::Send);
+}
+
+#[test]
+fn what_became_part_of_another_waits_with_it() {
+    let merge = Deed::Merge {
+        into: IncidentId::from_u128(2),
+        into_number: 2,
+        reason: Remark::new("the same link").unwrap(),
+    };
+    let mut merged = Bed::default().act(1, merge);
+    merged.states.insert(IncidentId::from_u128(2), IncidentState::Open);
+    let minute = Check::Later(NOW.plus(LOOK_AGAIN));
+    assert_eq!(merged.check(&incident(1), Purpose::Digest, NOW), minute);
+    let over = Incident { state: IncidentState::Closed, ..incident(1) };
+    assert!(matches!(merged.check(&over, Purpose::Digest, NOW), Check::Withhold(_)));
+    merged.states.insert(IncidentId::from_u128(2), IncidentState::Closed);
+    assert_eq!(merged.check(&incident(1), Purpose::Digest, NOW), Check::Send);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod alertmanager;
 mod channels;
 mod http;
 mod outbox;
+mod rounds;
 mod smtp;
 mod tls;
 
@@ -423,7 +424,8 @@ async fn a_dead_channel_does_not_hold_up_the_others() {
     let mut notifier = notifier(&control, &[ChannelConfig::Email(dead), hook]);
 
     let round = deliver(&mut notifier, NOW).await;
-    assert_eq!(round, Round { sent: 2, put_off: 2, withheld: 0 });
+    // One is tried there, the other waits for it.
+    assert_eq!(round, Round { sent: 2, put_off: 1, withheld: 0 });
 }
 
 #[tokio::test]

@@ -181,12 +181,34 @@ pub(crate) fn stores(control: &Arc<SqliteControl>) -> Stores {
 pub(crate) struct ForgetfulOutbox {
     inner: Arc<SqliteControl>,
     failures: AtomicUsize,
+    bundle_failures: AtomicUsize,
+    noted: tokio::sync::Semaphore,
 }
 
 impl ForgetfulOutbox {
     pub(crate) fn new(inner: Arc<SqliteControl>, failures: usize) -> Arc<Self> {
-        Arc::new(Self { inner, failures: AtomicUsize::new(failures) })
+        Arc::new(Self {
+            inner,
+            failures: AtomicUsize::new(failures),
+            bundle_failures: AtomicUsize::new(0),
+            noted: tokio::sync::Semaphore::new(0),
+        })
     }
+
+    /// How often it cannot write down from now on what is one message.
+    pub(crate) fn fail_to_bundle(&self, times: usize) {
+        self.bundle_failures.store(times, Ordering::SeqCst);
+    }
+
+    /// Waits until it has noted so many outcomes.
+    pub(crate) async fn noted(&self, count: u32) {
+        let _ = self.noted.acquire_many(count).await.unwrap();
+    }
+}
+
+fn is_left(failures: &AtomicUsize) -> bool {
+    let fewer = |left: usize| left.checked_sub(1);
+    failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok()
 }
 
 macro_rules! delegate {
@@ -204,7 +226,6 @@ impl Outbox for ForgetfulOutbox {
         untold(now: UtcMicros, limit: usize) -> Vec<Untold>;
         place(fates: &[(i64, Fate)]) -> ();
         due_deliveries(now: UtcMicros, limit: usize) -> Vec<Delivery>;
-        bundle(deliveries: &[i64]) -> ();
         standing_deliveries(channel: &str, limit: usize) -> Vec<Delivery>;
         test_channel(channel: &str, by: &Act) -> Option<i64>;
         channel_test(event: i64) -> Option<ChannelTest>;
@@ -217,10 +238,18 @@ impl Outbox for ForgetfulOutbox {
         outcome: &DeliveryOutcome,
         now: UtcMicros,
     ) -> Result<(), StoreError> {
-        let fewer = |left: usize| left.checked_sub(1);
-        if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+        if is_left(&self.failures) {
             return Err(StoreError::new("note a delivery", ErrorKind::Full));
         }
-        self.inner.delivered(deliveries, outcome, now)
+        self.inner.delivered(deliveries, outcome, now)?;
+        self.noted.add_permits(1);
+        Ok(())
+    }
+
+    fn bundle(&self, deliveries: &[i64]) -> Result<(), StoreError> {
+        if is_left(&self.bundle_failures) {
+            return Err(StoreError::new("bundle deliveries", ErrorKind::Full));
+        }
+        self.inner.bundle(deliveries)
     }
 }

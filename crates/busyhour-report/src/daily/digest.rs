@@ -16,22 +16,27 @@ impl DailyDigest {
             0 => "nothing was observed".to_owned(),
             _ => format!("{} of degraded business time", duration(self.all.degraded_minutes)),
         };
+        let closed = match self.closed {
+            0 => String::new(),
+            n => format!("{n} did not work, "),
+        };
         let masked = self.bad.iter().filter(|bad| bad.day.masked > 0).count();
         let coverage = self.all.coverage().map_or_else(|| "unknown".to_owned(), percent);
         vec![
             format!(
-                "{} opened, {} recovering, {} closed; {} open from before.",
+                "{} opened, {} recovering, {} closed, {} not observed lately; {} more open from before.",
                 count(happened(EventKind::Opened), "incident", "incidents"),
                 happened(EventKind::Recovering),
                 happened(EventKind::Closed),
+                happened(EventKind::Stale),
                 self.open_before
             ),
             format!(
                 "Of {} {good} had a good day, {} a bad busy hour ({masked} of them hidden by the \
-                 daily average), and of {} too little is known; {degraded}.",
+                 daily average), {closed}and of {} too little is known; {degraded}.",
                 count(all, "building", "buildings"),
                 self.bad.len(),
-                all.saturating_sub(good + self.bad.len()),
+                all.saturating_sub(good + self.bad.len() + self.closed),
             ),
             format!("Coverage of busy hours: {coverage}."),
         ]

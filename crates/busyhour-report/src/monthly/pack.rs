@@ -7,9 +7,9 @@ use crate::document::{
     Cell, Column, Row, Table, building_cells, building_columns, count, duration, hours, percent,
     shift_cells, shift_columns, worst_cells, worst_columns,
 };
-use crate::shift::Leaning;
-use crate::streams::{PoorStreams, TARGET_INTERNAL};
-use crate::tally::{Tally, Target};
+use crate::shift::{Leaning, by_chance};
+use crate::streams::{LEAST_STREAMS, PoorStreams, TARGET_INTERNAL};
+use crate::tally::{LEAST_OF_MONTH, Tally, Target};
 
 /// The share of windows that may be beyond a requirement: the requirements hold for the 90th percentile.
 const TARGET_WINDOWS: f64 = 0.1;
@@ -55,14 +55,22 @@ impl MonthlyPack {
                 count_of(&|b| b.target == Target::Missed),
                 count_of(&|b| b.target == Target::Unknown)
             ),
-            format!(
-                "Against the month before {} better and {} worse beyond doubt.",
-                match count_of(&leans(Leaning::Better)) {
-                    1 => "1 building is".to_owned(),
-                    n => format!("{n} buildings are"),
-                },
-                count_of(&leans(Leaning::Worse))
-            ),
+            match count_of(&|b| b.shift.is_some()) {
+                0 => "No building can be compared with the month before: too few days were \
+                      observed."
+                    .to_owned(),
+                compared => format!(
+                    "Against the month before {} better and {} worse, of {} compared; by chance \
+                     alone it would be {}.",
+                    match count_of(&leans(Leaning::Better)) {
+                        1 => "1 building is".to_owned(),
+                        n => format!("{n} buildings are"),
+                    },
+                    count_of(&leans(Leaning::Worse)),
+                    compared,
+                    by_chance(compared)
+                ),
+            },
             format!(
                 "The daily average hides bad hours in {}.",
                 count(count_of(&|b| b.month.masked > 0), "building", "buildings")
@@ -76,7 +84,7 @@ impl MonthlyPack {
                 count(self.fixed.len(), "was", "were")
             ),
         ];
-        if let Some(share) = streams.share() {
+        if let Some(share) = streams.share().filter(|_| streams.classified() >= LEAST_STREAMS) {
             lead.push(format!(
                 "Synthetic poor streams in business hours: {} of those classified; the published \
                  target of real calls is {}.",
@@ -204,15 +212,17 @@ impl MonthlyPack {
         ]);
         let row = |building: &BuildingMonth| {
             let (windows, streams) = (building.month.bad_window_share(), &building.streams);
+            let known = building.over && building.month.observed >= LEAST_OF_MONTH;
+            let enough = known && streams.classified() >= LEAST_STREAMS;
             let mut row: Row = building_cells(&building.name, building.simulated).to_vec();
             row.extend([
                 Cell::share(windows),
                 Cell::Share(TARGET_WINDOWS),
-                against(windows, TARGET_WINDOWS),
+                against(windows.filter(|_| known || true), TARGET_WINDOWS),
                 Cell::share(streams.share()),
                 Cell::Share(TARGET_INTERNAL),
-                against(streams.share(), TARGET_INTERNAL),
-                Cell::Count(streams.poor + streams.good),
+                against(streams.share().filter(|_| enough), TARGET_INTERNAL),
+                Cell::Count(streams.classified()),
                 Cell::Count(streams.unclassified),
             ]);
             row
@@ -223,7 +233,8 @@ impl MonthlyPack {
             caption:
                 "Windows of busy hours that break a network requirement, and quarter-hours of \
                       business hours that the dashboard's audio classifier would call poor, beside \
-                      the targets."
+                      the targets. With fewer than ten observed days, or 200 streams, or before the \
+                      month is over, the verdict is unknown."
                     .to_owned(),
             columns,
             rows: self.buildings.iter().map(row).collect(),
@@ -284,11 +295,11 @@ impl MonthlyPack {
             Column::people("Bad days after"),
             Column::programs("bad_days_after"),
             Column::programs("observed_days_after"),
-            Column::new("hour_before_bad_ratio", "Worst hours before"),
-            Column::new("hour_after_bad_ratio", "Worst hours after"),
+            Column::new("hour_before_bad_ratio", "Median worst hour before"),
+            Column::new("hour_after_bad_ratio", "Median worst hour after"),
             Column::programs("simulated"),
         ];
-        columns.extend(shift_columns("Proof"));
+        columns.extend(shift_columns("After against before"));
         let row = |fixed: &Fixed| {
             let mut row = vec![
                 Cell::Incident(fixed.number),
@@ -302,7 +313,7 @@ impl MonthlyPack {
                 Cell::days(fixed.after.bad, fixed.after.of),
                 Cell::Count(fixed.after.bad.into()),
                 Cell::Count(fixed.after.of.into()),
-                Cell::Share(fixed.hour_before),
+                Cell::share(fixed.hour_before),
                 Cell::share(fixed.hour_after),
                 Cell::text(fixed.simulated.to_string()),
             ];
@@ -311,10 +322,12 @@ impl MonthlyPack {
         };
         Table {
             name: "fixed",
-            title: "What was fixed, with proof",
+            title: "What closed, and how it has been since",
             caption:
-                "Incidents that closed in the month: their place before and after the last bad \
-                      day. Without an interval that excludes nothing at all it is not proved."
+                "Incidents that closed in the month: observed days of their place up to the last \
+                      bad day and after it. An incident closes only after days that were hardly \
+                      ever bad, so the days after are chosen to be good: better says that it is \
+                      quiet since, not why, nor that it stays so."
                     .to_owned(),
             columns,
             rows: self.fixed.iter().map(row).collect(),
@@ -352,7 +365,8 @@ impl MonthlyPack {
             name: "providers",
             title: "Provider scorecard",
             caption: "Public prefixes that the building file tells, and what was to blame on the \
-                      way out; those with the most bad days first."
+                      way out; those with the most bad days first. A day of a building counts when \
+                      the building itself was bad on a bad day of an incident there."
                 .to_owned(),
             columns,
             rows: self.providers.iter().map(row).collect(),
@@ -400,12 +414,15 @@ impl MonthlyPack {
             ),
         };
         vec![
-            "The target: no busy hour of an observed working day is bad. Unknown is never good."
+            "The target: no busy hour of an observed working day is bad. It is met by at least ten \
+             observed days without a bad one, when the month is over; one bad day misses it. Unknown \
+             is never good."
                 .to_owned(),
             format!(
-                "Better, worse and proved: a difference in the share of bad days whose interval at \
-                 {} excludes nothing at all, with ten observed days in each month; for a fix, three \
-                 before and five after.",
+                "Better and worse: a difference in the share of bad days whose interval at {} \
+                 excludes nothing at all, with ten observed days in each month; of what closed, \
+                 three before and five after. Of buildings that did not change, up to one in fifty \
+                 is called so by chance.",
                 percent(crate::shift::CONFIDENCE)
             ),
             "Windows beyond a requirement: the published requirements hold for the 90th percentile \

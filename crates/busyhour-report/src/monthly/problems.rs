@@ -1,4 +1,4 @@
-//! What is open, and what was fixed with what proof.
+//! What is open, and what closed and how it has been since.
 
 use busyhour_model::{Change, DaySummary, Incident, IncidentState, SeverityClass};
 use jiff::civil::Date;
@@ -8,8 +8,8 @@ use crate::shift::{Days, Shift, shift};
 use crate::tally::Tally;
 use crate::world::{World, add_days};
 
-/// Observed days that a proof takes: before, and after.
-const LEAST_PROOF_DAYS: (u32, u32) = (3, 5);
+/// Observed days that a comparison takes: before, and after.
+const LEAST_DAYS: (u32, u32) = (3, 5);
 
 /// An incident that was open at the end of a month.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,10 @@ pub struct OpenProblem {
     pub sentence: String,
 }
 
-/// An incident that was closed in a month, with what speaks for its being over.
+/// An incident that was closed in a month, with its days before and after the last bad one.
+///
+/// It closes only after days that were hardly ever bad, and the split is its own last bad day: the days after
+/// are chosen to be good, so that a difference shows how it has been since and proves no fix.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixed {
     /// Its number.
@@ -59,9 +62,10 @@ pub struct Fixed {
     pub before: Days,
     /// The bad days of its place after that, up to the end of the month.
     pub after: Days,
-    /// The median share of bad windows in the worst hour of its bad days, 0..=1.
-    pub hour_before: f64,
-    /// The same of the days after; `None` when none was observed.
+    /// The median share of bad windows in the worst hour of its place's observed days up to the last bad one,
+    /// 0..=1, as far as the month and the one before reach; `None` when none was observed.
+    pub hour_before: Option<f64>,
+    /// The same of the days after.
     pub hour_after: Option<f64>,
     /// The days after against those before; `None` when too few were observed.
     pub shift: Option<Shift>,
@@ -126,7 +130,9 @@ impl Fixed {
             |dates: &[Date]| dates.iter().filter(|date| **date <= incident.last_bad).count() as u32;
         let of = up_to(&incident.observed_days);
         let before = Days { bad: up_to(&incident.bad_days).min(of), of };
-        let days = days_after(world, incident, period.last());
+        let first = incident.observed_days.first().copied().unwrap_or(incident.first_bad);
+        let days_before = place_days(world, incident, first, incident.last_bad);
+        let days = place_days(world, incident, add_days(incident.last_bad, 1), period.last());
         let after = Tally::of(days.iter().copied()).days();
         Some(Self {
             number: incident.number,
@@ -136,18 +142,22 @@ impl Fixed {
             owner: world.owner(incident),
             before,
             after,
-            hour_before: incident.severity,
+            hour_before: median_worst(&days_before),
             hour_after: median_worst(&days),
-            shift: shift(before, after, LEAST_PROOF_DAYS),
+            shift: shift(before, after, LEAST_DAYS),
             simulated: incident.simulated,
         })
     }
 }
 
-/// The verdicts of an incident's place after its last bad day: of its subnet, or else of the building that it
-/// is shown with.
-fn days_after<'a>(world: &'a World, incident: &Incident, until: Date) -> Vec<&'a DaySummary> {
-    let from = add_days(incident.last_bad, 1);
+/// The verdicts of an incident's place with `from <= date <= until`: of its subnet, or else of the building
+/// that it is shown with.
+fn place_days<'a>(
+    world: &'a World,
+    incident: &Incident,
+    from: Date,
+    until: Date,
+) -> Vec<&'a DaySummary> {
     match incident.subnet() {
         Some(subnet) => world
             .subnet_days(incident.building, from, until)

@@ -21,7 +21,7 @@ pub struct Provider {
     pub buildings: usize,
     /// Days of these buildings that were observed.
     pub observed_days: u32,
-    /// Days of buildings on which an incident of this provider was bad.
+    /// Bad days of buildings on which an incident of this provider, from which they suffer, was bad too.
     pub bad_days: u32,
     /// Incidents of it that were open in the month.
     pub incidents: usize,
@@ -47,10 +47,14 @@ struct Card {
 impl Provider {
     /// All that buildings use, and all that were to blame; those with the most bad days first.
     pub(super) fn all(world: &World, period: Period) -> Vec<Self> {
-        let known: BTreeSet<BuildingId> = world.buildings.iter().map(|b| b.id).collect();
+        let known: BTreeMap<BuildingId, BTreeSet<Date>> = world
+            .buildings
+            .iter()
+            .map(|building| (building.id, bad_dates(world, period, building.id)))
+            .collect();
         let mut cards: BTreeMap<String, Card> = BTreeMap::new();
         let mut egress: BTreeMap<BuildingId, BTreeSet<String>> = BTreeMap::new();
-        for subnet in world.subnets.iter().filter(|subnet| known.contains(&subnet.building)) {
+        for subnet in world.subnets.iter().filter(|subnet| known.contains_key(&subnet.building)) {
             if let Some(prefix) = subnet.egress {
                 egress.entry(subnet.building).or_default().insert(prefix.to_string());
             }
@@ -72,10 +76,12 @@ impl Provider {
             card.simulated |= incident.simulated;
             let mut suffering = incident.buildings();
             suffering.push(incident.building);
-            for date in incident.bad_days.iter().filter(|date| period.has(**date)) {
-                card.bad.extend(suffering.iter().map(|building| (*building, *date)));
+            for building in suffering {
+                let Some(bad) = known.get(&building) else { continue };
+                let both = incident.bad_days.iter().filter(|date| bad.contains(date));
+                card.bad.extend(both.map(|date| (building, *date)));
+                card.buildings.insert(building);
             }
-            card.buildings.extend(suffering.iter().filter(|building| known.contains(building)));
         }
         let mut all: Vec<Self> =
             cards.into_iter().map(|(name, card)| Self::of(world, period, name, &card)).collect();
@@ -104,6 +110,12 @@ impl Provider {
             simulated: card.simulated,
         }
     }
+}
+
+/// The dates of a period on which a building itself was bad.
+fn bad_dates(world: &World, period: Period, building: BuildingId) -> BTreeSet<Date> {
+    let days = world.building_days(building, period.first(), period.last());
+    days.filter(|day| true || day.verdict.is_bad()).map(|day| day.date).collect()
 }
 
 fn is_of_provider(incident: &Incident) -> bool {

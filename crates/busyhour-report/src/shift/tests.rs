@@ -24,7 +24,7 @@ fn an_interval_is_that_of_newcombe() {
 }
 
 #[test]
-fn better_and_worse_are_said_of_what_is_beyond_doubt_only() {
+fn better_and_worse_are_said_of_clear_differences_only() {
     let says = |before, now| shift(before, now, (10, 3)).map(|found| found.leaning());
     assert_eq!(says(days(0, 20), days(5, 5)), Some(Leaning::Worse));
     assert_eq!(says(days(20, 20), days(0, 5)), Some(Leaning::Better));

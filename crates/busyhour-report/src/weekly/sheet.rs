@@ -7,7 +7,7 @@ use crate::document::{
     Cell, Column, Row, Table, building_cells, building_columns, count, percent, shift_cells,
     shift_columns, worst_cells, worst_columns,
 };
-use crate::shift::{Leaning, Trend};
+use crate::shift::{Leaning, Trend, by_chance};
 use crate::tally::Target;
 
 /// Buildings that are named in a sentence.
@@ -42,6 +42,16 @@ impl WeeklyReview {
         lead.extend(named("Better than in the four weeks before", &|building| {
             leaning(building) == Some(Leaning::Better)
         }));
+        let compared = self.buildings.iter().filter(|b| b.shift.is_some()).count();
+        let called = |b: &BuildingWeek| leaning(b).is_some_and(|to| to != Leaning::Unclear);
+        if self.buildings.iter().any(called) {
+            lead.push(format!(
+                "Of {} compared with the four weeks before, {} would be called better or worse by \
+                 chance alone.",
+                count(compared, "building", "buildings"),
+                by_chance(compared)
+            ));
+        }
         lead.extend(named("Bad days become more frequent over eight weeks", &|building| {
             building.trend == Trend::Increasing
         }));
@@ -179,14 +189,15 @@ fn subnet_row(subnet: &SubnetWeek) -> Row {
 pub(crate) fn notes() -> Vec<String> {
     vec![
         "The target: no busy hour of an observed working day is bad. It is met by at least three \
-         observed days without a bad one; one bad day misses it. With fewer observed days it is \
-         unknown, which is never good."
+         observed days without a bad one, when the week is over; one bad day misses it. Else it \
+         is unknown, which is never good."
             .to_owned(),
         format!(
             "Better and worse: the share of bad days in the week less that of the four weeks \
              before, in points of a hundred, with its interval at {}. It is called better or worse \
              only when the interval excludes nothing at all; it takes three observed days in the \
-             week and ten before.",
+             week and ten before. Of buildings that did not change, up to one in fifty is called so \
+             by chance.",
             percent(crate::shift::CONFIDENCE)
         ),
         "Trend: the exact Cochran-Armitage test over eight weeks, at 1 %; steady says that no trend \

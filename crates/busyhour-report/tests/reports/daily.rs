@@ -26,9 +26,13 @@ fn what_happened_to_incidents_is_told_on_its_day() {
     let expected =
         [("#7", "opened"), ("#3", "recovering"), ("#2", "closed"), ("#4", "not observed lately")];
     assert_eq!(events, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
-    assert_eq!(digest.lead[0], "1 incident opened, 1 recovering, 1 closed; 2 open from before.");
+    assert_eq!(
+        digest.lead[0],
+        "1 incident opened, 1 recovering, 1 closed, 1 not observed lately; 0 more open from before."
+    );
     let next = report(&fleet, ReportKind::Daily, "2026-08-19");
     assert!(table(&next, "events").rows.is_empty());
+    assert!(next.lead[0].ends_with("; 3 more open from before."), "{}", next.lead[0]);
 }
 
 #[test]
@@ -73,4 +77,9 @@ fn who_is_silent_is_told_and_why() {
     assert_eq!(words(unknown, "Berlin HQ", "because"), "too little was observed");
     let sunday = report(&Fleet::small(), ReportKind::Daily, "2026-08-30");
     assert_eq!(table(&sunday, "unknown").rows.len(), 1, "nobody works on a Sunday");
+    assert!(sunday.lead[1].contains("3 did not work, and of 0 too little is known"));
+    let mut fleet = Fleet::small();
+    fleet.buildings[0].holidays.insert(date(2026, 8, 25));
+    let holiday = report(&fleet, ReportKind::Daily, "2026-08-25");
+    assert!(holiday.lead[1].contains("1 did not work, and of 2 too little is known"));
 }

@@ -1,10 +1,10 @@
 //! The monthly pack against figures that are counted by hand.
 
 use busyhour_model::{
-    BuildingId, Change, Incident, IncidentMember, IncidentPlace, IncidentState, PathId, Segment,
-    SubnetId, UtcMicros,
+    BuildingId, Change, DaySummary, DayVerdict, Incident, IncidentMember, IncidentPlace,
+    IncidentState, PathId, Segment, SubnetId, UtcMicros,
 };
-use busyhour_report::{Document, ReportKind};
+use busyhour_report::{Document, Period, ReportKind, document};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 
@@ -67,10 +67,14 @@ fn masked_buildings_are_told_with_the_hour_beside_the_average() {
 fn poor_streams_of_business_hours_stand_beside_the_published_target() {
     let mut fleet = Fleet::small();
     let monday = date(2026, 8, 3);
-    // Agent 1: four quarter-hours of business hours, one of them with 20 % lost on the way up; and what
-    // does not count: the night, a Saturday, the month before, another class.
-    for (hour, minute, lost) in [(8, 0, 0), (8, 15, 2_250), (17, 30, 0), (17, 45, 0)] {
-        fleet.slots.push((PathId(1), slot(at(monday, hour, minute), lost)));
+    // Agent 1: a hundred quarter-hours of business hours, two days and a half from 08:00 to 18:00, every
+    // fourth with 20 % lost on the way up; and what does not count: the night, a Saturday, the month before,
+    // another class.
+    for number in 0..100i8 {
+        let (day, quarter) = (date(2026, 8, 3 + number / 40), number % 40);
+        let lost = if quarter % 4 == 1 { 2_250 } else { 0 };
+        let start = at(day, 8 + quarter / 4, quarter % 4 * 15);
+        fleet.slots.push((PathId(1), slot(start, lost)));
     }
     for (day, hour) in [(monday, 7), (monday, 18), (date(2026, 8, 8), 10), (date(2026, 7, 31), 10)]
     {
@@ -79,12 +83,12 @@ fn poor_streams_of_business_hours_stand_beside_the_published_target() {
     fleet.paths[1].key.class = busyhour_model::TrafficClass::BestEffort;
     fleet.slots.push((PathId(2), slot(at(monday, 10, 0), 2_250)));
     let pack = report(&fleet, ReportKind::Monthly, MONTH);
-    // Eight directions, one of them poor.
+    // 200 directions, 25 of them poor.
     for (column, expected) in [
         ("poor_streams_ratio", "12 %"),
         ("poor_streams_target_ratio", "2.0 %"),
         ("poor_streams_verdict", "above"),
-        ("streams", "8"),
+        ("streams", "200"),
         ("streams_unclassified", "0"),
         // Five days with 90 bad windows and ten with 9, of 15 × 900.
         ("bad_windows_ratio", "4.0 %"),
@@ -98,6 +102,94 @@ fn poor_streams_of_business_hours_stand_beside_the_published_target() {
             .iter()
             .any(|line| line.starts_with("Synthetic poor streams in business hours: 12 %"))
     );
+    fleet.slots.remove(0);
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    let berlin = ("building", "Berlin HQ");
+    assert_eq!(of(&pack, "targets", berlin, "streams"), "198");
+    assert_eq!(of(&pack, "targets", berlin, "poor_streams_verdict"), "unknown", "too few to say");
+    assert!(!pack.lead.iter().any(|line| line.starts_with("Synthetic")));
+}
+
+/// The quiet building's days of August.
+fn quiet_days(fleet: &mut Fleet) -> impl Iterator<Item = &mut DaySummary> {
+    let quiet = BuildingId::from_u128(QUIET);
+    fleet.days.iter_mut().filter(move |day| day.building == quiet && day.date.month() == 8)
+}
+
+#[test]
+fn windows_of_days_that_were_not_observed_are_within_nothing() {
+    let mut fleet = Fleet::small();
+    // 900 windows of each day count and 9 are bad, but no day was observed well enough to be good.
+    for day in quiet_days(&mut fleet) {
+        day.verdict = DayVerdict::Missing;
+    }
+    let quiet = ("building", "Quiet Hall");
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    assert_eq!(of(&pack, "targets", quiet, "bad_windows_ratio"), "unknown");
+    assert_eq!(of(&pack, "targets", quiet, "bad_windows_verdict"), "unknown");
+    // Of one observed day 9 of 900; those of the others, all of which are bad, do not count.
+    let seen = date(2026, 8, 14);
+    for day in quiet_days(&mut fleet) {
+        (day.verdict, day.bad) = match day.date == seen {
+            true => (DayVerdict::Good, 9),
+            false => (DayVerdict::Missing, 900),
+        };
+    }
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    assert_eq!(of(&pack, "targets", quiet, "bad_windows_ratio"), "1.0 %");
+    assert_eq!(of(&pack, "targets", quiet, "bad_windows_verdict"), "unknown", "of one day");
+}
+
+#[test]
+fn a_month_meets_its_target_by_ten_observed_days() {
+    let quiet = ("building", "Quiet Hall");
+    // 15 working days up to the 21st; without those before the 10th there are ten.
+    for (first, observed, target, windows) in
+        [(date(2026, 8, 10), "10", "met", "within"), (date(2026, 8, 11), "9", "unknown", "unknown")]
+    {
+        let mut fleet = Fleet::small();
+        for day in quiet_days(&mut fleet).filter(|day| day.date < first) {
+            day.verdict = DayVerdict::Missing;
+        }
+        let pack = report(&fleet, ReportKind::Monthly, MONTH);
+        assert_eq!(of(&pack, "buildings", quiet, "observed_days"), observed);
+        assert_eq!(of(&pack, "buildings", quiet, "target"), target);
+        assert_eq!(of(&pack, "targets", quiet, "bad_windows_verdict"), windows);
+    }
+}
+
+#[test]
+fn a_month_that_runs_can_miss_its_target_and_not_meet_it() {
+    let fleet = Fleet::small();
+    let period = Period::parse(ReportKind::Monthly, MONTH).unwrap();
+    let quiet = ("building", "Quiet Hall");
+    let last = date(2026, 8, 31);
+    for (now, target, windows) in [
+        (at(last, 23, 59), "unknown", "unknown"),
+        (at(last.tomorrow().unwrap(), 0, 0), "met", "within"),
+    ] {
+        let pack = document(&fleet, period, None, now).unwrap();
+        assert_eq!(of(&pack, "buildings", quiet, "target"), target);
+        assert_eq!(of(&pack, "targets", quiet, "bad_windows_verdict"), windows);
+        assert_eq!(of(&pack, "buildings", ("building", "Berlin HQ"), "target"), "missed");
+        let told =
+            pack.lead.last().unwrap().starts_with("In 3 of 3 buildings the month is not over");
+        assert_eq!(told, target == "unknown");
+    }
+}
+
+#[test]
+fn how_many_differ_by_chance_is_told_beside_those_that_differ() {
+    let pack = report(&Fleet::small(), ReportKind::Monthly, MONTH);
+    assert_eq!(
+        pack.lead[2],
+        "Against the month before 0 buildings are better and 1 worse, of 2 compared; by chance alone it \
+         would be up to one."
+    );
+    let mut fleet = Fleet::small();
+    fleet.days.retain(|day| day.date.month() == 8);
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    assert!(pack.lead[2].starts_with("No building can be compared"), "{}", pack.lead[2]);
 }
 
 #[test]
@@ -142,7 +234,7 @@ fn closed(number: u64) -> Incident {
 }
 
 #[test]
-fn what_was_fixed_is_proved_by_the_days_before_and_after() {
+fn what_closed_is_told_with_the_days_before_and_after() {
     let mut fleet = Fleet::small();
     fleet.days.clear();
     for day in workdays(date(2026, 8, 3), date(2026, 8, 31)) {
@@ -169,8 +261,28 @@ fn what_was_fixed_is_proved_by_the_days_before_and_after() {
     }
     fleet.days.retain(|day| day.date <= date(2026, 8, 12));
     let pack = report(&fleet, ReportKind::Monthly, MONTH);
-    let proof = of(&pack, "fixed", ("incident", "#9"), "Proof");
-    assert_eq!(proof, "unknown", "three days after are too few");
+    let shift = of(&pack, "fixed", ("incident", "#9"), "After against before");
+    assert_eq!(shift, "unknown", "three days after are too few");
+}
+
+#[test]
+fn the_hour_before_is_that_of_all_observed_days_as_is_the_hour_after() {
+    let mut fleet = Fleet::small();
+    fleet.days.clear();
+    // Bad on Monday and Friday, with 40 % in the worst hour; 2 % on the three days between and after.
+    let bad = [date(2026, 8, 3), date(2026, 8, 7)];
+    for day in workdays(date(2026, 8, 3), date(2026, 8, 31)) {
+        fleet.add_day(BERLIN, day, if bad.contains(&day) { Like::Bad } else { Like::Good });
+    }
+    fleet.incidents = vec![Incident { bad_days: bad.to_vec(), ..closed(9) }];
+    let pack = report(&fleet, ReportKind::Monthly, MONTH);
+    for (column, expected) in [
+        ("Bad days before", "2 of 5"),
+        ("hour_before_bad_ratio", "2.0 %"),
+        ("hour_after_bad_ratio", "2.0 %"),
+    ] {
+        assert_eq!(of(&pack, "fixed", ("incident", "#9"), column), expected, "{column}");
+    }
 }
 
 #[test]
@@ -188,10 +300,11 @@ fn a_provider_is_charged_with_what_lies_with_it() {
     (own.segment, own.opened_on) = (Segment::Provider, Some(date(2026, 7, 1)));
     fleet.incidents = vec![shared, own, incident(7)];
     let pack = report(&fleet, ReportKind::Monthly, MONTH);
-    // Five days in two buildings; and five in Berlin, whose subnets have one egress.
+    // Five days of Berlin, none of the quiet building, which was good on all; and five in Berlin, whose
+    // subnets have one egress.
     for (provider, column, expected) in [
         ("198.51.100.0/24", "buildings", "2"),
-        ("198.51.100.0/24", "bad_days", "10"),
+        ("198.51.100.0/24", "bad_days", "5"),
         ("198.51.100.0/24", "observed_days", "30"),
         ("198.51.100.0/24", "opened", "1"),
         ("192.0.2.0/28", "buildings", "1"),
@@ -202,6 +315,23 @@ fn a_provider_is_charged_with_what_lies_with_it() {
         assert_eq!(of(&pack, "providers", ("provider", provider), column), expected, "{column}");
     }
     assert_eq!(table(&pack, "providers").rows.len(), 2, "the own WAN's is nobody else's");
+    // The quiet building bad on two of the five days: seven. Nobody observed one of them: six.
+    let charged = |fleet: &Fleet| {
+        let pack = report(fleet, ReportKind::Monthly, MONTH);
+        of(&pack, "providers", ("provider", "198.51.100.0/24"), "bad_days")
+    };
+    let (one, other) = (date(2026, 8, 17), date(2026, 8, 18));
+    for day in quiet_days(&mut fleet).filter(|day| [one, other].contains(&day.date)) {
+        day.verdict = DayVerdict::PeakBad;
+    }
+    assert_eq!(charged(&fleet), "7");
+    for day in quiet_days(&mut fleet).filter(|day| day.date == other) {
+        day.verdict = DayVerdict::Missing;
+    }
+    assert_eq!(charged(&fleet), "6");
+    // A building that left is charged to nobody.
+    fleet.buildings.retain(|building| building.id != BuildingId::from_u128(QUIET));
+    assert_eq!(charged(&fleet), "5");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The weekly review against figures that are counted by hand.
 
-use busyhour_model::{BuildingId, DayVerdict, IncidentState, Scope};
+use busyhour_model::{BuildingId, DayVerdict, IncidentState, Scope, UtcMicros};
 use busyhour_report::{Cell, Period, ReportKind, Trend, WeeklyReview, World, document};
 use jiff::civil::{Date, date};
 
@@ -89,7 +89,31 @@ fn missing_days_are_not_observed_ones() {
     assert_eq!(words(buildings, "Quiet Hall", "target"), "unknown");
     assert_eq!(words(buildings, "Quiet Hall", "working_days"), "5");
     assert_eq!(words(buildings, "Quiet Hall", "observed_days"), "0");
+    assert_eq!(words(buildings, "Quiet Hall", "bad_windows_ratio"), "unknown");
     assert_eq!(words(buildings, "Quiet Hall", "trend"), Trend::Unknown.as_str());
+}
+
+#[test]
+fn a_week_that_runs_can_miss_its_target_and_not_meet_it() {
+    let fleet = Fleet::small();
+    let period = Period::parse(ReportKind::Weekly, WEEK).unwrap();
+    // Sunday 2026-08-23, 21:59:59 and 22:00 UTC: midnight in Berlin.
+    for (seconds, target) in [(1_787_522_399, "unknown"), (1_787_522_400, "met")] {
+        let review = document(&fleet, period, None, UtcMicros::from_secs(seconds)).unwrap();
+        let buildings = table(&review, "buildings");
+        assert_eq!(words(buildings, "Quiet Hall", "target"), target);
+        assert_eq!(words(buildings, "Berlin HQ", "target"), "missed");
+    }
+}
+
+#[test]
+fn how_many_differ_by_chance_is_told_when_any_does() {
+    let review = report(&Fleet::small(), ReportKind::Weekly, WEEK);
+    let chance = "Of 2 buildings compared with the four weeks before, up to one would be called better or \
+                  worse by chance alone.";
+    assert!(review.lead.iter().any(|line| line == chance), "{:?}", review.lead);
+    let before = report(&Fleet::small(), ReportKind::Weekly, "2026-W33");
+    assert!(!before.lead.iter().any(|line| line.contains("chance")), "{:?}", before.lead);
 }
 
 #[test]

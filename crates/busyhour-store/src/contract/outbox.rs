@@ -42,7 +42,7 @@ pub enum Happened {
         openings: u32,
         /// The incident as it is now.
         incident: Box<Incident>,
-        /// Where its opening was told, or will be by itself or in a digest.
+        /// Where its opening, or that it got worse, was told, or will be by itself or in a digest.
         told_on: Vec<(String, Purpose)>,
         /// Whether its opening still waits to be placed.
         opening_waits: bool,
@@ -152,9 +152,9 @@ pub struct IncidentNews {
     pub subnet: Option<String>,
     /// The agent's name, where its place is an agent.
     pub agent: Option<String>,
-    /// What machines tell it from others by, as it was when its opening was placed.
+    /// What machines tell it from others by, as it was when its opening was first placed somewhere.
     pub labels: Option<String>,
-    /// Of what is not an opening: what became of the opening on this channel.
+    /// Of an end: what became of the opening, or of its getting worse, on this channel.
     pub opening: OpeningTold,
 }
 
@@ -184,7 +184,7 @@ pub struct Delivery {
     pub about: About,
     /// When the event was written.
     pub created: UtcMicros,
-    /// When it was to be sent first.
+    /// When it was to be sent first: what it was held back for comes before.
     pub placed: UtcMicros,
     /// Earlier attempts.
     pub attempts: u32,
@@ -204,8 +204,11 @@ pub enum DeliveryOutcome {
         /// The other side would say the same to every attempt.
         for_good: bool,
     },
-    /// Nothing was sent; it is to be looked at again then.
+    /// Nothing was sent, as the channel has to be left alone; to be sent then.
     Later(UtcMicros),
+    /// Nothing was sent, as nobody is to be told yet; it is to be looked at again then. How long it waits for its
+    /// channel is reckoned from there.
+    Held(UtcMicros),
     /// Never to be sent: simulated, over, or given up. Shown with the reason.
     Withheld {
         /// Why.
@@ -291,8 +294,8 @@ pub trait Outbox: Send + Sync {
     /// When the transaction could not be made durable; then nothing changed.
     fn bundle(&self, deliveries: &[i64]) -> Result<(), StoreError>;
 
-    /// What a channel took of incidents that are still open, in that opening: the deliveries of their
-    /// openings, oldest first. `attempts` is of no meaning.
+    /// What a channel took of incidents that are still open, in that opening: of each the last delivery that told
+    /// of it, oldest first. `attempts` is of no meaning.
     ///
     /// # Errors
     /// When the store cannot be read.

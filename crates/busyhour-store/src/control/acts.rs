@@ -1,18 +1,16 @@
 //! Acts on incidents: added, never changed, gone with their incident.
 
-use busyhour_model::desk::{Deed, IncidentAct, Owner, Remark, ShortRemark};
+use busyhour_model::desk::{Deed, IncidentAct, Overlay, Owner, Places, Remark, ShortRemark};
 use busyhour_model::{Incident, IncidentId, IncidentState, UtcMicros};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{audit, id, incidents, names, parsed, parsed_option};
+use super::{audit, id, incidents, parsed, parsed_option};
 use crate::codec::bad;
 use crate::sqlite::unreadable;
 use crate::{Act, AuditAction, AuditSubject, DeskRefusal};
 
-/// The most acts on one incident.
+/// The most acts on one incident, but for those that take one back: each of them needs the other.
 const MAX_ACTS: u32 = 1_000;
-/// Merges in a row that are followed.
-const MAX_MERGES: u32 = 32;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -35,7 +33,6 @@ pub(super) const OWNED: &str = "SELECT name FROM acts \
      WHERE incident = ?1 AND act IN ('own', 'disown') ORDER BY number DESC LIMIT 1";
 pub(super) const ACKNOWLEDGED: &str = "SELECT act, openings FROM acts WHERE incident = ?1 \
      AND act IN ('acknowledge', 'unacknowledge') ORDER BY number DESC LIMIT 1";
-const WORDS: &str = "SELECT number, remark, name, contact FROM acts WHERE incident = ?1";
 
 type Refused<T> = rusqlite::Result<Result<T, DeskRefusal>>;
 
@@ -51,7 +48,7 @@ pub(super) fn act(
     };
     let count: u32 =
         sql.prepare_cached(COUNT)?.query_row([incident.to_bytes()], |row| row.get(0))?;
-    if count >= MAX_ACTS {
+    if count >= MAX_ACTS && !takes_back(deed) {
         return Ok(Err(DeskRefusal::TooMany { what: "acts on this incident", most: MAX_ACTS }));
     }
     let deed = match possible(sql, &found, deed)? {
@@ -59,6 +56,14 @@ pub(super) fn act(
         Err(refusal) => return Ok(Err(refusal)),
     };
     add(sql, &found, deed, by).map(Ok)
+}
+
+/// True for what is only done after its counterpart, so that it needs no bound of its own.
+const fn takes_back(deed: &Deed) -> bool {
+    match deed {
+        Deed::Unacknowledge | Deed::Disown | Deed::Split => true,
+        Deed::Note(_) | Deed::Acknowledge(_) | Deed::Own(_) | Deed::Merge { .. } => false,
+    }
 }
 
 /// The deed with what the store knows of it, or why it cannot be done.
@@ -110,14 +115,24 @@ fn into_whole(sql: &Connection, part: &Incident, into: IncidentId) -> Refused<In
         return Ok(Err(DeskRefusal::Merged));
     }
     let mut next = merged(sql, whole.id)?;
-    for _ in 0..MAX_MERGES {
+    for _ in merges_below(sql, part.id)?..Overlay::MAX_MERGES {
         let Some(one) = next else { return Ok(Ok(whole)) };
         if one == part.id {
             return Ok(Err(DeskRefusal::IntoPart));
         }
         next = merged(sql, one)?;
     }
-    Ok(Err(DeskRefusal::TooMany { what: "merges in a row", most: MAX_MERGES }))
+    let most = u32::try_from(Overlay::MAX_MERGES).unwrap_or(u32::MAX);
+    Ok(Err(DeskRefusal::TooMany { what: "merges in a row", most }))
+}
+
+/// The most merges in a row that lead to an incident.
+fn merges_below(sql: &Connection, whole: IncidentId) -> rusqlite::Result<usize> {
+    let overlay = Overlay::new(&standing(sql)?, Vec::new(), Vec::new(), Places::default());
+    let merges = |part: &IncidentId| {
+        overlay.wholes(*part).position(|id| id == whole).map_or(0, |before| before + 1)
+    };
+    Ok(overlay.parts_of(whole).iter().map(merges).max().unwrap_or(0))
 }
 
 /// What an incident is part of by hand.
@@ -197,32 +212,6 @@ pub(super) fn of_incident(
 /// All acts but notes, oldest first.
 pub(super) fn standing(sql: &Connection) -> rusqlite::Result<Vec<IncidentAct>> {
     sql.prepare_cached(STANDING)?.query_map([], act_row)?.collect()
-}
-
-/// Takes a name out of what people said of an incident.
-pub(super) fn unname(
-    sql: &Connection,
-    incident: IncidentId,
-    name: &str,
-    instead: &str,
-) -> rusqlite::Result<()> {
-    type Said = (i64, Option<String>, Option<String>, Option<String>);
-    let said: Vec<Said> = sql
-        .prepare_cached(WORDS)?
-        .query_map([incident.to_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    for (number, remark, owner, contact) in said {
-        let without = [remark, owner, contact]
-            .map(|text| text.map(|text| names::replaced(&text, name, instead)));
-        let [remark, owner, contact] = without;
-        sql.prepare_cached(
-            "UPDATE acts SET remark = ?2, name = ?3, contact = ?4 WHERE number = ?1",
-        )?
-        .execute(params![number, remark, owner, contact])?;
-    }
-    Ok(())
 }
 
 fn act_row(row: &Row<'_>) -> rusqlite::Result<IncidentAct> {

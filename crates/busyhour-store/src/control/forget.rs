@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use busyhour_model::{AgentId, BuildingId, Incident, IncidentPlace, PathId, Scope, UtcMicros};
 use rusqlite::{Connection, params};
 
-use super::{acts, agents, audit, configuration, id, incidents, names, prune, quiet, tasks};
+use super::{agents, audit, configuration, id, incidents, names, prune};
 use crate::sqlite::{days_before, unreadable};
 use crate::{Act, AgentRow, AuditAction, AuditSubject, Forgotten, ForgottenAgent};
 
@@ -132,7 +132,7 @@ pub(super) fn forget(
 }
 
 /// Deletes the incidents that are about the agent or that only it suffers from; of the others it is no
-/// part any more, and nothing in them says its name. How many were deleted.
+/// part any more. Nothing in them, and nothing that people wrote, says its name. How many were deleted.
 fn forget_incidents(sql: &Connection, agent: &AgentRow, paths: &[PathId]) -> rusqlite::Result<u64> {
     let mut gone = 0;
     for incident in incidents::of_agent(sql, agent.id)? {
@@ -149,11 +149,9 @@ fn forget_incidents(sql: &Connection, agent: &AgentRow, paths: &[PathId]) -> rus
         } else {
             names::replace(&mut incident, &agent.name, NAMELESS);
             incidents::put(sql, &incident)?;
-            acts::unname(sql, incident.id, &agent.name, NAMELESS)?;
         }
     }
-    quiet::unname(sql, &agent.name, NAMELESS)?;
-    tasks::unname(sql, &agent.name, NAMELESS)?;
+    names::unsay(sql, &agent.name, NAMELESS)?;
     Ok(gone)
 }
 

@@ -1,6 +1,41 @@
-//! A name is taken out of what was written of an incident.
+//! A name is taken out of what was written of an incident, and of what people wrote.
 
 use busyhour_model::Incident;
+use busyhour_model::desk::{Remark, ShortRemark};
+use rusqlite::{Connection, params};
+
+/// Where people write, and how many characters at most.
+const WRITTEN: [(&str, &str, usize); 7] = [
+    ("acts", "remark", Remark::MOST),
+    ("acts", "name", ShortRemark::MOST),
+    ("acts", "contact", ShortRemark::MOST),
+    ("owners", "name", ShortRemark::MOST),
+    ("owners", "contact", ShortRemark::MOST),
+    ("quiets", "reason", Remark::MOST),
+    ("sign_offs", "note", Remark::MOST),
+];
+
+/// Puts `instead` where people wrote `name`, of whatever incident, owner, quiet time or task. What would be
+/// too long then is cut: else nobody could read it any more.
+pub(super) fn unsay(sql: &Connection, name: &str, instead: &str) -> rusqlite::Result<()> {
+    for (table, column, most) in WRITTEN {
+        let texts: Vec<String> = sql
+            .prepare(&format!(
+                "SELECT DISTINCT {column} FROM {table} WHERE instr({column}, ?1) > 0"
+            ))?
+            .query_map([name], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut put =
+            sql.prepare(&format!("UPDATE {table} SET {column} = ?2 WHERE {column} = ?1"))?;
+        for text in texts {
+            let without: String = replaced(&text, name, instead).chars().take(most).collect();
+            if without != text {
+                put.execute(params![text, without])?;
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Puts `instead` where an incident's texts say `name`.
 pub(super) fn replace(incident: &mut Incident, name: &str, instead: &str) {

@@ -25,10 +25,12 @@ pub(super) const UNTOLD: &str = "SELECT id, incident, openings, event, detail, c
      WHERE fate = 'untold' AND look_us <= ?1 ORDER BY look_us, id LIMIT ?2";
 pub(super) const PENDING: &str = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
 pub(super) const WAITING: &str = "SELECT count(*) FROM events WHERE fate = 'untold'";
-/// Where an opening was told: not where it was withheld, and not to whom it would only be told if nobody saw it.
+/// Where an opening, or that it got worse, was told: not where it was withheld, and not to whom it would only be
+/// told if nobody saw it.
 pub(super) const TOLD_ON: &str = "SELECT d.channel, min(d.purpose) FROM events e \
      JOIN deliveries d ON d.event = e.id \
-     WHERE e.incident = ?1 AND e.openings = ?2 AND e.event = 'opened' AND d.state <> 'withheld' \
+     WHERE e.incident = ?1 AND e.openings = ?2 AND e.event IN ('opened', 'worse') \
+       AND d.state <> 'withheld' \
        AND (d.state = 'sent' OR d.purpose <> 'escalate') GROUP BY d.channel";
 pub(super) const OPENING_WAITS: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE incident = ?1 \
      AND openings = ?2 AND event = 'opened' AND fate = 'untold')";
@@ -234,17 +236,19 @@ fn delivered(
     let (state, due, detail, attempts) = match outcome {
         DeliveryOutcome::Sent => ("sent", None, None, 1),
         DeliveryOutcome::Retry { at, error, .. } => ("pending", Some(at.0), Some(error), 1),
-        DeliveryOutcome::Later(at) => ("pending", Some(at.0), None, 0),
+        DeliveryOutcome::Later(at) | DeliveryOutcome::Held(at) => ("pending", Some(at.0), None, 0),
         DeliveryOutcome::Withheld { reason } => ("withheld", None, Some(reason), 1),
     };
+    let held = matches!(outcome, DeliveryOutcome::Held(_));
     let mut note = sql.prepare_cached(
         "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), \
          detail = coalesce(?4, detail), attempts = attempts + ?6, \
+         placed_us = iif(?7, max(placed_us, ?3), placed_us), \
          finished_us = iif(?3 IS NULL, ?5, NULL) WHERE id = ?1 AND state = 'pending'",
     )?;
     let mut changed = 0;
     for delivery in deliveries {
-        changed += note.execute(params![delivery, state, due, detail, now.0, attempts])?;
+        changed += note.execute(params![delivery, state, due, detail, now.0, attempts, held])?;
     }
     sql.prepare_cached("UPDATE delivery_counts SET deliveries = deliveries + ?2 WHERE state = ?1")?
         .execute(params![state, row_limit(changed)])?;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, params};
 
-use super::{acts, audit, configuration, id, incidents, names, quiet, tasks, tokens};
+use super::{audit, configuration, id, incidents, names, quiet, tasks, tokens};
 use crate::sqlite::{DAY_MICROS, days_before};
 use crate::{ControlPruned, ControlRetention};
 
@@ -33,6 +33,9 @@ pub(super) const SUBNETS: &str = "DELETE FROM subnets WHERE valid_until_us < ?1"
 const WEEKS: &str = "DELETE FROM working_weeks WHERE building NOT IN (SELECT id FROM buildings)";
 pub(super) const DELIVERIES_OF_INCIDENT: &str =
     "DELETE FROM deliveries WHERE event IN (SELECT id FROM events WHERE incident = ?1)";
+
+pub(super) const NAME_IS_FREE: &str =
+    "SELECT NOT EXISTS (SELECT 1 FROM agents WHERE name = ?1 AND removed_us IS NULL)";
 
 /// Months are compared with those of two years.
 const MONTHS_KEPT_DAYS: u32 = 25 * 31;
@@ -119,7 +122,12 @@ fn prune_names(sql: &Connection, from_us: i64) -> rusqlite::Result<u64> {
         for mut incident in incidents::of_agent(sql, agent)? {
             names::replace(&mut incident, &name, &agent.to_string());
             incidents::put(sql, &incident)?;
-            acts::unname(sql, incident.id, &name, &agent.to_string())?;
+        }
+        // Another may have the name by now, which people mean then.
+        let is_free: bool =
+            sql.prepare_cached(NAME_IS_FREE)?.query_row([&name], |row| row.get(0))?;
+        if is_free {
+            names::unsay(sql, &name, &agent.to_string())?;
         }
         gone += 1;
     }

@@ -4,13 +4,15 @@ use busyhour_model::desk::{Quiet, QuietKind, QuietScope, Remark, ShortRemark, go
 use busyhour_model::{BuildingId, Cause, IncidentId, SeverityClass, SubnetId, UtcMicros};
 use rusqlite::{Connection, Row, params};
 
-use super::{audit, desk, incidents, inventory, names, parsed};
+use super::{audit, desk, incidents, inventory, parsed};
 use crate::codec::bad;
 use crate::sqlite::{DAY_MICROS, unreadable};
 use crate::{Act, AuditAction, AuditSubject, DeskRefusal, NewQuiet, Worsened};
 
 /// Quiet times that are not over, at once.
 const MAX_QUIETS: u32 = 1_000;
+/// Of these, those that one person or program made: nobody uses them up for all.
+const MAX_QUIETS_OF_ONE: u32 = 100;
 /// The longest.
 const MAX_QUIET_US: i64 = 366 * DAY_MICROS;
 
@@ -19,6 +21,8 @@ pub(super) const QUIETS: &str = "SELECT number, kind, from_us, until_us, reason,
 pub(super) const SCOPES: &str =
     "SELECT scope, subject FROM quiet_scopes WHERE quiet = ?1 ORDER BY position";
 pub(super) const COUNT: &str = "SELECT count(*) FROM quiets WHERE end_us >= ?1";
+pub(super) const COUNT_OF_ONE: &str =
+    "SELECT count(*) FROM quiets WHERE end_us >= ?1 AND actor = ?2";
 /// What maintenance has to do now: 1 when it began, 2 when it is over.
 pub(super) const TURNING: &str = "SELECT number, turns, end_us FROM quiets WHERE turns < 2 \
      AND from_us <= ?1 ORDER BY from_us, number";
@@ -65,6 +69,13 @@ pub(super) fn add(
     if count >= MAX_QUIETS {
         let what = "quiet times that are not over";
         return Ok(Err(DeskRefusal::TooMany { what, most: MAX_QUIETS }));
+    }
+    let of_one: u32 = sql
+        .prepare_cached(COUNT_OF_ONE)?
+        .query_row(params![by.at.0, by.actor.as_str()], |row| row.get(0))?;
+    if of_one >= MAX_QUIETS_OF_ONE {
+        let what = "quiet times of your own that are not over";
+        return Ok(Err(DeskRefusal::TooMany { what, most: MAX_QUIETS_OF_ONE }));
     }
     put(sql, new, from, by).map(Ok)
 }
@@ -127,10 +138,11 @@ pub(super) fn end(
         return Ok(Err(DeskRefusal::QuietOver));
     }
     quiet.ended = Some((by.at, by.actor.as_str().to_owned()));
+    // What is called off before it began is over now.
     sql.prepare_cached(
-        "UPDATE quiets SET ended_us = ?2, ended_by = ?3, end_us = ?4 WHERE number = ?1",
+        "UPDATE quiets SET ended_us = ?2, ended_by = ?3, end_us = ?2 WHERE number = ?1",
     )?
-    .execute(params![number.cast_signed(), by.at.0, by.actor.as_str(), quiet.end().0])?;
+    .execute(params![number.cast_signed(), by.at.0, by.actor.as_str()])?;
     let action = match quiet.kind {
         QuietKind::Silence => AuditAction::SilenceEnded,
         QuietKind::Maintenance => AuditAction::MaintenanceEnded,
@@ -196,19 +208,6 @@ fn worsened(sql: &Connection, number: i64) -> rusqlite::Result<Vec<Worsened>> {
     Ok(worse)
 }
 
-/// Takes a name out of why quiet times were made.
-pub(super) fn unname(sql: &Connection, name: &str, instead: &str) -> rusqlite::Result<()> {
-    let said: Vec<(i64, String)> = sql
-        .prepare_cached("SELECT number, reason FROM quiets")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (number, reason) in said.iter().filter(|(_, reason)| reason.contains(name)) {
-        sql.prepare_cached("UPDATE quiets SET reason = ?2 WHERE number = ?1")?
-            .execute(params![number, names::replaced(reason, name, instead)])?;
-    }
-    Ok(())
-}
-
 fn is_there(sql: &Connection, scope: &QuietScope) -> rusqlite::Result<bool> {
     Ok(match scope {
         QuietScope::Everything | QuietScope::Cause(_) => true,
@@ -219,7 +218,9 @@ fn is_there(sql: &Connection, scope: &QuietScope) -> rusqlite::Result<bool> {
             inventory::buildings(sql)?.iter().any(|building| building.id == *id)
         }
         QuietScope::Subnet(id) => inventory::subnets(sql)?.iter().any(|subnet| subnet.id == *id),
-        QuietScope::Incident(id) => incidents::incident(sql, *id)?.is_some(),
+        QuietScope::Incident(id) | QuietScope::IncidentIn(id, _) => {
+            incidents::incident(sql, *id)?.is_some()
+        }
     })
 }
 
@@ -231,6 +232,7 @@ fn subject(scope: &QuietScope) -> Vec<u8> {
         QuietScope::Building(id) => id.to_bytes().to_vec(),
         QuietScope::Subnet(id) => id.to_bytes().to_vec(),
         QuietScope::Incident(id) => id.to_bytes().to_vec(),
+        QuietScope::IncidentIn(id, building) => [id.to_bytes(), building.to_bytes()].concat(),
         QuietScope::Cause(cause) => cause.as_str().as_bytes().to_vec(),
     }
 }
@@ -244,6 +246,15 @@ fn scope_row(row: &Row<'_>) -> rusqlite::Result<QuietScope> {
         "building" => QuietScope::Building(BuildingId::from_slice(bytes).map_err(unreadable)?),
         "subnet" => QuietScope::Subnet(SubnetId::from_slice(bytes).map_err(unreadable)?),
         "incident" => QuietScope::Incident(IncidentId::from_slice(bytes).map_err(unreadable)?),
+        "incident-in" => {
+            let (incident, building) = bytes
+                .split_at_checked(16)
+                .ok_or_else(|| unreadable(bad("scope of a quiet time")))?;
+            QuietScope::IncidentIn(
+                IncidentId::from_slice(incident).map_err(unreadable)?,
+                BuildingId::from_slice(building).map_err(unreadable)?,
+            )
+        }
         "cause" => QuietScope::Cause(text()?.parse::<Cause>().map_err(unreadable)?),
         _ => return Err(unreadable(bad("scope of a quiet time"))),
     })

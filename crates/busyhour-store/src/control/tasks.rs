@@ -4,7 +4,7 @@ use busyhour_model::UtcMicros;
 use busyhour_model::desk::Remark;
 use rusqlite::{Connection, Row, params};
 
-use super::{audit, names, parsed, parsed_option};
+use super::{audit, parsed, parsed_option};
 use crate::{Act, AuditAction, AuditSubject, DeskRefusal, SignOff, TaskWord};
 
 /// The most that one task is signed off for one period: several people may.
@@ -12,6 +12,7 @@ const MAX_OF_PERIOD: u32 = 20;
 
 pub(super) const SIGN_OFFS: &str =
     "SELECT number, task, period, at_us, actor, note FROM sign_offs ORDER BY number DESC LIMIT ?1";
+pub(super) const OF_PERIOD: &str = "SELECT count(*) FROM sign_offs WHERE task = ?1 AND period = ?2";
 pub(super) const OLD: &str = "DELETE FROM sign_offs WHERE at_us < ?1";
 
 pub(super) fn sign_off(
@@ -21,7 +22,7 @@ pub(super) fn sign_off(
     by: &Act,
 ) -> rusqlite::Result<Result<SignOff, DeskRefusal>> {
     let known: u32 = sql
-        .prepare_cached("SELECT count(*) FROM sign_offs WHERE task = ?1 AND period = ?2")?
+        .prepare_cached(OF_PERIOD)?
         .query_row([task.as_str(), period.as_str()], |row| row.get(0))?;
     if known >= MAX_OF_PERIOD {
         return Ok(Err(DeskRefusal::TooMany { what: "sign-offs", most: MAX_OF_PERIOD }));
@@ -52,19 +53,6 @@ pub(super) fn sign_off(
 pub(super) fn sign_offs(sql: &Connection, limit: usize) -> rusqlite::Result<Vec<SignOff>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     sql.prepare_cached(SIGN_OFFS)?.query_map([limit], row)?.collect()
-}
-
-/// Takes a name out of what was said.
-pub(super) fn unname(sql: &Connection, name: &str, instead: &str) -> rusqlite::Result<()> {
-    let said: Vec<(i64, String)> = sql
-        .prepare_cached("SELECT number, note FROM sign_offs WHERE note IS NOT NULL")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    for (number, note) in said.iter().filter(|(_, note)| note.contains(name)) {
-        sql.prepare_cached("UPDATE sign_offs SET note = ?2 WHERE number = ?1")?
-            .execute(params![number, names::replaced(note, name, instead)])?;
-    }
-    Ok(())
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<SignOff> {

@@ -59,7 +59,12 @@ fn questions_about_what_grows_use_an_index() {
         (outbox::PENDING, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
         (
             outbox::DUE,
-            "SCAN d USING INDEX deliveries_pending; SEARCH e USING INTEGER PRIMARY KEY (rowid=?)",
+            "SCAN d USING INDEX deliveries_pending; SEARCH e USING INTEGER PRIMARY KEY (rowid=?); \
+             CORRELATED SCALAR SUBQUERY 1; SEARCH o USING INDEX sqlite_autoindex_events_1 \
+             (incident=? AND openings=? AND event=?); USE TEMP B-TREE FOR ORDER BY; \
+             CORRELATED SCALAR SUBQUERY 2; SEARCH o USING COVERING INDEX sqlite_autoindex_events_1 \
+             (incident=? AND openings=? AND event=?); SEARCH s USING INDEX \
+             sqlite_autoindex_deliveries_1 (event=? AND channel=?)",
         ),
         (outbox::BUILDING_NAME, "SEARCH buildings USING PRIMARY KEY (id=?)"),
         (outbox::SUBNET_NAME, "SEARCH subnets USING PRIMARY KEY (id=?)"),
@@ -128,6 +133,7 @@ fn questions_about_what_people_did_use_an_index() {
         (acts::STANDING, "SCAN acts USING INDEX acts_that_stand"),
         (quiet::TURNING, "SEARCH quiets USING INDEX quiets_turning (from_us<?)"),
         (quiet::COUNT, "SEARCH quiets USING COVERING INDEX quiets_by_end (end_us>?)"),
+        (quiet::COUNT_OF_ONE, "SEARCH quiets USING INDEX quiets_by_end (end_us>?)"),
         (quiet::SCOPES, "SEARCH quiet_scopes USING PRIMARY KEY (quiet=?)"),
         (quiet::CLASSES, "SEARCH quiet_classes USING PRIMARY KEY (quiet=?)"),
         (quiet::OLD, "SEARCH quiets USING INDEX quiets_by_end (end_us<?)"),

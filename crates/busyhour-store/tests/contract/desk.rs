@@ -8,7 +8,7 @@ use busyhour_model::{
 };
 use busyhour_store::{
     Act, Actor, AuditAction, AuditSubject, Control as _, ControlRetention, Desk as _, DeskRefusal,
-    Forgotten, NewQuiet, SqliteControl, Worsened,
+    Forgotten, NewQuiet, SqliteControl, TaskWord, Worsened,
 };
 
 use crate::control::{add, agent, by_name, enrolled, import, subnet_ids};
@@ -186,12 +186,37 @@ fn one_incident_takes_a_thousand_acts() {
     let engine = with_open(&[1, 2]);
     let store = &engine.control;
     let note = Deed::Note(remark("again"));
-    for _ in 0..1_000 {
-        store.act(id(1), &note, &by("eva", 1)).unwrap().unwrap();
+    let firsts = [seen(), own("Wi-Fi team"), merge(2)];
+    for deed in firsts.iter().chain(std::iter::repeat_n(&note, 997)) {
+        store.act(id(1), deed, &by("eva", 1)).unwrap().unwrap();
     }
     let most = DeskRefusal::TooMany { what: "acts on this incident", most: 1_000 };
     assert_eq!(refused(store, 1, &note), most);
+    assert_eq!(refused(store, 1, &merge(2)), most);
     assert!(store.act(id(2), &note, &by("eva", 1)).unwrap().is_ok());
+    for back in [Deed::Unacknowledge, Deed::Disown, Deed::Split] {
+        assert!(store.act(id(1), &back, &by("eva", 1)).unwrap().is_ok(), "what stands can end");
+    }
+    assert_eq!(refused(store, 1, &Deed::Split), DeskRefusal::NotMerged);
+}
+
+#[test]
+fn merges_in_a_row_are_counted_on_both_sides() {
+    let numbers: Vec<u64> = (1..=40).collect();
+    let engine = with_open(&numbers);
+    let store = &engine.control;
+    let chain = |from: u64, until: u64| {
+        for number in from..until {
+            store.act(id(number), &merge(number + 1), &by("eva", 1)).unwrap().unwrap();
+        }
+    };
+    chain(1, 20);
+    chain(21, 34);
+    let refusal = refused(store, 20, &merge(21));
+    assert!(matches!(refusal, DeskRefusal::TooMany { most: 32, .. }), "{refusal:?}");
+    store.act(id(33), &Deed::Split, &by("eva", 1)).unwrap().unwrap();
+    store.act(id(20), &merge(21), &by("eva", 1)).unwrap().unwrap();
+    assert_eq!(store.overlay(NOW).unwrap().merged(id(1)), Some(id(33)), "all of it is followed");
 }
 
 #[test]
@@ -265,6 +290,33 @@ fn quiet_times_are_read_back_until_they_are_over_and_end_by_hand() {
 }
 
 #[test]
+fn what_was_called_off_before_it_began_is_over() {
+    let engine = with_open(&[1]);
+    let store = &engine.control;
+    let plan = everywhere(QuietKind::Maintenance, (5, 9));
+    store.add_quiet(&plan, &by("eva", 1)).unwrap().unwrap();
+    let ended = store.end_quiet(1, &by("eva", 2)).unwrap().unwrap();
+    assert!(ended.is_over(at(NOW, 2 * HOUR)));
+    assert_eq!(store.quiets(at(NOW, 3 * HOUR)).unwrap(), []);
+    assert_eq!(store.quiets(NOW).unwrap(), [ended]);
+    assert_eq!(store.turn_quiets(at(NOW, 6 * HOUR)).unwrap(), []);
+}
+
+#[test]
+fn an_incident_in_a_building_is_read_back() {
+    let engine = with_open(&[1]);
+    let (one, two) = (BuildingId::from_u128(1), BuildingId::from_u128(2));
+    let scopes = [one, two].map(|building| QuietScope::IncidentIn(id(1), building)).to_vec();
+    let new = quiet(QuietKind::Silence, scopes.clone(), (2, 4));
+    engine.control.add_quiet(&new, &by("eva", 1)).unwrap().unwrap();
+    let engine = engine.reopen();
+    assert_eq!(engine.control.quiets(NOW).unwrap()[0].scopes, scopes);
+    let none = quiet(QuietKind::Silence, vec![QuietScope::IncidentIn(id(9), one)], (2, 4));
+    let refusal = engine.control.add_quiet(&none, &by("eva", 1)).unwrap();
+    assert_eq!(refusal, Err(DeskRefusal::QuietPlace));
+}
+
+#[test]
 fn a_quiet_time_that_says_nothing_is_refused() {
     let engine = with_open(&[1]);
     let store = &engine.control;
@@ -295,10 +347,18 @@ fn only_so_many_quiet_times_are_there_at_once() {
     let engine = with_open(&[1]);
     let store = &engine.control;
     let new = everywhere(QuietKind::Silence, (1, 2));
-    for _ in 0..1_000 {
-        store.add_quiet(&new, &by("eva", 0)).unwrap().unwrap();
+    let refused = |who: &str| store.add_quiet(&new, &by(who, 0)).unwrap().unwrap_err();
+    for actor in 0..10 {
+        let who = format!("user {actor}");
+        for _ in 0..100 {
+            store.add_quiet(&new, &by(&who, 0)).unwrap().unwrap();
+        }
+        let own = refused(&who);
+        assert!(matches!(own, DeskRefusal::TooMany { most: 100 | 1_000, .. }), "{own:?}");
+        let theirs = matches!(own, DeskRefusal::TooMany { most: 100, .. });
+        assert_eq!(theirs, actor < 9, "others may go on: {own:?}");
     }
-    let refusal = store.add_quiet(&new, &by("eva", 0)).unwrap().unwrap_err();
+    let refusal = refused("eva");
     assert!(matches!(refusal, DeskRefusal::TooMany { most: 1_000, .. }), "{refusal:?}");
     let later = everywhere(QuietKind::Silence, (4, 5));
     assert!(store.add_quiet(&later, &by("eva", 3)).unwrap().is_ok(), "the others are over");
@@ -408,6 +468,96 @@ fn the_name_of_who_is_forgotten_is_taken_out_of_what_people_said() {
     assert_eq!(store.acts(id(2)).unwrap(), [], "its incident went with it");
     let reason = store.quiets(NOW).unwrap()[0].reason.clone();
     assert_eq!(reason.as_str(), "a forgotten agent gets a new switch");
+}
+
+/// A text of so many characters that says "hh-1" at its begin and its end.
+fn at_the_limit(most: usize) -> String {
+    format!("hh-1 {} hh-1", "ü".repeat(most - 10))
+}
+
+/// Says the name in everything that people can write, at the limit of each; incident 2 is of nobody's.
+fn say_everywhere(store: &SqliteControl) {
+    let long = remark(&at_the_limit(Remark::MOST));
+    let owner = || {
+        let short = short(&at_the_limit(ShortRemark::MOST));
+        Owner { name: short.clone(), contact: Some(short) }
+    };
+    let merged = Deed::Merge { into: id(1), into_number: 0, reason: long.clone() };
+    for deed in
+        [Deed::Note(long.clone()), Deed::Acknowledge(long.clone()), Deed::Own(owner()), merged]
+    {
+        store.act(id(2), &deed, &by("eva", 1)).unwrap().unwrap();
+    }
+    store.set_owner((None, None), &owner(), &by("eva", 1)).unwrap().unwrap();
+    let new = NewQuiet { reason: long.clone(), ..everywhere(QuietKind::Silence, (1, 2)) };
+    store.add_quiet(&new, &by("eva", 1)).unwrap().unwrap();
+    let task = |word: &str| TaskWord::new(word).unwrap();
+    let what = (&task("overview"), &task("2026-01-01"));
+    store.sign_off(what, Some(&long), &by("eva", 1)).unwrap().unwrap();
+}
+
+/// All that people wrote.
+fn written(store: &SqliteControl) -> Vec<String> {
+    let mut all = Vec::new();
+    let owner = |owner: &Owner| {
+        [
+            owner.name.to_string(),
+            owner.contact.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ]
+    };
+    for act in store.acts(id(2)).unwrap() {
+        all.extend(act.deed.remark().map(ToString::to_string));
+        if let Deed::Own(said) = &act.deed {
+            all.extend(owner(said));
+        }
+    }
+    all.extend(store.owners().unwrap().iter().flat_map(|row| owner(&row.owner)));
+    all.extend(store.quiets(NOW).unwrap().iter().map(|quiet| quiet.reason.to_string()));
+    all.extend(
+        store
+            .sign_offs(9)
+            .unwrap()
+            .iter()
+            .filter_map(|one| one.note.as_ref())
+            .map(ToString::to_string),
+    );
+    all
+}
+
+#[test]
+fn texts_at_their_limit_are_read_after_a_name_was_taken_out_of_all_of_them() {
+    let engine = with_open(&[1, 2]);
+    let store = &engine.control;
+    import(store, &[building("Hafen", &["10.1.0.0/24"])], NOW);
+    add(store, &agent(1, "hh-1", enrolled("10.1.0.0/24", None))).unwrap();
+    say_everywhere(store);
+    assert_eq!(written(store).len(), 9);
+    let (who, none) = (AgentId::from_u128(1), Forgotten::default());
+    store.forget_agent(who, &[], &none, &by("eva", 2)).unwrap();
+    let all = written(store);
+    assert_eq!(all.len(), 9);
+    for text in &all {
+        assert!(text.starts_with("a forgotten agent ü") && !text.contains("hh-1"), "{text}");
+        assert!([Remark::MOST, ShortRemark::MOST].contains(&text.chars().count()), "{text}");
+    }
+    assert!(store.overlay(NOW).is_ok());
+}
+
+#[test]
+fn who_was_removed_long_ago_is_called_by_its_id_in_what_people_wrote() {
+    let engine = with_open(&[1, 2]);
+    let store = &engine.control;
+    import(store, &[building("Hafen", &["10.1.0.0/24"])], NOW);
+    add(store, &agent(1, "hh-1", enrolled("10.1.0.0/24", None))).unwrap();
+    say_everywhere(store);
+    store.remove_agent(AgentId::from_u128(1), &by("eva", 2)).unwrap();
+    let retention = ControlRetention { agents_days: 30, ..long() };
+    store.prune(at(NOW, 40 * DAY), &retention).unwrap();
+    let id = AgentId::from_u128(1).to_string();
+    let all = written(store);
+    assert_eq!(all.len(), 9);
+    assert!(all.iter().all(|text| text.starts_with(&id) && !text.contains("hh-1")), "{all:?}");
+    assert!(store.overlay(NOW).is_ok());
 }
 
 #[test]

@@ -135,6 +135,11 @@ fn what_is_one_message_stays_one_after_opening_again() {
     assert_eq!(store.due_deliveries(at(NOW, 1), 9).unwrap().len(), 1);
     let later = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
     assert!(later.iter().all(|one| one.attempts == 0 && one.placed == NOW));
+    // How long it waits is reckoned from the end of what it was held back for.
+    store.delivered(&ids[..1], &DeliveryOutcome::Held(at(NOW, DAY)), at(NOW, HOUR)).unwrap();
+    let held = store.due_deliveries(at(NOW, DAY), 9).unwrap();
+    let placed: Vec<_> = held.iter().map(|one| (one.attempts, one.placed)).collect();
+    assert_eq!(placed, [(0, at(NOW, DAY)), (0, NOW), (0, NOW)]);
 }
 
 #[test]
@@ -232,4 +237,42 @@ fn what_got_worse_during_maintenance_is_an_event_at_its_end() {
     assert_eq!(untold(store, HOUR - 1), [""; 0]);
     assert_eq!(untold(store, HOUR), ["Worse"]);
     assert_eq!(untold(store, HOUR), ["Worse"], "until it is placed");
+}
+
+#[test]
+fn what_was_first_told_when_it_was_worse_stands_and_is_told_to_be_over() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let minor = Incident { severity: 0.1, ..incident(1, IncidentState::Open) };
+    judge(store, &minor, &[IncidentEvent::Opened], NOW);
+    let opened = store.untold(NOW, 9).unwrap().remove(0).event;
+    store.place(&[(opened, Fate::Nobody("no route is for it".to_owned()))]).unwrap();
+    let quiet = NewQuiet {
+        kind: QuietKind::Maintenance,
+        scopes: vec![QuietScope::Everything],
+        from: at(NOW, 1),
+        until: at(NOW, HOUR),
+        reason: Remark::new("new switches").unwrap(),
+    };
+    store.add_quiet(&quiet, &Act::by_operator(NOW)).unwrap().unwrap();
+    assert_eq!(untold(store, 1), [""; 0]);
+    judge(store, &Incident { severity: 0.9, ..minor.clone() }, &[], at(NOW, 9));
+    let worse = store.untold(at(NOW, HOUR), 9).unwrap().remove(0).event;
+    store.place(&[(worse, on("duty", Purpose::Tell, HOUR))]).unwrap();
+    let due = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    store.delivered(&[due[0].id], &DeliveryOutcome::Sent, at(NOW, HOUR)).unwrap();
+    let standing = store.standing_deliveries("duty", 9).unwrap();
+    assert_eq!((standing.len(), standing[0].id), (1, due[0].id));
+    assert_eq!(news(&standing[0]).labels.as_deref(), Some("{\"building\":\"Hafen\"}"));
+
+    let over = Incident { severity: 0.9, ..incident(1, IncidentState::Closed) };
+    judge(store, &over, &[IncidentEvent::Closed], at(NOW, 2 * HOUR));
+    let closing = store.untold(at(NOW, 2 * HOUR), 9).unwrap().remove(0);
+    let Happened::Incident { told_on, .. } = &closing.happened else { panic!("{closing:?}") };
+    assert_eq!(told_on.as_slice(), [("duty".to_owned(), Purpose::Tell)]);
+    store.place(&[(closing.event, on("duty", Purpose::Tell, 2 * HOUR))]).unwrap();
+    let due = store.due_deliveries(at(NOW, 2 * HOUR), 9).unwrap();
+    assert_eq!((due.len(), news(&due[0]).opening), (1, OpeningTold::Taken));
+    assert_eq!(news(&due[0]).labels.as_deref(), Some("{\"building\":\"Hafen\"}"));
+    assert!(store.standing_deliveries("duty", 9).unwrap().is_empty());
 }

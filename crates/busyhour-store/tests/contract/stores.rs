@@ -10,9 +10,9 @@ use busyhour_model::{
     SlotStart, UtcMicros,
 };
 use busyhour_store::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathGists, PathRow,
-    RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow, Telemetry,
-    TelemetryTotals, open,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathGists,
+    PathRow, RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow,
+    Telemetry, TelemetryTotals, open,
 };
 use tempfile::TempDir;
 

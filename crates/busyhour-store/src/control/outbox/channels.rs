@@ -1,7 +1,7 @@
 //! Channels, and how they go.
 
 use busyhour_model::UtcMicros;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{MAX_ERROR_CHARS, about_itself};
 use crate::{ChannelRow, ChannelTest, DeliveryOutcome};
@@ -52,19 +52,22 @@ pub(super) fn is_there(sql: &Connection, channel: &str) -> rusqlite::Result<bool
 }
 
 pub(super) fn test(sql: &Connection, event: i64) -> rusqlite::Result<Option<ChannelTest>> {
-    let found: Option<(String, Option<String>, Option<String>, Option<String>)> = sql
-        .prepare_cached(
-            "SELECT e.fate, e.remark, d.state, d.detail FROM events e \
+    let went = |row: &Row<'_>| {
+        let (fate, remark): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        let (state, detail): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+        Ok(match (fate.as_str(), state.as_deref()) {
+            (_, Some("sent")) => ChannelTest::Taken,
+            (_, Some("withheld")) => ChannelTest::Refused(detail.unwrap_or_default()),
+            ("nobody", _) => ChannelTest::Refused(remark.unwrap_or_default()),
+            _ => ChannelTest::Waits,
+        })
+    };
+    sql.prepare_cached(
+        "SELECT e.fate, e.remark, d.state, d.detail FROM events e \
              LEFT JOIN deliveries d ON d.event = e.id WHERE e.id = ?1 AND e.event = 'test'",
-        )?
-        .query_row([event], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()?;
-    Ok(found.map(|(fate, remark, state, detail)| match (fate.as_str(), state.as_deref()) {
-        (_, Some("sent")) => ChannelTest::Taken,
-        (_, Some("withheld")) => ChannelTest::Refused(detail.unwrap_or_default()),
-        ("nobody", _) => ChannelTest::Refused(remark.unwrap_or_default()),
-        _ => ChannelTest::Waits,
-    }))
+    )?
+    .query_row([event], went)
+    .optional()
 }
 
 /// How a channel goes.
@@ -75,6 +78,14 @@ struct Health {
     told: bool,
 }
 
+/// What an attempt says of its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Went {
+    Taken,
+    Refused,
+    RefusedForGood,
+}
+
 /// What others are told of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
@@ -83,13 +94,14 @@ enum News {
 }
 
 impl Health {
-    /// After an attempt that was taken, or not.
-    fn after(self, taken: bool, for_good: bool, now: i64) -> (Self, Option<News>) {
-        if taken {
+    /// After an attempt.
+    fn after(self, went: Went, now: i64) -> (Self, Option<News>) {
+        if went == Went::Taken {
             return (Self::default(), self.told.then_some(News::Works));
         }
         let since = self.failing.unwrap_or(now);
-        let fails = !self.told && (for_good || now.saturating_sub(since) >= PATIENCE_US);
+        let fails = !self.told
+            && (went == Went::RefusedForGood || now.saturating_sub(since) >= PATIENCE_US);
         let health = Self { failing: Some(since), told: self.told || fails };
         (health, fails.then_some(News::Fails))
     }
@@ -102,11 +114,17 @@ pub(super) fn note(
     outcome: &DeliveryOutcome,
     now: UtcMicros,
 ) -> rusqlite::Result<()> {
-    let (taken, for_good, error) = match outcome {
-        DeliveryOutcome::Sent => (true, false, None),
-        DeliveryOutcome::Retry { error, for_good, .. } => (false, *for_good, Some(error.as_str())),
-        DeliveryOutcome::Later(_) | DeliveryOutcome::Withheld { .. } => return Ok(()),
+    let (went, error) = match outcome {
+        DeliveryOutcome::Sent => (Went::Taken, None),
+        DeliveryOutcome::Retry { error, for_good: true, .. } => {
+            (Went::RefusedForGood, Some(error.as_str()))
+        }
+        DeliveryOutcome::Retry { error, .. } => (Went::Refused, Some(error.as_str())),
+        DeliveryOutcome::Later(_) | DeliveryOutcome::Held(_) | DeliveryOutcome::Withheld { .. } => {
+            return Ok(());
+        }
     };
+    let taken = (went == Went::Taken).then_some(now.0);
     let found = sql
         .prepare_cached(
             "SELECT c.name, c.failing_us, c.told FROM deliveries d \
@@ -118,12 +136,12 @@ pub(super) fn note(
         })
         .optional()?;
     let Some((name, health)) = found else { return Ok(()) };
-    let (health, news) = health.after(taken, for_good, now.0);
+    let (health, news) = health.after(went, now.0);
     sql.prepare_cached(
         "UPDATE channels SET taken_us = coalesce(?2, taken_us), failing_us = ?3, told = ?4, \
          error = ?5 WHERE name = ?1",
     )?
-    .execute(params![name, taken.then_some(now.0), health.failing, health.told, error])?;
+    .execute(params![name, taken, health.failing, health.told, error])?;
     match news {
         None => Ok(()),
         Some(News::Works) => about_itself(sql, "channel-works", &name, now).map(drop),
@@ -142,21 +160,21 @@ mod tests {
     fn a_channel_that_fails_is_told_once_and_once_when_it_works_again() {
         let mut health = Health::default();
         let mut told = Vec::new();
-        // Taken or not, for good or not, after how many minutes.
-        for (taken, for_good, minute) in [
-            (false, false, 0),
-            (false, false, 59),
-            (false, false, 60),
-            (false, true, 61),
-            (false, false, 500),
-            (true, false, 501),
-            (true, false, 502),
-            (false, true, 503),
-            (true, false, 504),
-            (false, false, 505),
-            (true, false, 506),
+        // How it went, after how many minutes.
+        for (went, minute) in [
+            (Went::Refused, 0),
+            (Went::Refused, 59),
+            (Went::Refused, 60),
+            (Went::RefusedForGood, 61),
+            (Went::Refused, 500),
+            (Went::Taken, 501),
+            (Went::Taken, 502),
+            (Went::RefusedForGood, 503),
+            (Went::Taken, 504),
+            (Went::Refused, 505),
+            (Went::Taken, 506),
         ] {
-            let (after, news) = health.after(taken, for_good, minute * 60_000_000);
+            let (after, news) = health.after(went, minute * 60_000_000);
             health = after;
             told.extend(news.map(|news| (minute, news)));
         }

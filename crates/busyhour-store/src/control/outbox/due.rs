@@ -15,22 +15,28 @@ pub(crate) const BUILDING_NAME: &str =
 pub(crate) const SUBNET_NAME: &str = "SELECT network_name, prefix FROM subnets WHERE id = ?1 \
      ORDER BY valid_from_us DESC LIMIT 1";
 pub(crate) const AGENT_NAME: &str = "SELECT name FROM agents WHERE id = ?1";
-/// The last column is what became of the opening on the same channel: 2 sent, 1 waiting, else never.
+/// The labels are those that its opening was placed with first, and the last column but one is what became of
+/// the opening, or of its getting worse, on the same channel: 2 sent, 1 waiting, else never.
 pub(crate) const DUE: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.event, e.created_us, \
-     d.purpose, d.bundle, e.openings, e.detail, o.labels, \
-     (SELECT max(iif(s.state = 'sent', 2, s.state = 'pending')) FROM deliveries s \
-      WHERE s.event = o.id AND s.channel = d.channel), d.placed_us \
+     d.purpose, d.bundle, e.openings, e.detail, \
+     (SELECT o.labels FROM events o WHERE o.incident = e.incident AND o.openings = e.openings \
+      AND o.event IN ('opened', 'worse') AND o.labels IS NOT NULL ORDER BY o.id LIMIT 1), \
+     (SELECT max(iif(s.state = 'sent', 2, s.state = 'pending')) FROM events o \
+      JOIN deliveries s ON s.event = o.id AND s.channel = d.channel \
+      WHERE o.incident = e.incident AND o.openings = e.openings \
+      AND o.event IN ('opened', 'worse')), d.placed_us \
      FROM deliveries d JOIN events e ON e.id = d.event \
-     LEFT JOIN events o ON o.incident = e.incident AND o.openings = e.openings \
-       AND o.event = 'opened' AND o.detail = '' \
      WHERE d.state = 'pending' AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
-/// Open incidents are few; what was told of each is found by its index.
-pub(crate) const STANDING: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.event, \
-     e.created_us, d.purpose, d.bundle, e.openings, e.detail, e.labels, 2, d.placed_us \
+/// Open incidents are few; what was told of each is found by its index. What was told last stands.
+pub(crate) const STANDING: &str = "SELECT max(d.id), d.channel, d.attempts, e.incident, e.event, \
+     e.created_us, d.purpose, d.bundle, e.openings, e.detail, \
+     (SELECT o.labels FROM events o WHERE o.incident = e.incident AND o.openings = e.openings \
+      AND o.event IN ('opened', 'worse') AND o.labels IS NOT NULL ORDER BY o.id LIMIT 1), \
+     2, d.placed_us \
      FROM incidents i JOIN events e \
-       ON e.incident = i.id AND e.openings = i.openings AND e.event = 'opened' \
+       ON e.incident = i.id AND e.openings = i.openings AND e.event IN ('opened', 'worse') \
      JOIN deliveries d ON d.event = e.id AND d.channel = ?1 \
-     WHERE i.state <> 'closed' AND d.state = 'sent' ORDER BY d.id LIMIT ?2";
+     WHERE i.state <> 'closed' AND d.state = 'sent' GROUP BY i.id ORDER BY 1 LIMIT ?2";
 
 pub(super) fn due(
     sql: &Connection,
