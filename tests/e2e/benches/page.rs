@@ -46,14 +46,23 @@ fn main() {
     let mut collector = Collector::start(&Place::default(), folder.path(), "");
     let first = get(&collector, "/", "identity");
     let rows = format!("1 to 100 of {buildings}");
-    assert!(String::from_utf8_lossy(&first.body).contains(&rows), "the overview has its first rows");
+    assert!(
+        String::from_utf8_lossy(&first.body).contains(&rows),
+        "the overview has its first rows"
+    );
     println!(
         "  the first request after a start: {:.0} ms, while the collector still judges",
         first.took.as_secs_f64() * 1e3
     );
-    wait_for("everything to be judged", || (collector.figure("judge_waiting_days") == 0).then_some(()));
+    wait_for("everything to be judged", || {
+        (collector.figure("judge_waiting_days") == 0).then_some(())
+    });
 
-    println!("\n{} buildings, {} paths", grouped(buildings as f64), grouped((buildings * fleet::PATHS) as f64));
+    println!(
+        "\n{} buildings, {} paths",
+        grouped(buildings as f64),
+        grouped((buildings * fleet::PATHS) as f64)
+    );
     let mut first_view = 0;
     for (name, path) in pages(&collector) {
         let mut took: Vec<Duration> = Vec::with_capacity(times);

@@ -136,8 +136,9 @@ fn proof(services: &Scoped, incident: &Incident) -> Result<Option<Proof>, Proble
     if !Proof::may_be_of(incident) {
         return Ok(None);
     }
-    let bad = incident.bad_days.iter().rev().take(Proof::MOST_DAYS).last();
-    let Some((from, last)) = bad.copied().zip(incident.bad_days.last().copied()) else {
+    let bad = &incident.bad_days;
+    let first = bad.get(bad.len().saturating_sub(Proof::MOST_DAYS));
+    let Some((from, last)) = first.copied().zip(bad.last().copied()) else {
         return Ok(None);
     };
     // Somewhere it is tomorrow already.

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[cfg(test)]
-pub(super) use due::{AGENT_NAME, BUILDING_NAME, DUE, STANDING, SUBNET_NAME};
+pub(super) use due::{AGENT_NAME, BUILDING_NAME, DUE, SUBNET_NAME};
 
 /// What went wrong with a channel is cut here where it is told on others.
 const MAX_ERROR_CHARS: usize = 300;

@@ -19,10 +19,13 @@ pub(super) const LOADS: &str = "DELETE FROM building_loads WHERE date < ?1";
 pub(super) const MONTHS: &str = "DELETE FROM series_months WHERE month < ?1";
 pub(super) const SIGHTINGS: &str = "UPDATE agents SET local_prefix = NULL, peer = NULL \
      WHERE seen_us < ?1 AND (local_prefix IS NOT NULL OR peer IS NOT NULL)";
-/// Where the opening of what is still open was told is kept: there its end will be told.
-pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < ?1 AND event NOT IN \
-     (SELECT e.id FROM incidents i JOIN events e ON e.incident = i.id AND e.openings = i.openings \
-      AND e.event = 'opened' WHERE i.state <> 'closed')";
+/// Where the opening of what is still open was told is kept, and of what is over until its end was told there.
+pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < ?1 AND NOT EXISTS ( \
+     SELECT 1 FROM events e JOIN incidents i ON i.id = e.incident AND i.openings = e.openings \
+     WHERE e.id = deliveries.event AND e.event IN ('opened', 'worse') AND (i.state <> 'closed' \
+       OR EXISTS (SELECT 1 FROM events c WHERE c.incident = e.incident \
+         AND c.openings = e.openings AND c.event = 'closed' AND (c.fate = 'untold' OR EXISTS ( \
+           SELECT 1 FROM deliveries p WHERE p.event = c.id AND p.state = 'pending')))))";
 /// Events of no incident, when nothing is known of their deliveries any more.
 pub(super) const EVENTS: &str = "DELETE FROM events WHERE incident IS NULL AND created_us < ?1 \
      AND id NOT IN (SELECT event FROM deliveries)";

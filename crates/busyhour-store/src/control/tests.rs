@@ -184,7 +184,12 @@ fn retention_finds_what_is_old_by_an_index() {
         (audit::FIRST_KEPT, "SCAN audit"),
         (
             prune::DELIVERIES,
-            "SEARCH deliveries USING COVERING INDEX deliveries_finished (finished_us<?)",
+            "SEARCH deliveries USING INDEX deliveries_finished (finished_us<?); CORRELATED \
+             SCALAR SUBQUERY 3; SEARCH e USING INTEGER PRIMARY KEY (rowid=?); SEARCH i \
+             USING INDEX sqlite_autoindex_incidents_1 (id=?); CORRELATED SCALAR SUBQUERY 2; \
+             SEARCH c USING INDEX sqlite_autoindex_events_1 (incident=? AND openings=? AND \
+             event=?); CORRELATED SCALAR SUBQUERY 1; SEARCH p USING INDEX \
+             sqlite_autoindex_deliveries_1 (event=?)",
         ),
         (prune::INCIDENTS, "SEARCH incidents USING INDEX incidents_closed (closed_us<?)"),
         (

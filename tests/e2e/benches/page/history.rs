@@ -61,7 +61,8 @@ pub(crate) fn fill(folder: &Path, buildings: usize) {
         })
         .collect();
     // The fleet numbers its buildings by name.
-    places.sort_by_key(|(id, _)| known.iter().find(|one| one.id == *id).map(|one| one.name.clone()));
+    places
+        .sort_by_key(|(id, _)| known.iter().find(|one| one.id == *id).map(|one| one.name.clone()));
     let stamp = Timestamp::from_microsecond(now.0).expect("a moment");
     let today = stamp.to_zoned(jiff::tz::TimeZone::UTC).date();
     for back in 0..DAYS {

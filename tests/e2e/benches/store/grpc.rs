@@ -192,7 +192,7 @@ pub(crate) fn load(papers: Option<Papers>, arguments: &[&str]) {
             None => (0..sealed.agents()).map(|_| Way::Plain(ingest.to_owned())).collect(),
             Some(papers) => {
                 let (members, _) = member::enrol(ingest, papers, sealed.agents()).await;
-                members.into_iter().map(Way::Certified).collect()
+                members.into_iter().map(|member| Way::Certified(Box::new(member))).collect()
             }
         };
         let mut sessions = JoinSet::new();
@@ -212,7 +212,7 @@ pub(crate) fn load(papers: Option<Papers>, arguments: &[&str]) {
 /// How an agent reaches the collector.
 enum Way {
     Plain(String),
-    Certified(Member),
+    Certified(Box<Member>),
 }
 
 impl Way {

@@ -28,7 +28,7 @@ pub(crate) const DUE: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.
      FROM deliveries d JOIN events e ON e.id = d.event \
      WHERE d.state = 'pending' AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
 /// Open incidents are few; what was told of each is found by its index. What was told last stands.
-pub(crate) const STANDING: &str = "SELECT max(d.id), d.channel, d.attempts, e.incident, e.event, \
+const STANDING: &str = "SELECT max(d.id), d.channel, d.attempts, e.incident, e.event, \
      e.created_us, d.purpose, d.bundle, e.openings, e.detail, \
      (SELECT o.labels FROM events o WHERE o.incident = e.incident AND o.openings = e.openings \
       AND o.event IN ('opened', 'worse') AND o.labels IS NOT NULL ORDER BY o.id LIMIT 1), \
