@@ -20,6 +20,7 @@ mod place;
 mod problem;
 mod rank;
 mod review;
+mod routes;
 mod scoped;
 mod serve;
 mod signin;

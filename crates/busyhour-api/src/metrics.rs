@@ -47,8 +47,8 @@ impl Exposition {
         let (name, unit) = in_base_units(&figure.name);
         let help = sentence(figure.help);
         if name.ends_with("_total") {
-            let counter =
-                IntCounter::with_opts(Opts::new(prefixed(&name), help)).map_err(broken)?;
+            let counter = IntCounter::with_opts(Opts::new(prefixed(&name), help))
+                .map_err(|error| broken(&error))?;
             counter.inc_by(u64::try_from(figure.value).unwrap_or(0));
             self.register(counter)
         } else {
@@ -57,25 +57,26 @@ impl Exposition {
     }
 
     fn gauge(&self, name: &str, help: &str, value: f64) -> Result<(), Problem> {
-        let gauge = Gauge::with_opts(Opts::new(prefixed(name), sentence(help))).map_err(broken)?;
+        let gauge = Gauge::with_opts(Opts::new(prefixed(name), sentence(help)))
+            .map_err(|error| broken(&error))?;
         gauge.set(value);
         self.register(gauge)
     }
 
     /// Gauges of one name, told apart by labels.
     fn family(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Problem> {
-        let family =
-            GaugeVec::new(Opts::new(prefixed(name), sentence(help)), labels).map_err(broken)?;
+        let family = GaugeVec::new(Opts::new(prefixed(name), sentence(help)), labels)
+            .map_err(|error| broken(&error))?;
         self.register(family.clone())?;
         Ok(family)
     }
 
     fn register(&self, collector: impl Collector + 'static) -> Result<(), Problem> {
-        self.registry.register(Box::new(collector)).map_err(broken)
+        self.registry.register(Box::new(collector)).map_err(|error| broken(&error))
     }
 
     fn text(&self) -> Result<String, Problem> {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(broken)
+        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| broken(&error))
     }
 }
 
@@ -104,8 +105,8 @@ fn sentence(help: &str) -> String {
 }
 
 /// Two of one name, or a name that is none.
-fn broken(error: prometheus::Error) -> Problem {
-    tracing::error!(error = &error as &dyn std::error::Error, "metrics cannot be told");
+fn broken(error: &prometheus::Error) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "metrics cannot be told");
     Problem::internal()
 }
 

@@ -197,7 +197,9 @@ fn tick(steps: &Steps, at: usize, zone: &TimeZone) -> Option<String> {
             360
         };
         let minute = local.minute;
-        return (minute % every == 0).then(|| format!("{:02}:{:02}", minute / 60, minute % 60));
+        return minute
+            .is_multiple_of(every)
+            .then(|| format!("{:02}:{:02}", minute / 60, minute % 60));
     }
     let every = if whole <= 10 * 96 { 1 } else { 4 };
     let is_new = before.is_none_or(|before| before.date != local.date);

@@ -20,7 +20,7 @@ fn snapshot(days: Vec<DaySummary>, incidents: Vec<Incident>) -> Snapshot {
         region: String::new(),
         time_zone: Some("UTC".to_owned()),
         business_hours: "Mo-Fr 08:00-18:00".parse().ok(),
-        holidays: std::collections::BTreeSet::new(),
+        holidays: BTreeSet::new(),
     };
     let id = AgentId::from_u128(1);
     let placement = Placement {
@@ -47,7 +47,7 @@ fn snapshot(days: Vec<DaySummary>, incidents: Vec<Incident>) -> Snapshot {
         agents: vec![agent],
         paths: Vec::new(),
         incidents,
-        parts: std::collections::BTreeSet::new(),
+        parts: BTreeSet::new(),
         days,
     }
 }

@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use busyhour_model::{AgentId, BuildingId};
 use busyhour_store::{
-    Act, AssignmentScope, ComparedClock, ConfigurationReport, ConfigurationState,
-    Configurations as _, ReportRow, Sighting,
+    Act, AssignmentScope, ComparedClock, ConfigurationReport, ConfigurationState, ReportRow,
+    Sighting,
 };
 use serde_json::{Value, json};
 
