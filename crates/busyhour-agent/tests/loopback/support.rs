@@ -134,8 +134,11 @@ async fn serve(
                     collector_sent_us: clock.agent_sent_us,
                 }))
             }
-            // It was told nothing, so it has nothing to say.
-            Some(Said::Configuration(report)) => panic!("{report:?}"),
+            // It was told nothing, and says that it runs nothing: that it knows of configurations.
+            Some(Said::Configuration(report)) => {
+                assert_eq!((report.revision, report.told_revision), (0, 0), "{report:?}");
+                None
+            }
             None => panic!("an empty message"),
         };
         if let Some(message) = reply {
