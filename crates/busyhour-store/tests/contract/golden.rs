@@ -153,6 +153,7 @@ fn check(control: &SqliteControl) {
     let actions: Vec<_> = audit.iter().rev().map(|entry| entry.action).collect();
     let expected = [
         AuditAction::Imported,
+        AuditAction::ChannelTested,
         AuditAction::AgentAdded,
         AuditAction::AgentAdded,
         AuditAction::AgentAdded,

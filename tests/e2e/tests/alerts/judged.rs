@@ -179,5 +179,9 @@ fn a_mail_says_of_an_incident_what_was_judged() {
             mails.iter().filter(|mail| text(mail, "text").contains(&link)).collect();
         assert_eq!(about.len(), 1, "one mail of {incident}: {mails:?}");
         compare(about[0], incident);
+        let pictures = about[0]["pictures"].as_array().unwrap();
+        assert_eq!(pictures.len(), 1, "one picture in the mail of {incident}");
+        let id = pictures[0].as_str().unwrap().trim_matches(['<', '>']);
+        assert!(text(about[0], "html").contains(&format!("cid:{id}")), "it is shown in the text");
     }
 }

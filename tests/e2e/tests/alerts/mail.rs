@@ -16,7 +16,11 @@ import email, email.policy, json, sys
 for name in sys.argv[1:]:
     with open(name, 'rb') as file:
         mail = email.message_from_binary_file(file, policy=email.policy.default)
-    print(json.dumps({'subject': mail['subject'], 'text': mail.get_content()}))
+    text = mail.get_body(('plain',)).get_content()
+    html = mail.get_body(('html',)).get_content()
+    parts = [part for part in mail.walk() if part.get_content_type() == 'image/png']
+    pictures = [part['content-id'] for part in parts if part.get_content()[:4] == b'\\x89PNG']
+    print(json.dumps({'subject': mail['subject'], 'text': text, 'html': html, 'pictures': pictures}))
 ";
 
 /// True when a mail server can be started; says so loudly (fails in CI) otherwise.
@@ -69,7 +73,7 @@ impl MailServer {
         self.files().iter().map(|file| fs::read_to_string(file).unwrap()).collect()
     }
 
-    /// The mails as people read them: `subject` and `text` of each.
+    /// The mails as people read them: `subject`, `text` and `html` of each, and what `pictures` it has.
     pub(crate) fn decoded(&self) -> Vec<Value> {
         let output = Command::new(PYTHON).args(["-c", DECODE]).args(self.files()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
