@@ -84,7 +84,7 @@ async fn a_collector_says_where_it_is_serves_and_stops() {
 
     assert!(get(addresses.api, "/healthz").await.starts_with("HTTP/1.1 200"));
     let status = get(addresses.api, "/api/v1/status").await;
-    for figure in ["ingest_windows_total", "judge_waiting_days", "notify_sent_total", "uptime_s"] {
+    for figure in ["ingest_windows_total", "judge_waiting_dates", "notify_sent_total", "uptime_s"] {
         assert!(status.contains(figure), "{figure}: {status}");
     }
     TcpStream::connect(addresses.ingest).await.unwrap();

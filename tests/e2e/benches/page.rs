@@ -55,7 +55,7 @@ fn main() {
         first.took.as_secs_f64() * 1e3
     );
     wait_for("everything to be judged", || {
-        (collector.figure("judge_waiting_days") == 0).then_some(())
+        (collector.figure("judge_waiting_dates") == 0).then_some(())
     });
 
     println!(

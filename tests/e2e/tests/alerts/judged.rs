@@ -35,7 +35,7 @@ fn settle(collector: &mut Collector) {
         let none = |name| collector.figure(name) == 0;
         collector.figure("judge_rows") > 0
             && none("judge_rebuild_dates")
-            && none("judge_waiting_days")
+            && none("judge_waiting_dates")
     };
     wait_for("all days to be judged", || (is_settled() && is_settled()).then_some(()));
 }

@@ -109,7 +109,7 @@ fn is_idle(api: &str) -> bool {
     let figures = status(api);
     let judged = figures.get("judge_dates_total").is_some_and(|&dates| dates > 0);
     let none = |name| figures.get(name) == Some(&0);
-    judged && none("judge_waiting_days") && none("alerts_pending")
+    judged && none("judge_waiting_dates") && none("alerts_pending")
 }
 
 /// The identities of what is open: suspected ones are listed, and nobody is told of them.
