@@ -242,6 +242,7 @@ impl Agent {
     fn keeper(&self) -> Keeper {
         Keeper {
             folder: self.config.data_dir.clone(),
+            settings: self.config.pause.clone(),
             clock: self.clock,
             recorder: self.spool.as_ref().map(SpoolThread::recorder),
             publish: self.keeper.clone(),
@@ -331,11 +332,14 @@ async fn panicked(tasks: &mut JoinSet<()>) -> AgentError {
     }
 }
 
-/// Whether the machine's owner wants nothing measured from the beginning.
+/// Whether nothing is to be measured from the beginning.
 async fn pause_of(config: &Resolved, clock: Clock) -> Option<Pause> {
-    let folder = config.data_dir.clone();
-    let pause = blocking(move || pause::read(&folder)).await;
-    pause.filter(|pause| !pause.is_over(clock.now().wall))
+    let (folder, settings) = (config.data_dir.clone(), config.pause.clone());
+    let found = blocking(move || (pause::read(&folder), pause::machine_wants(&settings)));
+    let (asked, wants) = found.await;
+    let now = clock.now().wall;
+    let asked = asked.filter(|pause| !pause.is_over(now));
+    asked.or_else(|| wants.map(|why| Pause::of_machine(why, now)))
 }
 
 async fn open_spool(config: &Resolved, clock: Clock) -> Result<SpoolThread, AgentError> {

@@ -270,6 +270,8 @@ pub struct Resolved {
     pub reflector: ReflectorSettings,
     /// What the collector may ask for.
     pub remote: RemoteSettings,
+    /// When nothing is measured although nobody asked for a pause.
+    pub(crate) pause: PauseSettings,
     /// How much is kept until the collector has it.
     pub spool: SpoolLimits,
     /// Logging.
@@ -308,6 +310,17 @@ pub struct RemoteSettings {
     pub accepts: Accepts,
     /// How long a configuration runs on trial before it is kept.
     pub trial: Duration,
+}
+
+/// When the machine is to be left alone, beside what its owner asks for at the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PauseSettings {
+    /// While it runs on its battery.
+    pub(crate) on_battery: bool,
+    /// While it reaches the world over a link that is paid for by use.
+    pub(crate) on_metered: bool,
+    /// Interfaces whose links are, beside all mobile ones.
+    pub(crate) metered: Vec<String>,
 }
 
 /// What is taken from the collector.
@@ -388,6 +401,11 @@ impl RawConfig {
             allow,
             reflector,
             remote: RemoteSettings { accepts, trial },
+            pause: PauseSettings {
+                on_battery: self.pause.on_battery,
+                on_metered: self.pause.on_metered,
+                metered: self.pause.metered,
+            },
             spool: SpoolLimits { max_bytes, max_age, seal_after },
             log: self.log,
         })

@@ -4,21 +4,49 @@
 //! file, the agent only looks at it, so that it is honoured after a restart and nothing here can undo
 //! it. A file that cannot be understood is somebody's wish all the same. The collector is told by gap
 //! records; answering others' probes and delivering what was observed before go on.
+//!
+//! A machine that runs on its battery, or reaches the world over a metered link, is left alone in the
+//! same way, unless its configuration says otherwise.
 
 mod command;
 mod file;
 mod keeper;
+mod machine;
 
-use busyhour_model::UtcMicros;
+use busyhour_model::{GapReason, UtcMicros};
 use tokio::sync::watch;
 
 pub(crate) use command::{pause, resume};
 pub(crate) use file::read;
 pub(crate) use keeper::Keeper;
+pub(crate) use machine::wants as machine_wants;
 
-/// What the owner wants.
+/// Who or what wants nothing measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The machine's owner, by the file.
+    Owner,
+    /// The machine runs on its battery.
+    Battery,
+    /// The machine's way out is paid for by use.
+    Metered,
+}
+
+impl Why {
+    /// What the collector is told.
+    pub(crate) const fn reason(self) -> GapReason {
+        match self {
+            Self::Owner => GapReason::Paused,
+            Self::Battery => GapReason::OnBattery,
+            Self::Metered => GapReason::Metered,
+        }
+    }
+}
+
+/// For how long nothing is to be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pause {
+    pub(crate) why: Why,
     /// Since when, as far as the file tells.
     pub(crate) since: Option<UtcMicros>,
     /// Until when; `None` until it is resumed.
@@ -26,6 +54,11 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
+    /// Of the machine's, which lasts until it is otherwise.
+    pub(crate) const fn of_machine(why: Why, since: UtcMicros) -> Self {
+        Self { why, since: Some(since), until: None }
+    }
+
     /// True when its time is over.
     pub(crate) fn is_over(&self, now: UtcMicros) -> bool {
         self.until.is_some_and(|until| until <= now)

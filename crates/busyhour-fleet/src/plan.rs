@@ -37,7 +37,7 @@ pub enum Unfit {
     Mute,
     /// It was told something and did not say for a while what became of that.
     Silent,
-    /// Its owner has measuring paused.
+    /// Measuring is paused there: by its owner, on battery, or on a metered link.
     Paused,
     /// Nobody knows its clock, by which it would keep its times: no expedited traffic.
     ClockUnknown,
@@ -60,7 +60,7 @@ impl fmt::Display for Unfit {
         match self {
             Self::Mute => f.write_str("it says nothing of configurations"),
             Self::Silent => f.write_str("it does not say what became of what it was told"),
-            Self::Paused => f.write_str("its owner has measuring paused"),
+            Self::Paused => f.write_str("measuring is paused there"),
             Self::ClockUnknown => f.write_str("its clock is not known: no expedited traffic"),
             Self::ClockOff { offset_us } => {
                 // For people: a tenth of a second is enough.

@@ -11,6 +11,7 @@
 mod counters;
 mod interface;
 mod kind;
+mod power;
 mod route;
 mod usage;
 
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use counters::{Counters, counters};
 pub use interface::{Interface, interfaces, link_speed};
+pub use power::on_battery;
 pub use route::{Route, default_route, local_address, route_to};
 pub use usage::{Usage, own_usage};
 

@@ -46,6 +46,8 @@ impl GapReason {
             Self::Unresolved => "the target's name did not resolve",
             Self::Quarantined => "records had no place in time",
             Self::Paused => "paused by the machine's owner",
+            Self::OnBattery => "the machine ran on its battery",
+            Self::Metered => "the machine was on a metered link",
         }
     }
 }

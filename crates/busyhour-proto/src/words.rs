@@ -51,6 +51,8 @@ word!(
         ClockStep,
         Unresolved,
         Quarantined,
-        Paused
+        Paused,
+        OnBattery,
+        Metered
     }
 );

@@ -19,6 +19,7 @@ pub struct RawConfig {
     pub(super) allow: RawAllow,
     pub(super) reflector: RawReflector,
     pub(super) remote: RawRemote,
+    pub(super) pause: RawPause,
     pub(super) spool: RawSpool,
     pub(super) log: LogConfig,
 }
@@ -198,6 +199,20 @@ pub(super) enum RawAccepts {
     #[default]
     Targets,
     Nothing,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPause {
+    pub(super) on_battery: bool,
+    pub(super) on_metered: bool,
+    pub(super) metered: Vec<String>,
+}
+
+impl Default for RawPause {
+    fn default() -> Self {
+        Self { on_battery: true, on_metered: true, metered: Vec::new() }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -32,6 +32,9 @@ impl fmt::Display for Resolved {
         show_reflector(f, &self.reflector)?;
         let (accept, trial) = (self.remote.accepts.as_str(), show(self.remote.trial));
         writeln!(f, "\n[remote]\naccept = {accept:?}\ntrial = {trial:?}")?;
+        let pause = &self.pause;
+        writeln!(f, "\n[pause]\non_battery = {}", pause.on_battery)?;
+        writeln!(f, "on_metered = {}\nmetered = {:?}", pause.on_metered, pause.metered)?;
         writeln!(f, "\n[spool]\nmax_bytes = {}", self.spool.max_bytes)?;
         writeln!(f, "max_age = {:?}", show(self.spool.max_age))?;
         writeln!(f, "seal_after = {:?}", show(self.spool.seal_after))?;

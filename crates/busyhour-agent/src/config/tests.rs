@@ -82,7 +82,8 @@ fn what_may_be_probed_is_the_files_to_say() {
 #[test]
 fn what_is_printed_can_be_read_again() {
     let texts = [
-        "[[target]]\nname = \"a:1\"\nwindow = \"5s\"\n[spool]\nmax_age = \"90s\"",
+        "[[target]]\nname = \"a:1\"\nwindow = \"5s\"\n[spool]\nmax_age = \"90s\"\n\
+         [pause]\non_battery = false\nmetered = [\"usb0\"]",
         "[link]\ncapacity = \"100Mbit/s\"\n\
          [[profile]]\nname = \"slow\"\nrate = 2\npacket_bytes = 200\nclass = \"video\"\n\
          [[target]]\nname = \"a:1\"\nprofile = \"slow\"\npeer = \"twamp-light\"\necn = \"ect0\"\n\

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Pause;
+use super::{Pause, Why};
 use crate::identity::private_file;
 
 /// The file in the data directory.
@@ -43,7 +43,7 @@ pub(crate) fn read(folder: &Path) -> Option<Pause> {
         Ok(pause) => pause,
         Err(error) => {
             tracing::debug!(error = %chain(&error), "paused for a reason that cannot be read");
-            Some(Pause { since: None, until: None })
+            Some(Pause { why: Why::Owner, since: None, until: None })
         }
     }
 }
@@ -62,7 +62,7 @@ fn try_read(path: &Path) -> Result<Option<Pause>, Unreadable> {
         Ok(UtcMicros(at.as_microsecond()))
     };
     let until = content.until_utc.as_ref().map(micros).transpose()?;
-    Ok(Some(Pause { since: Some(micros(&content.since_utc)?), until }))
+    Ok(Some(Pause { why: Why::Owner, since: Some(micros(&content.since_utc)?), until }))
 }
 
 /// Asks for a pause, durably, in place of the one before.
@@ -97,6 +97,7 @@ mod tests {
         for until in [None, Some(1_800_000_060)] {
             write(folder.path(), at(1_800_000_000), until.map(at)).unwrap();
             let expected = Pause {
+                why: Why::Owner,
                 since: Some(UtcMicros::from_secs(1_800_000_000)),
                 until: until.map(UtcMicros::from_secs),
             };
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_understood_is_a_pause_without_an_end() {
         let folder = tempfile::tempdir().unwrap();
-        let endless = Some(Pause { since: None, until: None });
+        let endless = Some(Pause { why: Why::Owner, since: None, until: None });
         for text in ["", "pause", "{\"since_utc\":\"yesterday\"}", &" ".repeat(10_000)] {
             fs::write(path(folder.path()), text).unwrap();
             assert_eq!(read(folder.path()), endless, "{text:.20}");
@@ -123,8 +124,8 @@ mod tests {
     #[test]
     fn a_pause_is_over_at_its_end_and_not_before() {
         let until = UtcMicros::from_secs(100);
-        let pause = Pause { since: None, until: Some(until) };
+        let pause = Pause { why: Why::Owner, since: None, until: Some(until) };
         assert!(!pause.is_over(UtcMicros(until.0 - 1)) && pause.is_over(until));
-        assert!(!Pause { since: None, until: None }.is_over(UtcMicros(i64::MAX)));
+        assert!(!Pause { why: Why::Owner, since: None, until: None }.is_over(UtcMicros(i64::MAX)));
     }
 }

@@ -37,21 +37,23 @@ impl Session {
         }
     }
 
-    /// Waits for as long as the machine's owner wants nothing measured, and says that there was nothing.
+    /// Waits for as long as nothing is to be measured, and says that there was nothing, with the reason that
+    /// there was at first.
     pub(super) async fn rest(
         &mut self,
         missing: &mut Missing,
         known: Option<&Way>,
         stop: &CancellationToken,
     ) {
-        self.board.wait(self.number, GapReason::Paused);
+        let reason = self.switch.pause().map_or(GapReason::Paused, |pause| pause.why.reason());
+        self.board.wait(self.number, reason);
         // Both branches are cancel-safe.
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = self.switch.resumed() => {}
         }
-        missing.reason = GapReason::Paused;
+        missing.reason = reason;
         self.tell_none(missing, known, Duration::ZERO).await;
         missing.reason = GapReason::NotRunning;
         self.board.wait(self.number, missing.reason);

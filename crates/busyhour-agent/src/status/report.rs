@@ -63,6 +63,8 @@ pub(super) struct Status {
 /// A pause.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Paused {
+    /// `paused` by the owner, `on-battery` or `metered`.
+    pub(super) reason: String,
     pub(super) since_utc: Option<String>,
     /// When it ends by itself.
     pub(super) until_utc: Option<String>,
@@ -70,7 +72,11 @@ pub(super) struct Paused {
 
 impl From<Pause> for Paused {
     fn from(pause: Pause) -> Self {
-        Self { since_utc: pause.since.map(utc), until_utc: pause.until.map(utc) }
+        Self {
+            reason: pause.why.reason().to_string(),
+            since_utc: pause.since.map(utc),
+            until_utc: pause.until.map(utc),
+        }
     }
 }
 

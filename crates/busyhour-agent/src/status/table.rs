@@ -87,7 +87,12 @@ fn about(status: &Status) -> Vec<Vec<String>> {
 /// For how long nothing is measured.
 fn paused(pause: &Paused) -> String {
     let since = pause.since_utc.as_ref().map(|since| format!("since {since}, "));
-    let until = pause.until_utc.as_deref().unwrap_or("`busyhour-agent resume`");
+    let until = match (pause.until_utc.as_deref(), pause.reason.as_str()) {
+        (Some(until), _) => until,
+        (None, "on-battery") => "the machine is off its battery (pause.on_battery)",
+        (None, "metered") => "the way out is not a metered link any more (pause.on_metered)",
+        (None, _) => "`busyhour-agent resume`",
+    };
     format!("{}until {until}: no probe is sent", since.unwrap_or_default())
 }
 

@@ -35,6 +35,8 @@ impl Running {
         fs::write(&file, format!("[agent]\ndata_dir = {:?}\n{config}", folder.path())).unwrap();
         let mut command = agent();
         command.args(["run", "--config"]).arg(file).stderr(Stdio::null());
+        // Whatever this machine runs on.
+        command.env("BUSYHOUR__PAUSE__ON_BATTERY", "false");
         Self { child: command.spawn().unwrap(), folder }
     }
 

@@ -60,6 +60,8 @@ impl Running {
         fs::write(&file, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_busyhour-agent"));
         command.args(["run", "--config"]).arg(file).stderr(Stdio::null());
+        // Whatever this machine runs on.
+        command.env("BUSYHOUR__PAUSE__ON_BATTERY", "false");
         Self(command.spawn().unwrap())
     }
 }

@@ -214,6 +214,8 @@ impl Process {
             .args(["run", "--config"])
             .arg(folder.join("agent.toml"))
             .stderr(Stdio::piped())
+            // Whatever this machine runs on.
+            .env("BUSYHOUR__PAUSE__ON_BATTERY", "false")
             .spawn()
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());

@@ -81,6 +81,10 @@ word_enum!(
         Quarantined = "quarantined",
         /// The machine's owner paused measuring.
         Paused = "paused",
+        /// The machine ran on its battery, and rests then.
+        OnBattery = "on-battery",
+        /// The machine's way out was paid for by use, and the agent rests then.
+        Metered = "metered",
     }
 );
 

@@ -1451,6 +1451,8 @@ pub enum GapReason {
     Unresolved = 6,
     Quarantined = 7,
     Paused = 8,
+    OnBattery = 9,
+    Metered = 10,
 }
 impl GapReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1468,6 +1470,8 @@ impl GapReason {
             Self::Unresolved => "GAP_REASON_UNRESOLVED",
             Self::Quarantined => "GAP_REASON_QUARANTINED",
             Self::Paused => "GAP_REASON_PAUSED",
+            Self::OnBattery => "GAP_REASON_ON_BATTERY",
+            Self::Metered => "GAP_REASON_METERED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1482,6 +1486,8 @@ impl GapReason {
             "GAP_REASON_UNRESOLVED" => Some(Self::Unresolved),
             "GAP_REASON_QUARANTINED" => Some(Self::Quarantined),
             "GAP_REASON_PAUSED" => Some(Self::Paused),
+            "GAP_REASON_ON_BATTERY" => Some(Self::OnBattery),
+            "GAP_REASON_METERED" => Some(Self::Metered),
             _ => None,
         }
     }
