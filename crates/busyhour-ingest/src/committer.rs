@@ -55,7 +55,7 @@ pub(crate) struct Job {
     /// Its share of what may wait, given back when the block is done with.
     pub(crate) _share: OwnedSemaphorePermit,
     /// Has room for all blocks that the session may have in flight.
-    pub(crate) reply: Sender<Committed>,
+    pub(crate) reply: Sender<Box<Committed>>,
 }
 
 /// A block is durable, or refused.
@@ -151,7 +151,7 @@ impl Committer {
             for ((job, rows), outcome) in group.iter().zip(&rows).zip(outcomes) {
                 self.count(rows, outcome);
                 let seen = newest_prefix(rows);
-                let committed = Committed { block: rows.block, outcome, seen };
+                let committed = Box::new(Committed { block: rows.block, outcome, seen });
                 // A session that ended meanwhile hears of it in its next welcome.
                 let _ = job.reply.try_send(committed);
             }

@@ -116,18 +116,19 @@ impl LiveSessions for Live {
     }
 }
 
+/// A message on its way to an agent, or the end. On the heap: a channel keeps room for 32 of its items,
+/// however few there are, and ten thousand sessions have nothing to say.
+pub(crate) type Answer = Box<Result<v1::CollectorMessage, Status>>;
+
 /// What an agent is told. Of a session that was ended nothing more is told but why.
 pub struct Answers {
-    answers: Receiver<Result<v1::CollectorMessage, Status>>,
+    answers: Receiver<Answer>,
     ending: Ending,
     over: bool,
 }
 
 impl Answers {
-    pub(crate) const fn new(
-        answers: Receiver<Result<v1::CollectorMessage, Status>>,
-        ending: Ending,
-    ) -> Self {
+    pub(crate) const fn new(answers: Receiver<Answer>, ending: Ending) -> Self {
         Self { answers, ending, over: false }
     }
 }
@@ -144,7 +145,7 @@ impl Stream for Answers {
             self.over = true;
             return Poll::Ready(Some(Err(status)));
         }
-        let polled = self.answers.poll_recv(context);
+        let polled = self.answers.poll_recv(context).map(|answer| answer.map(|answer| *answer));
         match (&polled, self.ending.status()) {
             (Poll::Ready(_), Some(status)) => {
                 self.over = true;

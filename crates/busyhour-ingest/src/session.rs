@@ -24,7 +24,7 @@ use tonic::{Status, Streaming};
 
 use crate::committer::{Committed, Job, Jobs};
 use crate::configure::{self, Reports, Telling};
-use crate::live::Ending;
+use crate::live::{Answer, Ending};
 use crate::place::{Arrived, ClockOffset};
 use crate::together::Waiting;
 use crate::turn::{Change, MAX_TURNS, Turn, Wish};
@@ -119,7 +119,7 @@ impl Shared {
     /// Asks an agent to come back later; one that does not read will not miss it.
     fn send_away(&self, away: GoAway, answers: &Answers) {
         self.counters.sent_away(1);
-        let _ = answers.try_send(Ok(wire::go_away(away)));
+        let _ = answers.try_send(Box::new(Ok(wire::go_away(away))));
     }
 
     /// What somebody is told who is not let in. Logged and counted here.
@@ -144,7 +144,7 @@ impl Shared {
 }
 
 /// What the agent is told.
-type Answers = Sender<Result<v1::CollectorMessage, Status>>;
+type Answers = Sender<Answer>;
 
 pub(crate) struct Session {
     shared: Arc<Shared>,
@@ -208,7 +208,7 @@ impl Session {
         }
         tracing::info!(%agent, reason = status.message(), "agent disconnected");
         // An agent that left or does not read will not miss it.
-        let _ = answers.try_send(Err(status));
+        let _ = answers.try_send(Box::new(Err(status)));
         refusal
     }
 
@@ -338,7 +338,7 @@ impl Session {
 
     async fn answer(&self, message: v1::CollectorMessage) -> Result<(), Status> {
         let gone = |_| Status::cancelled("the agent is gone");
-        self.answers.send(Ok(message)).await.map_err(gone)
+        self.answers.send(Box::new(Ok(message))).await.map_err(gone)
     }
 }
 
@@ -450,7 +450,7 @@ impl Greeted {
         }
     }
 
-    fn hand_over(&mut self, lane: Lane, place: Permit<'_, Job>, reply: &Sender<Committed>) {
+    fn hand_over(&mut self, lane: Lane, place: Permit<'_, Job>, reply: &Sender<Box<Committed>>) {
         if let Some((arrived, share)) = self.line_mut(lane).pop_front() {
             let ending = self.session.ending.clone();
             place.send(Job { arrived, ending, _share: share, reply: reply.clone() });
@@ -523,7 +523,7 @@ impl Greeted {
         }
     }
 
-    async fn committed(&mut self, committed: &[Committed]) -> Result<(), Status> {
+    async fn committed(&mut self, committed: &[Box<Committed>]) -> Result<(), Status> {
         if committed.iter().any(|block| block.outcome == Appended::Refused) {
             return Err(Status::unauthenticated("this agent was forgotten"));
         }
