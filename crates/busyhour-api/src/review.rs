@@ -42,6 +42,10 @@ impl Source for Scoped {
         self.control.building_days(from, until)
     }
 
+    fn subnet_days(&self, from: Date, until: Date) -> Read<Vec<DaySummary>> {
+        self.control.subnet_days(from, until)
+    }
+
     fn incidents(&self, closed_from: UtcMicros) -> Read<Vec<Incident>> {
         self.control.recent_incidents(closed_from)
     }

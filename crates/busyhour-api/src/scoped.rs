@@ -389,6 +389,12 @@ impl ScopedControl {
         Ok(days)
     }
 
+    pub(crate) fn subnet_days(&self, from: Date, until: Date) -> Read<Vec<DaySummary>> {
+        let mut days = self.all.subnet_days(from, until)?;
+        days.retain(|day| self.has(day.building));
+        Ok(days)
+    }
+
     pub(crate) fn incidents(&self, include_closed: bool) -> Read<Vec<Incident>> {
         let mut incidents = self.all.incidents(include_closed)?;
         incidents.retain(|incident| self.sees(incident));

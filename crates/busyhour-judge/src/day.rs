@@ -1,17 +1,17 @@
 //! One local day of one building: read once, judged, and made into rows of the history.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use busyhour_detect::{
     Bin, BuildingDay, BuildingNo, Cell, History, Params, PathDay, Reach, SeriesNo, TargetBins,
-    TargetLooks, WindowFigures, judge_day, lay_out, rows_of_building,
+    TargetLooks, judge_day, lay_out, rows_of_building,
 };
-use busyhour_model::{BuildingId, Combination, DaySummary, PathId, SlotStart, UtcMicros};
-use busyhour_store::{PathGists, StoreError, Telemetry};
+use busyhour_model::{BuildingId, DaySummary, PathId, SlotGist, SlotStart, UtcMicros};
+use busyhour_store::{StoreError, Telemetry};
 use jiff::civil::Date;
 
 use crate::directory::Directory;
+use crate::figures::{DayFigures, PathFigures};
 use crate::hours::Hours;
 use crate::inventory::{Inventory, JudgedSite, PlacedPath};
 
@@ -81,38 +81,18 @@ pub(crate) fn judge_building_day(
     if wanted.keeps_rows {
         keep_rows(books, number, &day, &cells, params);
     }
-    let failed = RefCell::new(None);
-    let packed: Vec<Packed<'_>> =
-        found.iter().map(|gists| Packed { gists, failed: &failed }).collect();
+    let ids: Vec<PathId> = wanted.placed.iter().map(|path| path.row.id).collect();
+    let figures = DayFigures::of(source.telemetry, &ids);
+    let of_paths: Vec<PathFigures<'_>> = figures.paths().collect();
     let paths: Vec<PathDay<'_>> = wanted
         .placed
         .iter()
         .zip(&series)
-        .zip(&packed)
-        .map(|((path, series), packed)| path_day(path, *series, packed, books.directory))
+        .zip(found.iter().zip(&of_paths))
+        .map(|((path, series), known)| path_day(path, *series, known, books.directory))
         .collect();
     let judged = judge_day(wanted.building, &day, source.now, &paths, books.faults);
-    failed.take().map_or(Ok(judged), Err)
-}
-
-/// The figures of a path's windows, as they are stored.
-#[derive(Debug)]
-struct Packed<'a> {
-    gists: &'a PathGists,
-    /// Why some could not be read.
-    failed: &'a RefCell<Option<StoreError>>,
-}
-
-impl WindowFigures for Packed<'_> {
-    fn visit(
-        &self,
-        span: (SlotStart, SlotStart),
-        visit: &mut dyn FnMut(SlotStart, Combination, u32),
-    ) {
-        if let Err(error) = self.gists.visit_figures(span, visit) {
-            self.failed.replace(Some(error));
-        }
-    }
+    figures.failure().map_or(Ok(judged), Err)
 }
 
 /// True when a local date has begun at a building, and can have slots.
@@ -125,12 +105,11 @@ fn read_gists(
     source: &Source<'_>,
     placed: &[PlacedPath<'_>],
     span: (SlotStart, SlotStart),
-) -> Result<Vec<PathGists>, StoreError> {
+) -> Result<Vec<Vec<SlotGist>>, StoreError> {
     let places: BTreeMap<PathId, usize> =
         placed.iter().enumerate().map(|(at, path)| (path.row.id, at)).collect();
     let ids: Vec<PathId> = places.keys().copied().collect();
-    let mut all: Vec<PathGists> = Vec::new();
-    all.resize_with(placed.len(), PathGists::default);
+    let mut all: Vec<Vec<SlotGist>> = vec![Vec::new(); placed.len()];
     if ids.is_empty() {
         return Ok(all);
     }
@@ -141,9 +120,13 @@ fn read_gists(
             return;
         };
         if !source.inventory.was_always_in(path.placement) {
-            found.gists.retain(|gist| source.inventory.was_in(path.placement, gist.start.start()));
+            found.retain(|gist| source.inventory.was_in(path.placement, gist.start.start()));
         }
-        known.merge(found);
+        if known.is_empty() {
+            *known = found;
+        } else {
+            known.append(&mut found);
+        }
     })?;
     Ok(all)
 }
@@ -153,13 +136,13 @@ fn cells_of(
     directory: &Directory,
     building: BuildingNo,
     series: &[Option<SeriesNo>],
-    found: &[PathGists],
+    found: &[Vec<SlotGist>],
 ) -> Vec<(SeriesNo, Vec<Cell>)> {
     let mut cells: BTreeMap<SeriesNo, Vec<Cell>> =
         directory.of_building(building).iter().map(|&no| (no, Vec::new())).collect();
     for (no, found) in series.iter().zip(found) {
         if let Some(own) = no.and_then(|no| cells.get_mut(&no)) {
-            own.extend(found.gists.iter().map(Cell::of_gist));
+            own.extend(found.iter().map(Cell::of_gist));
         }
     }
     cells.into_iter().collect()
@@ -195,7 +178,7 @@ fn keep_rows(
 fn path_day<'a>(
     path: &PlacedPath<'_>,
     series: Option<SeriesNo>,
-    packed: &'a Packed<'a>,
+    (slots, figures): (&'a Vec<SlotGist>, &'a PathFigures<'a>),
     directory: &Directory,
 ) -> PathDay<'a> {
     let info = series.and_then(|no| directory.fleet.info(no));
@@ -208,7 +191,7 @@ fn path_day<'a>(
         requirement: path.row.requirement,
         since: SlotStart::containing(path.row.oldest),
         windows_per_slot: path.row.windows_per_slot,
-        slots: &packed.gists.gists,
-        figures: packed,
+        slots,
+        figures,
     }
 }

@@ -20,8 +20,11 @@ const LEARN_DAYS: i32 = 7;
 const READ_AGAIN: Duration = Duration::from_secs(3600);
 /// Days back that an earlier run may have read before they were over.
 const RECENT_DAYS: i32 = 2;
-/// Loads read in a round, the newest first: a building's day is some thousand records a machine.
+/// Loads read in a round, the newest first, and records of which no more are read once so many were: a
+/// building's day is some thousand a machine, a microsecond each, and who waits for a verdict waits for
+/// them too.
 const LOADS_A_ROUND: usize = 64;
+const RECORDS_A_ROUND: usize = 8_192;
 /// Days of load that are kept in memory and looked for: those that rows are made with.
 const DAYS: i32 = History::DAYS;
 /// Imported load counts alone, and agents' does not, where so many of the last days have it: the two
@@ -55,6 +58,10 @@ pub(crate) struct Hours {
     looked_for: BTreeMap<BuildingId, Date>,
     /// Buildings all of whose days were looked at since the start, in their order.
     followed: BTreeSet<BuildingId>,
+    /// Loads that are due were left for the next round.
+    is_behind: bool,
+    /// The first date of each building whose load came after hours were learned without it.
+    late: BTreeMap<BuildingId, Date>,
     /// From when until when none is due but late ones.
     quiet: Option<(UtcMicros, UtcMicros)>,
     /// What is new and not durable yet.
@@ -114,14 +121,17 @@ impl Hours {
     ) -> Result<Vec<(Date, BuildingId)>, StoreError> {
         let mut changed = Vec::new();
         let due = self.due(inventory, late, now);
-        if due.len() > LOADS_A_ROUND {
-            self.quiet = None;
-        }
-        for &(date, building) in due.iter().rev().take(LOADS_A_ROUND) {
+        let mut records = 0;
+        self.is_behind = false;
+        for (at, &(date, building)) in due.iter().rev().enumerate() {
+            if at == LOADS_A_ROUND || records >= RECORDS_A_ROUND {
+                (self.quiet, self.is_behind) = (None, true);
+                break;
+            }
             let Some(judged) = inventory.sites.get(&building) else { continue };
             let there = inventory.agents_in(building, date, noons);
             let about = (building, &judged.site);
-            let found = read_load(telemetry, inventory, about, date, &there)?;
+            let found = read_load(telemetry, inventory, about, date, &there, &mut records)?;
             self.read.insert((date, building), now);
             self.unread.remove(&(date, building));
             if found.is_some_and(|load| self.take(load)) {
@@ -225,8 +235,16 @@ impl Hours {
         let told = |load: &BuildingLoad| load.quarters.iter().flatten().count();
         let loads = self.loads.entry(load.building).or_default();
         let less = |known: &BuildingLoad| told(known) > told(&load) || *known == load;
-        if loads.get(&load.date).is_some_and(less) {
+        let known = loads.get(&load.date);
+        if known.is_some_and(less) {
             return false;
+        }
+        let weeks = self.weeks.get(&load.building);
+        let learned =
+            weeks.and_then(|weeks| weeks.last_key_value()).map(|(looked_on, _)| *looked_on);
+        if known.is_none() && learned.is_some_and(|looked_on| load.date < looked_on) {
+            let first = self.late.entry(load.building).or_insert(load.date);
+            *first = load.date.min(*first);
         }
         self.unsaved_loads.insert((load.building, load.date), load.clone());
         loads.insert(load.date, load);
@@ -243,7 +261,7 @@ impl Hours {
         params: &Params,
         now: UtcMicros,
     ) -> Vec<(Date, BuildingId)> {
-        let mut changed = Vec::new();
+        let mut changed = self.catch_up_late(inventory, frozen, params, now);
         let Some(front) = inventory.todays(now).into_values().min() else { return changed };
         if inventory.sites.keys().all(|building| self.followed.contains(building)) {
             return changed;
@@ -268,6 +286,59 @@ impl Hours {
         changed
     }
 
+    /// Looks once more, in their order, at the days of buildings whose loads came after hours had been
+    /// learned without them: as if they had been there in time. Waits until all that is due was read and a
+    /// building is followed, and while an incident holds its hours. Gives the days that other hours may hold on.
+    fn catch_up_late(
+        &mut self,
+        inventory: &Inventory,
+        frozen: &BTreeSet<BuildingId>,
+        params: &Params,
+        now: UtcMicros,
+    ) -> Vec<(Date, BuildingId)> {
+        let mut changed = Vec::new();
+        if self.late.is_empty() || self.is_behind {
+            return changed;
+        }
+        let Some(front) = inventory.todays(now).into_values().min() else { return changed };
+        let waits = |one: &BuildingId| frozen.contains(one) || !self.followed.contains(one);
+        let (wait, ready): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.late).into_iter().partition(|(one, _)| waits(one));
+        self.late = wait;
+        for (building, first) in ready {
+            let Some(judged) = inventory.sites.get(&building) else { continue };
+            let days = self.look_again(building, &judged.site, (first, front), params);
+            changed.extend(days.map(|date| (date, building)));
+        }
+        changed
+    }
+
+    /// Forgets the weeks after a date and looks at all days since again, up to another one. Gives those that
+    /// follow the first.
+    fn look_again(
+        &mut self,
+        building: BuildingId,
+        site: &Site,
+        (first, front): (Date, Date),
+        params: &Params,
+    ) -> impl Iterator<Item = Date> + use<> {
+        let first = first.max(front.saturating_sub((DAYS - 1).days()));
+        let days = first.series(1.day()).skip(1).take_while(move |date| *date <= front);
+        let weeks = self.weeks.entry(building).or_default();
+        // What is durable of a date is to be what is learned on it now.
+        let looked_on: BTreeSet<Date> =
+            weeks.split_off(&first.saturating_add(1.day())).into_keys().collect();
+        self.unsaved_weeks.retain(|(of, date), _| *of != building || *date <= first);
+        for date in days.clone() {
+            if looked_on.contains(&date) {
+                self.learn(building, site, date, false, params);
+            } else {
+                self.look_at(building, site, date, false, params);
+            }
+        }
+        days
+    }
+
     /// Looks at a building's busy hours when a week has gone since that was done last, from the first
     /// day on of which any load is known; and at once when it is another one's load that counts from
     /// now on. `date` is a local day that rows are made of; its own load does not count. Nothing is
@@ -289,9 +360,23 @@ impl Hours {
         let is_due = last.is_none_or(|(&looked_on, _)| {
             date >= looked_on.saturating_add(LEARN_DAYS.days()) || (is_other && date >= looked_on)
         });
-        if !is_due {
-            return;
+        if is_due {
+            self.learn(building, site, date, frozen, params);
         }
+    }
+
+    /// Learns a building's busy hours on a date.
+    fn learn(
+        &mut self,
+        building: BuildingId,
+        site: &Site,
+        date: Date,
+        frozen: bool,
+        params: &Params,
+    ) {
+        let source = self.source_on(building, date);
+        let last = self.weeks.get(&building).and_then(|weeks| weeks.last_key_value());
+        let is_other = last.is_some_and(|(_, week)| week.source != source);
         let Some(known) = self.loads_of(source, building) else { return };
         if known.range(..=date).next().is_none() {
             return;
@@ -479,6 +564,51 @@ mod tests {
         let shares: Vec<Option<f32>> = workdays.map(|at| share(&hours, at)).collect();
         assert!(shares.iter().flatten().all(|share| (share - 1.0).abs() < 1e-3), "{shares:?}");
         assert!(shares.iter().flatten().count() >= 25, "{shares:?}");
+    }
+
+    /// A load that is high in the morning only.
+    fn mornings(days: std::ops::Range<i32>) -> impl DoubleEndedIterator<Item = BuildingLoad> {
+        days.map(|at| {
+            let date = FIRST.saturating_add(at.days());
+            let works = at % 7 < 5;
+            let load =
+                |quarter: usize| if works && (32..48).contains(&quarter) { 9e5 } else { 1e3 };
+            let quarters = std::array::from_fn(|quarter| Some(load(quarter)));
+            let source = LoadSource::Agents;
+            BuildingLoad { building: BUILDING, date, source, machines: 3, quarters }
+        })
+    }
+
+    #[test]
+    fn hours_of_weeks_that_come_late_are_those_of_weeks_that_came_in_time() {
+        let mut in_time = Hours::default();
+        mornings(0..40).for_each(|load| assert!(in_time.take(load)));
+        look(&mut in_time, 0..40);
+        // It begins with the last days; the others come later, newest first.
+        let mut late = Hours::default();
+        mornings(33..40).for_each(|load| assert!(late.take(load)));
+        look(&mut late, 33..40);
+        let on = |hours: &Hours, at: i32| {
+            hours.on(BUILDING, &site(), FIRST.saturating_add(at.days())).quarters
+        };
+        assert_ne!(on(&late, 30), on(&in_time, 30), "configured ones");
+        let before: Vec<Date> = late.weeks[&BUILDING].keys().copied().collect();
+        mornings(0..33).rev().for_each(|load| assert!(late.take(load)));
+        assert_eq!(late.late.get(&BUILDING), Some(&FIRST));
+        let front = FIRST.saturating_add(39.days());
+        let days = late.look_again(BUILDING, &site(), (FIRST, front), &Params::default());
+        assert_eq!(days.count(), 39);
+        for at in [10, 20, 30, 39] {
+            assert_eq!(on(&late, at), on(&in_time, at), "day {at}");
+        }
+        let unsaved = late.unsaved().1;
+        assert!(before.iter().all(|date| unsaved.iter().any(|week| week.looked_on == *date)));
+        // What was there already and is told once more is not late.
+        let mut again = Hours::default();
+        mornings(0..40).for_each(|load| assert!(again.take(load)));
+        look(&mut again, 0..40);
+        mornings(0..40).for_each(|load| assert!(!again.take(load)));
+        assert!(again.late.is_empty());
     }
 
     #[test]

@@ -236,15 +236,16 @@ fn derive_id(building: BuildingId, number: u64, now: UtcMicros) -> IncidentId {
     IncidentId::from_u128(bits)
 }
 
-/// What somebody is told of an incident that is other than it was: that it is open, that it is over.
-/// What merged into another goes on there.
+/// What somebody is told of an incident that is other than it was: that it is open, that it is over, that it goes
+/// on in another.
 fn told(before: Option<&Incident>, after: &Incident) -> Option<IncidentEvent> {
     let alerting = |incident: &Incident| incident.kind.alerts() && incident.is_open();
     match (before.is_some_and(alerting), alerting(after)) {
         (false, true) => Some(IncidentEvent::Opened),
-        (true, false) if after.state == IncidentState::Closed && after.merged_into.is_none() => {
-            Some(IncidentEvent::Closed)
-        }
+        (true, false) if after.state == IncidentState::Closed => match after.merged_into {
+            None => Some(IncidentEvent::Closed),
+            Some(_) => Some(IncidentEvent::Merged),
+        },
         _ => None,
     }
 }

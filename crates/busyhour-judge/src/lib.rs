@@ -14,6 +14,7 @@
 
 mod day;
 mod directory;
+mod figures;
 mod hours;
 mod incidents;
 mod inventory;

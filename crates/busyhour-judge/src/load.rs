@@ -35,14 +35,15 @@ impl Told {
     }
 }
 
-/// Reads the load of a building's local day as far as it was told. `there` are the agents that were
-/// in it at noon. `None` where nobody told anything.
+/// Reads the load of a building's local day as far as it was told, and adds to `records` how many were
+/// read. `there` are the agents that were in it at noon. `None` where nobody told anything.
 pub(crate) fn read_load(
     telemetry: &dyn Telemetry,
     inventory: &Inventory,
     (building, site): (BuildingId, &Site),
     date: Date,
     there: &[&Placement],
+    records: &mut usize,
 ) -> Result<Option<BuildingLoad>, StoreError> {
     let hours = BusyHours::configured(site);
     let day = BuildingDay::new(site, date, &hours, None, Bin::Quarter, &Params::default());
@@ -50,7 +51,7 @@ pub(crate) fn read_load(
     let mut rates: Vec<Vec<f32>> = vec![Vec::new(); A_DAY];
     let mut machines = 0;
     for placement in there {
-        let own = rates_of(telemetry, inventory, &day, placement)?;
+        let own = rates_of(telemetry, inventory, &day, placement, records)?;
         let mut any = false;
         for (rates, rate) in rates.iter_mut().zip(own) {
             rates.extend(rate);
@@ -75,11 +76,13 @@ fn rates_of(
     inventory: &Inventory,
     day: &BuildingDay,
     placement: &Placement,
+    read: &mut usize,
 ) -> Result<[Option<f32>; A_DAY], StoreError> {
     let (from, until) = day.span();
     let span = (from.start(), until.start());
     let (kind, most) = (RecordKind::Load, MOST_RECORDS);
     let records = telemetry.others(placement.agent, kind, span.0, span.1, most)?;
+    *read = read.saturating_add(records.len());
     let mut interfaces: BTreeMap<String, [Told; A_DAY]> = BTreeMap::new();
     for record in records {
         let Body::Load(load) = record.body else { continue };

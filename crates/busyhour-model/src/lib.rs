@@ -63,7 +63,7 @@ pub use record::{
 pub use settle::{Settlement, is_unsettled, settle};
 pub use slot::{
     Combination, Figure, FigureBucket, FigureTotals, Figures, InvalidFigures, Marginal, Slot,
-    SlotCounts, SlotGist, Spread, WindowFigures, WorstLoss, merge_hours,
+    SlotCounts, SlotGist, Spread, SpreadParts, WindowFigures, WorstLoss, merge_hours,
 };
 pub use time::{BootMicros, ClockPair, Micros, SLOT_MICROS, SlotStart, UtcMicros};
 pub use verdict::{DailyAverage, DaySummary, DayVerdict, Scope, WorstHour};

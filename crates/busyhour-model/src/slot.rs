@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 pub use counts::{SlotCounts, WorstLoss};
 pub use figures::{Combination, Figure, Figures, InvalidFigures, WindowFigures};
-pub use gist::{SlotGist, Spread};
+pub use gist::{SlotGist, Spread, SpreadParts};
 pub use scale::FigureBucket;
 pub use totals::{FigureTotals, Marginal};
 

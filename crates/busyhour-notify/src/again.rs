@@ -1,9 +1,10 @@
 //! Says again what is open to a channel that forgets it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use busyhour_model::UtcMicros;
+use busyhour_model::desk::Overlay;
 use busyhour_store::{About, Delivery, StoreError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ pub(crate) struct Again {
     pub(crate) channel: Arc<Channel>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) counters: Arc<Counters>,
+    /// It is known to take what is said again. What other messages say of the channel is left alone then.
+    pub(crate) taken: AtomicBool,
 }
 
 impl Again {
@@ -48,26 +51,43 @@ impl Again {
         // Nothing else is sent there between reading what is open and saying it: an end would be undone.
         let _turn = self.channel.turn().await;
         let name = self.channel.name().to_owned();
-        let standing =
-            move |stores: &Stores| stores.outbox.standing_deliveries(&name, MAX_STANDING);
-        let standing = ask(&self.stores, &self.counters, standing).await?;
+        let standing = move |stores: &Stores| {
+            let standing = stores.outbox.standing_deliveries(&name, MAX_STANDING)?;
+            let overlay = match standing.is_empty() {
+                true => Overlay::default(),
+                false => stores.desk.overlay(now)?,
+            };
+            Ok((standing, overlay))
+        };
+        let (standing, overlay) = ask(&self.stores, &self.counters, standing).await?;
         let messages: Vec<Message> =
-            standing.iter().filter_map(|delivery| self.message(delivery)).collect();
+            standing.iter().filter_map(|delivery| self.message(delivery, &overlay, now)).collect();
         if messages.is_empty() {
             return Ok(());
         }
-        if let Err(error) = self.channel.say_again(&messages, now).await {
+        let said = self.channel.say_again(&messages, now).await.map_err(|error| error.to_string());
+        if let Err(error) = &said {
             let channel = self.channel.name();
-            tracing::warn!(channel, %error, "open alerts could not be said again");
+            tracing::warn!(channel, error, "open alerts could not be said again");
             self.counters.failed.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
+        let was_taken = self.taken.swap(said.is_ok(), Ordering::Relaxed);
+        if said.is_ok() && was_taken {
+            return Ok(());
+        }
+        let name = self.channel.name().to_owned();
+        let went = move |stores: &Stores| {
+            let said = said.as_ref().copied().map_err(String::as_str);
+            stores.outbox.channel_went(&name, said, now)
+        };
+        ask(&self.stores, &self.counters, went).await
     }
 
     /// None of what has become simulated since it was told: that leaves this machine no more.
-    fn message(&self, delivery: &Delivery) -> Option<Message> {
+    fn message(&self, delivery: &Delivery, overlay: &Overlay, now: UtcMicros) -> Option<Message> {
         let About::Incident(news) = &delivery.about else { return None };
         let may_go = !news.incident.simulated || self.channel.is_local();
-        may_go.then(|| Message::of(delivery, news, &self.settings.base_url, None))
+        let owner = overlay.standing(&news.incident, now).owner;
+        may_go.then(|| Message::of(delivery, news, owner.as_ref(), &self.settings.base_url, None))
     }
 }

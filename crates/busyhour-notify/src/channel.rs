@@ -6,6 +6,7 @@ mod file;
 mod pagerduty;
 mod post;
 mod teams;
+mod template;
 mod webhook;
 
 use std::io;
@@ -25,6 +26,7 @@ use self::email::Email;
 use self::file::FileDrop;
 use self::pagerduty::PagerDuty;
 use self::teams::Teams;
+use self::template::TemplateError;
 use self::webhook::Webhook;
 
 pub(crate) use self::alertmanager::SAY_AGAIN;
@@ -80,6 +82,8 @@ pub(crate) enum Problem {
     Authorization,
     #[error("create folder {path:?}")]
     Folder { path: PathBuf, source: io::Error },
+    #[error("template")]
+    Template(#[from] TemplateError),
 }
 
 /// An attempt that the other side did not take. The text holds no secrets.
@@ -87,20 +91,42 @@ pub(crate) enum Problem {
 #[error("{text}")]
 pub(crate) struct SendError {
     text: String,
-    /// The same message will never be taken.
-    pub(crate) for_good: bool,
+    pub(crate) fault: Fault,
+}
+
+/// What is at fault when a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Another attempt may do better.
+    Passing,
+    /// Another attempt would end the same way, until somebody changes something.
+    Channel,
+    /// The channel or the message: whether another message is taken tells.
+    Either,
+    /// The message: it will never be taken.
+    Message,
 }
 
 impl SendError {
-    /// Another attempt may do better.
-    pub(crate) const fn passing(text: String) -> Self {
-        Self { text, for_good: false }
+    pub(crate) const fn new(fault: Fault, text: String) -> Self {
+        Self { text, fault }
     }
 
-    /// Another attempt would end the same way, until somebody changes something.
-    pub(crate) const fn for_good(text: String) -> Self {
-        Self { text, for_good: true }
+    /// Another attempt may do better.
+    pub(crate) const fn passing(text: String) -> Self {
+        Self::new(Fault::Passing, text)
     }
+}
+
+/// For whom a message was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// For all.
+    Whole,
+    /// For some; for the others it may be later.
+    Partly { left: Vec<String>, error: String },
+    /// For some, and never for the others.
+    But { error: String },
 }
 
 /// A place that messages can go to, checked and ready.
@@ -191,6 +217,16 @@ impl Channel {
         matches!(self.kind, Kind::Email(_) | Kind::Teams(_))
     }
 
+    /// True when the other side keeps what was told until it is told that it is over there.
+    pub(crate) const fn keeps_alerts(&self) -> bool {
+        !self.is_for_people()
+    }
+
+    /// True when the other side calls people until somebody has seen it.
+    pub(crate) const fn calls_people(&self) -> bool {
+        matches!(self.kind, Kind::PagerDuty(_))
+    }
+
     /// True when the other side forgets what is open unless it is said again.
     pub(crate) const fn forgets(&self) -> bool {
         matches!(self.kind, Kind::Alertmanager(_))
@@ -217,10 +253,16 @@ impl Channel {
         }
     }
 
-    /// Sends a message and waits until the other side has taken it.
-    pub(crate) async fn send(&self, message: &Message, now: UtcMicros) -> Result<(), SendError> {
-        match &self.kind {
-            Kind::Email(email) => email.send(message).await,
+    /// Sends a message and waits until the other side has taken it. `left` are those it is still to reach, when
+    /// others have it; empty for all.
+    pub(crate) async fn send(
+        &self,
+        message: &Message,
+        left: &[String],
+        now: UtcMicros,
+    ) -> Result<Taken, SendError> {
+        let sent = match &self.kind {
+            Kind::Email(email) => return email.send(message, left).await,
             Kind::Webhook(webhook) => webhook.send(message, now).await,
             Kind::Teams(teams) => teams.send(message).await,
             Kind::Alertmanager(alertmanager) => {
@@ -228,7 +270,8 @@ impl Channel {
             }
             Kind::PagerDuty(pagerduty) => pagerduty.send(message).await,
             Kind::File(file) => file.send(message).await,
-        }
+        };
+        sent.map(|()| Taken::Whole)
     }
 }
 

@@ -91,6 +91,12 @@ pub struct WebhookConfig {
     /// A file with a key of at least 32 characters in one line, readable by its owner only: what is
     /// posted is signed with it.
     pub signing_key_file: Option<PathBuf>,
+    /// A template of what is posted, in place of the object. Or `template_file`.
+    pub template: Option<String>,
+    /// A file with that template.
+    pub template_file: Option<PathBuf>,
+    /// What the template makes; `application/json` unless told.
+    pub content_type: Option<String>,
     /// The receiver may have an address that the Internet does not know.
     #[serde(default)]
     pub allow_private: bool,
@@ -188,6 +194,9 @@ impl fmt::Debug for WebhookConfig {
             .field("url", &self.url.as_ref().map(|_| "…"))
             .field("url_file", &self.url_file)
             .field("signing_key_file", &self.signing_key_file)
+            .field("template", &self.template)
+            .field("template_file", &self.template_file)
+            .field("content_type", &self.content_type)
             .field("allow_private", &self.allow_private)
             .field("root_ca_file", &self.root_ca_file)
             .field("timeout", &self.timeout)

@@ -8,7 +8,8 @@
 //!
 //! Invariants: what a channel is known to have taken is never sent to it again; what it did not
 //! take is tried again until it is older than [`Settings::give_up_after`], across restarts, and
-//! then withheld with the reason, never dropped; what rests on simulated agents, incidents and reports alike, is
+//! then withheld with the reason, never dropped; what it can never take is withheld at once, and told on other channels; no
+//! channel waits for another; what rests on simulated agents, incidents and reports alike, is
 //! only written to files: no server gets it, not even one on this machine, because it may pass it on. What became
 //! of a message is noted as it happens, however long other channels take. Between taking and noting there is a gap
 //! that nobody can close: a crash inside it sends again, with the same `Message-ID` or `Idempotency-Key`.

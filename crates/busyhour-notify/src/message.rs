@@ -3,13 +3,16 @@
 mod html;
 mod json;
 mod notice;
+mod sample;
 mod story;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use busyhour_model::desk::Owner;
 use busyhour_model::{Change, SeverityClass, UtcMicros};
 use busyhour_store::{Delivery, IncidentEvent, IncidentNews, Purpose};
 use thiserror::Error;
@@ -19,6 +22,7 @@ use crate::plan::labels_of;
 use self::story::Story;
 
 pub(crate) use self::html::PICTURE_ID;
+pub(crate) use self::sample::samples;
 pub(crate) use self::words::rfc3339;
 
 /// A text that is not the address of the page.
@@ -61,6 +65,8 @@ const ESCALATED: &str = "Nobody said yet that this is seen, so you are told.";
 pub(crate) enum Stage {
     /// It goes on.
     Firing,
+    /// It goes on, and somebody has seen it.
+    Seen,
     /// It is over.
     Over,
 }
@@ -124,6 +130,8 @@ pub(crate) struct Message {
     pub(crate) lead: Vec<String>,
     /// What is said under which label, without a colon.
     pub(crate) facts: Vec<(&'static str, String)>,
+    /// What to do, a sentence each.
+    pub(crate) steps: Vec<&'static str>,
     /// Where there is more.
     pub(crate) url: String,
     /// What is there.
@@ -147,20 +155,25 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Of an incident.
+    /// Of an incident; `owner` is who must act, where somebody said so.
     pub(crate) fn of(
         delivery: &Delivery,
         news: &IncidentNews,
+        owner: Option<&Owner>,
         base_url: &BaseUrl,
         picture: Option<Picture>,
     ) -> Self {
-        let story = Story::of(news, base_url);
+        let story = Story::of(news, owner, base_url);
         let key = key(delivery, news);
         let incident = &news.incident;
         let (stage, tone) = match news.event {
             IncidentEvent::Opened | IncidentEvent::Worse => {
                 (Stage::Firing, Tone::from(SeverityClass::of(incident.severity)))
             }
+            IncidentEvent::Acknowledged => {
+                (Stage::Seen, Tone::from(SeverityClass::of(incident.severity)))
+            }
+            IncidentEvent::Merged => (Stage::Over, Tone::Plain),
             IncidentEvent::Closed if incident.change == Change::Gone => (Stage::Over, Tone::Plain),
             IncidentEvent::Closed => (Stage::Over, Tone::Good),
         };
@@ -175,6 +188,7 @@ impl Message {
             subject: story.subject(),
             lead,
             facts: story.facts(),
+            steps: story.steps().to_vec(),
             url: story.url.clone(),
             link: "Picture and figures",
             alert_name: "BusyhourIncident",
@@ -208,6 +222,12 @@ impl Message {
         }
         for (label, words) in &self.facts {
             text.push_str(&format!("{:<15} {words}\n", format!("{label}:")));
+        }
+        if !self.steps.is_empty() {
+            text.push_str("\nWhat to do:\n");
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            text.push_str(&format!("{}. {step}\n", index + 1));
         }
         text.push_str(&format!("\n{}: {}\n", self.link, self.url));
         text
@@ -247,7 +267,29 @@ const fn event_word(event: IncidentEvent) -> &'static str {
         IncidentEvent::Opened => "opened",
         IncidentEvent::Worse => "worse",
         IncidentEvent::Closed => "closed",
+        IncidentEvent::Merged => "merged",
+        IncidentEvent::Acknowledged => "acknowledged",
     }
+}
+
+/// The fields that a template may use: those of the JSON object, of whatever sort of message; what this one has
+/// none of is null. And the subject, and the whole of the text.
+pub(crate) fn fields(message: &Message) -> serde_json::Value {
+    static NAMES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let object = |message: &Message| match serde_json::from_str(&message.json) {
+            Ok(serde_json::Value::Object(object)) => object,
+            _ => serde_json::Map::new(),
+        };
+        samples().iter().flat_map(|message| object(message).into_iter()).map(|(k, _)| k).collect()
+    });
+    let mut fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&message.json).unwrap_or_default();
+    for name in NAMES.iter() {
+        fields.entry(name.clone()).or_insert(serde_json::Value::Null);
+    }
+    fields.insert("subject".to_owned(), message.subject.clone().into());
+    fields.insert("text".to_owned(), message.text.clone().into());
+    serde_json::Value::Object(fields)
 }
 
 /// A message as tests of channels want one.

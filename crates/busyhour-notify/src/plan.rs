@@ -27,6 +27,8 @@ const MOMENT: Duration = Duration::from_micros(1);
 pub(crate) struct World<'a> {
     /// The names of the channels there are.
     pub(crate) channels: &'a [String],
+    /// Those of them that want to hear more of what they were told than that it is over.
+    pub(crate) wants: &'a Wants,
     /// Without any, everything goes to every channel at once.
     pub(crate) routes: &'a [Route],
     pub(crate) reports: &'a [ReportPlan],
@@ -36,6 +38,15 @@ pub(crate) struct World<'a> {
     pub(crate) states: &'a BTreeMap<IncidentId, IncidentState>,
     /// How old what nobody held back may be when it is first told.
     pub(crate) give_up_after: Duration,
+}
+
+/// Channels by what they want to hear.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Wants {
+    /// Whoever keeps an alert for each incident, and needs to know that it goes on as part of another.
+    pub(crate) merged: HashSet<String>,
+    /// Whoever calls people, and stops when somebody has seen it.
+    pub(crate) acknowledged: HashSet<String>,
 }
 
 /// What to do with a delivery that is due.
@@ -51,9 +62,9 @@ impl World<'_> {
     pub(crate) fn fate(&self, untold: &Untold, now: UtcMicros) -> Fate {
         match &untold.happened {
             Happened::Test { channel } => self.at_once(|name| name == channel, now),
-            Happened::ChannelFailed { channel, .. } | Happened::ChannelWorks { channel } => {
-                self.at_once(|name| name != channel, now)
-            }
+            Happened::ChannelFailed { channel, .. }
+            | Happened::ChannelWorks { channel }
+            | Happened::MessageRefused { channel } => self.at_once(|name| name != channel, now),
             Happened::Report { name } => {
                 let plan = self.reports.iter().find(|plan| plan.asks_for(name));
                 self.at_once(|name| plan.is_some_and(|plan| plan.channels.contains(name)), now)
@@ -70,8 +81,14 @@ impl World<'_> {
                     }
                     self.quiet(incident, now).unwrap_or_else(|| self.route(incident, now))
                 }
-                IncidentEvent::Closed if *opening_waits => Fate::Later(now.plus(LOOK_AGAIN)),
+                IncidentEvent::Closed | IncidentEvent::Merged if *opening_waits => {
+                    Fate::Later(now.plus(LOOK_AGAIN))
+                }
                 IncidentEvent::Closed => self.closed(incident, told_on, now),
+                IncidentEvent::Merged => self.to_who_wants(&self.wants.merged, told_on, now),
+                IncidentEvent::Acknowledged => {
+                    self.to_who_wants(&self.wants.acknowledged, told_on, now)
+                }
             },
         }
     }
@@ -129,6 +146,21 @@ impl World<'_> {
         };
         let there = told_on.iter().filter(|(channel, _)| self.channels.contains(channel));
         on(there.map(delivery).collect(), String::new(), "its opening was told to nobody")
+    }
+
+    /// At once on those channels that were told of it and want to know.
+    fn to_who_wants(
+        &self,
+        wants: &HashSet<String>,
+        told_on: &[(String, Purpose)],
+        now: UtcMicros,
+    ) -> Fate {
+        let there =
+            |name: &String| wants.contains(name) && told_on.iter().any(|(on, _)| on == name);
+        let Fate::On { deliveries, labels } = self.at_once(there, now) else {
+            return Fate::Nobody("nobody who was told of it wants to know".to_owned());
+        };
+        Fate::On { deliveries, labels }
     }
 
     /// It waits while it is quiet.
@@ -292,14 +324,24 @@ impl World<'_> {
     fn check_incident(&self, delivery: &Delivery, news: &IncidentNews, now: UtcMicros) -> Check {
         let incident = &news.incident;
         let over = incident.openings != news.openings || !incident.is_open();
-        if news.event == IncidentEvent::Closed {
-            return match news.opening {
-                _ if incident.is_open() || incident.openings != news.openings => {
-                    Check::Withhold("it came back before that could be told".to_owned())
-                }
-                OpeningTold::Taken => Check::Send,
-                OpeningTold::Waits => Check::Later(now.plus(LOOK_AGAIN)),
-                OpeningTold::Never => {
+        let no_more = match news.event {
+            IncidentEvent::Opened | IncidentEvent::Worse => None,
+            IncidentEvent::Closed | IncidentEvent::Merged => {
+                let back = incident.is_open() || incident.openings != news.openings;
+                Some(back.then_some("it came back before that could be told"))
+            }
+            IncidentEvent::Acknowledged if over => Some(Some("it was over before")),
+            IncidentEvent::Acknowledged => {
+                let standing = self.overlay.standing(incident, now);
+                Some(standing.acknowledged.is_none().then_some("it was taken back"))
+            }
+        };
+        if let Some(no_more) = no_more {
+            return match (no_more, news.opening) {
+                (Some(reason), _) => Check::Withhold(reason.to_owned()),
+                (None, OpeningTold::Taken) => Check::Send,
+                (None, OpeningTold::Waits) => Check::Later(now.plus(LOOK_AGAIN)),
+                (None, OpeningTold::Never) => {
                     Check::Withhold("that it opened was never told here".to_owned())
                 }
             };

@@ -1,10 +1,11 @@
 //! Sends what is due on one channel, and says what became of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use busyhour_daemon::Backoff;
+use busyhour_model::desk::Owner;
 use busyhour_model::{Incident, UtcMicros};
 use busyhour_store::{About, Delivery, DeliveryOutcome, IncidentNews};
 use tokio::sync::mpsc;
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::channel::{Fault, SendError, Taken};
 use crate::message::{Message, Picture};
 use crate::report::{ReportPlan, Reports};
 use crate::worker::Settings;
@@ -19,8 +21,7 @@ use crate::{Channel, bundle};
 
 /// The longest error text that is kept in the outbox.
 const MAX_ERROR_CHARS: usize = 500;
-/// How long a channel may begin messages within one round: the others wait no longer, but for the message that is
-/// under way then.
+/// How long a channel may begin messages before what is due on it is looked at again: much may be over by then.
 const SHARE: Duration = Duration::from_secs(30);
 /// After so many failures a message may be at fault, and not its channel.
 const OFTEN: u32 = 3;
@@ -44,8 +45,16 @@ pub(crate) struct Sender {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pictures: Option<Arc<dyn Pictures>>,
     pub(crate) reports: Option<Arc<dyn Reports>>,
+    pub(crate) people: Arc<People>,
+}
+
+/// How what deliveries are about stands with people.
+#[derive(Debug, Default)]
+pub(crate) struct People {
     /// Deliveries about incidents that somebody said to have seen.
-    pub(crate) seen: Arc<HashSet<i64>>,
+    pub(crate) seen: HashSet<i64>,
+    /// Who must act, by delivery, where somebody said so.
+    pub(crate) owners: HashMap<i64, Owner>,
 }
 
 /// What became of the deliveries of one message.
@@ -72,51 +81,44 @@ impl Sender {
         became: &mpsc::Sender<Outcome>,
     ) {
         let begun = Instant::now();
-        let mut failures = 0;
-        let mut left_alone: Option<(UtcMicros, String)> = None;
+        let mut failures = Failures::default();
         for deliveries in messages {
             let Some(first) = deliveries.first() else { continue };
             if shutdown.is_cancelled() || begun.elapsed() >= SHARE {
-                return;
+                break;
             }
             let (ids, is_test) =
                 (deliveries.iter().map(|delivery| delivery.id).collect(), is_test(first));
-            let often = first.attempts >= OFTEN;
-            let outcome = match &left_alone {
+            let attempts = first.attempts;
+            let (outcome, fault) = match &failures.left_alone {
                 // Whoever asked for a test wants to know, and can ask again.
-                Some((_, error)) if is_test => DeliveryOutcome::Withheld { reason: error.clone() },
-                Some((at, _)) => DeliveryOutcome::Later(*at),
+                Some((_, error)) if is_test => {
+                    (DeliveryOutcome::Withheld { reason: error.clone() }, None)
+                }
+                Some((at, _)) => (DeliveryOutcome::Later(*at), None),
                 None => self.one(channel, deliveries, now).await,
             };
-            if let DeliveryOutcome::Retry { at, error, .. } = &outcome
-                && left_alone.is_none()
-            {
-                failures += 1;
-                // What failed often may do so by itself: one other message finds that out.
-                if failures > 1 || !often {
-                    left_alone = Some((*at, error.clone()));
+            for outcome in failures.after((ids, outcome), fault, attempts, is_test) {
+                if became.send(outcome).await.is_err() {
+                    return;
                 }
             }
-            let outcome = match outcome {
-                DeliveryOutcome::Retry { error, .. } if is_test => {
-                    DeliveryOutcome::Withheld { reason: error }
-                }
-                outcome => outcome,
-            };
-            if became.send((ids, outcome)).await.is_err() {
-                return;
-            }
+        }
+        if let Some(suspect) = failures.suspect {
+            // Nobody is there to be told when this fails.
+            let _ = became.send(suspect).await;
         }
     }
 
-    /// Sends one message, and says what became of it.
+    /// Sends one message, and says what became of it, and what was at fault when it was not taken.
     async fn one(
         &self,
         channel: &Arc<Channel>,
         deliveries: Vec<Delivery>,
         now: UtcMicros,
-    ) -> DeliveryOutcome {
-        let Some(first) = deliveries.first() else { return DeliveryOutcome::Sent };
+    ) -> (DeliveryOutcome, Option<Fault>) {
+        let Some(first) = deliveries.first() else { return (DeliveryOutcome::Sent, None) };
+        let left = first.left_for.clone();
         let (delivery, count) = (first.id, deliveries.len());
         let (attempt, is_test) = (first.attempts.saturating_add(1), is_test(first));
         let at = now.plus(retry_delay(first, &self.settings));
@@ -125,21 +127,39 @@ impl Sender {
             Ok(message) => message,
             Err(Unfit::NotNow(error)) if !is_test => {
                 tracing::warn!(channel = name, delivery, count, error, "not put into words");
-                return DeliveryOutcome::Later(now.plus(RENDER_AGAIN));
+                return (DeliveryOutcome::Later(now.plus(RENDER_AGAIN)), None);
             }
             Err(Unfit::NotNow(reason) | Unfit::Never(reason)) => {
                 tracing::warn!(channel = name, delivery, count, reason, "withheld");
-                return DeliveryOutcome::Withheld { reason: cut(&reason) };
+                return (DeliveryOutcome::Withheld { reason: cut(&reason) }, None);
             }
         };
         let _turn = channel.turn().await;
-        let Err(error) = channel.send(&message, now).await else {
-            tracing::info!(channel = name, delivery, count, "told");
-            return DeliveryOutcome::Sent;
-        };
-        tracing::warn!(channel = name, delivery, count, attempt, %error, "not taken");
-        let for_good = error.for_good;
-        DeliveryOutcome::Retry { at, error: cut(&error.to_string()), for_good }
+        match channel.send(&message, &left, now).await {
+            Ok(Taken::Whole) => {
+                tracing::info!(channel = name, delivery, count, "told");
+                (DeliveryOutcome::Sent, None)
+            }
+            Ok(Taken::Partly { left, error }) => {
+                tracing::warn!(channel = name, delivery, count, attempt, error, "told to some");
+                (DeliveryOutcome::Partly { at, error: cut(&error), left }, None)
+            }
+            Ok(Taken::But { error }) => {
+                tracing::warn!(
+                    channel = name,
+                    delivery,
+                    count,
+                    attempt,
+                    error,
+                    "told to some only"
+                );
+                (DeliveryOutcome::SentBut { error: cut(&error) }, None)
+            }
+            Err(error) => {
+                tracing::warn!(channel = name, delivery, count, attempt, %error, "not taken");
+                (not_taken(&error, at), Some(error.fault))
+            }
+        }
     }
 
     /// In a task of its own: what cannot be put into words holds up nothing else.
@@ -163,7 +183,7 @@ impl Sender {
             .iter()
             .filter_map(|delivery| match &delivery.about {
                 About::Incident(news) => {
-                    Some((delivery, news.as_ref(), self.seen.contains(&delivery.id)))
+                    Some((delivery, news.as_ref(), self.people.seen.contains(&delivery.id)))
                 }
                 _ => None,
             })
@@ -178,7 +198,8 @@ impl Sender {
         Ok(match &delivery.about {
             About::Incident(news) => {
                 let picture = self.picture(channel, &news.incident).await;
-                Message::of(delivery, news, base_url, picture)
+                let owner = self.people.owners.get(&delivery.id);
+                Message::of(delivery, news, owner, base_url, picture)
             }
             About::Test => Message::test(delivery, base_url),
             About::ChannelFailed { channel, error } => {
@@ -186,6 +207,9 @@ impl Sender {
             }
             About::ChannelWorks { channel } => {
                 Message::of_channel(delivery, channel, None, base_url)
+            }
+            About::MessageRefused { channel, error, what } => {
+                Message::of_refused(delivery, (channel, error, what), base_url)
             }
             About::Report { name } => self.report(channel, delivery, name).await?,
         })
@@ -217,6 +241,74 @@ impl Sender {
             return Err(never(SIMULATED));
         }
         Ok(Message::of_report(delivery, name, report, &self.settings.base_url))
+    }
+}
+
+/// How the attempts of one turn of a channel went so far.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    /// The channel is not asked again before that, as it said this.
+    left_alone: Option<(UtcMicros, String)>,
+    /// What was not taken, by its own fault or the channel's: whether the next is taken tells.
+    suspect: Option<Outcome>,
+}
+
+impl Failures {
+    /// What is known of messages now that this became of the next one, after so many earlier attempts.
+    fn after(
+        &mut self,
+        (ids, outcome): Outcome,
+        fault: Option<Fault>,
+        attempts: u32,
+        is_test: bool,
+    ) -> Vec<Outcome> {
+        let mut known = Vec::new();
+        let DeliveryOutcome::Retry { at, error, .. } = &outcome else {
+            let taken = matches!(
+                outcome,
+                DeliveryOutcome::Sent
+                    | DeliveryOutcome::SentBut { .. }
+                    | DeliveryOutcome::Partly { .. }
+            );
+            if taken && let Some((ids, DeliveryOutcome::Retry { error, .. })) = self.suspect.take()
+            {
+                known.push((ids, DeliveryOutcome::Refused { error }));
+            }
+            known.push((ids, outcome));
+            return known;
+        };
+        self.count += 1;
+        let unclear = fault == Some(Fault::Either) && self.count == 1 && !is_test;
+        // What failed often may do so by itself: one other message finds that out.
+        if !unclear && (self.count > 1 || attempts < OFTEN) {
+            self.left_alone = Some((*at, error.clone()));
+        }
+        if unclear {
+            self.suspect = Some((ids, outcome));
+            return known;
+        }
+        known.extend(self.suspect.take());
+        let outcome = match outcome {
+            DeliveryOutcome::Retry { error, .. } if is_test => {
+                DeliveryOutcome::Withheld { reason: error }
+            }
+            outcome => outcome,
+        };
+        known.push((ids, outcome));
+        known
+    }
+}
+
+/// What becomes of a message that was not taken.
+fn not_taken(error: &SendError, at: UtcMicros) -> DeliveryOutcome {
+    let text = cut(&error.to_string());
+    match error.fault {
+        Fault::Message => DeliveryOutcome::Refused { error: text },
+        Fault::Passing => DeliveryOutcome::Retry { at, error: text, for_good: false },
+        Fault::Channel | Fault::Either => {
+            DeliveryOutcome::Retry { at, error: text, for_good: true }
+        }
     }
 }
 

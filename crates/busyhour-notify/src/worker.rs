@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use busyhour_daemon::chain;
@@ -12,21 +12,21 @@ use busyhour_store::{
     About, Control, Delivery, DeliveryOutcome, Desk, Fate, Happened, Outbox, StoreError, Untold,
 };
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::again::Again;
 use crate::bundle;
 use crate::message::BaseUrl;
-use crate::plan::{Check, LOOK_AGAIN, World};
+use crate::plan::{Check, LOOK_AGAIN, Wants, World};
 use crate::report::{ReportPlan, Reports};
-use crate::sender::{Outcome, Pictures, SIMULATED, Sender};
+use crate::sender::{Outcome, People, Pictures, SIMULATED, Sender};
 use crate::{Channel, Route};
 
-/// Events and deliveries taken at once. Incidents are few: a storm of more waits for the next round, and
-/// what is held in memory stays small.
-const BATCH: usize = 256;
+/// Events and deliveries taken at once, the latter in equal shares of the channels. Incidents are few: a storm of
+/// more waits for the next round, and what is held in memory stays small.
+const BATCH: usize = 512;
 /// Outcomes on their way to the store.
 const ON_THE_WAY: usize = 16;
 
@@ -124,8 +124,8 @@ pub struct Stores {
     pub outbox: Arc<dyn Outbox>,
 }
 
-/// Places what happened on channels, takes what is due from the outbox and sends it, one task per channel and
-/// round, so that a dead mail server does not hold up the webhook.
+/// Places what happened on channels, takes what is due from the outbox and sends it, in one task per channel, so that
+/// a dead mail server does not hold up the webhook: while a task goes on, only its own channel waits.
 pub struct Notifier {
     stores: Stores,
     channels: HashMap<String, Arc<Channel>>,
@@ -139,13 +139,31 @@ pub struct Notifier {
     /// The reports that were asked for last.
     asked: HashSet<String>,
     is_registered: bool,
+    wants: Wants,
+    /// What is under way, and on which channel.
+    turns: JoinSet<()>,
+    busy: HashMap<Id, String>,
+    /// What becomes of it, on its way here.
+    became: mpsc::Sender<Outcome>,
+    outcomes: mpsc::Receiver<Outcome>,
+    /// What was seen to become of it since the last round began.
+    round: Round,
 }
 
 impl Notifier {
     /// Puts a worker together; names of channels are expected to be unique.
     #[must_use]
     pub fn new(stores: Stores, channels: Vec<Channel>, settings: Settings) -> Self {
+        let named = |wanted: fn(&Channel) -> bool| {
+            let names = channels.iter().filter(|channel| wanted(channel));
+            names.map(|channel| channel.name().to_owned()).collect()
+        };
+        let wants = Wants {
+            merged: named(Channel::keeps_alerts),
+            acknowledged: named(Channel::calls_people),
+        };
         let channels = channels.into_iter().map(|c| (c.name().to_owned(), Arc::new(c))).collect();
+        let (became, outcomes) = mpsc::channel(ON_THE_WAY);
         Self {
             stores,
             channels,
@@ -156,6 +174,12 @@ impl Notifier {
             unnoted: Vec::new(),
             asked: HashSet::new(),
             is_registered: false,
+            wants,
+            turns: JoinSet::new(),
+            busy: HashMap::new(),
+            became,
+            outcomes,
+            round: Round::default(),
         }
     }
 
@@ -188,20 +212,32 @@ impl Notifier {
         let mut ticks = tokio::time::interval(self.settings.poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Both branches are cancel-safe: a tick stays due, a cancelled token cancelled.
-            tokio::select! {
+            // All branches are cancel-safe: a tick stays due, a cancelled token cancelled; messages and ends of tasks
+            // stay where they are until they are taken.
+            let went = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                _ = ticks.tick() => {}
-            }
-            if let Err(error) = self.deliver_due(utc_now(), &shutdown).await {
+                Some(outcome) = self.outcomes.recv() => {
+                    self.remember(outcome);
+                    self.note(utc_now()).await
+                }
+                Some(ended) = self.turns.join_next_with_id() => {
+                    self.ended(ended.map(|(id, ())| id));
+                    self.note(utc_now()).await
+                }
+                _ = ticks.tick() => self.begin(utc_now(), &shutdown).await,
+            };
+            if let Err(error) = went {
                 tracing::warn!(error = %chain(&error), "outbox is not available");
             }
+        }
+        if let Err(error) = self.finish(utc_now).await {
+            tracing::warn!(error = %chain(&error), "what was told last could not be noted");
         }
         while again.join_next().await.is_some() {}
     }
 
-    /// Looks at the outbox once, at the moment `now`.
+    /// Looks at the outbox once, at the moment `now`, and waits for what becomes of what was due.
     ///
     /// # Errors
     /// When the outbox cannot be read or written. What was sent is remembered and noted by the
@@ -211,12 +247,22 @@ impl Notifier {
         now: UtcMicros,
         shutdown: &CancellationToken,
     ) -> Result<Round, StoreError> {
+        self.round = Round::default();
+        self.begin(now, shutdown).await?;
+        self.finish(|| now).await.map(|()| self.round)
+    }
+
+    /// Begins to send what is due on channels that nothing is under way on.
+    async fn begin(
+        &mut self,
+        now: UtcMicros,
+        shutdown: &CancellationToken,
+    ) -> Result<(), StoreError> {
         self.register().await?;
         self.note(now).await?;
         self.ask_reports(now).await?;
         self.place(now).await?;
-        let mut round = Round::default();
-        let (by_channel, seen) = self.checked(now, &mut round).await?;
+        let (by_channel, people) = self.checked(now).await?;
         self.note(now).await?;
         let mut turns = Vec::new();
         for (name, deliveries) in by_channel {
@@ -226,25 +272,42 @@ impl Notifier {
             self.bundle(&messages, people).await?;
             turns.push((channel, messages));
         }
-        let sender = self.sender(seen);
-        let (became, mut outcomes) = mpsc::channel(ON_THE_WAY);
-        let mut tasks = JoinSet::new();
+        let sender = self.sender(people);
         for (channel, messages) in turns {
-            let (sender, became, shutdown) = (sender.clone(), became.clone(), shutdown.clone());
-            tasks.spawn(async move {
+            let (sender, became) = (sender.clone(), self.became.clone());
+            let (shutdown, name) = (shutdown.clone(), channel.name().to_owned());
+            let task = self.turns.spawn(async move {
                 sender.all(&channel, messages, now, &shutdown, &became).await;
             });
+            self.busy.insert(task.id(), name);
         }
-        drop(became);
-        // What one channel took is noted while another is still being waited for.
+        Ok(())
+    }
+
+    /// Waits for all that is under way. What one channel took is noted while another is still being waited for.
+    async fn finish(&mut self, now: impl Fn() -> UtcMicros) -> Result<(), StoreError> {
         let mut noted = Ok(());
-        while let Some(outcome) = outcomes.recv().await {
-            self.remember(outcome, &mut round);
+        while !self.turns.is_empty() {
+            tokio::select! {
+                biased;
+                Some(outcome) = self.outcomes.recv() => self.remember(outcome),
+                Some(ended) = self.turns.join_next_with_id() => {
+                    self.ended(ended.map(|(id, ())| id));
+                }
+            }
             if noted.is_ok() {
-                noted = self.note(now).await;
+                noted = self.note(now()).await;
             }
         }
-        noted.map(|()| round)
+        noted
+    }
+
+    /// A channel may be used again. What its task said is here before its end is.
+    fn ended(&mut self, task: Result<Id, JoinError>) {
+        while let Ok(outcome) = self.outcomes.try_recv() {
+            self.remember(outcome);
+        }
+        self.busy.remove(&task.unwrap_or_else(|error| error.id()));
     }
 
     /// Says what is open to the channels that forget, once, at the moment `now`; [`Notifier::run`] does so each
@@ -266,17 +329,23 @@ impl Notifier {
             channel: Arc::clone(channel),
             settings: Arc::clone(&self.settings),
             counters: Arc::clone(&self.counters),
+            taken: AtomicBool::new(false),
         };
         forgetful.map(again).collect()
     }
 
     /// Counts what became of a message, to be noted.
-    fn remember(&mut self, outcome: Outcome, round: &mut Round) {
+    fn remember(&mut self, outcome: Outcome) {
         let deliveries = outcome.0.len();
+        let round = &mut self.round;
         let counted = match &outcome.1 {
-            DeliveryOutcome::Sent => Some((&mut round.sent, &self.counters.sent)),
-            DeliveryOutcome::Retry { .. } => Some((&mut round.put_off, &self.counters.failed)),
-            DeliveryOutcome::Withheld { .. } => {
+            DeliveryOutcome::Sent | DeliveryOutcome::SentBut { .. } => {
+                Some((&mut round.sent, &self.counters.sent))
+            }
+            DeliveryOutcome::Retry { .. } | DeliveryOutcome::Partly { .. } => {
+                Some((&mut round.put_off, &self.counters.failed))
+            }
+            DeliveryOutcome::Withheld { .. } | DeliveryOutcome::Refused { .. } => {
                 Some((&mut round.withheld, &self.counters.withheld))
             }
             DeliveryOutcome::Later(_) | DeliveryOutcome::Held(_) => None,
@@ -323,9 +392,10 @@ impl Notifier {
         let settings = Arc::clone(&self.settings);
         let mut channels: Vec<String> = self.channels.keys().cloned().collect();
         channels.sort_unstable();
+        let wants = self.wants.clone();
         let fates = self.with_stores(move |stores| {
             let untold = stores.outbox.untold(now, BATCH)?;
-            let fates = fates(stores, &settings, &channels, &untold, now)?;
+            let fates = fates(stores, &settings, (&channels, &wants), &untold, now)?;
             if !fates.is_empty() {
                 stores.outbox.place(&fates)?;
             }
@@ -339,20 +409,20 @@ impl Notifier {
         Ok(())
     }
 
-    /// What is due by channel, after a last look at each; and which of it somebody said to have seen.
+    /// What is due by channel, after a last look at each; and how it stands with people.
     async fn checked(
         &mut self,
         now: UtcMicros,
-        round: &mut Round,
-    ) -> Result<(BTreeMap<String, Vec<Delivery>>, HashSet<i64>), StoreError> {
+    ) -> Result<(BTreeMap<String, Vec<Delivery>>, People), StoreError> {
         let settings = Arc::clone(&self.settings);
         let people = self.channels.values().filter(|channel| channel.is_for_people());
         let people: HashSet<String> = people.map(|channel| channel.name().to_owned()).collect();
-        let (due, checks, seen) = self
+        let busy: Vec<String> = self.busy.values().cloned().collect();
+        let (due, checks, people) = self
             .with_stores(move |stores| {
-                let due = stores.outbox.due_deliveries(now, BATCH)?;
-                let (checks, seen) = checks(stores, &settings, &people, &due, now)?;
-                Ok((due, checks, seen))
+                let due = stores.outbox.due_deliveries(now, BATCH, &busy)?;
+                let (checks, people) = checks(stores, &settings, &people, &due, now)?;
+                Ok((due, checks, people))
             })
             .await?;
         let mut by_channel: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
@@ -374,9 +444,9 @@ impl Notifier {
                     DeliveryOutcome::Withheld { reason }
                 }
             };
-            self.remember((vec![delivery.id], outcome), round);
+            self.remember((vec![delivery.id], outcome));
         }
-        Ok((by_channel, seen))
+        Ok((by_channel, people))
     }
 
     /// Writes down what is one message before it is sent, so that it is the same one after a restart.
@@ -391,12 +461,12 @@ impl Notifier {
         Ok(())
     }
 
-    fn sender(&self, seen: HashSet<i64>) -> Sender {
+    fn sender(&self, people: People) -> Sender {
         Sender {
             settings: Arc::clone(&self.settings),
             pictures: self.pictures.clone(),
             reports: self.reports.clone(),
-            seen: Arc::new(seen),
+            people: Arc::new(people),
         }
     }
 
@@ -447,7 +517,7 @@ pub(crate) async fn ask<T: Send + 'static>(
 fn fates(
     stores: &Stores,
     settings: &Settings,
-    channels: &[String],
+    (channels, wants): (&[String], &Wants),
     untold: &[Untold],
     now: UtcMicros,
 ) -> Result<Vec<(i64, Fate)>, StoreError> {
@@ -466,6 +536,7 @@ fn fates(
     }
     let world = World {
         channels,
+        wants,
         routes: &settings.routes,
         reports: &settings.reports,
         buildings: &buildings,
@@ -476,14 +547,14 @@ fn fates(
     Ok(untold.iter().map(|event| (event.event, world.fate(event, now))).collect())
 }
 
-/// What to do with what is due, and which of it is about incidents that somebody said to have seen.
+/// What to do with what is due, and how it stands with people.
 fn checks(
     stores: &Stores,
     settings: &Settings,
     people: &HashSet<String>,
     due: &[Delivery],
     now: UtcMicros,
-) -> Result<(Vec<Check>, HashSet<i64>), StoreError> {
+) -> Result<(Vec<Check>, People), StoreError> {
     // Quiet times that held something back count after their end, too.
     let placed = due.iter().map(|delivery| delivery.placed.minus(LOOK_AGAIN));
     let from = placed.min().map_or(now, |placed| placed.min(now));
@@ -503,6 +574,7 @@ fn checks(
     }
     let world = World {
         channels: &[],
+        wants: &Wants::default(),
         routes: &settings.routes,
         reports: &settings.reports,
         buildings: &buildings,
@@ -511,11 +583,16 @@ fn checks(
         give_up_after: settings.give_up_after,
     };
     let checks = world.checks(due, people, now);
-    let acknowledged = |(delivery, incident): (&Delivery, &Option<busyhour_model::Incident>)| {
-        let standing = overlay.standing(incident.as_ref()?, now);
-        standing.acknowledged.map(|_| delivery.id)
-    };
-    Ok((checks, due.iter().zip(&incidents).filter_map(acknowledged).collect()))
+    let mut people = People::default();
+    for (delivery, incident) in due.iter().zip(&incidents) {
+        let Some(incident) = incident else { continue };
+        let standing = overlay.standing(incident, now);
+        if standing.acknowledged.is_some() {
+            people.seen.insert(delivery.id);
+        }
+        people.owners.extend(standing.owner.map(|owner| (delivery.id, owner)));
+    }
+    Ok((checks, people))
 }
 
 fn by_id(buildings: &[Building]) -> HashMap<BuildingId, &Building> {

@@ -57,6 +57,12 @@ pub trait Source {
     /// When the store cannot be read.
     fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError>;
 
+    /// Verdicts of all subnets themselves, with `from <= date <= until`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn subnet_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError>;
+
     /// Incidents not closed and those closed at a moment or later.
     ///
     /// # Errors
@@ -124,6 +130,10 @@ impl Source for Whole<'_> {
 
     fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
         self.control.building_days(from, until)
+    }
+
+    fn subnet_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
+        self.control.subnet_days(from, until)
     }
 
     fn incidents(&self, closed_from: UtcMicros) -> Result<Vec<Incident>, StoreError> {

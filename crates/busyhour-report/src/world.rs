@@ -211,11 +211,19 @@ fn read_days(
                 && incident.closed_on.is_some_and(|closed| period.has(closed))
         })
     };
+    let week = period.kind() == ReportKind::Weekly;
+    if week && !one {
+        for day in source.subnet_days(period.first(), period.last())? {
+            if let Some(of_building) = days.get_mut(&day.building) {
+                of_building.push(day);
+            }
+        }
+    }
     for building in buildings {
         let since = match period.kind() {
-            ReportKind::Weekly => period.first(),
+            ReportKind::Weekly if one => period.first(),
             ReportKind::Monthly if mended(building) => from,
-            ReportKind::Daily | ReportKind::Monthly => continue,
+            ReportKind::Daily | ReportKind::Weekly | ReportKind::Monthly => continue,
         };
         let mut parts = source.days(building.id, since, period.last())?;
         parts.retain(|day| matches!(day.scope, Scope::Subnet(..)));

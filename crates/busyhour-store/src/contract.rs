@@ -8,7 +8,6 @@ pub(crate) mod accounts;
 pub(crate) mod configuration;
 pub(crate) mod control;
 pub(crate) mod desk;
-mod gists;
 pub(crate) mod identity;
 pub(crate) mod outbox;
 pub(crate) mod tasks;
@@ -17,11 +16,11 @@ use std::path::PathBuf;
 
 use busyhour_model::{
     AgentId, BlockNo, Combination, Context, Epoch, LimitTable, LimitsVersion, PathId, PathKey,
-    Record, RequirementProfile, Schedule, ScheduleRevision, Slot, SlotStart, Stamp, UtcMicros,
+    Record, RequirementProfile, Schedule, ScheduleRevision, Slot, SlotGist, SlotStart, Stamp,
+    UtcMicros,
     Window, WindowVerdict,
 };
 
-pub use gists::PathGists;
 
 use crate::StoreError;
 
@@ -322,11 +321,11 @@ pub trait Telemetry: Send + Sync {
         &self,
         paths: &[PathId],
         span: (SlotStart, SlotStart),
-        take: &mut dyn FnMut(PathId, PathGists),
+        take: &mut dyn FnMut(PathId, Vec<SlotGist>),
     ) -> Result<(), StoreError> {
         let what = (Grain::Quarter, SlotDetail::Figures);
         self.visit_slots(paths, span, what.0, what.1, &mut |path, slot| {
-            take(path, PathGists::of_slots(vec![slot.clone()]));
+            take(path, vec![SlotGist::of(slot)]);
         })
     }
 

@@ -212,7 +212,13 @@ impl Control for SqliteControl {
     }
 
     fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
-        self.database.read("read verdicts", |sql| judgement::building_days(sql, from, until))
+        let read = |sql: &Transaction<'_>| judgement::days_of(sql, "building", from, until);
+        self.database.read("read verdicts", read)
+    }
+
+    fn subnet_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
+        let read = |sql: &Transaction<'_>| judgement::days_of(sql, "subnet", from, until);
+        self.database.read("read verdicts", read)
     }
 
     fn incidents(&self, include_closed: bool) -> Result<Vec<Incident>, StoreError> {

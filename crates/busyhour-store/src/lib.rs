@@ -44,7 +44,7 @@ pub use contract::outbox::{
 pub use contract::tasks::{InvalidTaskWord, SignOff, TaskWord};
 pub use contract::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow,
-    PathChanges, PathGists, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow,
+    PathChanges, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow,
     Telemetry, TelemetryTotals,
 };
 pub use control::SqliteControl;

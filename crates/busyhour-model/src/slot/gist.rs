@@ -2,8 +2,8 @@
 //! by. What judging a day looks at, of very many slots.
 
 use super::counts::SlotCounts;
-use super::figures::{Figure, InvalidFigures};
-use super::scale::{FigureBucket, Values};
+use super::figures::Figure;
+use super::scale::FigureBucket;
 use super::{Figures, Slot};
 use crate::SlotStart;
 
@@ -30,28 +30,60 @@ impl Spread {
         windows: impl Iterator<Item = (FigureBucket, u32)> + Clone,
         sum: u64,
     ) -> Option<Self> {
-        let counted = Counted::of(windows.clone())?;
-        Some(counted.spread(windows, sum))
+        Some(SpreadParts::of(windows, sum)?.spread())
+    }
+}
+
+/// What a [`Spread`] follows from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpreadParts {
+    /// The bucket that the lowest value lies in.
+    pub lowest: FigureBucket,
+    /// That of the median.
+    pub median: FigureBucket,
+    /// That of the 95th percentile.
+    pub high: FigureBucket,
+    /// The mean of the windows that hardly differ from the median.
+    pub near_mean: u32,
+    /// The exact sum.
+    pub sum: u64,
+    /// How many windows have the figure: at least 1.
+    pub count: u64,
+}
+
+impl SpreadParts {
+    /// Of a slot's windows by one figure; `None` where none of them has it.
+    #[must_use]
+    pub fn of_figure(figures: &Figures, figure: Figure) -> Option<Self> {
+        let windows = figures.combinations().iter();
+        let windows = windows.filter_map(|&(known, n)| Some((known.bucket(figure)?, n)));
+        Self::of(windows, figures.sum(figure))
     }
 
-    /// The same where the sum is told by how far it lies above what the middles of the buckets sum up
-    /// to, modulo 2^64: see [`Figures::middles`].
-    ///
-    /// # Errors
-    /// When no windows in these buckets have such a sum.
-    pub fn from_distance(
-        windows: impl Iterator<Item = (FigureBucket, u32)> + Clone,
-        figure: Figure,
-        distance: u64,
-    ) -> Result<Option<Self>, InvalidFigures> {
-        let Some(counted) = Counted::of(windows.clone()) else {
-            return if distance == 0 { Ok(None) } else { Err(InvalidFigures::Sum(figure)) };
-        };
-        let sum = distance.wrapping_add(counted.middle);
-        if !(counted.least..=counted.most).contains(&sum) {
-            return Err(InvalidFigures::Sum(figure));
+    fn of(windows: impl Iterator<Item = (FigureBucket, u32)> + Clone, sum: u64) -> Option<Self> {
+        let counted = Counted::of(windows.clone())?;
+        Some(counted.parts(windows, sum))
+    }
+
+    /// The mean of all windows.
+    #[must_use]
+    pub fn mean(&self) -> u32 {
+        mean_of(self.sum, self.count)
+    }
+
+    /// The values: of each bucket what lies nearest to the mean of the windows that hardly differ, where
+    /// it holds some of these; else its middle.
+    #[must_use]
+    pub fn spread(&self) -> Spread {
+        let near = Near::to(self.median);
+        let value = |bucket| near.value(bucket, self.near_mean);
+        Spread {
+            lowest: value(self.lowest),
+            median: value(self.median),
+            high: value(self.high),
+            sum: self.sum,
+            count: self.count,
         }
-        Ok(Some(counted.spread(windows, sum)))
     }
 }
 
@@ -61,18 +93,12 @@ struct Counted {
     /// The lowest bucket with windows, and the highest.
     ends: (FigureBucket, FigureBucket),
     total: u64,
-    /// What the sum is at least, with all windows in the middle of their buckets, and at most.
-    least: u64,
-    middle: u64,
-    most: u64,
 }
 
 impl Counted {
     fn of(mut windows: impl Iterator<Item = (FigureBucket, u32)>) -> Option<Self> {
         let (first, n) = windows.next()?;
-        let counts = [0; FigureBucket::COUNT];
-        let mut counted =
-            Self { counts, ends: (first, first), total: 0, least: 0, middle: 0, most: 0 };
+        let mut counted = Self { counts: [0; FigureBucket::COUNT], ends: (first, first), total: 0 };
         counted.add(first, n);
         windows.for_each(|(bucket, n)| counted.add(bucket, n));
         Some(counted)
@@ -84,31 +110,20 @@ impl Counted {
         }
         self.ends = (self.ends.0.min(bucket), self.ends.1.max(bucket));
         self.total = self.total.saturating_add(u64::from(n));
-        let Values { lowest, middle, highest } = bucket.values();
-        let of = |value: u32| u64::from(value) * u64::from(n);
-        self.least = self.least.saturating_add(of(lowest));
-        self.middle = self.middle.wrapping_add(of(middle));
-        self.most = self.most.saturating_add(of(highest));
     }
 
-    fn spread(&self, windows: impl Iterator<Item = (FigureBucket, u32)>, sum: u64) -> Spread {
+    fn parts(&self, windows: impl Iterator<Item = (FigureBucket, u32)>, sum: u64) -> SpreadParts {
         let (lowest, highest) = self.ends;
         let rank = |percent: u64| self.total.saturating_mul(percent).div_ceil(100);
-        let (middle, before) = self.reach(lowest, 0, rank(50));
-        let (high, _) = self.reach(middle, before, rank(95));
-        let near = Near::to(middle);
-        let mean = if near.holds(lowest) && near.holds(highest) {
+        let (median, before) = self.reach(lowest, 0, rank(50));
+        let (high, _) = self.reach(median, before, rank(95));
+        let near = Near::to(median);
+        let near_mean = if near.holds(lowest) && near.holds(highest) {
             mean_of(sum, self.total)
         } else {
             near.mean(windows, sum)
         };
-        Spread {
-            lowest: near.value(lowest, mean),
-            median: near.value(middle, mean),
-            high: near.value(high, mean),
-            sum,
-            count: self.total,
-        }
+        SpreadParts { lowest, median, high, near_mean, sum, count: self.total }
     }
 
     /// The bucket, from one on, with which `rank` windows are seen, and how many are before it; `before`
@@ -195,19 +210,13 @@ impl SlotGist {
     /// Of a whole slot.
     #[must_use]
     pub fn of(slot: &Slot) -> Self {
-        let spread = |figure| spread_of(&slot.figures, figure);
+        let spread = |figure| Some(SpreadParts::of_figure(&slot.figures, figure)?.spread());
         Self {
             delay: spread(Figure::Delay),
             jitter: spread(Figure::Jitter),
             ..Self::of_counts(slot.start, slot.counts)
         }
     }
-}
-
-fn spread_of(figures: &Figures, figure: Figure) -> Option<Spread> {
-    let windows = figures.combinations().iter();
-    let windows = windows.filter_map(|&(known, n)| Some((known.bucket(figure)?, n)));
-    Spread::of(windows, figures.sum(figure))
 }
 
 impl std::ops::Deref for SlotGist {

@@ -123,10 +123,6 @@ impl FigureBucket {
         self.0
     }
 
-    pub(super) fn values(self) -> Values {
-        VALUES[usize::from(self.0)]
-    }
-
     /// The highest value in it: its edge.
     #[must_use]
     pub fn highest(self) -> u32 {

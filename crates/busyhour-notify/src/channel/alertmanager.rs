@@ -90,7 +90,7 @@ struct Alert<'a> {
 impl<'a> Alert<'a> {
     fn of(message: &'a Message, now: UtcMicros) -> Self {
         let (starts, ends) = match message.stage {
-            Stage::Firing => (message.since, now.plus(HOLDS)),
+            Stage::Firing | Stage::Seen => (message.since, now.plus(HOLDS)),
             // An end before its begin is refused.
             Stage::Over => (message.since, message.created.min(now).max(message.since)),
         };
@@ -103,6 +103,9 @@ impl<'a> Alert<'a> {
         let mut annotations: BTreeMap<String, String> = BTreeMap::new();
         for (label, words) in &message.facts {
             annotations.insert(label.to_lowercase().replace(' ', "_"), cut(words));
+        }
+        if !message.steps.is_empty() {
+            annotations.insert("what_to_do".to_owned(), cut(&message.steps.join(" ")));
         }
         annotations.insert("summary".to_owned(), cut(&message.subject));
         annotations.insert("description".to_owned(), cut(&message.lead.join(" ")));

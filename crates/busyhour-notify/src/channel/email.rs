@@ -5,13 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use busyhour_daemon::{Secret, chain};
+use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Mailboxes, MultiPart, SinglePart};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, Tls, TlsParameters,
+};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 
-use super::{Problem, SendError, is_loopback, parse_timeout, read_roots};
+use super::{Fault, Problem, SendError, Taken, is_loopback, parse_timeout, read_roots};
 use crate::config::{EmailConfig, Security};
 use crate::message::{Message, PICTURE_ID};
 
@@ -21,8 +26,12 @@ const MAX_STEPS: u32 = 4;
 const MAX_RECIPIENTS: usize = 50;
 
 pub(super) struct Email {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
     host: String,
+    port: u16,
+    tls: Tls,
+    credentials: Option<Credentials>,
+    /// The longest wait for the connection.
+    step: Duration,
     from: Mailbox,
     to: Mailboxes,
     password: Option<Secret>,
@@ -48,30 +57,139 @@ impl Email {
         };
         let (tls, default_port) = tls(config)?;
         let step = parse_timeout(config.timeout.as_deref())?;
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
-            .port(config.port.unwrap_or(default_port))
-            .timeout(Some(step))
-            .tls(tls);
-        if let (Some(user), Some(password)) = (&config.user, &password) {
-            let password = password.expose().to_owned();
-            builder = builder.credentials(Credentials::new(user.clone(), password));
-        }
-        let transport = builder.build();
-        let (host, timeout) = (config.host.clone(), step * MAX_STEPS);
-        Ok(Self { transport, host, from, to, password, timeout })
+        let credentials = config.user.as_ref().zip(password.as_ref());
+        let credentials = credentials
+            .map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
+        let (host, port) = (config.host.clone(), config.port.unwrap_or(default_port));
+        let timeout = step * MAX_STEPS;
+        Ok(Self { host, port, tls, credentials, step, from, to, password, timeout })
     }
 
-    pub(super) async fn send(&self, message: &Message) -> Result<(), SendError> {
-        let mail =
-            self.compose(message).map_err(|error| SendError::for_good(self.describe(&error)))?;
-        let Ok(sent) = tokio::time::timeout(self.timeout, self.transport.send(mail)).await else {
-            return Err(SendError::passing("the mail server took too long".to_owned()));
+    /// Sends to all, or to those of them that are left.
+    pub(super) async fn send(
+        &self,
+        message: &Message,
+        left: &[String],
+    ) -> Result<Taken, SendError> {
+        let composed = self.compose(message);
+        let mail = composed
+            .map_err(|error| SendError::new(Fault::Message, self.describe(&error)))?
+            .formatted();
+        let to: Vec<&Address> = self
+            .to
+            .iter()
+            .map(|mailbox| &mailbox.email)
+            .filter(|address| {
+                left.is_empty()
+                    || left.iter().any(|one| one.as_str() == AsRef::<str>::as_ref(address))
+            })
+            .collect();
+        if to.is_empty() {
+            // Who was left is no longer configured, and the others have it.
+            return Ok(Taken::Whole);
+        }
+        let exchange = self.exchange(&mail, &to, !left.is_empty());
+        tokio::time::timeout(self.timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(SendError::passing("the mail server took too long".to_owned())))
+    }
+
+    /// One transaction (RFC 5321, section 3.3). Whom the server refuses does not keep it from the others;
+    /// `others_have_it` already when it is only for who was left.
+    async fn exchange(
+        &self,
+        mail: &[u8],
+        to: &[&Address],
+        others_have_it: bool,
+    ) -> Result<Taken, SendError> {
+        let failed = |error: SmtpError| self.failure(&error);
+        let mut server = self.connect().await.map_err(failed)?;
+        let mut parameters = Vec::new();
+        let plain = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+        if !plain(&self.from.email) || !to.iter().all(|address| plain(address)) {
+            if !server.server_info().supports_feature(Extension::SmtpUtfEight) {
+                let says = "the mail server takes addresses in ASCII only".to_owned();
+                return Err(SendError::new(Fault::Channel, says));
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        let from = Some(self.from.email.clone());
+        server.command(Mail::new(from, parameters)).await.map_err(failed)?;
+        let mut refused: Vec<(&Address, SmtpError)> = Vec::new();
+        for address in to {
+            match server.command(Rcpt::new((*address).clone(), Vec::new())).await {
+                Ok(_) => {}
+                Err(error) if error.is_permanent() || error.is_transient() => {
+                    refused.push((address, error));
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        if refused.len() < to.len() {
+            server.command(Data).await.map_err(failed)?;
+            server.message(mail).await.map_err(|error| self.content_failure(&error))?;
+        }
+        // It has answered for the mail; how it says good-bye is of no interest.
+        let _ = server.quit().await;
+        self.became(&refused, refused.len() < to.len() || others_have_it)
+    }
+
+    /// What became of the mail by whom the server refused; `has_readers` when it reached somebody.
+    fn became(
+        &self,
+        refused: &[(&Address, SmtpError)],
+        has_readers: bool,
+    ) -> Result<Taken, SendError> {
+        let says = |(address, error): &(&Address, SmtpError)| {
+            format!("{address} is refused: {}", self.describe(error))
         };
-        match sent {
-            Ok(_) => Ok(()),
-            // RFC 5321, section 4.2.1: 5yz is permanent.
-            Err(error) if error.is_permanent() => Err(SendError::for_good(self.describe(&error))),
-            Err(error) => Err(SendError::passing(self.describe(&error))),
+        let error = refused.iter().map(says).collect::<Vec<_>>().join("; ");
+        let may_change = refused.iter().any(|(_, error)| error.is_transient());
+        match (refused.is_empty(), has_readers, may_change) {
+            (true, _, _) => Ok(Taken::Whole),
+            (false, true, true) => {
+                let left = refused.iter().map(|(address, _)| address.to_string()).collect();
+                Ok(Taken::Partly { left, error })
+            }
+            (false, true, false) => Ok(Taken::But { error }),
+            (false, false, true) => Err(SendError::passing(error)),
+            (false, false, false) => Err(SendError::new(Fault::Channel, error)),
+        }
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        let name = ClientId::default();
+        let tls = match &self.tls {
+            Tls::Wrapper(parameters) => Some(parameters.clone()),
+            _ => None,
+        };
+        let address = (self.host.as_str(), self.port);
+        let mut server =
+            AsyncSmtpConnection::connect_tokio1(address, Some(self.step), &name, tls, None).await?;
+        if let Tls::Required(parameters) = &self.tls {
+            server.starttls(parameters.clone(), &name).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            server.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(server)
+    }
+
+    /// RFC 5321, section 4.2.1: 5yz is permanent.
+    fn failure(&self, error: &SmtpError) -> SendError {
+        let fault = if error.is_permanent() { Fault::Channel } else { Fault::Passing };
+        SendError::new(fault, self.describe(error))
+    }
+
+    /// What the server says when it has seen all of the mail may be about this mail alone: too large (RFC 1870,
+    /// section 6.3), or of a form that it does not take (RFC 3463, sections 3.4 and 3.7).
+    fn content_failure(&self, error: &SmtpError) -> SendError {
+        let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let of_message = ["5.3.4", "5.6."].iter().any(|code| said.starts_with(code));
+        let too_large = error.status().is_some_and(|code| u16::from(code) == 552);
+        match error.is_permanent() && (too_large || of_message) {
+            true => SendError::new(Fault::Message, self.describe(error)),
+            false => self.failure(error),
         }
     }
 

@@ -44,6 +44,7 @@ impl PagerDuty {
 fn body(message: &Message, routing_key: &Secret) -> String {
     let action = match message.stage {
         Stage::Firing => "trigger",
+        Stage::Seen => "acknowledge",
         Stage::Over => "resolve",
     };
     let event = Event {
@@ -75,7 +76,8 @@ fn body(message: &Message, routing_key: &Secret) -> String {
 fn details(message: &Message) -> BTreeMap<&str, String> {
     let cut = |text: &str| text.chars().take(MAX_FACT_CHARS).collect::<String>();
     let facts = message.facts.iter().map(|(label, words)| (*label, cut(words)));
-    facts.chain([("Says", cut(&message.lead.join(" ")))]).collect()
+    let steps = (!message.steps.is_empty()).then(|| ("What to do", cut(&message.steps.join(" "))));
+    facts.chain(steps).chain([("Says", cut(&message.lead.join(" ")))]).collect()
 }
 
 #[derive(Serialize)]

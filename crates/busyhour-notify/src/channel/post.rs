@@ -12,7 +12,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::{Problem, SendError, is_loopback, parse_timeout, read_roots};
+use super::{Fault, Problem, SendError, is_loopback, parse_timeout, read_roots};
 
 /// Where a channel may connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,19 @@ impl Post {
         headers: Vec<(&'static str, String)>,
         body: String,
     ) -> Result<(), SendError> {
+        self.send_as("application/json".to_owned(), headers, body).await
+    }
+
+    /// Posts a body of some type and waits until it was taken.
+    pub(super) async fn send_as(
+        &self,
+        content_type: String,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    ) -> Result<(), SendError> {
         let Self { agent, url } = self.clone();
         let sent = tokio::task::spawn_blocking(move || {
-            let mut request = agent.post(url.expose()).header("Content-Type", "application/json");
+            let mut request = agent.post(url.expose()).header("Content-Type", content_type);
             for (name, value) in &headers {
                 request = request.header(*name, value);
             }
@@ -117,7 +127,7 @@ fn roots(path: Option<&Path>) -> Result<RootCerts, Problem> {
     Ok(RootCerts::from(certificates))
 }
 
-/// What a status says of the message. One that would be the same at every attempt is for good.
+/// What a status says of the message, and of its receiver.
 fn taken(status: StatusCode) -> Result<(), SendError> {
     let code = status.as_u16();
     if status.is_success() {
@@ -133,9 +143,15 @@ fn taken(status: StatusCode) -> Result<(), SendError> {
         _ => "",
     };
     let text = format!("the receiver answered {code}{says}");
-    // RFC 9110, section 15.5; RFC 6585, section 4; RFC 8470, section 5.2: to be tried again.
-    let passing = status.is_server_error() || matches!(code, 408 | 425 | 429);
-    Err(if passing { SendError::passing(text) } else { SendError::for_good(text) })
+    let fault = match code {
+        // RFC 9110, section 15.5; RFC 6585, section 4; RFC 8470, section 5.2: to be tried again.
+        408 | 425 | 429 | 500.. => Fault::Passing,
+        413 | 422 => Fault::Message,
+        // Some answer so when they do not know the key.
+        400 => Fault::Either,
+        _ => Fault::Channel,
+    };
+    Err(SendError::new(fault, text))
 }
 
 /// Only the kinds that cannot hold the address are quoted.
@@ -311,13 +327,14 @@ mod tests {
 
     #[test]
     fn a_refusal_that_would_repeat_itself_is_for_good() {
-        let for_good = |code: u16| taken(StatusCode::from_u16(code).unwrap()).unwrap_err().for_good;
-        for code in [302, 400, 401, 403, 404, 410, 413] {
-            assert!(for_good(code), "{code}");
+        let fault = |code: u16| taken(StatusCode::from_u16(code).unwrap()).unwrap_err().fault;
+        for code in [302, 401, 403, 404, 410] {
+            assert_eq!(fault(code), Fault::Channel, "{code}");
         }
         for code in [408, 425, 429, 500, 502, 503] {
-            assert!(!for_good(code), "{code}");
+            assert_eq!(fault(code), Fault::Passing, "{code}");
         }
+        assert_eq!([400, 413, 422].map(fault), [Fault::Either, Fault::Message, Fault::Message]);
         assert!(taken(StatusCode::ACCEPTED).is_ok());
     }
 }

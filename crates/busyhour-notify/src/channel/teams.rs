@@ -140,6 +140,18 @@ impl Envelope {
             });
             body.push(Element::FactSet { facts: facts.collect() });
         }
+        if !message.steps.is_empty() {
+            let steps = message.steps.iter().enumerate();
+            let steps: Vec<String> =
+                steps.map(|(index, step)| format!("{}. {step}", index + 1)).collect();
+            body.push(Element::TextBlock {
+                text: plain(&format!("What to do:\n\n{}", steps.join("\n\n")), chars * 2),
+                wrap: true,
+                weight: None,
+                size: None,
+                color: None,
+            });
+        }
         let open =
             Action { r#type: "Action.OpenUrl", title: message.link, url: message.url.clone() };
         Self {
@@ -185,7 +197,8 @@ mod tests {
     use super::*;
 
     fn message(value: &str) -> Message {
-        Message { facts: vec![("Place", value.to_owned()); 20], ..crate::message::sample() }
+        let (facts, steps) = (vec![("Place", value.to_owned()); 20], Vec::new());
+        Message { facts, steps, ..crate::message::sample() }
     }
 
     fn facts(message: &Message) -> Vec<serde_json::Value> {

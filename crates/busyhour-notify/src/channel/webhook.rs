@@ -1,4 +1,4 @@
-//! A JSON object by HTTP POST, signed where a key is given.
+//! A JSON object, or what a template makes of it, by HTTP POST, signed where a key is given.
 
 use busyhour_daemon::Secret;
 use busyhour_model::UtcMicros;
@@ -6,7 +6,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::post::{Post, Reach, Target, url_of};
-use super::{Problem, SendError};
+use super::template::Template;
+use super::{Fault, Problem, SendError};
 use crate::config::WebhookConfig;
 use crate::message::Message;
 
@@ -17,6 +18,7 @@ const MIN_KEY_BYTES: usize = 32;
 pub(super) struct Webhook {
     post: Post,
     key: Option<Secret>,
+    template: Option<Template>,
 }
 
 impl Webhook {
@@ -31,17 +33,29 @@ impl Webhook {
         if key.as_ref().is_some_and(|key| key.expose().len() < MIN_KEY_BYTES) {
             return Err(Problem::ShortKey { min: MIN_KEY_BYTES });
         }
-        Ok(Self { post, key })
+        let template = Template::build(
+            config.template.as_deref(),
+            config.template_file.as_deref(),
+            config.content_type.as_deref(),
+        )?;
+        Ok(Self { post, key, template })
     }
 
     pub(super) async fn send(&self, message: &Message, now: UtcMicros) -> Result<(), SendError> {
+        let (content_type, body) = match &self.template {
+            None => ("application/json".to_owned(), message.json.clone()),
+            Some(template) => {
+                let unfit = |says| SendError::new(Fault::Message, format!("the template: {says}"));
+                (template.content_type(), template.render(message).map_err(unfit)?)
+            }
+        };
         let mut headers = vec![("Idempotency-Key", message.key.clone())];
         if let Some(key) = &self.key {
             let at = now.0.div_euclid(1_000_000);
             headers.push(("Busyhour-Timestamp", at.to_string()));
-            headers.push(("Busyhour-Signature", signature(key, at, &message.json)));
+            headers.push(("Busyhour-Signature", signature(key, at, &body)));
         }
-        self.post.send(headers, message.json.clone()).await
+        self.post.send_as(content_type, headers, body).await
     }
 }
 

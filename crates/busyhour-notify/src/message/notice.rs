@@ -38,10 +38,10 @@ impl Message {
             .iter()
             .take(MAX_LINES)
             .map(|(delivery, news, seen)| {
-                let one = Self::of(delivery, news, base_url, None);
+                let one = Self::of(delivery, news, None, base_url, None);
                 let label = match (news.event, seen) {
-                    (IncidentEvent::Closed, _) => "Over",
-                    (_, true) => "Seen",
+                    (IncidentEvent::Closed | IncidentEvent::Merged, _) => "Over",
+                    (_, true) | (IncidentEvent::Acknowledged, _) => "Seen",
                     (IncidentEvent::Opened, false) => "New",
                     (IncidentEvent::Worse, false) => "Worse",
                 };
@@ -131,6 +131,36 @@ impl Message {
         })
     }
 
+    /// That another channel did not take a message for good, or not for everybody: which channel, what it said, and
+    /// what the message was about.
+    pub(crate) fn of_refused(
+        delivery: &Delivery,
+        (channel, error, what): (&str, &str, &str),
+        base_url: &BaseUrl,
+    ) -> Self {
+        let event = "message-refused";
+        Self::notice(Notice {
+            key: format!("{event}-{channel}-{}", delivery.created.0),
+            subject_key: format!("{event}-{channel}-{}", delivery.created.0),
+            event,
+            tone: Tone::Major,
+            stage: Stage::Firing,
+            subject: format!("Busyhour could not tell everybody on channel {channel}"),
+            says: "A message was refused in a way that trying again does not mend. Whoever should have it does not: \
+                   look at the page, and at the channel."
+                .to_owned(),
+            facts: vec![
+                ("Channel", channel.to_owned()),
+                ("It was about", prose(what)),
+                ("It says", prose(error)),
+            ],
+            url: base_url.to_string(),
+            link: "Busyhour",
+            alert_name: "BusyhourMessageRefused",
+            created: delivery.created,
+        })
+    }
+
     /// A report, as it was rendered.
     pub(crate) fn of_report(
         delivery: &Delivery,
@@ -174,6 +204,7 @@ impl Message {
             subject: notice.subject,
             lead: vec![notice.says],
             facts: notice.facts,
+            steps: Vec::new(),
             url: notice.url,
             link: notice.link,
             alert_name: notice.alert_name,

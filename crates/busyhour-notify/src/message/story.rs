@@ -1,6 +1,9 @@
 //! The subject and the text.
 
-use busyhour_model::{Cause, Change, FindingKind, Incident, IncidentPlace, how_sure};
+use busyhour_model::desk::{Owner, Remedy, remedy};
+use busyhour_model::{
+    Breach, Cause, Change, FindingKind, Incident, IncidentPlace, SeverityClass, how_sure,
+};
 use busyhour_store::{IncidentEvent, IncidentNews};
 use jiff::civil::Date;
 
@@ -31,11 +34,13 @@ pub(super) struct Story<'a> {
     /// The name of the place: a building's, a subnet's, a region's, a target's, an agent's.
     pub(super) place_name: String,
     pub(super) sentence: String,
+    /// Who must act, and how to reach them, where somebody said so.
+    pub(super) owner: Option<(String, Option<String>)>,
     pub(super) url: String,
 }
 
 impl<'a> Story<'a> {
-    pub(super) fn of(news: &'a IncidentNews, base_url: &BaseUrl) -> Self {
+    pub(super) fn of(news: &'a IncidentNews, owner: Option<&Owner>, base_url: &BaseUrl) -> Self {
         let incident = &news.incident;
         Self {
             event: news.event,
@@ -45,6 +50,10 @@ impl<'a> Story<'a> {
             buildings_total: news.buildings.len(),
             place_name: place_name(news),
             sentence: prose(&incident.sentence),
+            owner: owner.map(|owner| {
+                let contact = owner.contact.as_ref().map(|contact| name(contact.as_str()));
+                (name(owner.name.as_str()), contact)
+            }),
             url: format!("{base_url}/incidents/{}", incident.id),
         }
     }
@@ -60,6 +69,10 @@ impl<'a> Story<'a> {
             (IncidentEvent::Worse, _) => {
                 format!("calls suffer more than before the maintenance, {when}")
             }
+            (IncidentEvent::Acknowledged, _) => {
+                format!("somebody has seen that calls suffer {when}")
+            }
+            (IncidentEvent::Merged, _) => "part of another incident now".to_owned(),
             (IncidentEvent::Closed, Change::Gone) => "no longer watched".to_owned(),
             (IncidentEvent::Closed, _) => format!("calls {when} are fine again"),
         };
@@ -75,6 +88,10 @@ impl<'a> Story<'a> {
         }
         let over = match (self.event, incident.change) {
             (IncidentEvent::Opened, _) => "",
+            (IncidentEvent::Acknowledged, _) => "Somebody has seen this:\n",
+            (IncidentEvent::Merged, _) => {
+                "This has the same origin as another incident and goes on there. What it was:\n"
+            }
             (IncidentEvent::Worse, _) => "The maintenance is over, and it is worse than before:\n",
             (IncidentEvent::Closed, Change::Gone) => {
                 "Nobody watches it any more; why not stands at the end of what it was:\n"
@@ -90,12 +107,14 @@ impl<'a> Story<'a> {
         let incident = self.incident;
         let mut lines = vec![
             ("What", kind_words(incident.kind).to_owned()),
+            ("How bad", self.how_bad()),
             ("Place", format!("{} ({})", self.place(), self.how_sure_of_place())),
         ];
         if self.is_beyond_one_building() {
             lines.push(("Buildings", self.named_buildings()));
         }
         lines.push(("Whose part", segment_words(incident.segment).to_owned()));
+        lines.push(("Who must act", self.who()));
         lines.push(("Local hours", self.hours()));
         lines.push(("Since", self.since()));
         if let Some(hour) = &incident.worst_hour {
@@ -114,6 +133,39 @@ impl<'a> Story<'a> {
             }
         }
         lines
+    }
+
+    /// How bad it is, for those who only know calls.
+    fn how_bad(&self) -> String {
+        let incident = self.incident;
+        let class = SeverityClass::of(incident.severity).as_str();
+        let dominant = incident.worst_hour.as_ref().and_then(|hour| hour.dominant);
+        let effect = dominant.map_or("calls suffer", Breach::effect_on_calls);
+        let share = incident.severity * 100.0;
+        format!("{class}: {effect} in {share:.0} % of the worst hour of a bad day")
+    }
+
+    pub(super) fn remedy(&self) -> Remedy {
+        remedy(self.incident.cause, self.incident.segment)
+    }
+
+    /// Who must act.
+    fn who(&self) -> String {
+        match &self.owner {
+            Some((name, Some(contact))) => format!("{name} ({contact})"),
+            Some((name, None)) => name.clone(),
+            None => format!("nobody is named for it; usually {}", self.remedy().who),
+        }
+    }
+
+    /// What to do, while there is something to do.
+    pub(super) fn steps(&self) -> &'static [&'static str] {
+        match self.event {
+            IncidentEvent::Opened | IncidentEvent::Worse | IncidentEvent::Acknowledged => {
+                self.remedy().steps
+            }
+            IncidentEvent::Closed | IncidentEvent::Merged => &[],
+        }
     }
 
     /// The picture, saying with the numbers what it shows.

@@ -136,6 +136,7 @@ fn sent(news: &IncidentNews, id: i64, purpose: Purpose) -> Delivery {
         created: UtcMicros::from_secs(1_772_700_000),
         placed: UtcMicros::from_secs(1_772_700_000),
         attempts: 0,
+        left_for: Vec::new(),
     }
 }
 
@@ -144,7 +145,7 @@ fn base_url() -> BaseUrl {
 }
 
 fn message(news: &IncidentNews) -> Message {
-    Message::of(&sent(news, 1, Purpose::Tell), news, &base_url(), None)
+    Message::of(&sent(news, 1, Purpose::Tell), news, None, &base_url(), None)
 }
 
 pub(super) fn sample_delivery(id: i64, purpose: Purpose) -> Delivery {
@@ -170,8 +171,10 @@ fn an_alert_says_what_the_champion_needs() {
 Calls in Berlin HQ break up every workday from 10 to 12.
 
 What:           bad at the same hours of most working days
+How bad:        major: words go missing in calls in 31 % of the worst hour of a bad day
 Place:          Berlin HQ (sure: 4 of 4 paths suffer there, 0 of 6 beside it)
 Whose part:     the customer's own wide area network or uplink
+Who must act:   nobody is named for it; usually whoever runs the wide area network
 Local hours:    10:00-12:00, 23:00-24:00
 Since:          2026-02-26, last on 2026-03-04, bad on 3 of the last 5 observed working days
 Worst hour:     2026-03-04, 10:15-11:15: 37 of 120 checks bad, 1.8 % lost; nine of ten below \
@@ -183,6 +186,12 @@ Likely cause:   the link is too small for its busy hours (likely); packets wait 
 Because:        round trips rise with load, 84 ms against 21 ms
 Against it:     loss comes without delay in 3 of 37 windows
 Also seen:      marks arrive as they were sent
+
+What to do:
+1. Look at the use of the building's link in the hours named above: it is full, or is sold smaller than it is used.
+2. Find what fills it in these hours (updates, backups, video) and move that to the night, or limit it.
+3. Give calls their own class on the link, so that they pass what can wait.
+4. If calls alone fill it, order a larger link; size it for the busy hour, not for the day.
 
 Picture and figures: https://busyhour.example.org/incidents/00000000-0000-0000-0000-00000000002a
 ";
@@ -434,7 +443,7 @@ fn simulated_data_is_called_simulated() {
 fn the_key_is_one_per_event_and_reopening() {
     let of = |delivery: &Delivery| {
         let About::Incident(news) = &delivery.about else { panic!("about no incident") };
-        Message::of(delivery, news, &base_url(), None).key
+        Message::of(delivery, news, None, &base_url(), None).key
     };
     let opened = sample_delivery(1, Purpose::Tell);
     let retried = Delivery { attempts: 9, ..opened.clone() };
@@ -470,7 +479,7 @@ fn several_at_once_are_listed_with_what_nobody_has_seen_first() {
 #[test]
 fn an_escalation_says_why_one_is_told() {
     let news = delivery();
-    let message = Message::of(&sent(&news, 1, Purpose::Escalate), &news, &base_url(), None);
+    let message = Message::of(&sent(&news, 1, Purpose::Escalate), &news, None, &base_url(), None);
     assert!(message.text.starts_with("Nobody said yet that this is seen"), "{}", message.text);
 }
 
@@ -547,5 +556,38 @@ fn only_an_address_is_a_base_url() {
     }
     for bad in ["", "busyhour", "ftp://x", "https://", "https://x/?a", "https://x y"] {
         assert!(bad.parse::<BaseUrl>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn who_must_act_is_named_with_how_to_reach_them() {
+    let news = delivery();
+    let owner = Owner {
+        name: "Network Berlin".parse().unwrap(),
+        contact: Some("noc@example.org".parse().unwrap()),
+    };
+    let of = |owner| Message::of(&sent(&news, 1, Purpose::Tell), &news, owner, &base_url(), None);
+    let message = of(Some(&owner));
+    let line = "Who must act:   Network Berlin (noc@example.org)\n";
+    assert!(message.text.contains(line), "{}", message.text);
+    assert!(message.html.contains("Network Berlin (noc@example.org)"), "{}", message.html);
+    let json: serde_json::Value = serde_json::from_str(&message.json).unwrap();
+    assert_eq!(json["owner"], "Network Berlin");
+    assert_eq!(json["owner_contact"], "noc@example.org");
+    assert_eq!(json["remedy"].as_array().unwrap().len(), message.steps.len());
+    for step in &message.steps {
+        assert!(message.text.contains(step), "{step}");
+        assert!(message.html.contains(&step.replace('\'', "&#39;")), "{step}: {}", message.html);
+    }
+}
+
+#[test]
+fn what_is_over_asks_nobody_to_do_anything() {
+    let mut merged = closed(Change::Closed);
+    merged.event = IncidentEvent::Merged;
+    for news in [closed(Change::Closed), merged] {
+        let message = message(&news);
+        assert!(message.steps.is_empty() && message.stage == Stage::Over, "{}", message.text);
+        assert!(!message.text.contains("What to do"), "{}", message.text);
     }
 }

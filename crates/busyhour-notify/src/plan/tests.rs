@@ -137,8 +137,13 @@ impl Bed {
         let overlay = Overlay::new(&self.acts, Vec::new(), self.quiets.clone(), places);
         let by_id = buildings.iter().map(|building| (building.id, building)).collect();
         let channels = CHANNELS.map(str::to_owned);
+        let wants = Wants {
+            merged: HashSet::from(["noc".to_owned(), "pager".to_owned()]),
+            acknowledged: HashSet::from(["pager".to_owned()]),
+        };
         look(&World {
             channels: &channels,
+            wants: &wants,
             routes: &self.routes,
             reports: &[],
             buildings: &by_id,
@@ -196,6 +201,7 @@ impl Bed {
             created: NOW,
             placed: NOW,
             attempts: 0,
+            left_for: Vec::new(),
         };
         change(&mut delivery, &mut news);
         delivery.about = About::Incident(Box::new(news));
@@ -411,6 +417,34 @@ fn what_became_part_of_another_waits_with_it() {
     assert!(matches!(merged.check(&over, Purpose::Digest, NOW), Check::Withhold(_)));
     merged.states.insert(IncidentId::from_u128(2), IncidentState::Closed);
     assert_eq!(merged.check(&incident(1), Purpose::Digest, NOW), Check::Send);
+}
+
+#[test]
+fn that_it_goes_on_elsewhere_is_told_to_machines_that_were_told_of_it() {
+    let bed = Bed::default();
+    let merged = Incident { state: IncidentState::Closed, ..incident(1) };
+    let fate = |event| bed.fate(&merged, event, NOW);
+    assert_eq!(names(&fate(IncidentEvent::Merged)), ["noc"], "the pager was not told of it");
+    let Fate::Nobody(_) = fate(IncidentEvent::Acknowledged) else {
+        panic!("the pager was not told")
+    };
+}
+
+#[test]
+fn that_somebody_has_seen_it_is_told_as_long_as_it_is_so() {
+    let seen = |one: &mut Delivery, news: &mut IncidentNews| {
+        one.purpose = Purpose::Tell;
+        news.event = IncidentEvent::Acknowledged;
+        news.opening = OpeningTold::Taken;
+    };
+    let reason = || Remark::new("ticket 4711").unwrap();
+    let bed = Bed::default().act(1, Deed::Acknowledge(reason()));
+    assert_eq!(bed.look(&incident(1), NOW, seen), Check::Send);
+    let bed = bed.act(1, Deed::Unacknowledge);
+    assert!(matches!(bed.look(&incident(1), NOW, seen), Check::Withhold(_)));
+    let over = Incident { state: IncidentState::Closed, ..incident(1) };
+    let bed = Bed::default().act(1, Deed::Acknowledge(reason()));
+    assert!(matches!(bed.look(&over, NOW, seen), Check::Withhold(_)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod alertmanager;
 mod channels;
 mod http;
 mod outbox;
+mod refusals;
 mod rounds;
 mod smtp;
 mod tls;
@@ -86,6 +87,9 @@ fn webhook(url: String, identity: Option<&Identity>) -> ChannelConfig {
         url: Some(url),
         url_file: None,
         signing_key_file: None,
+        template: None,
+        template_file: None,
+        content_type: None,
         allow_private: false,
         root_ca_file: identity.map(|identity| identity.root_ca_file.clone()),
         timeout: Some("20s".to_owned()),
@@ -310,6 +314,9 @@ async fn simulated_alerts_are_only_written_to_files_and_no_server_gets_them() {
         name: "remote".to_owned(),
         url_file: None,
         signing_key_file: None,
+        template: None,
+        template_file: None,
+        content_type: None,
         allow_private: false,
         root_ca_file: None,
         timeout: None,

@@ -225,7 +225,8 @@ impl Outbox for ForgetfulOutbox {
         channels() -> Vec<ChannelRow>;
         untold(now: UtcMicros, limit: usize) -> Vec<Untold>;
         place(fates: &[(i64, Fate)]) -> ();
-        due_deliveries(now: UtcMicros, limit: usize) -> Vec<Delivery>;
+        due_deliveries(now: UtcMicros, limit: usize, but: &[String]) -> Vec<Delivery>;
+        channel_went(channel: &str, went: Result<(), &str>, now: UtcMicros) -> ();
         standing_deliveries(channel: &str, limit: usize) -> Vec<Delivery>;
         test_channel(channel: &str, by: &Act) -> Option<i64>;
         channel_test(event: i64) -> Option<ChannelTest>;
@@ -252,4 +253,17 @@ impl Outbox for ForgetfulOutbox {
         }
         self.inner.bundle(deliveries)
     }
+}
+
+/// Merges the incident into another, as the engine does, and tells of it.
+pub(crate) fn merge(control: &SqliteControl, number: u128, into: u64) {
+    let mut incident = control.incident(IncidentId::from_u128(number)).unwrap().unwrap();
+    incident.state = IncidentState::Closed;
+    incident.change = Change::Merged;
+    incident.merged_into = Some(into);
+    incident.closed_on = Some(date(2026, 3, 4));
+    incident.closed = Some(NOW);
+    let tell = vec![(incident.id, IncidentEvent::Merged)];
+    let write = JudgeWrite { incidents: vec![incident], tell, ..JudgeWrite::default() };
+    control.write_judgement(&write, NOW).unwrap();
 }

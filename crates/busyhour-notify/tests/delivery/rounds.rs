@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::channels::secret;
 use crate::http::Receiver;
 use crate::outbox::{ForgetfulOutbox, NOW, close, stores, tell, with_building};
-use crate::{LATER, deliver, notifier, put_off, sent, settings, webhook};
+use crate::smtp::{Offer, SmtpServer};
+use crate::tls::Identity;
+use crate::{LATER, deliver, email, notifier, put_off, sent, settings, webhook};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -289,4 +291,45 @@ async fn a_message_that_fails_often_does_not_hold_up_the_others_for_good() {
         let round = deliver(&mut notifier, NOW.plus(attempt * LATER)).await;
         assert_eq!((round.sent, round.put_off), (usize::from(attempt == 3), 1), "{attempt}");
     }
+}
+
+#[tokio::test]
+async fn the_weekly_review_goes_by_mail_on_mondays_at_its_time_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let identity = Identity::new(directory.path());
+    let server = SmtpServer::start(Offer::Tls, identity.acceptor.clone(), None).await;
+    let (control, _) = with_building(directory.path());
+    let config = ChannelConfig::Email(email(&server, Security::Tls, &identity));
+    let plan = ReportConfig {
+        name: "review".to_owned(),
+        kind: ReportKind::Weekly,
+        at: "07:30".to_owned(),
+        zone: "Europe/Berlin".to_owned(),
+        channels: vec![config.name().to_owned()],
+    };
+    let plan = || vec![ReportPlan::build(&plan, &[config.name()]).unwrap()];
+    let new = || {
+        let settings = Settings { reports: plan(), ..settings() };
+        with_settings(&control, &config, settings).with_reports(Arc::new(Rendered(Ok(false))))
+    };
+    let at = |text: &str| UtcMicros(text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+    let mut notifier = new();
+    // In Berlin it is an hour later than in UTC; the 9th of March 2026 is a Monday.
+    for (moment, mails) in [
+        ("2026-03-08T23:59:59Z", 0),
+        ("2026-03-09T06:29:59Z", 0),
+        ("2026-03-09T06:30:00Z", 1),
+        ("2026-03-09T06:30:05Z", 1),
+        ("2026-03-12T06:00:00Z", 1),
+    ] {
+        deliver(&mut notifier, at(moment)).await;
+        assert_eq!(server.mails().len(), mails, "{moment}");
+    }
+    // A collector that was down that Monday sends it when it is back, and not again after a restart.
+    drop(notifier);
+    for (moment, mails) in [("2026-03-17T12:00:00Z", 2), ("2026-03-17T12:00:05Z", 2)] {
+        deliver(&mut new(), at(moment)).await;
+        assert_eq!(server.mails().len(), mails, "{moment}");
+    }
+    assert_eq!(server.mails()[0].header("Subject"), Some("Digest"));
 }

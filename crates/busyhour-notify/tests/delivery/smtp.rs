@@ -42,6 +42,8 @@ struct Shared {
     heard: Vec<String>,
     /// Answers to the next messages instead of taking them.
     refusals: VecDeque<String>,
+    /// Recipients, and answers to the next times they are named.
+    refused: Vec<(String, String)>,
     connections: usize,
 }
 
@@ -98,6 +100,10 @@ impl SmtpServer {
 
     pub(crate) fn refuse_next(&self, answer: &str) {
         self.shared.lock().unwrap().refusals.push_back(answer.to_owned());
+    }
+
+    pub(crate) fn refuse_recipient(&self, address: &str, answer: &str) {
+        self.shared.lock().unwrap().refused.push((address.to_owned(), answer.to_owned()));
     }
 
     pub(crate) fn mails(&self) -> Vec<Mail> {
@@ -163,9 +169,21 @@ impl Session {
                     self.say("250 ok").await?;
                 }
                 "RCPT" => {
-                    to.push(address(rest));
-                    self.say("250 ok").await?;
+                    let address = address(rest);
+                    let refusal = {
+                        let refused = &mut self.shared.lock().unwrap().refused;
+                        let at = refused.iter().position(|(one, _)| *one == address);
+                        at.map(|at| refused.remove(at).1)
+                    };
+                    match refusal {
+                        Some(refusal) => self.say(&refusal).await?,
+                        None => {
+                            to.push(address);
+                            self.say("250 ok").await?;
+                        }
+                    }
                 }
+                "DATA" if to.is_empty() => self.say("503 nobody to send to").await?,
                 "DATA" => {
                     self.say("354 go on").await?;
                     let data = self.data().await?;

@@ -304,6 +304,12 @@ impl Source for Fleet {
         Ok(days.filter(|day| (from..=until).contains(&day.date)).cloned().collect())
     }
 
+    fn subnet_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError> {
+        let own = |day: &&DaySummary| matches!(day.scope, Scope::Subnet(..));
+        let days = self.days.iter().filter(own);
+        Ok(days.filter(|day| (from..=until).contains(&day.date)).cloned().collect())
+    }
+
     fn incidents(&self, closed_from: UtcMicros) -> Result<Vec<Incident>, StoreError> {
         let fits = |incident: &&Incident| incident.closed.is_none_or(|at| at >= closed_from);
         Ok(self.incidents.iter().filter(fits).cloned().collect())

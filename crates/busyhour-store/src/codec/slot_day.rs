@@ -1,7 +1,8 @@
-//! The slots of one path and one UTC day, quarter-hours or hours, in three parts: counts, figures and
-//! sketches, each column by column. A part ends with a CRC-32 over its key and content.
+//! The slots of one path and one UTC day, quarter-hours or hours, in four parts: counts, figures, sketches
+//! and how windows are spread, each column by column. A part ends with a CRC-32 over its key and content.
 
 mod sketch;
+mod spread;
 
 #[cfg(test)]
 mod tests;
@@ -9,14 +10,14 @@ mod tests;
 use std::ops::{DerefMut, Range};
 
 use busyhour_model::{
-    BurstLoss, Combination, Figure, FigureBucket, Figures, LimitsVersion, PathId, Slot, SlotCounts,
-    SlotGist, SlotStart, Spread, UtcMicros, WorstLoss,
+    BurstLoss, Combination, Figure, Figures, LimitsVersion, PathId, Slot, SlotCounts, SlotGist,
+    SlotStart, UtcMicros, WorstLoss,
 };
 
 use super::column::{self, Plan, Room};
 use super::{Decoded, Decoder, Encoder, bad};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Quarter-hours of a day of UTC.
 const DAY_SLOTS: i64 = 96;
 /// The bytes of the checksum.
@@ -28,9 +29,6 @@ const MAX_ENTRIES: u64 = 1 << 22;
 const COLUMNS: usize = Combination::BYTES;
 /// Figures of a window.
 const FIGURES: usize = Figure::ALL.len();
-/// The figures that a blob of figures begins with, so that who only wants to know how these are spread
-/// need not read on.
-const SPREAD: [Figure; 2] = [Figure::Delay, Figure::Jitter];
 
 /// What a blob holds; a part of the checksum.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +36,7 @@ enum Part {
     Counts,
     Figures,
     Sketches,
+    Spreads,
 }
 
 impl Part {
@@ -46,6 +45,7 @@ impl Part {
             Self::Counts => 1,
             Self::Figures => 2,
             Self::Sketches => 3,
+            Self::Spreads => 4,
         }
     }
 
@@ -54,6 +54,7 @@ impl Part {
             Self::Counts => "slot counts",
             Self::Figures => "slot figures",
             Self::Sketches => "slot sketches",
+            Self::Spreads => "how windows are spread",
         }
     }
 }
@@ -71,8 +72,7 @@ pub(crate) fn encode_counts(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u
     seal(out, Part::Counts, path, utc_day)
 }
 
-/// Encodes the figures of the same slots: first what tells how they are spread by those that days are
-/// compared by ([`SPREAD`]), then the rest.
+/// Encodes the figures of the same slots.
 pub(crate) fn encode_figures(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u8> {
     let mut out = begin(utc_day, slots);
     let (mut windows, mut kinds) = (Vec::new(), Vec::new());
@@ -97,13 +97,16 @@ pub(crate) fn encode_figures(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<
     put_column(&mut out, &kinds);
     put_column(&mut out, &windows);
     put_column(&mut out, &counts);
-    let [loss, burst, delay, one_way, jitter, rating, marks] = parts;
-    let [loss_rest, burst_rest, delay_rest, one_way_rest, jitter_rest, rating_rest] = rests;
-    put_columns(&mut out, &[delay, jitter]);
-    put_columns(&mut out, &[delay_rest, jitter_rest]);
-    put_columns(&mut out, &[loss, burst, one_way, rating, marks]);
-    put_columns(&mut out, &[loss_rest, burst_rest, one_way_rest, rating_rest]);
+    put_columns(&mut out, &parts);
+    put_columns(&mut out, &rests);
     seal(out, Part::Figures, path, utc_day)
+}
+
+/// Encodes how the windows of the same slots are spread by the figures that days are compared by.
+pub(crate) fn encode_spreads(path: PathId, utc_day: i64, slots: &[Slot]) -> Vec<u8> {
+    let mut out = begin(utc_day, slots);
+    spread::put_all(&mut out, slots);
+    seal(out, Part::Spreads, path, utc_day)
 }
 
 /// Encodes the sketches of the same slots.
@@ -120,9 +123,10 @@ pub(crate) fn decode_counts(
     utc_day: i64,
     room: &mut Room,
 ) -> Decoded<Vec<Slot>> {
-    let (from, starts) = &mut unseal(bytes, Part::Counts, path, utc_day)?;
+    let from = &mut unseal(bytes, Part::Counts, path, utc_day)?;
     let none = SlotCounts::new(LimitsVersion(0));
-    let mut slots: Vec<Slot> = starts.iter().map(|&start| Slot::of_counts(start, none)).collect();
+    let mut slots = Vec::new();
+    read_starts(from, utc_day, room, |start| slots.push(Slot::of_counts(start, none)))?;
     read_counts(from, &mut slots, room)?;
     for extreme in &WORST {
         read_worst(from, &mut slots, extreme)?;
@@ -138,10 +142,10 @@ pub(crate) fn decode_gists(
     room: &mut Room,
     gists: &mut Vec<SlotGist>,
 ) -> Decoded<()> {
-    let (from, starts) = &mut unseal(bytes, Part::Counts, path, utc_day)?;
+    let from = &mut unseal(bytes, Part::Counts, path, utc_day)?;
     let none = SlotCounts::new(LimitsVersion(0));
     let before = gists.len();
-    gists.extend(starts.iter().map(|&start| SlotGist::of_counts(start, none)));
+    read_starts(from, utc_day, room, |start| gists.push(SlotGist::of_counts(start, none)))?;
     // The worst losses come behind, and nobody asks for them.
     read_counts(from, gists.get_mut(before..).unwrap_or_default(), room)
 }
@@ -154,14 +158,11 @@ pub(crate) fn decode_figures(
     slots: &mut [Slot],
     room: &mut Room,
 ) -> Decoded<()> {
-    let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    check_starts(from, starts, slots.iter().map(|slot| slot.start))?;
+    let from = &mut unseal(bytes, Part::Figures, path, utc_day)?;
+    check_starts(from, utc_day, room, slots.iter().map(|slot| slot.start))?;
     let shares = Shares::read(from, slots.len(), room)?;
-    let spread: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
-    let [delay, jitter] = columns_in(from, slots.len(), room)?;
-    let all = read_combinations(from, &shares, spread, room)?;
-    let [loss, burst, one_way, rating] = columns_in(from, slots.len(), room)?;
-    let rests = [loss, burst, delay, one_way, jitter, rating];
+    let all = read_combinations(from, &shares, room)?;
+    let rests: [Vec<i64>; FIGURES] = columns_in(from, slots.len(), room)?;
     let mut taken = Taken::default();
     for (at, slot) in slots.iter_mut().enumerate() {
         let own = shares.next(&mut taken, at).ok_or(from.error())?;
@@ -177,46 +178,18 @@ pub(crate) fn decode_figures(
     from.finish(())
 }
 
-/// Adds to slots in short, of those `within`, how their windows are spread.
+/// Adds to the slots that [`decode_gists`] gave how their windows are spread.
 pub(crate) fn decode_spreads(
     bytes: &[u8],
     path: PathId,
     utc_day: i64,
-    (gists, within): (&mut [SlotGist], &dyn Fn(SlotStart) -> bool),
+    gists: &mut [SlotGist],
     room: &mut Room,
 ) -> Decoded<()> {
-    let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    check_starts(from, starts, gists.iter().map(|gist| gist.start))?;
-    let shares = Shares::read(from, gists.len(), room)?;
-    let mut buckets: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
-    let rests: [Vec<i64>; SPREAD.len()] = columns_in(from, gists.len(), room)?;
-    for column in &mut buckets {
-        check_buckets(column, shares.all).ok_or(from.error())?;
-    }
-    let mut taken = Taken::default();
-    for (at, gist) in gists.iter_mut().enumerate() {
-        let own = shares.next(&mut taken, at).ok_or(from.error())?;
-        if !within(gist.start) {
-            continue;
-        }
-        let mut spreads = [None; SPREAD.len()];
-        for (((spread, buckets), rest), figure) in
-            spreads.iter_mut().zip(&buckets).zip(&rests).zip(SPREAD)
-        {
-            let kinds = buckets.get(own.kinds.clone()).unwrap_or_default().iter();
-            let bucket = |number: i64| FigureBucket::from_number(number as u8);
-            let windows = kinds.zip(own.each());
-            let windows = windows.filter_map(|(&number, n)| Some((bucket(number)?, n)));
-            let distance = value(rest, at).cast_unsigned();
-            *spread = Spread::from_distance(windows, figure, distance).map_err(|_| from.error())?;
-        }
-        [gist.delay, gist.jitter] = spreads;
-    }
-    room.give(buckets);
-    room.give(rests);
-    shares.leave(room);
-    // What every window was like comes behind.
-    Ok(())
+    let from = &mut unseal(bytes, Part::Spreads, path, utc_day)?;
+    check_starts(from, utc_day, room, gists.iter().map(|gist| gist.start))?;
+    spread::read_all(from, gists, room)?;
+    from.finish(())
 }
 
 /// Hands out each combination of figures with how many windows of the slot had it: for totals of very
@@ -225,15 +198,14 @@ pub(crate) fn visit_figures(
     bytes: &[u8],
     path: PathId,
     utc_day: i64,
+    room: &mut Room,
     mut visit: impl FnMut(SlotStart, Combination, u32),
 ) -> Decoded<()> {
-    let (from, starts) = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    let room = &mut Room::default();
+    let from = &mut unseal(bytes, Part::Figures, path, utc_day)?;
+    let mut starts = Vec::new();
+    read_starts(from, utc_day, room, |start| starts.push(start))?;
     let shares = Shares::read(from, starts.len(), room)?;
-    let spread: [Vec<i64>; SPREAD.len()] = columns_in(from, shares.all, room)?;
-    let rests: [Vec<i64>; SPREAD.len()] = columns_in(from, starts.len(), room)?;
-    room.give(rests);
-    let all = read_combinations(from, &shares, spread, room)?;
+    let all = read_combinations(from, &shares, room)?;
     let mut taken = Taken::default();
     for (at, &start) in starts.iter().enumerate() {
         let own = shares.next(&mut taken, at).ok_or(from.error())?;
@@ -243,6 +215,8 @@ pub(crate) fn visit_figures(
             visit(start, combination, n);
         }
     }
+    shares.leave(room);
+    // How their sums differ from the middles comes behind.
     Ok(())
 }
 
@@ -253,8 +227,9 @@ pub(crate) fn decode_sketches(
     utc_day: i64,
     slots: &mut [Slot],
 ) -> Decoded<()> {
-    let (from, starts) = &mut unseal(bytes, Part::Sketches, path, utc_day)?;
-    check_starts(from, starts, slots.iter().map(|slot| slot.start))?;
+    let from = &mut unseal(bytes, Part::Sketches, path, utc_day)?;
+    let room = &mut Room::default();
+    check_starts(from, utc_day, room, slots.iter().map(|slot| slot.start))?;
     sketch::read_all(from, slots)?;
     from.finish(())
 }
@@ -286,13 +261,8 @@ fn seal(out: Encoder, part: Part, path: PathId, utc_day: i64) -> Vec<u8> {
     bytes
 }
 
-/// Checks a blob and reads which slots it is of.
-fn unseal(
-    bytes: &[u8],
-    part: Part,
-    path: PathId,
-    utc_day: i64,
-) -> Decoded<(Decoder<'_>, Vec<SlotStart>)> {
+/// Checks a blob.
+fn unseal(bytes: &[u8], part: Part, path: PathId, utc_day: i64) -> Decoded<Decoder<'_>> {
     let damaged = bad(part.words());
     let mut from = Decoder::of_version(bytes, VERSION, part.words())?;
     let (content, found) = bytes.split_last_chunk::<CHECKSUM>().ok_or(damaged.clone())?;
@@ -300,26 +270,41 @@ fn unseal(
         return Err(damaged);
     }
     from.rest = content.get(1..).ok_or(damaged)?;
+    Ok(from)
+}
+
+/// Reads which slots a blob is of.
+fn read_starts(
+    from: &mut Decoder<'_>,
+    utc_day: i64,
+    room: &mut Room,
+    mut each: impl FnMut(SlotStart),
+) -> Decoded<()> {
     let count = from.uint()?;
     if count > DAY_SLOTS.cast_unsigned() {
         return Err(from.error());
     }
-    let places = column::read(&mut from, count as usize)?;
+    let places = column::read_in(from, count as usize, room)?;
     let ascending = places.is_sorted_by(|a, b| a < b);
     if !ascending || places.iter().any(|place| !(0..DAY_SLOTS).contains(place)) {
         return Err(from.error());
     }
     let first = SlotStart::from_number(utc_day.wrapping_mul(DAY_SLOTS));
-    Ok((from, places.into_iter().map(|place| first.offset(place)).collect()))
+    places.iter().for_each(|&place| each(first.offset(place)));
+    room.give([places]);
+    Ok(())
 }
 
+/// Checks that a blob is of certain slots.
 fn check_starts(
-    from: &Decoder<'_>,
-    starts: &[SlotStart],
-    of_slots: impl Iterator<Item = SlotStart>,
+    from: &mut Decoder<'_>,
+    utc_day: i64,
+    room: &mut Room,
+    mut of_slots: impl Iterator<Item = SlotStart>,
 ) -> Decoded<()> {
-    let same = starts.iter().copied().eq(of_slots);
-    if same { Ok(()) } else { Err(from.error()) }
+    let mut same = true;
+    read_starts(from, utc_day, room, |start| same &= of_slots.next() == Some(start))?;
+    if same && of_slots.next().is_none() { Ok(()) } else { Err(from.error()) }
 }
 
 fn put_column(out: &mut Encoder, values: &[i64]) {
@@ -555,28 +540,15 @@ impl Shares {
     }
 }
 
-/// Reads what is left of all combinations, given the buckets of those of [`SPREAD`].
 fn read_combinations(
     from: &mut Decoder<'_>,
     shares: &Shares,
-    [delay, jitter]: [Vec<i64>; SPREAD.len()],
     room: &mut Room,
 ) -> Decoded<Vec<Combination>> {
-    let [loss, burst, one_way, rating, marks] = columns_in(from, shares.all, room)?;
-    let parts = [loss, burst, delay, one_way, jitter, rating, marks];
+    let parts: [Vec<i64>; COLUMNS] = columns_in(from, shares.all, room)?;
     let all = combinations(&parts, shares.all).ok_or(from.error())?;
     room.give(parts);
     Ok(all)
-}
-
-/// Checks the numbers of buckets, and writes out so many of a column of nothing but zeros; `None` when
-/// there is no such bucket.
-fn check_buckets(column: &mut Vec<i64>, count: usize) -> Option<()> {
-    let none = i64::from(Combination::NO_BUCKET);
-    let is_known = |&number: &i64| (0..FigureBucket::COUNT as i64).contains(&number);
-    let all_known = column.iter().all(|number| is_known(number) || *number == none);
-    column.resize(count, 0);
-    all_known.then_some(())
 }
 
 /// So many combinations of their columns, of which one of nothing but zeros is empty; `None` when there is

@@ -180,6 +180,10 @@ pub enum IncidentEvent {
     Worse,
     /// It was closed.
     Closed,
+    /// The engine merged it into another: it goes on there.
+    Merged,
+    /// Somebody said to have seen it.
+    Acknowledged,
 }
 
 /// What the judge decided, written in one transaction. Of forgotten agents and their paths nothing is
@@ -460,6 +464,12 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn building_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError>;
+
+    /// The verdicts of whole subnets with `from <= date <= until`, by date: as those of buildings.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn subnet_days(&self, from: Date, until: Date) -> Result<Vec<DaySummary>, StoreError>;
 
     /// Incidents of every kind, newest first (by [`Incident::since`]): all, or only those not closed.
     ///

@@ -64,6 +64,11 @@ pub enum Happened {
         /// The channel.
         channel: String,
     },
+    /// A channel did not take a message for good, or not for everybody that it is for.
+    MessageRefused {
+        /// The channel.
+        channel: String,
+    },
     /// It is time for a report.
     Report {
         /// Which, and of when, as whoever asked for it wrote it.
@@ -128,6 +133,15 @@ pub enum About {
         /// Which.
         channel: String,
     },
+    /// A message that another channel did not take for good, or not for everybody that it is for.
+    MessageRefused {
+        /// Which channel.
+        channel: String,
+        /// What it said, without secrets.
+        error: String,
+        /// What the message was about, in words.
+        what: String,
+    },
     /// A report.
     Report {
         /// Which, and of when.
@@ -188,6 +202,8 @@ pub struct Delivery {
     pub placed: UtcMicros,
     /// Earlier attempts.
     pub attempts: u32,
+    /// Those whom it is still to reach, when others have it already.
+    pub left_for: Vec<String>,
 }
 
 /// What became of an attempt to deliver.
@@ -203,6 +219,25 @@ pub enum DeliveryOutcome {
         error: String,
         /// The other side would say the same to every attempt.
         for_good: bool,
+    },
+    /// It took it for some of those it is for; the others are tried again at the time given.
+    Partly {
+        /// When.
+        at: UtcMicros,
+        /// What went wrong, without secrets.
+        error: String,
+        /// Those others.
+        left: Vec<String>,
+    },
+    /// It took it, and never will for some of those it is for. Others are told so.
+    SentBut {
+        /// Whom it refused and why, without secrets.
+        error: String,
+    },
+    /// It will never take this message, whatever becomes of the channel. Others are told so.
+    Refused {
+        /// What it said, without secrets.
+        error: String,
     },
     /// Nothing was sent, as the channel has to be left alone; to be sent then.
     Later(UtcMicros),
@@ -240,7 +275,8 @@ pub struct ChannelRow {
     pub taken: Option<UtcMicros>,
     /// Since when it takes none.
     pub failing_since: Option<UtcMicros>,
-    /// What went wrong last, without secrets.
+    /// What went wrong last, without secrets; also where it was for some of those only whom a message is for, and
+    /// the channel works.
     pub error: Option<String>,
 }
 
@@ -281,11 +317,17 @@ pub trait Outbox: Send + Sync {
     /// When the transaction could not be made durable; then nothing changed.
     fn place(&self, fates: &[(i64, Fate)]) -> Result<(), StoreError>;
 
-    /// What is due, oldest first.
+    /// What is due on channels other than `but`, oldest first; of more than about `limit` each channel has an equal
+    /// share.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn due_deliveries(&self, now: UtcMicros, limit: usize) -> Result<Vec<Delivery>, StoreError>;
+    fn due_deliveries(
+        &self,
+        now: UtcMicros,
+        limit: usize,
+        but: &[String],
+    ) -> Result<Vec<Delivery>, StoreError>;
 
     /// Makes deliveries on one channel one message, named by the first. Of those in a message already nothing
     /// changes.
@@ -311,6 +353,17 @@ pub trait Outbox: Send + Sync {
         &self,
         deliveries: &[i64],
         outcome: &DeliveryOutcome,
+        now: UtcMicros,
+    ) -> Result<(), StoreError>;
+
+    /// Notes how a channel goes where no delivery is concerned: that it took what it was told, or what went wrong.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing changed.
+    fn channel_went(
+        &self,
+        channel: &str,
+        went: Result<(), &str>,
         now: UtcMicros,
     ) -> Result<(), StoreError>;
 

@@ -175,6 +175,14 @@ fn add(
         other.map(|(_, number)| number.cast_signed()),
     ])?;
     let number = sql.last_insert_rowid();
+    if let Deed::Acknowledge(_) = deed {
+        // Where machines call people, they stop when somebody has seen it.
+        sql.prepare_cached(
+            "INSERT INTO events (incident, openings, event, detail, created_us, fate, look_us) \
+             VALUES (?1, ?2, 'acknowledged', ?3, ?4, 'untold', ?4)",
+        )?
+        .execute(params![incident.id.to_bytes(), incident.openings, number, by.at.0])?;
+    }
     let detail = match &deed {
         Deed::Merge { into_number, .. } => format!("act={number} into={into_number}"),
         _ => format!("act={number}"),

@@ -210,6 +210,8 @@ const fn event_word(event: IncidentEvent) -> &'static str {
         IncidentEvent::Opened => "opened",
         IncidentEvent::Worse => "worse",
         IncidentEvent::Closed => "closed",
+        IncidentEvent::Merged => "merged",
+        IncidentEvent::Acknowledged => "acknowledged",
     }
 }
 
@@ -218,6 +220,8 @@ pub(super) fn event_of(word: &str) -> rusqlite::Result<IncidentEvent> {
         "opened" => Ok(IncidentEvent::Opened),
         "worse" => Ok(IncidentEvent::Worse),
         "closed" => Ok(IncidentEvent::Closed),
+        "merged" => Ok(IncidentEvent::Merged),
+        "acknowledged" => Ok(IncidentEvent::Acknowledged),
         _ => Err(unreadable(bad("incident event"))),
     }
 }

@@ -17,9 +17,9 @@ pub(super) const DAYS: &str = "SELECT date, scope, subject, link, building, verd
      figures FROM days WHERE date >= ?1 AND date <= ?2";
 pub(super) const DAYS_OF_BUILDING: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
      WHERE building = ?3 AND date >= ?1 AND date <= ?2";
-/// Of one date, by the key.
-pub(super) const BUILDING_DAYS: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
-     WHERE date = ?1 AND scope = 'building'";
+/// Of one date and one kind of scope, by the key.
+pub(super) const DAYS_OF_SCOPE: &str = "SELECT date, scope, subject, link, building, verdict, masked, figures FROM days \
+     WHERE date = ?1 AND scope = ?2";
 /// A verdict that is new, or other than it was in the same building: no index has to change then.
 pub(super) const PUT_DAY: &str = "INSERT INTO days VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
      ON CONFLICT DO UPDATE SET verdict = excluded.verdict, masked = excluded.masked, \
@@ -73,15 +73,17 @@ pub(super) fn days(
     Ok(days)
 }
 
-pub(super) fn building_days(
+/// Verdicts of one kind of scope, by date.
+pub(super) fn days_of(
     sql: &Connection,
+    scope: &str,
     from: Date,
     until: Date,
 ) -> rusqlite::Result<Vec<DaySummary>> {
-    let mut of_date = sql.prepare_cached(BUILDING_DAYS)?;
+    let mut of_date = sql.prepare_cached(DAYS_OF_SCOPE)?;
     let mut days = Vec::new();
     for date in from.series(1.day()).take_while(|date| *date <= until) {
-        let of_date = of_date.query_map([date.to_string()], day)?;
+        let of_date = of_date.query_map([date.to_string().as_str(), scope], day)?;
         days.append(&mut of_date.collect::<rusqlite::Result<Vec<_>>>()?);
     }
     Ok(days)

@@ -4,7 +4,7 @@ mod channels;
 mod due;
 
 use busyhour_model::{IncidentId, UtcMicros};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::incidents::{event_of, incident};
 use super::{SqliteControl, audit, id, quiet};
@@ -16,13 +16,16 @@ use crate::{
 };
 
 #[cfg(test)]
-pub(super) use due::{AGENT_NAME, BUILDING_NAME, DUE, SUBNET_NAME};
+pub(super) use due::{AGENT_NAME, BUILDING_NAME, DUE, DUE_CHANNELS, SUBNET_NAME};
 
 /// What went wrong with a channel is cut here where it is told on others.
 const MAX_ERROR_CHARS: usize = 300;
 
 pub(super) const UNTOLD: &str = "SELECT id, incident, openings, event, detail, created_us FROM events \
      WHERE fate = 'untold' AND look_us <= ?1 ORDER BY look_us, id LIMIT ?2";
+pub(super) const REFUSED_LATELY: &str = "SELECT EXISTS (SELECT 1 FROM events \
+     INDEXED BY events_of_no_incident WHERE incident IS NULL AND created_us > ?1 \
+     AND event = 'message-refused' AND instr(detail, ?2 || char(10)) = 1)";
 pub(super) const PENDING: &str = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
 pub(super) const WAITING: &str = "SELECT count(*) FROM events WHERE fate = 'untold'";
 /// Where an opening, or that it got worse, was told: not where it was withheld, and not to whom it would only be
@@ -55,8 +58,13 @@ impl Outbox for SqliteControl {
         self.database.write("place events", |sql| place(sql, fates))
     }
 
-    fn due_deliveries(&self, now: UtcMicros, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        self.database.read("take due deliveries", |sql| due::due(sql, now, limit))
+    fn due_deliveries(
+        &self,
+        now: UtcMicros,
+        limit: usize,
+        but: &[String],
+    ) -> Result<Vec<Delivery>, StoreError> {
+        self.database.read("take due deliveries", |sql| due::due(sql, now, limit, but))
     }
 
     fn bundle(&self, deliveries: &[i64]) -> Result<(), StoreError> {
@@ -80,6 +88,16 @@ impl Outbox for SqliteControl {
     ) -> Result<(), StoreError> {
         let note = |sql: &Transaction<'_>| delivered(sql, deliveries, outcome, now);
         self.database.write("note a delivery", note)
+    }
+
+    fn channel_went(
+        &self,
+        channel: &str,
+        went: Result<(), &str>,
+        now: UtcMicros,
+    ) -> Result<(), StoreError> {
+        let note = |sql: &Transaction<'_>| channels::note_said(sql, channel, went, now);
+        self.database.write("note how a channel goes", note)
     }
 
     fn test_channel(&self, channel: &str, by: &Act) -> Result<Option<i64>, StoreError> {
@@ -144,6 +162,7 @@ fn untold(sql: &Connection, now: UtcMicros, limit: usize) -> rusqlite::Result<Ve
                 Happened::ChannelFailed { channel, error }
             }
             "channel-works" => Happened::ChannelWorks { channel: detail },
+            "message-refused" => Happened::MessageRefused { channel: failed(&detail).0 },
             "report" => Happened::Report { name: detail },
             word => {
                 let of = id(row, 1, IncidentId::from_u128)?;
@@ -235,25 +254,82 @@ fn delivered(
 ) -> rusqlite::Result<()> {
     let (state, due, detail, attempts) = match outcome {
         DeliveryOutcome::Sent => ("sent", None, None, 1),
-        DeliveryOutcome::Retry { at, error, .. } => ("pending", Some(at.0), Some(error), 1),
+        DeliveryOutcome::SentBut { error } => ("sent", None, Some(error), 1),
+        DeliveryOutcome::Retry { at, error, .. } | DeliveryOutcome::Partly { at, error, .. } => {
+            ("pending", Some(at.0), Some(error), 1)
+        }
         DeliveryOutcome::Later(at) | DeliveryOutcome::Held(at) => ("pending", Some(at.0), None, 0),
         DeliveryOutcome::Withheld { reason } => ("withheld", None, Some(reason), 1),
+        DeliveryOutcome::Refused { error } => ("withheld", None, Some(error), 1),
     };
     let held = matches!(outcome, DeliveryOutcome::Held(_));
+    let left = match outcome {
+        DeliveryOutcome::Partly { left, .. } => Some(left.join("\n")),
+        _ => None,
+    };
+    // Whom it is still to reach is of no interest when it is finished.
     let mut note = sql.prepare_cached(
         "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), \
          detail = coalesce(?4, detail), attempts = attempts + ?6, \
          placed_us = iif(?7, max(placed_us, ?3), placed_us), \
+         left_for = iif(?3 IS NULL, NULL, coalesce(?8, left_for)), \
          finished_us = iif(?3 IS NULL, ?5, NULL) WHERE id = ?1 AND state = 'pending'",
     )?;
     let mut changed = 0;
     for delivery in deliveries {
-        changed += note.execute(params![delivery, state, due, detail, now.0, attempts, held])?;
+        changed +=
+            note.execute(params![delivery, state, due, detail, now.0, attempts, held, left])?;
     }
     sql.prepare_cached("UPDATE delivery_counts SET deliveries = deliveries + ?2 WHERE state = ?1")?
         .execute(params![state, row_limit(changed)])?;
-    let Some(first) = deliveries.first() else { return Ok(()) };
-    channels::note(sql, *first, outcome, now)
+    let Some(first) = deliveries.first().filter(|_| changed > 0) else { return Ok(()) };
+    channels::note(sql, *first, outcome, now)?;
+    match outcome {
+        DeliveryOutcome::Refused { error } | DeliveryOutcome::SentBut { error } => {
+            refused(sql, *first, (deliveries.len(), error), now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has others told that a channel did not take a message for good; of what is about channels nobody is told, so that
+/// two that refuse do not tell each other for ever, and of one channel once an hour.
+fn refused(
+    sql: &Connection,
+    delivery: i64,
+    (count, error): (usize, &str),
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let found: Option<(String, String, String, Option<u64>)> = sql
+        .prepare_cached(
+            "SELECT d.channel, e.event, e.detail, i.number FROM deliveries d \
+             JOIN events e ON e.id = d.event LEFT JOIN incidents i ON i.id = e.incident \
+             WHERE d.id = ?1",
+        )?
+        .query_row([delivery], |row| {
+            let number: Option<i64> = row.get(3)?;
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, number.map(i64::cast_unsigned)))
+        })
+        .optional()?;
+    let Some((channel, event, detail, number)) = found else { return Ok(()) };
+    let what = match (number, count) {
+        (Some(number), 0 | 1) => format!("incident {number} ({event})"),
+        (Some(number), many) => format!("incident {number} ({event}) and {} more", many - 1),
+        (None, _) if event == "report" => format!("report {detail}"),
+        (None, _) => return Ok(()),
+    };
+    let told_lately: bool = sql
+        .prepare_cached(REFUSED_LATELY)?
+        .query_row(params![now.0.saturating_sub(channels::PATIENCE_US), channel], |row| {
+            row.get(0)
+        })?;
+    if told_lately {
+        return Ok(());
+    }
+    let one_line = |text: &str| text.replace('\n', " ");
+    let error: String = one_line(error).chars().take(MAX_ERROR_CHARS).collect();
+    let detail = format!("{channel}\n{error}\n{}", one_line(&what));
+    about_itself(sql, "message-refused", &detail, now).map(drop)
 }
 
 pub(super) fn totals(sql: &Connection) -> rusqlite::Result<DeliveryTotals> {

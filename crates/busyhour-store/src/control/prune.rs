@@ -24,7 +24,7 @@ pub(super) const DELIVERIES: &str = "DELETE FROM deliveries WHERE finished_us < 
      SELECT 1 FROM events e JOIN incidents i ON i.id = e.incident AND i.openings = e.openings \
      WHERE e.id = deliveries.event AND e.event IN ('opened', 'worse') AND (i.state <> 'closed' \
        OR EXISTS (SELECT 1 FROM events c WHERE c.incident = e.incident \
-         AND c.openings = e.openings AND c.event = 'closed' AND (c.fate = 'untold' OR EXISTS ( \
+         AND c.openings = e.openings AND c.event IN ('closed', 'merged') AND (c.fate = 'untold' OR EXISTS ( \
            SELECT 1 FROM deliveries p WHERE p.event = c.id AND p.state = 'pending')))))";
 /// Events of no incident, when nothing is known of their deliveries any more.
 pub(super) const EVENTS: &str = "DELETE FROM events WHERE incident IS NULL AND created_us < ?1 \

@@ -213,8 +213,8 @@ CREATE TABLE series_months (
 ) STRICT, WITHOUT ROWID;
 
 -- What is to be told: of each opening of an incident once, or about the collector, and then incident is NULL.
--- detail tells events of the same kind apart: the number of the maintenance after which it is worse, the
--- channel, the report. fate is 'untold' until it is placed, then 'placed', or 'nobody', and remark says why.
+-- detail tells events of the same kind apart: the number of the maintenance after which it is worse, that of the
+-- act by which somebody has seen it, the channel, the report. fate is 'untold' until it is placed, then 'placed', or 'nobody', and remark says why.
 -- labels are what machines tell it from others by.
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -234,7 +234,7 @@ CREATE UNIQUE INDEX events_reports ON events (detail) WHERE event = 'report';
 CREATE INDEX events_of_no_incident ON events (created_us) WHERE incident IS NULL;
 
 -- state is 'pending', 'sent' or 'withheld'; bundle is the delivery that it is one message with; placed_us is
--- when it was to be sent first. What is finished goes after a while, so the counts of all that ever were are kept beside it.
+-- when it was to be sent first; left_for are those it is still to reach, a line each, when others have it. What is finished goes after a while, so the counts of all that ever were are kept beside it.
 CREATE TABLE deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event INTEGER NOT NULL REFERENCES events (id),
@@ -246,10 +246,11 @@ CREATE TABLE deliveries (
     due_us INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
     detail TEXT,
+    left_for TEXT,
     finished_us INTEGER,
     UNIQUE (event, channel, purpose)
 ) STRICT;
-CREATE INDEX deliveries_pending ON deliveries (id) WHERE state = 'pending';
+CREATE INDEX deliveries_pending ON deliveries (channel, id, due_us) WHERE state = 'pending';
 CREATE INDEX deliveries_finished ON deliveries (finished_us) WHERE finished_us IS NOT NULL;
 
 -- The channels of the configuration. told is 1 when it was told that it fails.

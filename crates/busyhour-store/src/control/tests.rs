@@ -30,7 +30,7 @@ fn questions_about_what_grows_use_an_index() {
             judgement::DAYS_OF_BUILDING,
             "SEARCH days USING INDEX days_of_building (building=? AND date>? AND date<?)",
         ),
-        (judgement::BUILDING_DAYS, "SEARCH days USING PRIMARY KEY (date=? AND scope=?)"),
+        (judgement::DAYS_OF_SCOPE, "SEARCH days USING PRIMARY KEY (date=? AND scope=?)"),
         (incidents::ONE, "SEARCH incidents USING INDEX sqlite_autoindex_incidents_1 (id=?)"),
         (incidents::ALL, "SCAN incidents USING INDEX incidents_by_time"),
         (incidents::NOT_CLOSED, "SCAN incidents USING INDEX incidents_open"),
@@ -57,9 +57,15 @@ fn questions_about_what_grows_use_an_index() {
         (outbox::UNTOLD, "SEARCH events USING INDEX events_untold (look_us<?)"),
         (outbox::WAITING, "SCAN events USING COVERING INDEX events_untold"),
         (outbox::PENDING, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
+        (outbox::DUE_CHANNELS, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
+        (
+            outbox::REFUSED_LATELY,
+            "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; \
+             SEARCH events USING INDEX events_of_no_incident (created_us>?)",
+        ),
         (
             outbox::DUE,
-            "SCAN d USING INDEX deliveries_pending; SEARCH e USING INTEGER PRIMARY KEY (rowid=?); \
+            "SEARCH d USING INDEX deliveries_pending (channel=?); SEARCH e USING INTEGER PRIMARY KEY (rowid=?); \
              CORRELATED SCALAR SUBQUERY 1; SEARCH o USING INDEX sqlite_autoindex_events_1 \
              (incident=? AND openings=? AND event=?); USE TEMP B-TREE FOR ORDER BY; \
              CORRELATED SCALAR SUBQUERY 2; SEARCH o USING COVERING INDEX sqlite_autoindex_events_1 \

@@ -11,8 +11,8 @@ use rusqlite::{Transaction, params};
 
 use super::Engine;
 use super::memory::SlotsView;
-use super::slot_rows::{FIGURES_OF_DAYS, RowId, day_of};
-use crate::codec::visit_figures;
+use super::slot_rows::{FIGURES_OF_DAYS, Parts, RowId, day_of};
+use crate::codec::{Room, visit_figures};
 use crate::sqlite::{Family, PartitionId, folded_through, unreadable};
 use crate::{Grain, SlotDetail, StoreError};
 
@@ -21,6 +21,8 @@ const OPERATION: &str = "read figures";
 const AHEAD: usize = 8;
 /// Threads that read at most; never more than there are processors.
 const READERS: usize = 4;
+/// So many paths' weeks are read by whoever asks.
+const FEW: usize = 64;
 
 type Span = (SlotStart, SlotStart);
 type Visit<'v> = dyn FnMut(PathId, SlotStart, Combination, u32) + 'v;
@@ -29,6 +31,14 @@ type Visit<'v> = dyn FnMut(PathId, SlotStart, Combination, u32) + 'v;
 struct Batch {
     path: PathId,
     found: Vec<(SlotStart, Combination, u32)>,
+}
+
+impl Batch {
+    fn hand_out(self, visit: &mut Visit<'_>) {
+        for (start, combination, n) in self.found {
+            visit(self.path, start, combination, n);
+        }
+    }
 }
 
 /// Hands out combinations, partition by partition. They are read on threads of their own, a partition on
@@ -64,36 +74,7 @@ pub(super) fn visit(
         in_memory.filter_map(|slot| PartitionId::holding(Family::Slots, day_of(slot.start))),
     );
     let plain: Vec<PathId> = plain.into_iter().collect();
-    let readers = thread::available_parallelism().map_or(1, usize::from).min(READERS);
-    let readers = readers.min(weeks.len());
-    let weeks = Mutex::new(weeks);
-    thread::scope(|scope| {
-        let (give, take) = sync_channel(AHEAD);
-        let (plain, views, weeks) = (&plain, &views, &weeks);
-        let read = move |give: SyncSender<Batch>| -> Result<(), StoreError> {
-            let next = || weeks.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
-            while let Some(week) = next() {
-                read_week(engine, week, (plain, views), span, &give)?;
-            }
-            Ok(())
-        };
-        let readers: Vec<_> = (0..readers)
-            .map(|_| {
-                let give = give.clone();
-                scope.spawn(move || read(give))
-            })
-            .collect();
-        drop(give);
-        for Batch { path, found } in take {
-            for (start, combination, n) in found {
-                visit(path, start, combination, n);
-            }
-        }
-        let join = |reader: ScopedJoinHandle<'_, _>| {
-            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
-        };
-        readers.into_iter().try_for_each(join)
-    })?;
+    read_weeks(engine, weeks, (&plain, &views), span, visit)?;
     let settled: Vec<PathId> = settled.into_iter().collect();
     if settled.is_empty() {
         return Ok(());
@@ -106,22 +87,65 @@ pub(super) fn visit(
     })
 }
 
+fn read_weeks(
+    engine: &Engine,
+    weeks: BTreeSet<PartitionId>,
+    what: (&[PathId], &BTreeMap<PathId, Vec<SlotsView>>),
+    span: Span,
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    // A thread costs more than few paths of one week do.
+    if weeks.len() <= 1 && what.0.len() <= FEW {
+        let mut hand_out = |batch: Batch| batch.hand_out(visit);
+        return weeks
+            .into_iter()
+            .try_for_each(|week| read_week(engine, week, what, span, &mut hand_out));
+    }
+    let readers = thread::available_parallelism().map_or(1, usize::from).min(READERS);
+    let readers = readers.min(weeks.len());
+    let weeks = Mutex::new(weeks);
+    thread::scope(|scope| {
+        let (give, take) = sync_channel(AHEAD);
+        let weeks = &weeks;
+        let read = move |give: SyncSender<Batch>| -> Result<(), StoreError> {
+            let next = || weeks.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+            while let Some(week) = next() {
+                // Who does not take any more is about to panic: what was read is nobody's.
+                read_week(engine, week, what, span, &mut |batch| drop(give.send(batch)))?;
+            }
+            Ok(())
+        };
+        let readers: Vec<_> = (0..readers)
+            .map(|_| {
+                let give = give.clone();
+                scope.spawn(move || read(give))
+            })
+            .collect();
+        drop(give);
+        take.into_iter().for_each(|batch| batch.hand_out(visit));
+        let join = |reader: ScopedJoinHandle<'_, _>| {
+            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        readers.into_iter().try_for_each(join)
+    })
+}
+
 fn read_week(
     engine: &Engine,
     id: PartitionId,
     (paths, views): (&[PathId], &BTreeMap<PathId, Vec<SlotsView>>),
     span: Span,
-    give: &SyncSender<Batch>,
+    give: &mut dyn FnMut(Batch),
 ) -> Result<(), StoreError> {
-    // Who does not take any more is about to panic: what was read is nobody's.
-    let hand_over = |path, found| drop(give.send(Batch { path, found }));
+    let mut hand_over = |path, found| give(Batch { path, found });
     // A partition that turns out to be damaged is read twice: nothing may be handed out twice.
     let mut done = 0;
     let mut folded = i64::MIN;
     engine.partitions.read(id, OPERATION, |sql| {
         folded = folded_through(sql)?;
+        let room = &mut Room::default();
         for &path in &paths[done..] {
-            hand_over(path, figures_of(sql, id, path, span)?);
+            hand_over(path, figures_of(sql, id, path, span, room)?);
             done += 1;
         }
         Ok(())
@@ -154,15 +178,25 @@ fn figures_of(
     id: PartitionId,
     path: PathId,
     (from, until): Span,
+    room: &mut Room,
 ) -> rusqlite::Result<Vec<(SlotStart, Combination, u32)>> {
-    let first = RowId::of(path, id, day_of(from).max(id.first_day()));
-    let last = RowId::of(path, id, day_of(until.offset(-1)).min(id.until_day() - 1));
+    let (first, last) =
+        (day_of(from).max(id.first_day()), day_of(until.offset(-1)).min(id.until_day() - 1));
+    // Of the first day and the last only the parts that are asked for.
+    let row = |day: i64, parts: Parts, end: fn((i64, i64)) -> i64| {
+        RowId::of(path, id, day).details(end(parts.ends()))
+    };
+    let span = (from, until);
+    let rows = (
+        row(first, Parts::within(first, span), |ends| ends.0),
+        row(last, Parts::within(last, span), |ends| ends.1),
+    );
     let mut statement = sql.prepare_cached(FIGURES_OF_DAYS)?;
-    let mut rows = statement.query(params![first.details(0), RowId(last.0 + 1).details(0)])?;
+    let mut rows = statement.query(params![rows.0, rows.1])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let day = RowId::of_details(row.get(0)?).day(id);
-        visit_figures(row.get_ref(1)?.as_blob()?, path, day, |start, combination, n| {
+        visit_figures(row.get_ref(1)?.as_blob()?, path, day, room, |start, combination, n| {
             if from <= start && start < until {
                 found.push((start, combination, n));
             }

@@ -1,29 +1,29 @@
-//! Slots in short, read for who judges very many of them: figures of windows are only looked through as
-//! far as it takes to say how they are spread, and kept packed until somebody asks.
+//! Slots in short, read for who judges very many of them: counts and how windows are spread, without their
+//! figures.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use busyhour_model::{PathId, Slot, SlotGist, SlotStart};
-use rusqlite::{CachedStatement, Connection, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::Engine;
 use super::memory::{SlotsView, absorb_slots, settle_slots};
-use super::slot_rows::{COUNTS, FIGURES_OF_DAYS, Parts, RowId, day_of, part_mut};
+use super::slot_rows::{COUNTS, FIGURES, Parts, RowId, SPREADS, day_of, part_mut};
 use super::slots::{OPERATION, weeks};
 use crate::codec::{Room, bad, decode_figures, decode_gists, decode_spreads};
-use crate::contract::PathGists;
 use crate::sqlite::{Family, PartitionId, folded_through, unreadable};
 use crate::{Grain, SlotDetail, StoreError};
 
 type Span = (SlotStart, SlotStart);
+type Take<'t> = dyn FnMut(PathId, Vec<SlotGist>) + 't;
 
 /// Hands over what paths were like, a partition after the other.
 pub(super) fn take(
     engine: &Engine,
     paths: &[PathId],
     span: Span,
-    take: &mut dyn FnMut(PathId, PathGists),
+    take: &mut Take<'_>,
 ) -> Result<(), StoreError> {
     let mut paths = paths.to_vec();
     paths.sort_unstable();
@@ -51,15 +51,15 @@ fn take_week(
     id: PartitionId,
     (paths, views): (&[PathId], &BTreeMap<PathId, Vec<SlotsView>>),
     span: Span,
-    take: &mut dyn FnMut(PathId, PathGists),
+    take: &mut Take<'_>,
 ) -> Result<(), StoreError> {
     let none = Vec::new();
     let pending = |path: PathId, folded: i64| -> Pending<'_> {
         let views = views.get(&path).unwrap_or(&none).iter();
         Pending { id, span, views: views.filter(|view| folded <= view.after).collect() }
     };
-    let mut hand_over = |path: PathId, found: PathGists| {
-        if !found.gists.is_empty() {
+    let mut hand_over = |path: PathId, found: Vec<SlotGist>| {
+        if !found.is_empty() {
             take(path, found);
         }
     };
@@ -105,7 +105,7 @@ impl Pending<'_> {
     }
 
     /// Whole slots of a partition with what is beside it.
-    fn together(&self, mut slots: Vec<Slot>) -> PathGists {
+    fn together(&self, mut slots: Vec<Slot>) -> Vec<SlotGist> {
         for view in &self.views {
             let asked_for = view.slots.iter().filter(|slot| self.is_asked_for(slot.start));
             absorb_slots(&mut slots, asked_for);
@@ -113,8 +113,7 @@ impl Pending<'_> {
         for view in &self.views {
             settle_slots(&mut slots, &view.settlements);
         }
-        slots.retain(|slot| self.is_asked_for(slot.start));
-        PathGists::of_slots(slots)
+        slots.iter().filter(|slot| self.is_asked_for(slot.start)).map(SlotGist::of).collect()
     }
 }
 
@@ -122,78 +121,109 @@ impl Pending<'_> {
 struct Reader<'s> {
     id: PartitionId,
     counts: CachedStatement<'s>,
+    spreads: CachedStatement<'s>,
     figures: CachedStatement<'s>,
     room: Room,
-    /// The slots of a path's days that are being read.
-    gists: Vec<SlotGist>,
 }
 
 impl<'s> Reader<'s> {
     fn new(sql: &'s Connection, id: PartitionId) -> rusqlite::Result<Self> {
         let counts = sql.prepare_cached(COUNTS)?;
-        let figures = sql.prepare_cached(FIGURES_OF_DAYS)?;
-        Ok(Self { id, counts, figures, room: Room::default(), gists: Vec::new() })
+        let spreads = sql.prepare_cached(SPREADS)?;
+        let figures = sql.prepare_cached(FIGURES)?;
+        Ok(Self { id, counts, spreads, figures, room: Room::default() })
     }
 
-    fn read(&mut self, path: PathId, pending: &Pending<'_>) -> rusqlite::Result<PathGists> {
-        let id = self.id;
-        let (from, until) = pending.span;
-        let first = day_of(from).max(id.first_day());
-        let last = day_of(until.offset(-1)).min(id.until_day() - 1);
-        let mut days = Vec::new();
-        self.gists.clear();
-        let end = RowId::of(path, id, last.saturating_add(1));
-        let mut rows = self.counts.query(params![RowId::of(path, id, first).0, end.0])?;
-        while let Some(row) = rows.next()? {
-            let day = RowId(row.get(0)?).day(id);
-            let begins = self.gists.len();
-            let body = row.get_ref(1)?.as_blob()?;
-            decode_gists(body, path, day, &mut self.room, &mut self.gists).map_err(unreadable)?;
-            days.push(Day::of(day, (begins, &self.gists), pending));
-        }
-        drop(rows);
-        let mut found = PathGists::default();
-        let (Some(first), Some(last)) = (days.first(), days.last()) else {
-            return Ok(pending.together(Vec::new()));
-        };
-        found.reserve(days.iter().map(|day| day.slots).sum());
-        // The parts of a day follow each other, and so do the days of a path.
-        let row = |day: i64, part: i64| RowId::of(path, id, day).details(part);
-        let span =
-            (row(first.number, first.missing.ends().0), row(last.number, last.missing.ends().1));
+    fn read(&mut self, path: PathId, pending: &Pending<'_>) -> rusqlite::Result<Vec<SlotGist>> {
+        let (mut gists, mut days) = self.read_counts(path, pending)?;
+        self.read_spreads(path, &mut days, &mut gists)?;
+        // What changed since is made of whole slots.
         let mut whole = Vec::new();
-        let mut rows = self.figures.query(params![span.0, span.1])?;
-        while let Some(row) = rows.next()? {
-            let of: i64 = row.get(0)?;
-            let (number, part) = (RowId::of_details(of).day(id), RowId::part_of_details(of));
-            let Some(day) = days.iter_mut().find(|day| day.number == number) else { continue };
-            if !day.missing.has(part) {
-                continue;
-            }
-            day.missing = day.missing.without(part);
-            let of_day = self.gists.get_mut(day.place.clone()).unwrap_or_default();
-            let own = part_mut(of_day, part);
-            let (of, body) = ((path, number), row.get_ref(1)?.as_blob()?);
-            if day.changed.has(part) {
+        for day in &mut days {
+            while let Some(part) = day.changed.and(day.missing).first() {
+                day.missing = day.missing.without(part);
+                let own = part_mut(gists.get_mut(day.place.clone()).unwrap_or_default(), part);
                 let counts = own.iter().map(|gist| Slot::of_counts(gist.start, gist.counts));
                 let mut slots: Vec<Slot> = counts.collect();
-                decode_figures(body, path, number, &mut slots, &mut self.room)
-                    .map_err(unreadable)?;
+                let row = RowId::of(path, self.id, day.number).details(part);
+                let of = (path, day.number);
+                self.figures
+                    .query_row([row], |row| {
+                        let body = row.get_ref(0)?.as_blob()?;
+                        decode_figures(body, of.0, of.1, &mut slots, &mut self.room)
+                            .map_err(unreadable)
+                    })
+                    .optional()?
+                    .ok_or_else(|| unreadable(bad("slots without details")))?;
                 whole.append(&mut slots);
-            } else {
-                let asked_for = |start| pending.is_asked_for(start);
-                let into = (&mut *own, &asked_for as &dyn Fn(SlotStart) -> bool);
-                decode_spreads(body, path, number, into, &mut self.room).map_err(unreadable)?;
-                found.add_packed(of, own, asked_for, body);
             }
         }
         if !days.iter().all(|day| day.missing.is_none()) {
             return Err(unreadable(bad("slots without details")));
         }
-        if !pending.views.is_empty() {
-            found.merge(pending.together(whole));
+        if pending.views.is_empty() {
+            gists.retain(|gist| pending.is_asked_for(gist.start));
+            return Ok(gists);
         }
-        Ok(found)
+        let is_changed = |start: SlotStart| {
+            let day = days.iter().find(|day| day.number == day_of(start));
+            day.is_some_and(|day| !day.changed.and(Parts::of(std::iter::once(start))).is_none())
+        };
+        gists.retain(|gist| pending.is_asked_for(gist.start) && !is_changed(gist.start));
+        gists.extend(pending.together(whole));
+        gists.sort_by_key(|gist| gist.start);
+        Ok(gists)
+    }
+
+    /// The counts of the days that are asked for.
+    fn read_counts(
+        &mut self,
+        path: PathId,
+        pending: &Pending<'_>,
+    ) -> rusqlite::Result<(Vec<SlotGist>, Vec<Day>)> {
+        let id = self.id;
+        let (from, until) = pending.span;
+        let first = day_of(from).max(id.first_day());
+        let last = day_of(until.offset(-1)).min(id.until_day() - 1);
+        let (mut gists, mut days) = (Vec::new(), Vec::new());
+        let end = RowId::of(path, id, last.saturating_add(1));
+        let mut rows = self.counts.query(params![RowId::of(path, id, first).0, end.0])?;
+        while let Some(row) = rows.next()? {
+            let day = RowId(row.get(0)?).day(id);
+            let begins = gists.len();
+            let body = row.get_ref(1)?.as_blob()?;
+            decode_gists(body, path, day, &mut self.room, &mut gists).map_err(unreadable)?;
+            days.push(Day::of(day, (begins, &gists), pending));
+        }
+        Ok((gists, days))
+    }
+
+    /// How windows are spread, of the parts that are as the partition says.
+    fn read_spreads(
+        &mut self,
+        path: PathId,
+        days: &mut [Day],
+        gists: &mut [SlotGist],
+    ) -> rusqlite::Result<()> {
+        let (Some(first), Some(last)) = (days.first(), days.last()) else { return Ok(()) };
+        // The parts of a day follow each other, and so do the days of a path.
+        let row = |day: i64, part: i64| RowId::of(path, self.id, day).details(part);
+        let span =
+            (row(first.number, first.missing.ends().0), row(last.number, last.missing.ends().1));
+        let mut rows = self.spreads.query(params![span.0, span.1])?;
+        while let Some(row) = rows.next()? {
+            let of: i64 = row.get(0)?;
+            let (number, part) = (RowId::of_details(of).day(self.id), RowId::part_of_details(of));
+            let Some(day) = days.iter_mut().find(|day| day.number == number) else { continue };
+            if !day.missing.has(part) || day.changed.has(part) {
+                continue;
+            }
+            day.missing = day.missing.without(part);
+            let own = part_mut(gists.get_mut(day.place.clone()).unwrap_or_default(), part);
+            let body = row.get_ref(1)?.as_blob()?;
+            decode_spreads(body, path, number, own, &mut self.room).map_err(unreadable)?;
+        }
+        Ok(())
     }
 }
 
@@ -202,8 +232,6 @@ struct Day {
     number: i64,
     /// Where its slots are among all.
     place: Range<usize>,
-    /// How many there are.
-    slots: usize,
     /// The parts that are asked for and were not read yet.
     missing: Parts,
     /// Those whose slots are more than the partition says.
@@ -215,7 +243,6 @@ impl Day {
     fn of(number: i64, (begins, gists): (usize, &[SlotGist]), pending: &Pending<'_>) -> Self {
         let own = gists.get(begins..).unwrap_or_default();
         let missing = Parts::within(number, pending.span).of_those(own);
-        let place = begins..gists.len();
-        Self { number, place, slots: own.len(), missing, changed: pending.parts(number) }
+        Self { number, place: begins..gists.len(), missing, changed: pending.parts(number) }
     }
 }

@@ -6,7 +6,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use crate::SlotDetail;
 use crate::codec::{
     Room, SLOTS_A_DAY, Tallies, bad, decode_counts, decode_figures, decode_sketches,
-    decode_tallies, encode_counts, encode_figures, encode_sketches, encode_tallies,
+    decode_spreads, decode_tallies, encode_counts, encode_figures, encode_sketches, encode_spreads,
+    encode_tallies,
 };
 use crate::sqlite::{PartitionId, unreadable};
 
@@ -24,6 +25,8 @@ pub(super) const DETAILS: &str = "SELECT figures, sketches FROM details WHERE id
 pub(super) const FIGURES: &str = "SELECT figures FROM details WHERE id = ?1";
 pub(super) const FIGURES_OF_DAYS: &str =
     "SELECT id, figures FROM details WHERE id >= ?1 AND id < ?2 ORDER BY id";
+pub(super) const SPREADS: &str =
+    "SELECT id, body FROM spreads WHERE id >= ?1 AND id < ?2 ORDER BY id";
 pub(super) const COUNTS_OF_DAY: &str = "SELECT body FROM counts WHERE id = ?1";
 pub(super) const TALLIES_OF_DAY: &str = "SELECT body FROM tallies WHERE id = ?1";
 pub(super) const NEXT: &str = "SELECT id FROM counts WHERE id > ?1 ORDER BY id LIMIT 1";
@@ -95,6 +98,15 @@ impl Parts {
 
     pub(super) const fn without(self, part: i64) -> Self {
         Self(self.0 & !(1 << part))
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The first one.
+    pub(super) const fn first(self) -> Option<i64> {
+        if self.0 == 0 { None } else { Some(self.0.trailing_zeros() as i64) }
     }
 
     /// The first one, and the first after the last.
@@ -273,6 +285,7 @@ pub(super) fn write_day(
         encode_counts(path, day, slots)
     ])?;
     let mut put = sql.prepare_cached("INSERT OR REPLACE INTO details VALUES (?1, ?2, ?3)")?;
+    let mut spread = sql.prepare_cached("INSERT OR REPLACE INTO spreads VALUES (?1, ?2)")?;
     for part in (0..PARTS).filter(|&part| parts.has(part)) {
         let from = slots.partition_point(|slot| part_of(slot.start) < part);
         let until = slots.partition_point(|slot| part_of(slot.start) <= part);
@@ -284,6 +297,7 @@ pub(super) fn write_day(
             encode_figures(path, day, of_part),
             encode_sketches(path, day, of_part)
         ])?;
+        spread.execute(params![id.details(part), encode_spreads(path, day, of_part)])?;
     }
     Ok(())
 }
@@ -314,6 +328,31 @@ pub(super) fn check_tallies(
         Ok(())
     } else {
         Err(unreadable(bad("tallies that are not those of the slots")))
+    }
+}
+
+/// Checks that how windows are told to be spread on a day follows from its slots.
+pub(super) fn check_spreads(
+    sql: &Connection,
+    id: RowId,
+    (path, day): (PathId, i64),
+    slots: &[Slot],
+) -> rusqlite::Result<()> {
+    let expected: Vec<SlotGist> = slots.iter().map(SlotGist::of).collect();
+    let mut found: Vec<SlotGist> =
+        slots.iter().map(|slot| SlotGist::of_counts(slot.start, slot.counts)).collect();
+    let mut statement = sql.prepare_cached(SPREADS)?;
+    let mut rows = statement.query(params![id.details(0), id.details(PARTS)])?;
+    let mut room = Room::default();
+    while let Some(row) = rows.next()? {
+        let own = part_mut(&mut found, RowId::part_of_details(row.get(0)?));
+        let body = row.get_ref(1)?.as_blob()?;
+        decode_spreads(body, path, day, own, &mut room).map_err(unreadable)?;
+    }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(unreadable(bad("spreads that are not those of the slots")))
     }
 }
 

@@ -9,7 +9,8 @@ use super::Engine;
 use super::journal::EntrySettlement;
 use super::memory::{PathMemory, SlotsView, absorb_slots, settle_slots};
 use super::slot_rows::{
-    Parts, Reader, RowId, check_tallies, day_of, first_of, next_row, read_day, write_day,
+    Parts, Reader, RowId, check_spreads, check_tallies, day_of, first_of, next_row, read_day,
+    write_day,
 };
 use crate::sqlite::{Family, PartitionId, folded_through, utc_day};
 use crate::{Grain, SlotDetail, StoreError};
@@ -286,6 +287,7 @@ pub(super) fn forget(sql: &Transaction<'_>, path: PathId) -> rusqlite::Result<u6
         ("tallies", (first.0, end.0)),
         ("counts", (first.0, end.0)),
         ("details", (first.details(0), end.details(0))),
+        ("spreads", (first.details(0), end.details(0))),
     ] {
         sql.prepare_cached(&format!("DELETE FROM {table} WHERE id >= ?1 AND id < ?2"))?
             .execute(range)?;
@@ -306,6 +308,7 @@ pub(super) fn check(sql: &Connection, partition: PartitionId) -> rusqlite::Resul
         let of = (next.path(), next.day(partition));
         let slots = read_day(sql, next, of, Parts::ALL)?;
         check_tallies(sql, next, of, &slots)?;
+        check_spreads(sql, next, of, &slots)?;
         found += slots.len() as u64;
         at = next;
     }

@@ -15,3 +15,8 @@ CREATE TABLE details (
     figures BLOB NOT NULL,
     sketches BLOB NOT NULL
 ) STRICT;
+-- How the windows of the same six hours are spread: what judging very many days reads of figures.
+CREATE TABLE spreads (
+    id INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT;

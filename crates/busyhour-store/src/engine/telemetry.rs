@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use busyhour_model::{
     AgentId, BlockNo, Combination, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot,
-    SlotStart, UtcMicros,
+    SlotGist, SlotStart, UtcMicros,
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::sqlite::{Family, OpenError, PartitionId};
 use crate::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathGists,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges,
     PathRow, RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry,
     TelemetryTotals,
 };
@@ -136,7 +136,7 @@ impl Telemetry for SqliteTelemetry {
         &self,
         paths: &[PathId],
         span: (SlotStart, SlotStart),
-        take: &mut dyn FnMut(PathId, PathGists),
+        take: &mut dyn FnMut(PathId, Vec<SlotGist>),
     ) -> Result<(), StoreError> {
         gists::take(&self.engine, paths, span, take)
     }

@@ -33,6 +33,7 @@ const TEMPLATES: &[(&str, &[&str])] = &[
             "DELETE FROM tallies WHERE id >= ?1 AND id < ?2",
             "DELETE FROM counts WHERE id >= ?1 AND id < ?2",
             "DELETE FROM details WHERE id >= ?1 AND id < ?2",
+            "DELETE FROM spreads WHERE id >= ?1 AND id < ?2",
         ],
     ),
 ];
@@ -154,6 +155,7 @@ fn questions_of_readers_and_of_appending_take_the_whole_key() {
         (slot_rows::TALLIES, "SEARCH tallies USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         (slot_rows::DETAILS, "SEARCH details USING INTEGER PRIMARY KEY (rowid=?)"),
         (slot_rows::FIGURES, "SEARCH details USING INTEGER PRIMARY KEY (rowid=?)"),
+        (slot_rows::SPREADS, "SEARCH spreads USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         // A subject has few packs a day, each of which is read whole.
         (
             packs::PACKS,

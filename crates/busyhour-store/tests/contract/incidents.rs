@@ -100,7 +100,7 @@ pub(crate) fn placed(store: &dyn Outbox, channels: &[&str], now: UtcMicros) -> V
         let fates: Vec<_> = untold.iter().map(|event| (event.event, fate.clone())).collect();
         store.place(&fates).unwrap();
     }
-    store.due_deliveries(now, 100).unwrap()
+    store.due_deliveries(now, 100, &[]).unwrap()
 }
 
 /// What a delivery is about, when it is about an incident.
@@ -309,7 +309,7 @@ fn what_failed_is_tried_again_when_its_time_has_come() {
     totals(3, 0, 0);
     let first = due(store, &["mail"], NOW);
     assert!(first.is_sorted() && first.len() == 3, "oldest first");
-    let limited = store.due_deliveries(NOW, 2).unwrap();
+    let limited = store.due_deliveries(NOW, 2, &[]).unwrap();
     assert_eq!(limited.iter().map(|d| d.id).collect::<Vec<_>>(), [first[0].0, first[1].0]);
     let retry =
         DeliveryOutcome::Retry { at: at(NOW, HOUR), error: "timeout".to_owned(), for_good: false };
@@ -319,7 +319,7 @@ fn what_failed_is_tried_again_when_its_time_has_come() {
     store.delivered(&[first[2].0], &withheld, NOW).unwrap();
     totals(1, 1, 1);
     assert_eq!(due(store, &["mail"], at(NOW, HOUR - 1)), []);
-    let again = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    let again = store.due_deliveries(at(NOW, HOUR), 9, &[]).unwrap();
     assert_eq!((again.len(), again[0].id, again[0].attempts), (1, first[0].0, 1));
     // What is finished stays finished.
     store.delivered(&[first[1].0], &retry, NOW).unwrap();

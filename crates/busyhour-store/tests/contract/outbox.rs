@@ -1,6 +1,6 @@
 //! The outbox: what happened is placed once, sent once, and a channel's health follows from what became of it.
 
-use busyhour_model::desk::{QuietKind, QuietScope, Remark};
+use busyhour_model::desk::{Deed, QuietKind, QuietScope, Remark};
 use busyhour_model::{Incident, IncidentState};
 use busyhour_store::{
     About, Act, ChannelTest, Control as _, Delivery, DeliveryOutcome, Desk as _, Fate, Happened,
@@ -61,8 +61,8 @@ fn an_event_that_waits_is_looked_at_again_and_placed_once() {
     store.place(&[(event, on("hook", Purpose::Tell, 0))]).unwrap();
     store.place(&[(event, Fate::Nobody("too late".to_owned()))]).unwrap();
     assert_eq!(untold(store, DAY), [""; 0]);
-    assert_eq!(store.due_deliveries(at(NOW, HOUR - 1), 9).unwrap(), []);
-    let due = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    assert_eq!(store.due_deliveries(at(NOW, HOUR - 1), 9, &[]).unwrap(), []);
+    let due = store.due_deliveries(at(NOW, HOUR), 9, &[]).unwrap();
     assert_eq!((due.len(), due[0].channel.as_str()), (1, "mail"));
     assert_eq!(news(&due[0]).labels.as_deref(), Some("{\"building\":\"Hafen\"}"));
 }
@@ -95,7 +95,7 @@ fn an_end_knows_where_its_begin_was_told() {
     };
     assert_eq!((told(store).1.len(), told(store).2), (0, true));
     store.place(&[(event, Fate::On { deliveries, labels: String::new() })]).unwrap();
-    let due = store.due_deliveries(NOW, 9).unwrap();
+    let due = store.due_deliveries(NOW, 9, &[]).unwrap();
     let id = |name: &str| due.iter().find(|one| one.channel == name).unwrap().id;
     store.delivered(&[id("mail")], &DeliveryOutcome::Sent, NOW).unwrap();
     let withheld = DeliveryOutcome::Withheld { reason: "simulated".to_owned() };
@@ -106,7 +106,7 @@ fn an_end_knows_where_its_begin_was_told() {
     // And at the moment of sending.
     let ends = ["mail", "digest", "gone"].map(|name| new(name, Purpose::Tell)).to_vec();
     store.place(&[(closing, Fate::On { deliveries: ends, labels: String::new() })]).unwrap();
-    let due = store.due_deliveries(NOW, 9).unwrap();
+    let due = store.due_deliveries(NOW, 9, &[]).unwrap();
     let of = |due: &[Delivery], name: &str| {
         let closed = |one: &&Delivery| news(one).event == IncidentEvent::Closed;
         news(due.iter().filter(closed).find(|one| one.channel == name).unwrap()).opening
@@ -126,18 +126,18 @@ fn what_is_one_message_stays_one_after_opening_again() {
     engine.control.bundle(&ids[..2]).unwrap();
     engine.control.bundle(&ids[1..]).unwrap();
     let engine = engine.reopen();
-    let due = engine.control.due_deliveries(NOW, 9).unwrap();
+    let due = engine.control.due_deliveries(NOW, 9, &[]).unwrap();
     let bundles: Vec<_> = due.iter().map(|one| one.bundle).collect();
     assert_eq!(bundles, [Some(ids[0]), Some(ids[0]), Some(ids[1])]);
     // Put off without an attempt, and with one; together or not at all.
     let store = &engine.control;
     store.delivered(&ids[..2], &DeliveryOutcome::Later(at(NOW, HOUR)), NOW).unwrap();
-    assert_eq!(store.due_deliveries(at(NOW, 1), 9).unwrap().len(), 1);
-    let later = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    assert_eq!(store.due_deliveries(at(NOW, 1), 9, &[]).unwrap().len(), 1);
+    let later = store.due_deliveries(at(NOW, HOUR), 9, &[]).unwrap();
     assert!(later.iter().all(|one| one.attempts == 0 && one.placed == NOW));
     // How long it waits is reckoned from the end of what it was held back for.
     store.delivered(&ids[..1], &DeliveryOutcome::Held(at(NOW, DAY)), at(NOW, HOUR)).unwrap();
-    let held = store.due_deliveries(at(NOW, DAY), 9).unwrap();
+    let held = store.due_deliveries(at(NOW, DAY), 9, &[]).unwrap();
     let placed: Vec<_> = held.iter().map(|one| (one.attempts, one.placed)).collect();
     assert_eq!(placed, [(0, at(NOW, DAY)), (0, NOW), (0, NOW)]);
 }
@@ -259,7 +259,7 @@ fn what_was_first_told_when_it_was_worse_stands_and_is_told_to_be_over() {
     judge(store, &Incident { severity: 0.9, ..minor.clone() }, &[], at(NOW, 9));
     let worse = store.untold(at(NOW, HOUR), 9).unwrap().remove(0).event;
     store.place(&[(worse, on("duty", Purpose::Tell, HOUR))]).unwrap();
-    let due = store.due_deliveries(at(NOW, HOUR), 9).unwrap();
+    let due = store.due_deliveries(at(NOW, HOUR), 9, &[]).unwrap();
     store.delivered(&[due[0].id], &DeliveryOutcome::Sent, at(NOW, HOUR)).unwrap();
     let standing = store.standing_deliveries("duty", 9).unwrap();
     assert_eq!((standing.len(), standing[0].id), (1, due[0].id));
@@ -271,8 +271,112 @@ fn what_was_first_told_when_it_was_worse_stands_and_is_told_to_be_over() {
     let Happened::Incident { told_on, .. } = &closing.happened else { panic!("{closing:?}") };
     assert_eq!(told_on.as_slice(), [("duty".to_owned(), Purpose::Tell)]);
     store.place(&[(closing.event, on("duty", Purpose::Tell, 2 * HOUR))]).unwrap();
-    let due = store.due_deliveries(at(NOW, 2 * HOUR), 9).unwrap();
+    let due = store.due_deliveries(at(NOW, 2 * HOUR), 9, &[]).unwrap();
     assert_eq!((due.len(), news(&due[0]).opening), (1, OpeningTold::Taken));
     assert_eq!(news(&due[0]).labels.as_deref(), Some("{\"building\":\"Hafen\"}"));
     assert!(store.standing_deliveries("duty", 9).unwrap().is_empty());
+}
+
+#[test]
+fn each_channel_has_its_share_of_what_is_due() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    for id in 1..=9 {
+        judge(store, &incident(id, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    }
+    assert_eq!(placed(store, &["slow"], NOW).len(), 9);
+    judge(store, &incident(10, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    placed(store, &["hook"], NOW);
+    let names = |limit, but: &[String]| -> Vec<String> {
+        let due = store.due_deliveries(NOW, limit, but).unwrap();
+        due.into_iter().map(|one| one.channel).collect()
+    };
+    assert_eq!(names(4, &[]), ["slow", "slow", "hook"]);
+    assert_eq!(names(4, &["slow".to_owned()]), ["hook"]);
+}
+
+#[test]
+fn who_is_left_is_kept_and_others_count_as_told() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["mail"]);
+    let (open, over) = (incident(1, IncidentState::Open), incident(1, IncidentState::Closed));
+    judge(store, &open, &[IncidentEvent::Opened], NOW);
+    let id = placed(store, &["mail"], NOW)[0].id;
+    let left = vec!["b@example.org".to_owned(), "c@example.org".to_owned()];
+    let partly =
+        DeliveryOutcome::Partly { at: at(NOW, 9), error: "b: 451".to_owned(), left: left.clone() };
+    store.delivered(&[id], &partly, NOW).unwrap();
+    let engine = engine.reopen();
+    let store = &engine.control;
+    let due = store.due_deliveries(at(NOW, 9), 9, &[]).unwrap();
+    assert_eq!((due[0].left_for.as_slice(), due[0].attempts), (left.as_slice(), 1));
+    let row = store.channels().unwrap().remove(0);
+    assert_eq!((row.failing_since, row.error.as_deref()), (None, Some("b: 451")));
+    // Its end need not wait for them.
+    judge(store, &over, &[IncidentEvent::Closed], at(NOW, 9));
+    let ends = placed(store, &["mail"], at(NOW, 9));
+    let end = ends.iter().find(|one| news(one).event == IncidentEvent::Closed).unwrap();
+    assert_eq!(news(end).opening, OpeningTold::Taken);
+    // An attempt that reached nobody changes nothing of it; what is finished names nobody.
+    store.delivered(&[id], &failed(false), at(NOW, 9)).unwrap();
+    assert_eq!(store.due_deliveries(at(NOW, 9), 9, &[]).unwrap()[0].left_for, left);
+}
+
+#[test]
+fn a_message_that_is_refused_for_good_is_told_once_an_hour_and_never_in_circles() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["hook", "mail"]);
+    for id in 1..=3 {
+        judge(store, &incident(id, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+    }
+    let ids: Vec<i64> = placed(store, &["hook"], NOW).iter().map(|one| one.id).collect();
+    let refused = DeliveryOutcome::Refused { error: "it answered 413".to_owned() };
+    store.delivered(&ids[..1], &refused, NOW).unwrap();
+    store.delivered(&ids[..1], &refused, NOW).unwrap();
+    store.delivered(&ids[1..2], &refused, at(NOW, HOUR - 1)).unwrap();
+    let expected = "MessageRefused { channel: \"hook\" }";
+    assert_eq!(untold(store, HOUR), [expected]);
+    let due = placed(store, &["mail"], at(NOW, HOUR));
+    let About::MessageRefused { channel, error, what } = &due.last().unwrap().about else {
+        panic!("{due:?}")
+    };
+    assert_eq!((channel.as_str(), error.as_str()), ("hook", "it answered 413"));
+    assert_eq!(what, "incident 1 (opened)");
+    let totals = store.delivery_totals().unwrap();
+    assert_eq!((totals.withheld, store.channels().unwrap()[0].failing_since), (2, None));
+    // That it was refused is refused as well: nobody is told of that.
+    store.delivered(&[due.last().unwrap().id], &refused, at(NOW, HOUR)).unwrap();
+    assert_eq!(untold(store, HOUR), [""; 0]);
+    store.delivered(&ids[2..], &refused, at(NOW, 2 * HOUR)).unwrap();
+    assert_eq!(untold(store, 2 * HOUR), [expected]);
+}
+
+#[test]
+fn a_channel_goes_as_what_is_said_again_does() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["alerts"]);
+    store.channel_went("alerts", Err("it answered 500"), NOW).unwrap();
+    store.channel_went("nobody", Err("it answered 500"), NOW).unwrap();
+    assert_eq!(store.channels().unwrap()[0].failing_since, Some(NOW));
+    store.channel_went("alerts", Err("it answered 500"), at(NOW, HOUR)).unwrap();
+    let fails = "ChannelFailed { channel: \"alerts\", error: \"it answered 500\" }";
+    assert_eq!(untold(store, HOUR), [fails]);
+    store.channel_went("alerts", Ok(()), at(NOW, HOUR)).unwrap();
+    assert_eq!(untold(store, HOUR), [fails, "ChannelWorks { channel: \"alerts\" }"]);
+}
+
+#[test]
+fn that_somebody_has_seen_it_is_an_event_each_time() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let open = incident(1, IncidentState::Open);
+    judge(store, &open, &[], NOW);
+    let seen = Deed::Acknowledge(Remark::new("ticket 4711").unwrap());
+    for deed in [&seen, &Deed::Unacknowledge, &seen] {
+        store.act(open.id, deed, &Act::by_operator(NOW)).unwrap().unwrap();
+    }
+    assert_eq!(untold(store, 0), ["Acknowledged", "Acknowledged"]);
 }

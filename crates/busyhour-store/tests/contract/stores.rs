@@ -7,10 +7,10 @@ use std::sync::Mutex;
 
 use busyhour_model::{
     AgentId, BlockNo, Combination, Epoch, LimitTable, PathId, Record, RequirementProfile, Slot,
-    SlotStart, UtcMicros,
+    SlotGist, SlotStart, UtcMicros,
 };
 use busyhour_store::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathGists,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges,
     PathRow, RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow,
     Telemetry, TelemetryTotals, open,
 };
@@ -135,7 +135,7 @@ impl<const PERCENT: u8> Telemetry for Folding<PERCENT> {
         &self,
         paths: &[PathId],
         span: (SlotStart, SlotStart),
-        take: &mut dyn FnMut(PathId, PathGists),
+        take: &mut dyn FnMut(PathId, Vec<SlotGist>),
     ) -> Result<(), StoreError> {
         self.engine.take_gists(paths, span, take)
     }

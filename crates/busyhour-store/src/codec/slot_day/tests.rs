@@ -10,27 +10,28 @@ const PATH: PathId = PathId(77);
 /// 2026-11-23.
 const DAY: i64 = 20_780;
 
-/// Slots as they were encoded, read back from the three parts.
-fn decode(parts: &[Vec<u8>; 3], path: PathId, utc_day: i64) -> Decoded<Vec<Slot>> {
+/// Slots as they were encoded, read back from their parts. How windows are spread has to follow from them.
+fn decode(parts: &[Vec<u8>; 4], path: PathId, utc_day: i64) -> Decoded<Vec<Slot>> {
     let mut slots = decode_counts(&parts[0], path, utc_day, &mut Room::default())?;
     decode_figures(&parts[1], path, utc_day, &mut slots, &mut Room::default())?;
     decode_sketches(&parts[2], path, utc_day, &mut slots)?;
+    let in_short = slots.iter().map(|slot| SlotGist::of_counts(slot.start, slot.counts));
+    let mut in_short: Vec<SlotGist> = in_short.collect();
+    decode_spreads(&parts[3], path, utc_day, &mut in_short, &mut Room::default())?;
     Ok(slots)
 }
 
-/// The same slots in short, of those `within` with how their windows are spread.
-fn decode_in_short(
-    parts: &[Vec<u8>; 3],
-    within: &dyn Fn(SlotStart) -> bool,
-) -> Decoded<Vec<SlotGist>> {
+/// The same slots in short.
+fn decode_in_short(parts: &[Vec<u8>; 4]) -> Decoded<Vec<SlotGist>> {
     let (room, mut gists) = (&mut Room::default(), Vec::new());
     decode_gists(&parts[0], PATH, DAY, room, &mut gists)?;
-    decode_spreads(&parts[1], PATH, DAY, (&mut gists, within), room)?;
+    decode_spreads(&parts[3], PATH, DAY, &mut gists, room)?;
     Ok(gists)
 }
 
-fn encode(slots: &[Slot]) -> [Vec<u8>; 3] {
-    [encode_counts, encode_figures, encode_sketches].map(|part| part(PATH, DAY, slots))
+fn encode(slots: &[Slot]) -> [Vec<u8>; 4] {
+    [encode_counts, encode_figures, encode_sketches, encode_spreads]
+        .map(|part| part(PATH, DAY, slots))
 }
 
 fn histogram_of(values: &[u32], times: u64) -> Histogram {
@@ -140,26 +141,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_in_short_is_what_whole_slots_say(slots in day(16), left_out in 0i64..64) {
-        let parts = encode(&slots);
-        let number = |start: SlotStart| start.number() - DAY * DAY_SLOTS;
-        let within = |start: SlotStart| number(start) != left_out;
-        let expected: Vec<SlotGist> = slots
-            .iter()
-            .map(|slot| {
-                if within(slot.start) {
-                    SlotGist::of(slot)
-                } else {
-                    SlotGist::of_counts(slot.start, slot.counts)
-                }
-            })
-            .collect();
-        prop_assert_eq!(decode_in_short(&parts, &within), Ok(expected));
+    fn what_is_read_in_short_is_what_whole_slots_say(slots in day(16)) {
+        let expected: Vec<SlotGist> = slots.iter().map(SlotGist::of).collect();
+        prop_assert_eq!(decode_in_short(&encode(&slots)), Ok(expected));
     }
 
     #[test]
     fn no_bit_can_change_and_nothing_can_be_missing(
-        slots in day(3), (part, at, bit) in (0usize..3, any::<prop::sample::Index>(), 0u32..8),
+        slots in day(3), (part, at, bit) in (0usize..4, any::<prop::sample::Index>(), 0u32..8),
     ) {
         let parts = encode(&slots);
         let mut changed = parts.clone();
@@ -175,12 +164,12 @@ proptest! {
 
     #[test]
     fn content_that_only_looks_whole_never_panics(
-        part in 0usize..3, bytes in prop::collection::vec(any::<u8>(), 0..200), slots in day(6),
+        part in 0usize..4, bytes in prop::collection::vec(any::<u8>(), 0..200), slots in day(6),
         places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
         let mut parts = encode(&slots);
         // With the right checksum: as if a program had written it that errs.
-        let kind = [Part::Counts, Part::Figures, Part::Sketches][part];
+        let kind = [Part::Counts, Part::Figures, Part::Sketches, Part::Spreads][part];
         let sealed = |content: Vec<u8>| {
             let checksum = checksum(&content, kind, PATH, DAY);
             [content.as_slice(), &checksum].concat()
@@ -193,10 +182,10 @@ proptest! {
         }
         parts[part] = sealed(content);
         let _ = decode(&parts, PATH, DAY);
-        let _ = decode_in_short(&parts, &|_| true);
+        let _ = decode_in_short(&parts);
         parts[part] = sealed([&[VERSION], bytes.as_slice()].concat());
         let _ = decode(&parts, PATH, DAY);
-        let _ = decode_in_short(&parts, &|_| true);
+        let _ = decode_in_short(&parts);
     }
 }
 
@@ -204,12 +193,17 @@ proptest! {
 fn a_part_of_another_path_day_or_kind_is_refused() {
     let parts = encode(&quiet_day(4));
     assert!(decode(&parts, PATH, DAY).is_ok());
-    let [counts, figures, sketches] = parts;
+    let [counts, figures, sketches, spreads] = parts;
     for (path, utc_day) in [(PathId(78), DAY), (PATH, DAY + 1)] {
         assert!(decode_counts(&counts, path, utc_day, &mut Room::default()).is_err());
         let mut slots = decode_counts(&counts, PATH, DAY, &mut Room::default()).unwrap();
         assert!(decode_figures(&figures, path, utc_day, &mut slots, &mut Room::default()).is_err());
         assert!(decode_sketches(&sketches, path, utc_day, &mut slots).is_err());
+        let gists: Vec<SlotGist> = slots.iter().map(SlotGist::of).collect();
+        let read = |gists: &mut [SlotGist]| {
+            decode_spreads(&spreads, path, utc_day, gists, &mut Room::default())
+        };
+        assert!(read(&mut gists.clone()).is_err());
     }
     assert!(decode_counts(&figures, PATH, DAY, &mut Room::default()).is_err());
     let later = &quiet_day(5)[1..];
@@ -220,6 +214,9 @@ fn a_part_of_another_path_day_or_kind_is_refused() {
         "of other slots"
     );
     assert!(decode_sketches(&sketches, PATH, DAY, &mut others).is_err(), "of other slots");
+    let mut others: Vec<SlotGist> = others.iter().map(SlotGist::of).collect();
+    let read = decode_spreads(&spreads, PATH, DAY, &mut others, &mut Room::default());
+    assert!(read.is_err(), "of other slots");
 }
 
 #[test]
@@ -259,7 +256,7 @@ fn another_layout_is_told_apart_from_damage() {
     counts[0] = VERSION + 1;
     assert!(matches!(
         decode_counts(&counts, PATH, DAY, &mut Room::default()),
-        Err(crate::codec::DecodeError::Layout { found: 2, known: 1, .. })
+        Err(crate::codec::DecodeError::Layout { found: 3, known: 2, .. })
     ));
 }
 
@@ -331,6 +328,6 @@ fn a_quiet_quarter_hour_takes_sixty_bytes_at_most() {
     let parts = encode(&slots);
     let each = parts.each_ref().map(|part| part.len() as f64 / slots.len() as f64);
     eprintln!("EACH {each:.1?}");
-    assert!(each.iter().sum::<f64>() <= 60.0, "counts, figures, sketches: {each:.1?}");
+    assert!(each.iter().sum::<f64>() <= 60.0, "counts, figures, sketches, spreads: {each:.1?}");
     assert_eq!(decode(&parts, PATH, DAY), Ok(slots));
 }

@@ -7,7 +7,7 @@ use super::{MAX_ERROR_CHARS, about_itself};
 use crate::{ChannelRow, ChannelTest, DeliveryOutcome};
 
 /// How long a channel may fail before others tell of it.
-const PATIENCE_US: i64 = 3_600 * 1_000_000;
+pub(super) const PATIENCE_US: i64 = 3_600 * 1_000_000;
 
 pub(super) fn register(sql: &Connection, channels: &[(String, String)]) -> rusqlite::Result<()> {
     let known: Vec<String> = sql
@@ -116,26 +116,52 @@ pub(super) fn note(
 ) -> rusqlite::Result<()> {
     let (went, error) = match outcome {
         DeliveryOutcome::Sent => (Went::Taken, None),
+        DeliveryOutcome::Partly { error, .. } | DeliveryOutcome::SentBut { error } => {
+            (Went::Taken, Some(error.as_str()))
+        }
         DeliveryOutcome::Retry { error, for_good: true, .. } => {
             (Went::RefusedForGood, Some(error.as_str()))
         }
         DeliveryOutcome::Retry { error, .. } => (Went::Refused, Some(error.as_str())),
-        DeliveryOutcome::Later(_) | DeliveryOutcome::Held(_) | DeliveryOutcome::Withheld { .. } => {
+        // A message that is at fault says nothing of its channel.
+        DeliveryOutcome::Later(_)
+        | DeliveryOutcome::Held(_)
+        | DeliveryOutcome::Withheld { .. }
+        | DeliveryOutcome::Refused { .. } => {
             return Ok(());
         }
     };
-    let taken = (went == Went::Taken).then_some(now.0);
-    let found = sql
-        .prepare_cached(
-            "SELECT c.name, c.failing_us, c.told FROM deliveries d \
-             JOIN channels c ON c.name = d.channel WHERE d.id = ?1",
-        )?
-        .query_row([delivery], |row| {
-            let health = Health { failing: row.get(1)?, told: row.get(2)? };
-            Ok((row.get::<_, String>(0)?, health))
-        })
+    let name: Option<String> = sql
+        .prepare_cached("SELECT channel FROM deliveries WHERE id = ?1")?
+        .query_row([delivery], |row| row.get(0))
         .optional()?;
-    let Some((name, health)) = found else { return Ok(()) };
+    let Some(name) = name else { return Ok(()) };
+    put(sql, &name, (went, error), now)
+}
+
+/// Notes how a channel goes that was told something that is no delivery.
+pub(super) fn note_said(
+    sql: &Connection,
+    name: &str,
+    went: Result<(), &str>,
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let went = went.map_or_else(|error| (Went::Refused, Some(error)), |()| (Went::Taken, None));
+    put(sql, name, went, now)
+}
+
+fn put(
+    sql: &Connection,
+    name: &str,
+    (went, error): (Went, Option<&str>),
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let taken = (went == Went::Taken).then_some(now.0);
+    let health = sql
+        .prepare_cached("SELECT failing_us, told FROM channels WHERE name = ?1")?
+        .query_row([name], |row| Ok(Health { failing: row.get(0)?, told: row.get(1)? }))
+        .optional()?;
+    let Some(health) = health else { return Ok(()) };
     let (health, news) = health.after(went, now.0);
     sql.prepare_cached(
         "UPDATE channels SET taken_us = coalesce(?2, taken_us), failing_us = ?3, told = ?4, \
@@ -144,7 +170,7 @@ pub(super) fn note(
     .execute(params![name, taken, health.failing, health.told, error])?;
     match news {
         None => Ok(()),
-        Some(News::Works) => about_itself(sql, "channel-works", &name, now).map(drop),
+        Some(News::Works) => about_itself(sql, "channel-works", name, now).map(drop),
         Some(News::Fails) => {
             let error: String = error.unwrap_or_default().chars().take(MAX_ERROR_CHARS).collect();
             about_itself(sql, "channel-failed", &format!("{name}\n{error}"), now).map(drop)

@@ -15,24 +15,27 @@ pub(crate) const BUILDING_NAME: &str =
 pub(crate) const SUBNET_NAME: &str = "SELECT network_name, prefix FROM subnets WHERE id = ?1 \
      ORDER BY valid_from_us DESC LIMIT 1";
 pub(crate) const AGENT_NAME: &str = "SELECT name FROM agents WHERE id = ?1";
+/// Channels that have something due.
+pub(crate) const DUE_CHANNELS: &str =
+    "SELECT DISTINCT channel FROM deliveries WHERE state = 'pending' AND due_us <= ?1";
 /// The labels are those that its opening was placed with first, and the last column but one is what became of
-/// the opening, or of its getting worse, on the same channel: 2 sent, 1 waiting, else never.
+/// the opening, or of its getting worse, on the same channel: 2 sent (to some at least), 1 waiting, else never.
 pub(crate) const DUE: &str = "SELECT d.id, d.channel, d.attempts, e.incident, e.event, e.created_us, \
      d.purpose, d.bundle, e.openings, e.detail, \
      (SELECT o.labels FROM events o WHERE o.incident = e.incident AND o.openings = e.openings \
       AND o.event IN ('opened', 'worse') AND o.labels IS NOT NULL ORDER BY o.id LIMIT 1), \
-     (SELECT max(iif(s.state = 'sent', 2, s.state = 'pending')) FROM events o \
+     (SELECT max(iif(s.state = 'sent' OR s.left_for IS NOT NULL, 2, s.state = 'pending')) FROM events o \
       JOIN deliveries s ON s.event = o.id AND s.channel = d.channel \
       WHERE o.incident = e.incident AND o.openings = e.openings \
-      AND o.event IN ('opened', 'worse')), d.placed_us \
+      AND o.event IN ('opened', 'worse')), d.placed_us, d.left_for \
      FROM deliveries d JOIN events e ON e.id = d.event \
-     WHERE d.state = 'pending' AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
+     WHERE d.state = 'pending' AND d.channel = ?3 AND d.due_us <= ?1 ORDER BY d.id LIMIT ?2";
 /// Open incidents are few; what was told of each is found by its index. What was told last stands.
 const STANDING: &str = "SELECT max(d.id), d.channel, d.attempts, e.incident, e.event, \
      e.created_us, d.purpose, d.bundle, e.openings, e.detail, \
      (SELECT o.labels FROM events o WHERE o.incident = e.incident AND o.openings = e.openings \
       AND o.event IN ('opened', 'worse') AND o.labels IS NOT NULL ORDER BY o.id LIMIT 1), \
-     2, d.placed_us \
+     2, d.placed_us, NULL \
      FROM incidents i JOIN events e \
        ON e.incident = i.id AND e.openings = i.openings AND e.event IN ('opened', 'worse') \
      JOIN deliveries d ON d.event = e.id AND d.channel = ?1 \
@@ -42,9 +45,21 @@ pub(super) fn due(
     sql: &Connection,
     now: UtcMicros,
     limit: usize,
+    but: &[String],
 ) -> rusqlite::Result<Vec<Delivery>> {
+    let channels: Vec<String> = sql
+        .prepare_cached(DUE_CHANNELS)?
+        .query_map([now.0], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let channels: Vec<String> = channels.into_iter().filter(|name| !but.contains(name)).collect();
+    let share = row_limit(limit.div_ceil(channels.len().max(1)));
     let mut statement = sql.prepare_cached(DUE)?;
-    deliveries(sql, statement.query(params![now.0, row_limit(limit)])?)
+    let mut due = Vec::new();
+    for channel in channels {
+        due.extend(deliveries(sql, statement.query(params![now.0, share, channel])?)?);
+    }
+    due.sort_unstable_by_key(|delivery| delivery.id);
+    Ok(due)
 }
 
 pub(super) fn standing(
@@ -68,6 +83,9 @@ fn deliveries(sql: &Connection, mut rows: Rows<'_>) -> rusqlite::Result<Vec<Deli
             created: UtcMicros(row.get(5)?),
             placed: UtcMicros(row.get(12)?),
             attempts: row.get(2)?,
+            left_for: row
+                .get::<_, Option<String>>(13)?
+                .map_or_else(Vec::new, |left| left.lines().map(str::to_owned).collect()),
         });
     }
     Ok(due)
@@ -82,6 +100,11 @@ fn about(sql: &Connection, row: &Row<'_>) -> rusqlite::Result<About> {
             About::ChannelFailed { channel, error }
         }
         "channel-works" => About::ChannelWorks { channel: detail()? },
+        "message-refused" => {
+            let (channel, rest) = failed(&detail()?);
+            let (error, what) = failed(&rest);
+            About::MessageRefused { channel, error, what }
+        }
         "report" => About::Report { name: detail()? },
         word => {
             let Some(incident) = incident(sql, id(row, 3, IncidentId::from_u128)?)? else {
