@@ -129,23 +129,26 @@ impl Drop for Demo {
     }
 }
 
+/// What Chromium is told: no window, and nothing that would call home.
+pub(crate) const QUIET_CHROMIUM: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+];
+
 /// Headless Chromium with a profile of its own, without anything that would call home.
 ///
 /// # Panics
 /// When it fails.
 pub fn chromium(profile: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("chromium")
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-        ])
+        .args(QUIET_CHROMIUM)
         .arg(format!("--user-data-dir={}", profile.display()))
         .args(arguments)
         .stderr(Stdio::null())

@@ -1,6 +1,7 @@
 //! The real programs as real processes: started in folders of their own, on ports the system picks,
 //! asked through the command line, and always ended again.
 
+mod browser;
 mod demo;
 mod ledger;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use browser::Browser;
 pub use demo::{Demo, chromium};
 pub use ledger::{Ledger, settled};
 
@@ -65,6 +67,15 @@ pub fn have(program: &str) -> bool {
 fn target_folder() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it lies");
     test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps").to_owned()
+}
+
+/// Where `.ci/packages` puts what is fetched for tests.
+///
+/// # Panics
+/// When a test does not know where it lies.
+#[must_use]
+pub fn tools() -> PathBuf {
+    target_folder().parent().expect("profiles lie in the target folder").join("tools")
 }
 
 /// One of the workspace's programs, built from the sources as they are.
@@ -212,6 +223,16 @@ impl Place {
     /// A command that runs `program` here.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
+        let mut command = self.around(program);
+        if program.ends_with("busyhour-agent") {
+            // Tests measure whatever the machine runs on.
+            command.env("BUSYHOUR__PAUSE__ON_BATTERY", "false");
+            command.env("BUSYHOUR__PAUSE__ON_METERED", "false");
+        }
+        command
+    }
+
+    fn around(&self, program: &Path) -> Command {
         if let Some(name) = &self.namespace {
             let mut command = Command::new("ip");
             command.args(["netns", "exec", name]).arg(program);

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+mod renewal;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -65,6 +67,11 @@ impl Bed {
     /// Runs an agent that notes its own load and answers probes: it has something to deliver, and its
     /// blocks are sealed as they come.
     fn run(&self, machine: &str) -> Process {
+        self.run_under(Place::default().command(&program("busyhour-agent")), machine)
+    }
+
+    /// The same by a command that runs the program that follows it, or is the program.
+    fn run_under(&self, mut command: Command, machine: &str) -> Process {
         let (data, config) = (self.at(machine), self.at(&format!("{machine}.toml")));
         let text = format!(
             "[agent]\ndata_dir = {data:?}\n[reflector]\nlisten = [\"127.0.0.1:0\"]\n\
@@ -73,7 +80,6 @@ impl Bed {
              period = \"200ms\"\n"
         );
         std::fs::write(&config, text).unwrap();
-        let mut command = Place::default().command(&program("busyhour-agent"));
         Process::start(
             command.args(["run", "--config"]).arg(config),
             self.at(&format!("{machine}.log")),
