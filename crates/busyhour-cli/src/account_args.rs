@@ -63,6 +63,14 @@ pub(crate) enum UserCommand {
 Example:
   busyhour user ls")]
     Ls,
+    /// Show one user
+    #[command(after_help = "\
+Example:
+  busyhour user show vera")]
+    Show {
+        /// The user's name
+        name: String,
+    },
     /// Make the first administrator, with the code that the collector printed when it started
     #[command(after_help = "\
 From then on everybody signs in, on this machine too. The code changes with every start.
@@ -128,6 +136,14 @@ pub(crate) enum ApiTokenCommand {
 Example:
   busyhour api-token ls")]
     Ls,
+    /// Show one API token, without what it is
+    #[command(after_help = "\
+Example:
+  busyhour api-token show grafana")]
+    Show {
+        /// The token's name
+        name: String,
+    },
     /// Make an API token and write it into a file that only its owner may read
     #[command(after_help = "\
 The collector keeps a digest; what is not in the file is nowhere.

@@ -9,6 +9,7 @@ use crate::client::{Client, Envelope, Item};
 use crate::credential::{forget_session, keep_session, read_secret};
 use crate::output::{Column, Printer, harmless};
 use crate::secret_file::SecretFile;
+use crate::show::{Kind, pick};
 
 const WHO: &[Column] =
     &[("name", "name"), ("kind", "kind"), ("role", "role"), ("building_ids", "buildings")];
@@ -30,6 +31,9 @@ const TOKENS: &[Column] = &[
     ("expired", "expired"),
     ("used_utc", "last used"),
 ];
+
+const USER: Kind = Kind { what: "user", keys: &["name"], ls: "user ls" };
+const TOKEN: Kind = Kind { what: "API token", keys: &["name"], ls: "api-token ls" };
 
 pub(crate) fn login(client: &Client, args: &LoginArgs) -> anyhow::Result<Outcome> {
     let password = password(&args.password)?;
@@ -71,6 +75,9 @@ pub(crate) fn user(
 ) -> anyhow::Result<Outcome> {
     match command {
         UserCommand::Ls => printer.rows(&client.list("/api/v1/users", &[])?, USERS)?,
+        UserCommand::Show { name } => {
+            printer.one(&pick(client.list("/api/v1/users", &[])?, &USER, &name)?, USERS)?;
+        }
         UserCommand::First { name, code_file, password: from } => {
             let code = read_secret("the code", code_file.as_deref())?;
             let password = password(&from)?;
@@ -109,6 +116,10 @@ pub(crate) fn api_token(
 ) -> anyhow::Result<Outcome> {
     match command {
         ApiTokenCommand::Ls => printer.rows(&client.list("/api/v1/api-tokens", &[])?, TOKENS)?,
+        ApiTokenCommand::Show { name } => {
+            let tokens = client.list("/api/v1/api-tokens", &[])?;
+            printer.one(&pick(tokens, &TOKEN, &name)?, TOKENS)?;
+        }
         ApiTokenCommand::Create { name, grant, days, to } => {
             // First of all: a token that cannot be kept is never made.
             let file = SecretFile::create(&to)?;

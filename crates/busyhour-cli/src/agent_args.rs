@@ -192,6 +192,15 @@ Examples:
   busyhour token ls
   busyhour token ls -o csv")]
     Ls,
+    /// Show one token, without what it is
+    #[command(after_help = "\
+Example:
+  busyhour token show 0a1b2c3d4e")]
+    Show {
+        /// The token's id, as `token ls` prints it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// Let nobody in by a token any more; whom it let in stays
     #[command(after_help = "\
 Example:

@@ -22,6 +22,8 @@ const TOP_HELP: &str = "\
 Examples:
   busyhour demo                              run all of Busyhour on this machine
   busyhour top                               which building must somebody look at first
+  busyhour explain 12 --at 3h                what a path was like three hours ago, and why
+  busyhour check --fleet                     the fleet, for a monitoring system
   busyhour building import buildings.csv     tell the collector what buildings there are
   busyhour subnet missing                    where agents live that no building file knows
   busyhour token create --building \"Berlin HQ\" --token-file berlin.token
@@ -31,7 +33,8 @@ Examples:
 
 Data goes to standard output, messages to standard error.
 Exit codes: 0 done; 1 error; 2 usage; 3 the command ran and what it looks for is there
-(`building import`: the file has errors; `subnet missing`: prefixes are missing).";
+(`building import`: the file has errors; `subnet missing`: prefixes are missing). `check` ends as
+monitoring plugins do.";
 
 const DETECT_HELP: &str = "\
 The folder holds tables with a line of column names (or columns in this order):
@@ -70,17 +73,19 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The collector's address
+    /// The collector's address [default: of the profile in use, else http://127.0.0.1:8080]
     #[arg(long, global = true, value_name = "URL", env = "BUSYHOUR_COLLECTOR")]
-    #[arg(default_value = DEFAULT_COLLECTOR)]
-    pub(crate) collector: String,
+    pub(crate) collector: Option<String>,
+    /// The profile to ask with, as `busyhour profile` keeps them, instead of the one in use
+    #[arg(long, global = true, value_name = "NAME", env = "BUSYHOUR_PROFILE")]
+    pub(crate) profile: Option<String>,
     /// A file with an API token to ask with, instead of the session of `busyhour login`
     #[arg(long, global = true, value_name = "FILE", env = "BUSYHOUR_TOKEN_FILE")]
     pub(crate) api_token_file: Option<PathBuf>,
     /// A file with the certificates that the collector's is checked against, instead of the system's
     #[arg(long, global = true, value_name = "FILE", env = "BUSYHOUR_CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// How data is printed: table, json or csv [default: table; of `detect`: json]
+    /// How data is printed: table, wide, json, yaml or csv [default: table; of `detect`: json]
     #[arg(short, long, global = true, value_name = "FORMAT")]
     #[arg(hide_possible_values = true)]
     pub(crate) output: Option<Format>,
@@ -95,8 +100,12 @@ pub(crate) enum Format {
     /// Columns for people, figures with units
     #[default]
     Table,
+    /// The same with every other field, on lines as long as they are
+    Wide,
     /// The collector's answer with its schema version, figures raw
     Json,
+    /// The same as YAML
+    Yaml,
     /// Every field, figures raw, safe to open in a spreadsheet
     Csv,
 }
@@ -112,20 +121,45 @@ pub(crate) enum Command {
     /// Subnets: list, and find those that no building file knows
     #[command(subcommand)]
     Subnet(SubnetCommand),
-    /// Paths: list, and show the windows, hours, synthetic streams and call estimates of one
+    /// Targets: what is measured, from how many places
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Paths: list, show one, and show the windows, hours, synthetic streams and call estimates of one
     #[command(subcommand)]
     Path(PathCommand),
-    /// The buildings, worst first
+    /// The buildings, worst first; on a terminal again and again until Ctrl-C
     #[command(after_help = "\
 Examples:
   busyhour top
+  busyhour top --once
   busyhour top -n 3 -o json")]
-    Top {
-        /// How many
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
-        #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: u32,
-    },
+    Top(crate::top::TopArgs),
+    /// Explain one moment of a path: what was measured, against which limits, whether it was a busy
+    /// hour, what the day and its incident say
+    #[command(after_help = "\
+Examples:
+  busyhour explain 12
+  busyhour explain 12 --at 2026-03-02T09:15:00Z
+  busyhour explain 12 --at \"2026-03-02T10:15[Europe/Berlin]\" -o json
+  busyhour explain 12 --at 3h")]
+    Explain(crate::explain::ExplainArgs),
+    /// Check a building, a path or the fleet for a monitoring system such as Nagios or Icinga
+    #[command(after_help = "\
+One line, with figures after `|`, and an exit code: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+
+  CRITICAL  an incident is open (standing bad or masked)
+  WARNING   it was bad lately: an incident recovers, or a bad day has not come back
+  OK        no bad busy hour on the last observed business days
+  UNKNOWN   not observed well enough, data older than --stale-after, or the collector cannot be
+            asked: never OK. Where machines sleep at night, say --stale-after 16h
+
+A fleet is as its worst building is; an empty one is UNKNOWN.
+
+Examples:
+  busyhour check \"Berlin HQ\"
+  busyhour check --path 12 --stale-after 2h
+  busyhour --profile hq check --fleet")]
+    Check(crate::check::CheckArgs),
     /// Agents: list, show, approve, add one, move it, look where it was, revoke it, remove it, forget it
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -165,8 +199,15 @@ Examples:
   busyhour --collector https://busyhour.example.org login eva --password-file eva.txt")]
     Login(LoginArgs),
     /// End the session of `busyhour login`
+    #[command(after_help = "\
+Example:
+  busyhour logout")]
     Logout,
     /// Who one is to the collector, and what one may do
+    #[command(after_help = "\
+Examples:
+  busyhour whoami
+  busyhour --profile hq whoami -o json")]
     Whoami,
     /// Users: list, make the first administrator, add, change, remove
     #[command(subcommand)]
@@ -177,6 +218,28 @@ Examples:
     /// The audit: who did what
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Profiles: several collectors by name, each with its token and certificates
+    #[command(subcommand)]
+    Profile(crate::profile_args::ProfileCommand),
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "\
+Examples:
+  busyhour completions bash > /etc/bash_completion.d/busyhour
+  busyhour completions zsh > /usr/local/share/zsh/site-functions/_busyhour
+  busyhour completions fish > ~/.config/fish/completions/busyhour.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual into a folder: a page for each command
+    #[command(after_help = "\
+Examples:
+  busyhour man /usr/local/share/man/man1
+  busyhour man pages && man -l pages/busyhour-top.1")]
+    Man {
+        /// The folder; it is made when it is not there, and pages in it are written anew
+        folder: PathBuf,
+    },
     /// Explain a captured test packet or STUN message, field by field
     #[command(after_help = "\
 What a datagram is, and in which mode, is guessed and said, unless --as and --mode tell. With a key
@@ -317,6 +380,15 @@ Examples:
         #[arg(long, value_name = "TIME")]
         at: Option<jiff::Timestamp>,
     },
+    /// Show one subnet
+    #[command(after_help = "\
+Examples:
+  busyhour subnet show 10.10.16.0/22
+  busyhour subnet show 10.10.16.0/22 -o yaml")]
+    Show {
+        /// Its prefix, or its id where several buildings have the prefix
+        subnet: String,
+    },
     /// List the prefixes that agents live in and no building file knows
     #[command(after_help = "\
 Exit code 3 when there are any, 0 when there are none.
@@ -327,12 +399,39 @@ Example:
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum TargetCommand {
+    /// List the targets: how many measure each, and how lately
+    #[command(after_help = "\
+Examples:
+  busyhour target ls
+  busyhour target ls -o csv")]
+    Ls,
+    /// Show one target
+    #[command(after_help = "\
+Example:
+  busyhour target show reflector.example.com:862")]
+    Show {
+        /// The target, as `target ls` prints it
+        target: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum PathCommand {
     /// List the paths
     #[command(after_help = "\
 Example:
   busyhour path ls")]
     Ls,
+    /// Show one path: from where to where it leads, what is sent, by what it is judged
+    #[command(after_help = "\
+Examples:
+  busyhour path show 12
+  busyhour path show 12 -o yaml")]
+    Show {
+        /// The path's number, as `path ls` prints it
+        path: i64,
+    },
     /// Show the 15-second windows of one path, newest last
     #[command(after_help = "\
 Examples:

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::client::Client;
 use crate::output::{Column, Printer, harmless};
+use crate::show::{Kind, pick};
 
 const CHANNELS: &[Column] = &[
     ("name", "channel"),
@@ -20,6 +21,8 @@ const CHANNELS: &[Column] = &[
     ("failing_since_utc", "fails since"),
     ("error", "what it says"),
 ];
+
+const CHANNEL: Kind = Kind { what: "channel", keys: &["name"], ls: "channel ls" };
 
 /// How often a test is asked about.
 const POLL: Duration = Duration::from_millis(500);
@@ -34,6 +37,15 @@ Examples:
   busyhour channel ls
   busyhour channel ls -o json")]
     Ls,
+    /// Show one channel
+    #[command(after_help = "\
+Examples:
+  busyhour channel show champion
+  busyhour channel show champion -o yaml")]
+    Show {
+        /// The channel's name
+        channel: String,
+    },
     /// Send a test message, and say whether it was taken
     #[command(after_help = "\
 Exits with 1 when it was refused. A Teams channel says that it has the card, never that it shows it: look there.
@@ -54,6 +66,11 @@ pub(crate) fn run(
     match command {
         ChannelCommand::Ls => {
             printer.rows(&client.list("/api/v1/channels", &[])?, CHANNELS)?;
+            Ok(Outcome::Done)
+        }
+        ChannelCommand::Show { channel } => {
+            let channels = client.list("/api/v1/channels", &[])?;
+            printer.one(&pick(channels, &CHANNEL, channel)?, CHANNELS)?;
             Ok(Outcome::Done)
         }
         ChannelCommand::Test { channel } => test(client, channel),

@@ -64,25 +64,29 @@ pub(crate) struct Client {
 pub(crate) struct Trust<'a> {
     /// A file with a token; otherwise the session of `busyhour login`.
     pub(crate) token_file: Option<&'a Path>,
+    /// The token of a profile, which goes before a session.
+    pub(crate) token: Option<&'a str>,
     /// A file with the certificates that the collector's is checked against; otherwise the system's.
     pub(crate) ca_file: Option<&'a Path>,
+    /// How long an answer may take; long enough for everything unless told.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Client {
     /// One that asks as nobody: a collector that was started just now has no users.
     pub(crate) fn without_session(collector: &str) -> anyhow::Result<Self> {
-        Self::with(collector, None, None)
+        Self::with(collector, None, &Trust::default())
     }
 
     pub(crate) fn new(collector: &str, trust: &Trust<'_>) -> anyhow::Result<Self> {
-        Self::with(collector, token(collector, trust.token_file)?, trust.ca_file)
+        let token = match (trust.token_file, trust.token) {
+            (None, Some(token)) => Some(token.to_owned()),
+            (file, _) => token(collector, file)?,
+        };
+        Self::with(collector, token, trust)
     }
 
-    fn with(
-        collector: &str,
-        token: Option<String>,
-        ca_file: Option<&Path>,
-    ) -> anyhow::Result<Self> {
+    fn with(collector: &str, token: Option<String>, trust: &Trust<'_>) -> anyhow::Result<Self> {
         let known = collector.starts_with("http://") || collector.starts_with("https://");
         if !known {
             bail!(
@@ -97,13 +101,15 @@ impl Client {
                  clear; use https:// or an SSH tunnel"
             );
         }
-        let roots = ca_file.map(certificates).transpose()?;
+        let roots = trust.ca_file.map(certificates).transpose()?;
         let tls =
             TlsConfig::builder().root_certs(roots.unwrap_or(RootCerts::PlatformVerifier)).build();
         let config = ureq::Agent::config_builder()
             .tls_config(tls)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(TOTAL_TIMEOUT))
+            .timeout_connect(Some(
+                trust.timeout.map_or(CONNECT_TIMEOUT, |t| t.min(CONNECT_TIMEOUT)),
+            ))
+            .timeout_global(Some(trust.timeout.unwrap_or(TOTAL_TIMEOUT)))
             .http_status_as_error(false)
             .max_redirects(0)
             // The collector is asked itself: a proxy from the environment cannot reach loopback.
@@ -130,8 +136,28 @@ impl Client {
         }
     }
 
-    /// Asks for rows.
+    /// Asks for rows: all of them, page after page, unless the question says how many.
     pub(crate) fn list(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Envelope> {
+        let mut all = self.page(path, query)?;
+        if query.iter().any(|(name, _)| *name == "limit") {
+            return Ok(all);
+        }
+        let mut next = all.rest.remove("next");
+        while let Some(Value::String(after)) = next {
+            let mut query = query.to_vec();
+            query.push(("after", after.clone()));
+            let mut page = self.page(path, &query)?;
+            all.items.append(&mut page.items);
+            next = page.rest.remove("next");
+            if next.as_ref().and_then(Value::as_str) == Some(&after) {
+                bail!("the collector gives the same page of {path} again and again");
+            }
+        }
+        Ok(all)
+    }
+
+    /// One page of rows.
+    fn page(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Envelope> {
         let answer = self.get(path, query)?;
         let envelope: Envelope =
             serde_json::from_str(&answer).with_context(|| self.not_a_collector())?;
@@ -213,11 +239,19 @@ impl Client {
     }
 
     fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
-        anyhow::Error::new(error).context(format!(
-            "cannot reach a collector at {}: is it running? Start it with `busyhour-collector run`, \
-             or say where it is with --collector or BUSYHOUR_COLLECTOR",
-            self.base
-        ))
+        let base = &self.base;
+        let said = match &error {
+            ureq::Error::Timeout(_) => format!("the collector at {base} does not answer in time"),
+            error if error.to_string().contains("certificate") => format!(
+                "the collector at {base} does not prove who it is: name the certificates that it is \
+                 checked against with --ca-file or BUSYHOUR_CA_FILE"
+            ),
+            _ => format!(
+                "cannot reach a collector at {base}: is it running? Start it with \
+                 `busyhour-collector run`, or say where it is with --collector or BUSYHOUR_COLLECTOR"
+            ),
+        };
+        anyhow::Error::new(error).context(said)
     }
 
     fn not_a_collector(&self) -> String {

@@ -8,10 +8,11 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::args::{BuildingCommand, PathCommand, SubnetCommand};
+use crate::args::{BuildingCommand, PathCommand, SubnetCommand, TargetCommand};
 use crate::client::{Answer, Client, Envelope, Item};
-use crate::output::{Column, Printer, harmless};
+use crate::output::{Column, Printer, harmless, waiting};
 use crate::path_quality;
+use crate::show::{Kind, pick, text};
 
 /// The largest building file that is sent; the collector takes 16 MiB with its companion.
 const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -68,29 +69,12 @@ pub(crate) fn building(
     Ok(Outcome::Done)
 }
 
-/// The name as it is written goes first, then the one that differs in case only, when it is one; an
-/// id is taken as it is.
+const BUILDING_KIND: Kind = Kind { what: "building", keys: &["name", "id"], ls: "building ls" };
+
+/// The id of a building by its name or its id.
 pub(crate) fn building_id(client: &Client, name: &str) -> anyhow::Result<String> {
-    let buildings = client.list("/api/v1/buildings", &[])?;
-    let text = |item: &Item, key: &str| {
-        item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let wanted = name.to_lowercase();
-    let exact = |item: &&Item| text(item, "name") == name || text(item, "id") == wanted;
-    if let Some(item) = buildings.items.iter().find(exact) {
-        return Ok(text(item, "id"));
-    }
-    let alike = |item: &&Item| text(item, "name").to_lowercase() == wanted;
-    let alike: Vec<&Item> = buildings.items.iter().filter(alike).collect();
-    match alike.as_slice() {
-        [one] => Ok(text(one, "id")),
-        [] => bail!("there is no building {name:?}; `busyhour building ls` lists them"),
-        several => {
-            let names: Vec<String> =
-                several.iter().map(|item| format!("{:?}", text(item, "name"))).collect();
-            bail!("{name:?} may be {}: write it as it is there", names.join(" or "))
-        }
-    }
+    let picked = pick(client.list("/api/v1/buildings", &[])?, &BUILDING_KIND, name)?;
+    Ok(picked.items.first().map_or_else(String::new, |item| text(item, "id")))
 }
 
 const BUILDING: &[Column] = &[
@@ -147,7 +131,10 @@ fn import(
 ) -> anyhow::Result<Outcome> {
     let companion = companion.map(read_text).transpose()?;
     let body = json!({"file": read_text(file)?, "companion": companion, "dry_run": dry_run});
-    let (answer, outcome) = match client.post_or_refusal("/api/v1/buildings/import", &body)? {
+    let turning = waiting("the collector reads the file");
+    let answer = client.post_or_refusal("/api/v1/buildings/import", &body)?;
+    drop(turning);
+    let (answer, outcome) = match answer {
         Answer::Done(answer) => (answer, Outcome::Done),
         Answer::Refused(answer) => (answer, Outcome::Found),
     };
@@ -237,6 +224,22 @@ const SUBNETS: &[Column] = &[
     ("agent_count", "agents"),
     ("simulated", "simulated"),
 ];
+const SUBNET_KIND: Kind = Kind { what: "subnet", keys: &["prefix", "id"], ls: "subnet ls" };
+const SUBNET: &[Column] = &[
+    ("prefix", "prefix"),
+    ("egress_prefix", "egress"),
+    ("network", "network"),
+    ("building", "building"),
+    ("city", "city"),
+    ("country", "country"),
+    ("region", "region"),
+    ("inside_corp", "inside the company"),
+    ("express_route", "express route"),
+    ("vpn", "VPN"),
+    ("agent_count", "agents"),
+    ("simulated", "simulated"),
+    ("id", "id"),
+];
 const MISSING: &[Column] =
     &[("prefix", "prefix"), ("agents", "agents"), ("last_seen_utc", "last seen")];
 
@@ -249,6 +252,11 @@ pub(crate) fn subnet(
         SubnetCommand::Ls { at } => {
             let query: Vec<_> = at.iter().map(|at| ("at", at.to_string())).collect();
             printer.rows(&client.list("/api/v1/subnets", &query)?, SUBNETS)?;
+            Ok(Outcome::Done)
+        }
+        SubnetCommand::Show { subnet } => {
+            let subnets = client.list("/api/v1/subnets", &[])?;
+            printer.one(&pick(subnets, &SUBNET_KIND, subnet)?, SUBNET)?;
             Ok(Outcome::Done)
         }
         SubnetCommand::Missing => {
@@ -271,6 +279,67 @@ const PATHS: &[Column] = &[
     ("data_age_s", "data age"),
     ("simulated", "simulated"),
 ];
+const PATH_KIND: Kind = Kind { what: "path", keys: &["id"], ls: "path ls" };
+const ONE_PATH: &[Column] = &[
+    ("id", "path"),
+    ("agent", "agent"),
+    ("building", "building"),
+    ("link", "link"),
+    ("interface", "interface"),
+    ("family", "family"),
+    ("transport", "transport"),
+    ("target", "target"),
+    ("resolved", "target's address"),
+    ("class", "class"),
+    ("profile", "profile"),
+    ("requirement", "judged by"),
+    ("windows_per_slot", "windows a quarter-hour"),
+    ("local_prefix", "network of the agent"),
+    ("reflexive", "seen on the Internet as"),
+    ("newest_window_utc", "newest window"),
+    ("data_age_s", "data age"),
+    ("simulated", "simulated"),
+];
+const TARGETS: &[Column] = &[
+    ("target", "target"),
+    ("building_count", "buildings"),
+    ("agent_count", "agents"),
+    ("path_count", "paths"),
+    ("classes", "classes"),
+    ("requirements", "judged by"),
+    ("data_age_s", "data age"),
+    ("simulated", "simulated"),
+];
+const TARGET_KIND: Kind = Kind { what: "target", keys: &["target"], ls: "target ls" };
+const TARGET: &[Column] = &[
+    ("target", "target"),
+    ("resolved", "addresses"),
+    ("building_count", "buildings"),
+    ("agent_count", "agents"),
+    ("path_count", "paths"),
+    ("classes", "classes"),
+    ("profiles", "profiles"),
+    ("requirements", "judged by"),
+    ("newest_window_utc", "newest window"),
+    ("data_age_s", "data age"),
+    ("simulated", "simulated"),
+];
+
+pub(crate) fn target(
+    client: &Client,
+    printer: &Printer,
+    command: &TargetCommand,
+) -> anyhow::Result<Outcome> {
+    let targets = client.list("/api/v1/targets", &[])?;
+    match command {
+        TargetCommand::Ls => printer.rows(&targets, TARGETS)?,
+        TargetCommand::Show { target } => {
+            printer.one(&pick(targets, &TARGET_KIND, target)?, TARGET)?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
 const WINDOWS: &[Column] = &[
     ("placed_utc", "began"),
     ("sent", "sent"),
@@ -327,6 +396,10 @@ pub(crate) fn path(
 ) -> anyhow::Result<Outcome> {
     match command {
         PathCommand::Ls => printer.rows(&client.list("/api/v1/paths", &[])?, PATHS)?,
+        PathCommand::Show { path } => {
+            let paths = client.list("/api/v1/paths", &[])?;
+            printer.one(&pick(paths, &PATH_KIND, &path.to_string())?, ONE_PATH)?;
+        }
         PathCommand::Windows { path, since, from, until, limit, wide } => {
             let until = until.unwrap_or_else(jiff::Timestamp::now);
             let from = match from {
@@ -358,27 +431,5 @@ pub(crate) fn path(
             return path_quality::estimates(client, printer, *path, (*since, codec, *limit));
         }
     }
-    Ok(Outcome::Done)
-}
-
-const TOP: &[Column] = &[
-    ("name", "building"),
-    ("standing", "standing"),
-    ("bad_hours_local", "bad hours"),
-    ("worst_hour_local", "worst hour"),
-    ("worst_hour_bad_ratio", "bad windows"),
-    ("worst_hour_breach", "most by"),
-    ("worst_hour_says", "p90"),
-    ("average_says", "daily average"),
-    ("masking_factor", "factor"),
-    ("bad_days", "bad days"),
-    ("observed_days", "of"),
-    ("coverage_ratio", "coverage"),
-    ("data_age_s", "data age"),
-    ("simulated", "simulated"),
-];
-
-pub(crate) fn top(client: &Client, printer: &Printer, limit: u32) -> anyhow::Result<Outcome> {
-    printer.rows(&client.list("/api/v1/top", &[("limit", limit.to_string())])?, TOP)?;
     Ok(Outcome::Done)
 }

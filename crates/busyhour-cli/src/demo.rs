@@ -144,6 +144,7 @@ fn print_invitation(page: &str) {
     println!("  {program} --collector {page} building show \"Berlin HQ\"");
     println!("  {program} --collector {page} incident ls");
     println!("  {program} --collector {page} path ls");
+    println!("  {program} --collector {page} explain 3 --at 12h");
     println!();
 }
 

@@ -1,11 +1,13 @@
 //! `busyhour owner`, `silence` and `maintenance`: who must act, and when nobody is told.
 
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::client::{Client, Envelope, Item};
 use crate::desk_args::{MaintenanceCommand, OwnerCommand, PlaceArgs, SilenceCommand};
 use crate::output::{Column, Printer};
+use crate::show::{Kind, pick, text};
 
 const OWNERS: &[Column] = &[
     ("cause", "cause"),
@@ -27,6 +29,23 @@ const QUIETS: &[Column] = &[
     ("reason", "why"),
 ];
 
+/// What is told of one.
+const QUIET: &[Column] = &[
+    ("number", "number"),
+    ("state", "state"),
+    ("scopes", "of"),
+    ("reason", "why"),
+    ("from_utc", "from"),
+    ("until_utc", "until"),
+    ("by", "made by"),
+    ("made_utc", "made"),
+    ("ended_utc", "ended early"),
+    ("ended_by", "ended by"),
+];
+const SILENCE: Kind = Kind { what: "silence", keys: &["number"], ls: "silence ls --over" };
+const MAINTENANCE: Kind =
+    Kind { what: "maintenance", keys: &["number"], ls: "maintenance ls --over" };
+
 pub(crate) fn owner(
     client: &Client,
     printer: &Printer,
@@ -34,6 +53,16 @@ pub(crate) fn owner(
 ) -> anyhow::Result<Outcome> {
     match command {
         OwnerCommand::Ls => printer.rows(&client.list("/api/v1/owners", &[])?, OWNERS)?,
+        OwnerCommand::Show { name } => {
+            let mut owners = client.list("/api/v1/owners", &[])?;
+            owners.items.retain(|row| text(row, "name").to_lowercase() == name.to_lowercase());
+            if owners.items.is_empty() {
+                bail!(
+                    "nobody named {name:?} answers for anything; `busyhour owner ls` lists who does"
+                );
+            }
+            printer.rows(&owners, OWNERS)?;
+        }
         OwnerCommand::Set { name, contact, of } => {
             let row = json!({
                 "name": name, "contact": contact, "cause": of.cause, "region": of.region,
@@ -69,6 +98,9 @@ pub(crate) fn silence(
 ) -> anyhow::Result<Outcome> {
     match command {
         SilenceCommand::Ls { over } => list(client, printer, "silences", *over)?,
+        SilenceCommand::Show { number } => {
+            show(client, printer, "silences", (*number, &SILENCE))?;
+        }
         SilenceCommand::Add { places, incidents, causes } => {
             let more = json!({ "incidents": incidents, "causes": causes });
             make(client, printer, "silences", &body(places, &more))?;
@@ -85,6 +117,9 @@ pub(crate) fn maintenance(
 ) -> anyhow::Result<Outcome> {
     match command {
         MaintenanceCommand::Ls { over } => list(client, printer, "maintenance", *over)?,
+        MaintenanceCommand::Show { number } => {
+            show(client, printer, "maintenance", (*number, &MAINTENANCE))?;
+        }
         MaintenanceCommand::Add { places } => {
             make(client, printer, "maintenance", &body(places, &json!({})))?;
         }
@@ -108,6 +143,20 @@ fn body(places: &PlaceArgs, more: &Value) -> Value {
 fn list(client: &Client, printer: &Printer, what: &str, over: bool) -> anyhow::Result<()> {
     let query: &[_] = if over { &[("over", "true".to_owned())] } else { &[] };
     print(printer, client.list(&format!("/api/v1/{what}"), query)?)
+}
+
+fn show(
+    client: &Client,
+    printer: &Printer,
+    what: &str,
+    (number, kind): (u64, &Kind),
+) -> anyhow::Result<()> {
+    let all = client.list(&format!("/api/v1/{what}"), &[("over", "true".to_owned())])?;
+    let mut one = pick(all, kind, &number.to_string())?;
+    if printer.is_table() {
+        one.items.iter_mut().for_each(name_scopes);
+    }
+    printer.one(&one, QUIET)
 }
 
 fn make(client: &Client, printer: &Printer, what: &str, body: &Value) -> anyhow::Result<()> {

@@ -132,6 +132,15 @@ The most particular row counts: cause and region, then cause, then region, then 
 Example:
   busyhour owner ls")]
     Ls,
+    /// Show what a team or a person answers for
+    #[command(after_help = "\
+Examples:
+  busyhour owner show NOC
+  busyhour owner show \"Wi-Fi team\" -o yaml")]
+    Show {
+        /// The team or the person, as `owner ls` prints it
+        name: String,
+    },
     /// Say who answers for a cause, in a region or in all
     #[command(after_help = "\
 Examples:
@@ -195,6 +204,15 @@ Examples:
         #[arg(long)]
         over: bool,
     },
+    /// Show one silence, over or not
+    #[command(after_help = "\
+Examples:
+  busyhour silence show 3
+  busyhour silence show 3 -o yaml")]
+    Show {
+        /// Its number, as `silence ls` prints it
+        number: u64,
+    },
     /// Tell nobody for a while; what is still open at the end is told then
     #[command(after_help = "\
 An incident is silent when all that suffers from it is covered.
@@ -234,6 +252,15 @@ Examples:
         /// Also what is over
         #[arg(long)]
         over: bool,
+    },
+    /// Show one time of maintenance, over or not
+    #[command(after_help = "\
+Examples:
+  busyhour maintenance show 4
+  busyhour maintenance show 4 -o yaml")]
+    Show {
+        /// Its number, as `maintenance ls` prints it
+        number: u64,
     },
     /// Plan maintenance: it is measured all the same; at the end only what got worse is told
     #[command(after_help = "\

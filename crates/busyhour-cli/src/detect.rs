@@ -154,7 +154,7 @@ impl Telling {
         let line = Line::new(date, finding, judged.fleet());
         match self.format {
             Format::Json => line.write(&mut self.out),
-            Format::Table | Format::Csv => {
+            Format::Table | Format::Wide | Format::Yaml | Format::Csv => {
                 self.items.push(line.into_item());
                 Ok(())
             }

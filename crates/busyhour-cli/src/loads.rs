@@ -7,7 +7,7 @@ use crate::Outcome;
 use crate::args::LoadCommand;
 use crate::client::{Answer, Client, Envelope};
 use crate::commands::{FINDINGS, detail, read_text, rows};
-use crate::output::Printer;
+use crate::output::{Printer, waiting};
 
 pub(crate) fn run(
     client: &Client,
@@ -16,7 +16,10 @@ pub(crate) fn run(
 ) -> anyhow::Result<Outcome> {
     let LoadCommand::Import { file, dry_run } = command;
     let body = json!({"file": read_text(file)?, "dry_run": dry_run});
-    let (answer, outcome) = match client.post_or_refusal("/api/v1/loads/import", &body)? {
+    let turning = waiting("the collector reads the table");
+    let answer = client.post_or_refusal("/api/v1/loads/import", &body)?;
+    drop(turning);
+    let (answer, outcome) = match answer {
         Answer::Done(answer) => (answer, Outcome::Done),
         Answer::Refused(answer) => (answer, Outcome::Found),
     };

@@ -1,13 +1,27 @@
-//! Rows out: as a table for people, as JSON and CSV for programs.
+//! Rows out, by one way for every command: as a table for people, narrow or wide, and as JSON, YAML
+//! and CSV for programs.
+//!
+//! What is not known is `unknown` to people, null in JSON and YAML, and empty in CSV; `-` says that
+//! there is none.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Row, Table};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Row, Table};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Format;
 use crate::client::{Envelope, Item};
+
+/// The longest name that is never cut.
+const MAX_NAME_WIDTH: usize = 40;
+
+/// How often what turns moves on.
+const TURN: Duration = Duration::from_millis(120);
 
 /// A column of a table: which field, under which title.
 pub(crate) type Column = (&'static str, &'static str);
@@ -44,7 +58,11 @@ impl Style {
         // https://no-color.org: set and not empty, whatever the value.
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        match (io::stdout().is_terminal(), set("NO_COLOR") || dumb) {
+        Self::of(io::stdout().is_terminal(), set("NO_COLOR") || dumb)
+    }
+
+    const fn of(is_terminal: bool, is_colourless: bool) -> Self {
+        match (is_terminal, is_colourless) {
             (false, _) => Self::Plain,
             (true, true) => Self::Monochrome,
             (true, false) => Self::Colour,
@@ -57,9 +75,19 @@ impl Printer {
         Self { format, no_headers, style: Style::of_stdout() }
     }
 
+    /// How it was asked for.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
     /// True when people read what is printed.
     pub(crate) fn is_table(&self) -> bool {
-        self.format == Format::Table
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
+    /// True when a person looks at a terminal, which can be written anew.
+    pub(crate) fn is_live(&self) -> bool {
+        self.is_table() && self.style != Style::Plain
     }
 
     /// Prints rows: the chosen columns as a table; everything as JSON or CSV.
@@ -73,74 +101,119 @@ impl Printer {
     }
 
     fn print(&self, envelope: &Envelope, columns: &[Column], long: Long) -> anyhow::Result<()> {
+        if envelope.items.is_empty() && self.is_live() {
+            eprintln!("there are none");
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         match self.format {
-            Format::Table => {
+            Format::Table | Format::Wide => {
                 print_table(&mut out, &self.table(&envelope.items, columns, long))?;
             }
             Format::Json => {
                 serde_json::to_writer_pretty(&mut out, envelope).map_err(io::Error::from)?;
                 writeln!(out)?;
             }
+            Format::Yaml => write!(out, "{}", yaml(envelope)?)?,
             Format::Csv => self.csv(&mut out, &envelope.items, columns)?,
         }
         Ok(out.flush()?)
     }
 
+    /// The lines of a table, each cut to one line of the terminal.
+    pub(crate) fn screen(&self, envelope: &Envelope, columns: &[Column]) -> Vec<String> {
+        self.table(&envelope.items, columns, Long::Cut).lines().map(|line| trimmed(&line)).collect()
+    }
+
     /// Prints one thing: a field a line as a table; otherwise as the only row.
     pub(crate) fn one(&self, envelope: &Envelope, columns: &[Column]) -> anyhow::Result<()> {
-        let (Format::Table, [item]) = (self.format, envelope.items.as_slice()) else {
+        let (true, [item]) = (self.is_table(), envelope.items.as_slice()) else {
             return self.rows(envelope, columns);
         };
         let mut table = self.empty_table();
-        for (key, title) in columns {
-            let value = item.get(*key).unwrap_or(&Value::Null);
-            table.add_row(vec![Cell::new(format!("{title}:")), self.cell(key, value)]);
+        for (key, title) in self.titled(&envelope.items, columns) {
+            table.add_row(vec![Cell::new(format!("{title}:")), self.cell(item, &key)]);
         }
         print_table(&mut io::stdout().lock(), &table)
     }
 
+    /// The columns with their titles; of a wide table every other field after them that is a single
+    /// value, under its own name.
+    fn titled(&self, items: &[Item], columns: &[Column]) -> Vec<(String, String)> {
+        let chosen = columns.iter().map(|(key, title)| ((*key).to_owned(), (*title).to_owned()));
+        let mut titled: Vec<(String, String)> = chosen.collect();
+        if self.format == Format::Wide {
+            let is_flat = |key: &&String| items.iter().all(|item| is_flat(item.get(key.as_str())));
+            let keys = all_keys(items, columns);
+            let rest = keys.iter().skip(columns.len()).filter(is_flat);
+            titled.extend(rest.map(|key| (key.clone(), key.replace('_', " "))));
+        }
+        titled
+    }
+
     fn table(&self, items: &[Item], columns: &[Column], long: Long) -> Table {
         let mut table = self.empty_table();
+        let columns = self.titled(items, columns);
         if !self.no_headers {
-            let title = |(_, title): &Column| {
+            let title = |(_, title): &(String, String)| {
                 let cell = Cell::new(title.to_uppercase());
                 if self.style == Style::Colour { cell.add_attribute(Attribute::Bold) } else { cell }
             };
             table.set_header(Row::from(columns.iter().map(title).collect::<Vec<_>>()));
         }
         for item in items {
-            let cell = |(key, _): &Column| self.cell(key, item.get(*key).unwrap_or(&Value::Null));
+            let cell = |(key, _): &(String, String)| self.cell(item, key);
             let mut row = Row::from(columns.iter().map(cell).collect::<Vec<_>>());
-            if long == Long::Cut && self.style != Style::Plain {
+            if long == Long::Cut && self.is_fitted() {
                 row.max_height(1);
             }
             table.add_row(row);
         }
-        table
-    }
-
-    fn empty_table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(NOTHING);
-        if self.style == Style::Plain {
-            table.force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
-        } else {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
+        let names = columns.first().map(|(key, _)| {
+            let width = |item: &Item| self.cell(item, key).content().chars().count();
+            items.iter().map(width).max().unwrap_or(0)
+        });
+        let is_short = names.is_some_and(|width| width <= MAX_NAME_WIDTH);
+        if let (true, true, Some(first)) = (is_short, self.is_fitted(), table.column_mut(0)) {
+            // What a row is about stays whole, whatever the rest has to do without.
+            first.set_constraint(ColumnConstraint::ContentWidth);
         }
         table
     }
 
-    fn cell(&self, key: &str, value: &Value) -> Cell {
-        let cell = Cell::new(shown(key, value));
+    /// A wide table is for `less -S`: nothing in it is wrapped.
+    fn empty_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(NOTHING);
+        if self.style == Style::Plain {
+            table.force_no_tty();
+        }
+        table.set_content_arrangement(match self.is_fitted() {
+            true => ContentArrangement::Dynamic,
+            false => ContentArrangement::Disabled,
+        });
+        table
+    }
+
+    /// True for what is made as wide as the terminal is.
+    fn is_fitted(&self) -> bool {
+        self.style != Style::Plain && self.format != Format::Wide
+    }
+
+    fn cell(&self, item: &Item, key: &str) -> Cell {
+        let value = item.get(key).unwrap_or(&Value::Null);
+        let words = if value.is_null() { nothing(item, key).to_owned() } else { shown(key, value) };
+        let is_unknown = value.is_null() && words == UNKNOWN;
+        let cell = Cell::new(words);
         match (self.style, value.as_str()) {
-            (Style::Colour, Some("masked" | "bad" | "fail" | "open" | "error")) => {
+            (Style::Colour, Some("masked" | "bad" | "fail" | "fails" | "open" | "error")) => {
                 cell.fg(Color::Red)
             }
             (
                 Style::Colour,
                 Some("bad-lately" | "unknown" | "suspected" | "recovering" | "warning"),
             ) => cell.fg(Color::Yellow),
+            (Style::Colour, None) if is_unknown => cell.fg(Color::Yellow),
             _ => cell,
         }
     }
@@ -159,13 +232,74 @@ impl Printer {
     }
 }
 
+/// Turns on a terminal while somebody waits for the collector; gone when it is dropped.
+pub(crate) fn waiting(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        .with_finish(ProgressFinish::AndClear)
+        .with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TURN);
+    bar
+}
+
 /// comfy-table pads each cell on both sides; the first column begins at the margin and no line
 /// ends in blanks.
 fn print_table(out: &mut impl Write, table: &Table) -> anyhow::Result<()> {
     for line in table.lines() {
-        writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(&line).trim_end())?;
+        writeln!(out, "{}", trimmed(&line))?;
     }
     Ok(out.flush()?)
+}
+
+fn trimmed(line: &str) -> String {
+    line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned()
+}
+
+/// A single value, or several words: what fits into a cell.
+fn is_flat(value: Option<&Value>) -> bool {
+    match value {
+        Some(Value::Object(_)) => false,
+        Some(Value::Array(values)) => values.iter().all(|value| !value.is_object()),
+        _ => true,
+    }
+}
+
+/// An answer as YAML.
+pub(crate) fn yaml(answer: &impl Serialize) -> anyhow::Result<String> {
+    serde_saphyr::to_string(answer).context("write YAML")
+}
+
+/// The word for what is not known.
+const UNKNOWN: &str = "unknown";
+/// What is told of everything that there is: without it nobody told. Of other words none means that
+/// there is none: no owner, no end.
+const ALWAYS_TOLD: [&str; 10] = [
+    "building",
+    "business",
+    "business_hours",
+    "busy",
+    "local_prefix",
+    "os",
+    "resolved",
+    "time_zone",
+    "version",
+    "working_day",
+];
+
+/// What stands for null: a figure without a value was not measured.
+fn nothing(item: &Item, key: &str) -> &'static str {
+    let standing = item.get("standing").and_then(Value::as_str);
+    let of_bad_hours = key.starts_with("worst_hour_") || key.starts_with("average_");
+    let is_figure = key.ends_with("_s")
+        || key.split('_').any(|part| matches!(part, "ratio" | "us" | "ms" | "mos" | "extent"));
+    match standing {
+        Some("good") if of_bad_hours => "-",
+        Some("unknown") if of_bad_hours => UNKNOWN,
+        _ if is_figure || ALWAYS_TOLD.contains(&key) => UNKNOWN,
+        _ => "-",
+    }
 }
 
 /// The columns of the table first, then every other field in alphabetical order.
@@ -310,6 +444,85 @@ mod tests {
         let whole = lines(Style::Plain, Long::Cut);
         assert_eq!(whole.len(), 2, "{whole:?}");
         assert!(whole.iter().all(|line| !line.contains('…')), "{whole:?}");
+    }
+
+    fn item(value: Value) -> Item {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_figure_without_a_value_is_unknown_and_what_does_not_apply_is_none() {
+        let good = item(json!({"standing": "good"}));
+        let unknown = item(json!({"standing": "unknown"}));
+        for (of, key, expected) in [
+            (&unknown, "worst_hour_bad_ratio", "unknown"),
+            (&unknown, "worst_hour_says", "unknown"),
+            (&good, "worst_hour_says", "-"),
+            (&good, "worst_hour_bad_ratio", "-"),
+            (&good, "average_rtt_us", "-"),
+            (&good, "coverage_ratio", "unknown"),
+            (&good, "data_age_s", "unknown"),
+            (&good, "time_zone", "unknown"),
+            (&good, "removed_utc", "-"),
+            (&good, "owner", "-"),
+            (&unknown, "masking_factor", "-"),
+        ] {
+            assert_eq!(nothing(of, key), expected, "{key}");
+        }
+        let printer = Printer { format: Format::Table, no_headers: true, style: Style::Monochrome };
+        assert!(printer.cell(&good, "loss_ratio").content().contains("unknown"));
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_have_them() {
+        let items = [item(json!({"standing": "bad"})), item(json!({"standing": "unknown"}))];
+        for (style, coloured) in
+            [(Style::Colour, true), (Style::Monochrome, false), (Style::Plain, false)]
+        {
+            let printer = Printer { format: Format::Table, no_headers: false, style };
+            let mut table = printer.table(&items, &[("standing", "standing")], Long::Wrapped);
+            if coloured {
+                // Tests have no terminal; the printer asks for colours all the same.
+                table.enforce_styling();
+            }
+            assert_eq!(table.to_string().contains('\u{1b}'), coloured, "{style:?}");
+        }
+        assert_eq!(Style::of(true, false), Style::Colour);
+        assert_eq!(Style::of(true, true), Style::Monochrome, "NO_COLOR, or TERM=dumb");
+        assert_eq!((Style::of(false, false), Style::of(false, true)), (Style::Plain, Style::Plain));
+    }
+
+    #[test]
+    fn a_wide_table_has_every_single_value_and_cuts_none() {
+        let sentence = "words go missing in calls ".repeat(10);
+        let sentence = sentence.trim();
+        let items = [item(json!({
+            "number": 1, "sentence": sentence, "loss_ratio_p90": 0.02, "parts": [{"a": 1}],
+            "dates": ["2026-03-02", "2026-03-03"], "deep": {"a": 1},
+        }))];
+        let printer = Printer { format: Format::Wide, no_headers: false, style: Style::Monochrome };
+        let table = printer.table(&items, &[("number", "no"), ("sentence", "what")], Long::Cut);
+        let lines: Vec<String> = table.lines().map(|line| trimmed(&line)).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("NO"), "{lines:?}");
+        let titles: Vec<&str> = lines[0].split("  ").filter(|title| !title.is_empty()).collect();
+        let trimmed: Vec<&str> = titles.iter().map(|title| title.trim()).collect();
+        assert_eq!(trimmed, ["NO", "WHAT", "DATES", "LOSS RATIO P90"]);
+        assert!(lines[1].contains(sentence) && lines[1].ends_with("2.0 %"), "{lines:?}");
+    }
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let envelope = Envelope::new(vec![item(json!({
+            "name": "no", "owner": null, "loss_ratio": 0.25, "hours": ["10:00-11:00"],
+            "text": "a: b # c\n- d", "deep": {"yes": true},
+        }))]);
+        let expected = "schema_version: 1\nitems:\n";
+        let text = yaml(&envelope).unwrap();
+        assert!(text.starts_with(expected), "{text}");
+        for line in ["name: \"no\"", "owner: null", "loss_ratio: 0.25", "\"yes\": true"] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,26 @@ use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReportCommand {
+    /// List the reports that there are: the last periods of each kind that are over
+    #[command(after_help = "\
+Examples:
+  busyhour report ls
+  busyhour report ls -o json")]
+    Ls,
+    /// Show one report, by its kind and period as `report ls` prints them
+    #[command(after_help = "\
+Examples:
+  busyhour report show weekly
+  busyhour report show monthly 2026-08 --format html --out august.html")]
+    Show {
+        /// The kind
+        #[arg(value_parser = ["daily", "weekly", "monthly"])]
+        kind: String,
+        /// The period; otherwise the last that is over
+        period: Option<String>,
+        #[command(flatten)]
+        form: ReportForm,
+    },
     /// What happened on a day: incidents, the worst buildings, who is silent
     #[command(after_help = "\
 Examples:
@@ -51,9 +71,9 @@ pub(crate) struct ReportForm {
     /// Of one building, by its name or its id; otherwise of all
     #[arg(long, value_name = "NAME")]
     pub(crate) building: Option<String>,
-    /// How it is written
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) format: ReportFormat,
+    /// How it is written: text, html, csv or json [default: as -o says, else text]
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    pub(crate) format: Option<ReportFormat>,
     /// Which table is written as CSV; otherwise the first
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Option<String>,
@@ -100,6 +120,15 @@ Examples:
         /// Exit with 3 when a task is overdue
         #[arg(long)]
         exit_code: bool,
+    },
+    /// Show one task: what it is, what helps with it, how it stands
+    #[command(after_help = "\
+Examples:
+  busyhour task show quality-review
+  busyhour task show quality-review -o yaml")]
+    Show {
+        /// The task, as `task ls` prints it
+        task: String,
     },
     /// List who signed off what, newest first
     #[command(after_help = "\

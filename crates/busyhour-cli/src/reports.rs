@@ -6,18 +6,42 @@ use std::io::Write as _;
 use anyhow::{Context as _, bail};
 
 use crate::Outcome;
-use crate::client::Client;
+use crate::args::Format;
+use crate::client::{Client, Item};
 use crate::commands::building_id;
+use crate::output::{Column, Printer, waiting, yaml};
 use crate::report_args::{ReportCommand, ReportForm, ReportFormat};
 
-pub(crate) fn run(client: &Client, command: &ReportCommand) -> anyhow::Result<Outcome> {
+const REPORTS: &[Column] = &[
+    ("kind", "kind"),
+    ("period", "period"),
+    ("first_date", "first day"),
+    ("last_date", "last day"),
+    ("title", "what"),
+];
+
+pub(crate) fn run(
+    client: &Client,
+    printer: &Printer,
+    command: &ReportCommand,
+) -> anyhow::Result<Outcome> {
     let (kind, period, form) = match command {
+        ReportCommand::Ls => {
+            printer.rows(&client.list("/api/v1/reports", &[])?, REPORTS)?;
+            return Ok(Outcome::Done);
+        }
+        ReportCommand::Show { kind, period, form } => (kind.as_str(), period, form),
         ReportCommand::Daily { date, form } => ("daily", date, form),
         ReportCommand::Weekly { week, form } => ("weekly", week, form),
         ReportCommand::Monthly { month, form } => ("monthly", month, form),
     };
     let ReportForm { building, format, table, out } = form;
-    if table.is_some() && *format != ReportFormat::Csv {
+    let format = format.unwrap_or_else(|| match printer.format() {
+        Format::Table | Format::Wide => ReportFormat::Text,
+        Format::Json | Format::Yaml => ReportFormat::Json,
+        Format::Csv => ReportFormat::Csv,
+    });
+    if table.is_some() && format != ReportFormat::Csv {
         bail!("--table is for --format csv; the other forms have all tables");
     }
     let mut query = vec![("format", format.as_str().to_owned())];
@@ -27,7 +51,13 @@ pub(crate) fn run(client: &Client, command: &ReportCommand) -> anyhow::Result<Ou
         query.push(("building", building_id(client, name)?));
     }
     eprintln!("the collector works the {kind} report out; a large fleet's takes a while");
-    let text = client.get(&format!("/api/v1/reports/{kind}"), &query)?;
+    let turning = waiting("waiting for the report");
+    let mut text = client.get(&format!("/api/v1/reports/{kind}"), &query)?;
+    drop(turning);
+    if format == ReportFormat::Json && printer.format() == Format::Yaml {
+        let report: Item = serde_json::from_str(&text).context("read the report")?;
+        text = yaml(&report)?;
+    }
     match out {
         Some(file) => {
             fs::write(file, &text).with_context(|| format!("write {}", file.display()))?;

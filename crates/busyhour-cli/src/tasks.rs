@@ -6,6 +6,7 @@ use crate::Outcome;
 use crate::client::{Client, Item};
 use crate::output::{Column, Printer};
 use crate::report_args::TaskCommand;
+use crate::show::{Kind, pick};
 
 const TASKS: &[Column] = &[
     ("task", "task"),
@@ -17,6 +18,8 @@ const TASKS: &[Column] = &[
     ("what", "what"),
     ("helps", "what helps"),
 ];
+
+const TASK: Kind = Kind { what: "task", keys: &["task"], ls: "task ls" };
 
 const SIGNED: &[Column] = &[
     ("at_utc", "when"),
@@ -38,6 +41,9 @@ pub(crate) fn run(
             if *exit_code && tasks.items.iter().any(is_overdue) {
                 return Ok(Outcome::Found);
             }
+        }
+        TaskCommand::Show { task } => {
+            printer.one(&pick(client.list("/api/v1/tasks", &[])?, &TASK, task)?, TASKS)?;
         }
         TaskCommand::History => {
             printer.rows(&client.list("/api/v1/tasks/history", &[])?, SIGNED)?;

@@ -8,6 +8,7 @@ use crate::args::TokenCommand;
 use crate::client::Client;
 use crate::output::{Column, Printer};
 use crate::secret_file::SecretFile;
+use crate::show::{Kind, pick};
 
 const TOKENS: &[Column] = &[
     ("id", "id"),
@@ -22,6 +23,8 @@ const TOKENS: &[Column] = &[
     ("created_by", "made by"),
     ("refused", "refused"),
 ];
+
+const TOKEN: Kind = Kind { what: "token", keys: &["id"], ls: "token ls" };
 
 pub(crate) fn run(
     client: &Client,
@@ -53,6 +56,10 @@ pub(crate) fn run(
             eprintln!("token {id} lets {machines} in until {until}; it is not shown again");
         }
         TokenCommand::Ls => printer.rows(&client.list("/api/v1/tokens", &[])?, TOKENS)?,
+        TokenCommand::Show { id } => {
+            let tokens = client.list("/api/v1/tokens", &[])?;
+            printer.one(&pick(tokens, &TOKEN, &id)?, TOKENS)?;
+        }
         TokenCommand::Revoke { id } => {
             client.delete(&format!("/api/v1/tokens/{}", word(&id)?), &[])?;
             eprintln!("token {id} lets nobody in any more");

@@ -53,12 +53,12 @@ pub(super) fn run(printer: &Printer, format: Format, args: &ScoreArgs) -> anyhow
 fn print(printer: &Printer, format: Format, report: &Report) -> anyhow::Result<()> {
     let details = details(report);
     let mut figures = Envelope::new(report.rows().iter().map(figure).collect());
-    if format == Format::Json {
+    if matches!(format, Format::Json | Format::Yaml) {
         for (name, _, items) in details {
             figures.rest.insert(name.to_owned(), json!(items));
         }
         figures.rest.insert("building_months".to_owned(), json!(report.building_months));
-    } else if format == Format::Table {
+    } else if printer.is_table() {
         printer.rows(&figures, FIGURES)?;
         for (_, columns, items) in details.into_iter().filter(|(_, _, items)| !items.is_empty()) {
             println!();

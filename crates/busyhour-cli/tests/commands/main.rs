@@ -12,6 +12,7 @@ mod desk;
 mod identity;
 mod incidents;
 mod loads;
+mod operators;
 mod quality;
 mod reports;
 mod sim;
@@ -27,8 +28,10 @@ fn busyhour(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_busyhour"));
     command.args(arguments).env_remove("BUSYHOUR_COLLECTOR").env_remove("COLUMNS");
     command.env_remove("BUSYHOUR_TOKEN_FILE").env_remove("BUSYHOUR_CA_FILE");
+    command.env_remove("BUSYHOUR_PROFILE");
     // No session of whoever runs the tests is sent anywhere.
     command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.env("XDG_CONFIG_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
@@ -62,7 +65,7 @@ fn envelope(items: Value) -> Value {
 
 /// Commands whose help is looked at; the first is that of the program.
 #[rustfmt::skip]
-const HELPED: [&str; 73] = [
+const HELPED: [&str; 96] = [
     "", "building", "building ls", "building show", "building import", "building history",
     "building export", "subnet ls", "subnet missing", "path ls", "path windows", "path hours",
     "path streams", "path estimates", "top", "agent ls", "agent history", "agent show",
@@ -75,7 +78,11 @@ const HELPED: [&str; 73] = [
     "incident merge", "incident split", "owner ls", "owner set", "owner rm", "silence ls",
     "silence add", "silence end", "maintenance ls", "maintenance add", "maintenance end",
     "report daily", "report weekly", "report monthly", "task ls", "task history", "task done",
-    "load import", "decode", "detect", "sim generate", "sim score",
+    "load import", "decode", "detect", "sim generate", "sim score", "subnet show", "path show",
+    "target ls", "target show", "channel ls", "channel show", "channel test", "owner show",
+    "silence show", "maintenance show", "token show", "user show", "api-token show", "report ls",
+    "report show", "task show", "explain", "check", "profile add", "profile ls", "profile use",
+    "completions", "man",
 ];
 
 #[test]
@@ -402,6 +409,7 @@ fn wrong_usage_ends_with_2() {
     for arguments in [
         vec!["building", "burn"],
         vec!["top", "-n", "0"],
+        vec!["top", "--every", "never"],
         vec!["-o", "xml", "top"],
         vec!["path", "windows", "12", "--since", "yesterday"],
         vec!["agent", "add", "a"],
