@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, get, post};
 use busyhour_store::Role;
 
 use crate::app::Core;
@@ -73,6 +73,8 @@ pub(crate) enum Takes {
     Json,
     /// A form of our own page, which has a token in it.
     Form,
+    /// The same with files.
+    Files,
 }
 
 /// What the guard knows of a route.
@@ -111,27 +113,6 @@ impl Routes {
         self.route(path, (Method::GET, access, Takes::Json), get(handler))
     }
 
-    pub(crate) fn post<T: 'static>(
-        self,
-        path: &str,
-        access: Access,
-        handler: impl Handler<T, Core>,
-    ) -> Self {
-        self.route(path, (Method::POST, access, Takes::Json), post(handler))
-    }
-
-    /// A write whose body may be as large as this.
-    pub(crate) fn post_large<T: 'static>(
-        self,
-        path: &str,
-        access: Access,
-        max_bytes: usize,
-        handler: impl Handler<T, Core>,
-    ) -> Self {
-        let handler = post(handler).layer(DefaultBodyLimit::max(max_bytes));
-        self.route(path, (Method::POST, access, Takes::Json), handler)
-    }
-
     /// A form of the page.
     pub(crate) fn form<T: 'static>(
         self,
@@ -142,16 +123,19 @@ impl Routes {
         self.route(path, (Method::POST, access, Takes::Form), post(handler))
     }
 
-    pub(crate) fn delete<T: 'static>(
+    /// A form of the page with files, as large as this.
+    pub(crate) fn files<T: 'static>(
         self,
         path: &str,
         access: Access,
+        max_bytes: usize,
         handler: impl Handler<T, Core>,
     ) -> Self {
-        self.route(path, (Method::DELETE, access, Takes::Json), delete(handler))
+        let handler = post(handler).layer(DefaultBodyLimit::max(max_bytes));
+        self.route(path, (Method::POST, access, Takes::Files), handler)
     }
 
-    fn route(
+    pub(crate) fn route(
         mut self,
         path: &str,
         (method, access, takes): (Method, Access, Takes),

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::compression::CompressionLayer;
 
 use crate::access::Table;
+use crate::events::Hub;
 use crate::guard::{Principal, Rejection};
 use crate::problem::Problem;
 use crate::routes::routes;
@@ -87,6 +88,7 @@ struct Shared {
     table: Table,
     door: Door,
     sign_in: SignIn,
+    hub: Hub,
     /// There is an administrator; never false again, as the last one cannot go.
     administrator: AtomicBool,
 }
@@ -120,6 +122,10 @@ impl Core {
 
     pub(crate) fn sign_in(&self) -> &SignIn {
         &self.0.sign_in
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
     }
 
     pub(crate) async fn has_administrator(&self) -> Result<bool, Problem> {
@@ -243,6 +249,7 @@ pub fn router(services: Services, door: Door) -> Router {
         table,
         door,
         sign_in: SignIn::default(),
+        hub: Hub::default(),
         administrator: AtomicBool::new(false),
     }));
     routes

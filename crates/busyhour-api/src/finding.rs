@@ -10,6 +10,7 @@ use busyhour_chart::{
     AverageOf, AverageSaid, FindingCell, FindingDay, FindingMap, FindingVerdict, MAX_DAYS, Share,
     Svg, WorstBusyHour,
 };
+use busyhour_model::desk::{Quiet, QuietKind, QuietScope};
 use busyhour_model::{
     DaySummary, DayVerdict, FindingKind, Incident, LocalDay, PathId, SLOT_MICROS, Scope, SlotStart,
     UtcMicros, limits_in_force, local_day_span,
@@ -87,7 +88,11 @@ impl Picture {
         let zone = zone_of(building);
         let mut rows: Vec<Row> = dates.iter().filter_map(|date| Row::new(*date, &zone)).collect();
         fill(services, &members, &judged, &mut rows)?;
-        let sheet = Sheet { incident, weeks: &weeks, judged: &judged, members: &members };
+        let begin = rows.first().map_or(incident.noted, |row| row.begin);
+        let mut quiets = services.desk.quiets(begin)?;
+        quiets.retain(|quiet| is_work(quiet, incident, &building.region));
+        let sheet =
+            Sheet { incident, weeks: &weeks, judged: &judged, members: &members, quiets: &quiets };
         let now = (services.clock)();
         let mut days: Vec<FindingDay> = rows.iter().map(|row| sheet.day(row, now)).collect();
         let before = days.iter().take_while(|day| is_empty_before(incident, day)).count();
@@ -106,6 +111,8 @@ struct Sheet<'a> {
     weeks: &'a Weeks<'a>,
     judged: &'a Judged<'a>,
     members: &'a Members,
+    /// Maintenance of what suffers.
+    quiets: &'a [Quiet],
 }
 
 impl Sheet<'_> {
@@ -130,6 +137,7 @@ impl Sheet<'_> {
             }),
             whole: (row.whole.valid > 0).then_some(row.whole),
             average: worst.and_then(|(path, day)| self.average(path, day, row.begin)),
+            maintenance: row.maintenance(self.quiets),
         }
     }
 
@@ -261,6 +269,22 @@ impl Row {
         Some(Self { date, begin, first, quarters, whole: Share::default() })
     }
 
+    /// When somebody worked, as minutes on the clock; a quarter-hour counts when it begins within.
+    fn maintenance(&self, quiets: &[Quiet]) -> Vec<(u16, u16)> {
+        let mut spans: Vec<(u16, u16)> = Vec::new();
+        for (start, &(minute, ..)) in (0..).map(|n| self.first.offset(n)).zip(&self.quarters) {
+            let at = start.start();
+            if !quiets.iter().any(|quiet| quiet.from <= at && at < quiet.end()) {
+                continue;
+            }
+            match spans.last_mut() {
+                Some(last) if last.1 == minute => last.1 = minute + 15,
+                _ => spans.push((minute, minute + 15)),
+            }
+        }
+        spans
+    }
+
     /// The first slot after it.
     fn until(&self) -> SlotStart {
         self.first.offset(i64::try_from(self.quarters.len()).unwrap_or(MAX_DAY_SLOTS))
@@ -324,6 +348,18 @@ fn fill(
         }
     }
     Ok(())
+}
+
+/// True for maintenance of something that suffers in an incident.
+fn is_work(quiet: &Quiet, incident: &Incident, region: &str) -> bool {
+    let covers = |scope: &QuietScope| match scope {
+        QuietScope::Everything => true,
+        QuietScope::Building(id) => incident.buildings().contains(id),
+        QuietScope::Subnet(id) => incident.members.iter().any(|member| member.subnet == *id),
+        QuietScope::Region(name) => name.as_str() == region,
+        QuietScope::Incident(_) | QuietScope::IncidentIn(..) | QuietScope::Cause(_) => false,
+    };
+    quiet.kind == QuietKind::Maintenance && quiet.scopes.iter().any(covers)
 }
 
 fn add(share: &mut Share, valid: u32, bad: u32) {

@@ -330,6 +330,7 @@ fn check_write(
     let kind = text(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
     let expected = match row.map(|row| row.takes) {
         Some(Takes::Form) => "application/x-www-form-urlencoded",
+        Some(Takes::Files) => "multipart/form-data",
         Some(Takes::Json) | None => "application/json",
     };
     if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected)) {

@@ -8,9 +8,10 @@ pub(crate) mod audit;
 pub(crate) mod buildings;
 pub(crate) mod channels;
 pub(crate) mod configurations;
-mod csv;
+pub(crate) mod csv;
 pub(crate) mod estimate;
 pub(crate) mod evidence;
+pub(crate) mod explain;
 mod figures;
 pub(crate) mod forget;
 pub(crate) mod history;
@@ -18,10 +19,12 @@ pub(crate) mod hours;
 pub(crate) mod identities;
 pub(crate) mod incidents;
 pub(crate) mod inventory;
+pub(crate) mod listing;
 pub(crate) mod loads;
 pub(crate) mod owners;
 pub(crate) mod paths;
 pub(crate) mod people;
+pub(crate) mod periods;
 pub(crate) mod places;
 pub(crate) mod quiet;
 pub(crate) mod reports;
@@ -29,6 +32,7 @@ pub(crate) mod session;
 pub(crate) mod span;
 pub(crate) mod status;
 pub(crate) mod streams;
+pub(crate) mod targets;
 pub(crate) mod tasks;
 pub(crate) mod tokens;
 pub(crate) mod users;
@@ -39,34 +43,25 @@ use std::str::FromStr;
 use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::figures::Figures;
+use self::listing::{Listing, items};
 use crate::problem::Problem;
 
 /// The version of every answer's shape. A field may be added within it; none is removed or changed.
 const SCHEMA_VERSION: u32 = 1;
 
-/// What every list comes in.
-#[derive(Debug, Serialize)]
-pub(crate) struct Envelope<T> {
-    schema_version: u32,
-    items: Vec<T>,
-}
-
 /// What a single answer comes in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Single<T> {
     schema_version: u32,
     #[serde(flatten)]
     item: T,
 }
 
-pub(crate) type Items<T> = Result<Json<Envelope<T>>, Problem>;
-
-fn items<T>(items: Vec<T>) -> Json<Envelope<T>> {
-    Json(Envelope { schema_version: SCHEMA_VERSION, items })
-}
+pub(crate) type Items<T> = Result<Listing<T>, Problem>;
 
 fn single<T>(item: T) -> Json<Single<T>> {
     Json(Single { schema_version: SCHEMA_VERSION, item })

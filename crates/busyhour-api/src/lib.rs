@@ -9,12 +9,15 @@
 
 mod access;
 mod app;
+mod events;
 mod finding;
 mod gaps;
 mod guard;
 mod illustrator;
 mod json;
 mod metrics;
+mod openapi;
+mod operation;
 mod page;
 mod place;
 mod problem;
@@ -34,6 +37,7 @@ mod weeks;
 pub use app::{Clock, Figure, Services, StatusSource, route_list, router, serve, serve_tls};
 pub use guard::{ListenRefused, Peer, check_listen};
 pub use illustrator::{Illustrator, IncidentPicture};
+pub use openapi::openapi;
 pub use signin::door::{Door, SetUp, Transport};
 pub use signin::password::{InvalidPassword, new_password};
 pub use signin::provider::{

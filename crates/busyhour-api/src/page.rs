@@ -2,16 +2,20 @@
 
 mod act;
 mod building;
+pub(crate) mod files;
 mod findings;
 mod fleet;
+pub(crate) mod import;
 mod incident;
 mod incidents;
+mod matrix;
 mod overview;
 mod paging;
 pub(crate) mod path;
 mod path_rows;
 mod people;
 mod reports;
+mod subnet;
 pub(crate) mod tasks;
 
 use std::sync::LazyLock;
@@ -116,19 +120,62 @@ pub(crate) async fn fleet(
     Ok(Html(page.await?))
 }
 
+/// What of a day is looked at closer.
+#[derive(serde::Deserialize)]
+pub(crate) struct Closer {
+    hours: Option<String>,
+}
+
+impl Closer {
+    fn hours(&self) -> Result<Option<(u16, u16)>, Problem> {
+        let asked = self.hours.as_deref().filter(|hours| !hours.is_empty());
+        asked.map(building::hours_of).transpose()
+    }
+}
+
 /// One building: its week, one of its days, its parts compared.
 pub(crate) async fn building(
     app: App,
     Path(id): Path<String>,
     parameters: Result<Query<PartQuery>, QueryRejection>,
+    closer: Result<Query<Closer>, QueryRejection>,
 ) -> Page {
     let id = json::parsed("the building's id", &id)?;
     let parameters = json::query(parameters)?;
     let (part, date) = (parameters.part(id)?, parameters.date()?);
-    let view = building::View { part, whole: parameters.whole.is_some(), date };
+    let hours = json::query(closer)?.hours()?;
+    let view = building::View { part, whole: parameters.whole.is_some(), date, hours };
     let page =
         app.with_store(move |services| rendered(&building::BuildingPage::read(services, view)?));
     Ok(Html(page.await?))
+}
+
+/// One subnet.
+pub(crate) async fn subnet(app: App, Path(id): Path<String>) -> Page {
+    let id = json::parsed("the subnet's id", &id)?;
+    let page = app.with_store(move |services| rendered(&subnet::SubnetPage::read(services, id)?));
+    Ok(Html(page.await?))
+}
+
+/// Buildings × targets.
+pub(crate) async fn matrix(
+    app: App,
+    parameters: Result<Query<matrix::Asked>, QueryRejection>,
+) -> Page {
+    let asked = json::query(parameters)?;
+    let page =
+        app.with_store(move |services| rendered(&matrix::MatrixPage::read(services, &asked)?));
+    Ok(Html(page.await?))
+}
+
+/// The same of all buildings of a region, as a file. It reads for a while, so there are turns.
+pub(crate) async fn matrix_csv(
+    app: App,
+    parameters: Result<Query<matrix::Asked>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let asked = json::query(parameters)?;
+    let lines = app.with_report(move |services| Ok(matrix::lines(services, &asked)?)).await?;
+    Ok(files::table("matrix", lines))
 }
 
 /// One incident, by its identity or its number.

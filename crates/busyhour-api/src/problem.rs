@@ -6,11 +6,12 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use busyhour_store::{ErrorKind, Role, StoreError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 /// What went wrong, for the one who asked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,

@@ -2,17 +2,26 @@
 
 use crate::access::Access::{Accounts, Administer, Inspect, Open, Operate, Own, Read, ReadWhole};
 use crate::access::Routes;
+use crate::operation::{Api, Documented};
 use crate::signin::{pages, provider};
-use crate::{json, metrics, page};
+use crate::{events, json, metrics, openapi, page};
 
 /// The longest import: a building file and its companion for some 50 000 subnets, or a table of load
 /// with some 400 000 rows.
 const MAX_IMPORT_BYTES: usize = 16 * 1024 * 1024;
 
+/// The longest upload on the page, with both files; it comes back in the answer, to be confirmed.
+const MAX_UPLOAD_BYTES: usize = 4 * 1024 * 1024;
+
 /// All of them.
 pub(crate) fn routes() -> Routes {
-    let api = opened(Routes::new()).under("/api/v1");
-    accounts(incidents(fleet(network(api))))
+    api_routes().0
+}
+
+/// The same, with the operations of the API.
+pub(crate) fn api_routes() -> (Routes, Vec<Documented>) {
+    let api = Api::new(opened(Routes::new()).under("/api/v1"));
+    accounts(incidents(fleet(network(api)))).finish()
 }
 
 /// What a browser opens.
@@ -21,12 +30,19 @@ fn opened(routes: Routes) -> Routes {
     routes
         .get("/", Read, page::overview)
         .get("/buildings/{id}", Read, page::building)
+        .get("/buildings/{id}/files/{name}", Read, page::files::of_building)
+        .get("/buildings/import", Administer, page::import::form)
+        .files("/buildings/import", Administer, MAX_UPLOAD_BYTES, page::import::upload)
+        .get("/subnets/{id}", Read, page::subnet)
+        .get("/matrix", Read, page::matrix)
+        .get("/matrix.csv", Read, page::matrix_csv)
         .get("/incidents", Read, page::incidents)
         .get("/fleet", Read, page::fleet)
         .get("/paths/{id}", Read, page::path::page)
         .get("/paths/{id}/picture.svg", Read, page::path::svg)
         .get("/paths/{id}/picture.png", Read, page::path::png)
         .get("/incidents/{id}", Read, page::incident)
+        .get("/incidents/{id}/files/{name}", Read, page::files::of_incident)
         .form("/incidents/{id}/act", Operate, page::act)
         .get("/reports", Read, page::reports)
         .get("/tasks", ReadWhole, page::tasks::calendar)
@@ -49,7 +65,7 @@ fn opened(routes: Routes) -> Routes {
 
 /// Buildings, what is measured there, and what the collector tells of itself.
 #[rustfmt::skip]
-fn network(routes: Routes) -> Routes {
+fn network(routes: Api) -> Api {
     routes
         .get("/buildings", Read, json::buildings::list)
         .post_large("/buildings/import", Administer, MAX_IMPORT_BYTES, json::inventory::import)
@@ -67,6 +83,9 @@ fn network(routes: Routes) -> Routes {
         .get("/paths/{id}/hours", Read, json::hours::list)
         .get("/paths/{id}/streams", Read, json::streams::list)
         .get("/paths/{id}/estimates", Read, json::estimate::list)
+        .get("/paths/{id}/explain", Read, json::explain::explain)
+        .get("/targets", Read, json::targets::list)
+        .get("/events", Read, events::stream)
         .get("/audit", Inspect, json::audit::list)
         .get("/audit/chain", Inspect, json::audit::chain)
         .get("/audit/export", Inspect, json::audit::export)
@@ -75,7 +94,7 @@ fn network(routes: Routes) -> Routes {
 
 /// Agents, who lets them in, and what they are to measure.
 #[rustfmt::skip]
-fn fleet(routes: Routes) -> Routes {
+fn fleet(routes: Api) -> Api {
     routes
         .get("/agents", Read, json::agents::list)
         .post("/agents", Operate, json::agents::add)
@@ -104,7 +123,7 @@ fn fleet(routes: Routes) -> Routes {
 
 /// Incidents, what people do with them, how they are told, and what is read of them.
 #[rustfmt::skip]
-fn incidents(routes: Routes) -> Routes {
+fn incidents(routes: Api) -> Api {
     routes
         .get("/incidents", Read, json::incidents::list)
         .get("/incidents/{id}", Read, json::incidents::one)
@@ -126,6 +145,7 @@ fn incidents(routes: Routes) -> Routes {
         .get("/maintenance", Read, json::quiet::maintenance)
         .post("/maintenance", Operate, json::quiet::plan)
         .post("/maintenance/{id}/end", Operate, json::quiet::end_maintenance)
+        .get("/reports", Read, json::periods::list)
         .get("/reports/daily", Read, json::reports::daily)
         .get("/reports/weekly", Read, json::reports::weekly)
         .get("/reports/monthly", Read, json::reports::monthly)
@@ -137,10 +157,11 @@ fn incidents(routes: Routes) -> Routes {
         .get("/tasks/history", ReadWhole, json::tasks::history)
 }
 
-/// Who may ask.
+/// Who may ask, and the API of itself.
 #[rustfmt::skip]
-fn accounts(routes: Routes) -> Routes {
+fn accounts(routes: Api) -> Api {
     routes
+        .get("/openapi.json", Open, openapi::document)
         .post("/set-up", Open, json::session::set_up)
         .post("/sign-in", Open, json::session::sign_in)
         .post("/sign-out", Own, json::session::sign_out)

@@ -11,8 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
+use crate::events::Closing;
 use crate::guard::Peer;
 
 /// How long a request's head may take to come, from when the connection began or the answer before was
@@ -31,6 +33,7 @@ where
     let mut http = Builder::new(TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
     let connections = GracefulShutdown::new();
+    let (closes, closing) = watch::channel(false);
     tokio::pin!(shutdown);
     loop {
         // Both branches are cancel-safe.
@@ -39,7 +42,7 @@ where
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
         };
-        let service = router.clone().map_request(tells(peer));
+        let service = router.clone().map_request(tells(peer, Closing(closing.clone())));
         let service = TowerToHyperService::new(service);
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = connections.watch(connection);
@@ -50,14 +53,16 @@ where
         });
     }
     drop(listener);
+    closes.send_replace(true);
     connections.shutdown().await;
     Ok(())
 }
 
-/// Tells handlers where a request comes from.
-fn tells<B>(peer: SocketAddr) -> impl FnMut(Request<B>) -> Request<B> + Clone {
+/// Tells handlers where a request comes from, and when the server stops.
+fn tells<B>(peer: SocketAddr, closing: Closing) -> impl FnMut(Request<B>) -> Request<B> + Clone {
     move |mut request| {
         request.extensions_mut().insert(ConnectInfo(Peer(peer)));
+        request.extensions_mut().insert(closing.clone());
         request
     }
 }

@@ -169,7 +169,7 @@ fn scatter(slot: &Slot) -> Option<Scatter> {
 }
 
 /// `Mon 2026-03-02 10:15`.
-fn clock(at: UtcMicros, zone: &TimeZone) -> String {
+pub(crate) fn clock(at: UtcMicros, zone: &TimeZone) -> String {
     let local = jiff::Timestamp::from_microsecond(at.0).unwrap_or_default().to_zoned(zone.clone());
     let weekday = match local.weekday() {
         Weekday::Monday => "Mon",

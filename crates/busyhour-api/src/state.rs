@@ -424,7 +424,8 @@ fn unknown_because(building: &Building, agents: usize) -> Option<&'static str> {
     building.business_hours.is_none().then_some("nobody told its business hours")
 }
 
-fn strip(views: &BTreeMap<Date, &DaySummary>, today: Date) -> Vec<DayMark> {
+/// The last two weeks as marks, oldest first; a date without a summary is unknown.
+pub(crate) fn strip(views: &BTreeMap<Date, &DaySummary>, today: Date) -> Vec<DayMark> {
     let mark = |back: i64| {
         let date = add_days(today, -back);
         day_mark(date, views.get(&date).copied())

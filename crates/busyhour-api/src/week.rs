@@ -304,6 +304,15 @@ impl Measure {
         }
     }
 
+    /// As a file and a column are called.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::RoundTrip => "round_trip",
+            Self::Jitter => "jitter",
+        }
+    }
+
     pub(crate) const fn unit(self) -> busyhour_chart::Unit {
         match self {
             Self::Loss => busyhour_chart::Unit::Percent,

@@ -32,6 +32,12 @@ impl<'a> Weeks<'a> {
         in_force.filter(|week| week.is_shown())
     }
 
+    /// True where the hours that are judged by were learned of too few machines to be shown.
+    pub(crate) fn is_hidden(&self, date: Date) -> bool {
+        let in_force = self.kept.iter().rev().find(|week| week.looked_on <= date);
+        in_force.is_some_and(|week| week.learned && !week.is_shown())
+    }
+
     /// The busy hours of a date, and where they come from.
     pub(crate) fn busy(&self, date: Date) -> (&[(u16, u16)], BusySource) {
         if let Some(week) = self.shown(date) {

@@ -28,6 +28,8 @@ const LEFT: f64 = 102.0;
 const TOP: f64 = 72.0;
 const CELL: f64 = 5.0;
 const ROW: f64 = 16.0;
+/// How high the band of maintenance is.
+const WORK: f64 = 4.0;
 /// From one row to the next, when the dates follow each other.
 const PITCH: f64 = 18.0;
 /// More, where days between them are left out.

@@ -91,6 +91,7 @@ const RULES: &str = "\
 .bh .days-halo{fill:none;stroke:var(--bh-ground);stroke-width:4}
 .bh .hours{fill:none;stroke:var(--bh-ink);stroke-width:1;stroke-dasharray:2 3}
 .bh .bracket{fill:none;stroke:var(--bh-ink);stroke-width:2.5}
+.bh .work{fill:var(--bh-some);stroke:var(--bh-ink);stroke-width:1}
 .bh .tick{fill:none;stroke:var(--bh-ink);stroke-width:2}
 .bh .tick-halo{fill:none;stroke:var(--bh-ground);stroke-width:4}
 .bh-finding>rect,.bh-finding>path,.bh-finding>text{pointer-events:none}

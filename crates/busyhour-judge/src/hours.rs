@@ -1,6 +1,7 @@
 //! Busy hours of buildings: by what they were learned, since when they hold, and the load that they
 //! are learned from.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,9 +23,9 @@ const READ_AGAIN: Duration = Duration::from_secs(3600);
 const RECENT_DAYS: i32 = 2;
 /// Loads read in a round, the newest first, and records of which no more are read once so many were: a
 /// building's day is some thousand a machine, a microsecond each, and who waits for a verdict waits for
-/// them too.
+/// them too. The next round follows soon while some are left.
 const LOADS_A_ROUND: usize = 64;
-const RECORDS_A_ROUND: usize = 8_192;
+const RECORDS_A_ROUND: usize = 65_536;
 /// Days of load that are kept in memory and looked for: those that rows are made with.
 const DAYS: i32 = History::DAYS;
 /// Imported load counts alone, and agents' does not, where so many of the last days have it: the two
@@ -123,7 +124,10 @@ impl Hours {
         let due = self.due(inventory, late, now);
         let mut records = 0;
         self.is_behind = false;
-        for (at, &(date, building)) in due.iter().rev().enumerate() {
+        // Of one date those first that were read longest ago, or never: nobody waits for ever.
+        let mut due: Vec<(Date, BuildingId)> = due.into_iter().collect();
+        due.sort_by_key(|day| (Reverse(day.0), self.read.get(day).copied()));
+        for (at, (date, building)) in due.into_iter().enumerate() {
             if at == LOADS_A_ROUND || records >= RECORDS_A_ROUND {
                 (self.quiet, self.is_behind) = (None, true);
                 break;
@@ -455,6 +459,11 @@ impl Hours {
     pub(crate) fn saved(&mut self) {
         self.unsaved_loads.clear();
         self.unsaved_weeks.clear();
+    }
+
+    /// True while loads that are due wait for the next round.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Buildings whose hours were learned.

@@ -201,7 +201,7 @@ impl Judge {
             told: write.tell.len(),
             loads_written: write.loads.len(),
             weeks_written: write.weeks.len(),
-            more: plan.waiting > 0,
+            more: plan.waiting > 0 || state.hours.is_behind(),
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //!     cargo bench --package e2e --bench page
 //!     cargo bench --package e2e --bench page -- --smoke
+//!     cargo bench --package e2e --bench page -- --reports   # what reviews cost instead
 //!
 //! 15,000 paths of 1,000 buildings, each with a window of this minute, and 22 days of verdicts of all paths, agents,
 //! subnets and buildings are put into a store, with an incident for one building in ten. A collector serves
@@ -18,6 +19,8 @@ mod cost;
 mod fleet;
 #[path = "page/history.rs"]
 mod history;
+#[path = "page/reports.rs"]
+mod reports;
 #[path = "judge/slots.rs"]
 #[allow(dead_code, reason = "the judge's benchmark looks at more of the slots")]
 mod slots;
@@ -31,18 +34,30 @@ use tempfile::TempDir;
 
 use crate::cost::grouped;
 
+/// Days that have verdicts, today's included.
+const DAYS: i64 = 22;
 /// The goals of the first view: bytes over the wire, and how long it takes.
 const GOAL_BYTES: usize = 300_000;
 const GOAL: Duration = Duration::from_millis(300);
 
 fn main() {
-    let smoke = std::env::args().any(|argument| argument == "--smoke");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == "--report") {
+        let [_, kind, folder, ..] = &arguments[at..] else { panic!("a kind and a folder") };
+        return reports::one(kind, folder.as_ref());
+    }
+    let flag = |name: &str| arguments.iter().any(|argument| argument == name);
+    let smoke = flag("--smoke");
     let (buildings, times) = if smoke { (120, 3) } else { (1_000, 50) };
     if smoke {
         println!("A smoke run: the figures mean nothing.");
+        reports::measure(4);
+    }
+    if flag("--reports") {
+        return reports::measure(buildings);
     }
     let folder = TempDir::new().expect("a folder");
-    history::fill(&folder.path().join("data"), buildings);
+    history::fill(&folder.path().join("data"), buildings, DAYS);
     let mut collector = Collector::start(&Place::default(), folder.path(), "");
     let first = get(&collector, "/", "identity");
     let rows = format!("1 to 100 of {buildings}");

@@ -3,28 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use e2e::{Demo, LIMIT, chromium, have, program, wait_for};
+use e2e::{Demo, LIMIT, chromium, have, wait_for};
 use tempfile::TempDir;
 
 /// The building whose daily average hides its bad hours.
 const MASKED: &str = "Berlin HQ";
-
-/// Takes a picture of a page; where it lies.
-fn picture(profile: &Path, name: &str, url: &str, size: &str, more: &[&str]) -> PathBuf {
-    let folder = program("busyhour").parent().unwrap().join("pictures");
-    fs::create_dir_all(&folder).unwrap();
-    let file = folder.join(name);
-    let (shot, size) =
-        (format!("--screenshot={}", file.display()), format!("--window-size={size}"));
-    let mut arguments = vec![shot.as_str(), size.as_str()];
-    arguments.extend(more);
-    arguments.push(url);
-    chromium(profile, &arguments);
-    assert!(fs::metadata(&file).unwrap().len() > 10_000, "the picture shows something");
-    file
-}
 
 #[test]
 fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
@@ -79,17 +63,6 @@ fn the_masked_building_comes_first_on_the_page_in_a_real_browser() {
     });
 
     wait_for("all of the history", || demo.said().contains("all history is loaded").then_some(()));
-    let url = |path: &str| format!("{}{path}", demo.page());
-    let overview = picture(&profile, "overview.png", &url("/"), "1200,1000", &[]);
-    let one = picture(&profile, "building.png", &url(&building), "1200,1600", &[]);
-    let dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"];
-    picture(&profile, "overview-dark.png", &url("/"), "1200,1000", &dark);
-    if std::env::var_os("UPDATE_PICTURES").is_some() {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/pictures");
-        fs::create_dir_all(&docs).unwrap();
-        fs::copy(&overview, docs.join("overview.png")).unwrap();
-        fs::copy(&one, docs.join("building.png")).unwrap();
-    }
 
     assert!(demo.interrupt(), "Ctrl-C ends it in order");
     let left: Vec<_> =

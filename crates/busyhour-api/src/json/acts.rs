@@ -6,6 +6,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use busyhour_model::desk::{Deed, IncidentAct, Owner, Remark};
 use busyhour_store::DeskRefusal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::incidents::{found, reference};
@@ -17,7 +18,7 @@ use crate::scoped::Scoped;
 use crate::text;
 
 /// One act.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ActItem {
     /// Its number among all acts.
     number: u64,
@@ -140,7 +141,7 @@ where
     text.parse().map_err(|error| Problem::unprocessable(format!("{name}: {error}"), Vec::new()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Note {
     text: String,
@@ -156,7 +157,7 @@ pub(crate) async fn note(
     done(app, &id, Wish::Do(note)).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acknowledge {
     reason: String,
@@ -178,7 +179,7 @@ pub(crate) async fn unacknowledge(app: App, Path(id): Path<String>) -> Done {
 }
 
 /// Who must act.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Own {
     name: String,
@@ -209,7 +210,7 @@ pub(crate) async fn disown(app: App, Path(id): Path<String>) -> Done {
     done(app, &id, Wish::Do(Deed::Disown)).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Merge {
     /// The other's number or id.

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use busyhour_model::{AgentId, Body, Building, Record, Subnet};
 use busyhour_store::{AgentRow, Binding, ErrorKind, NewAgent, RecordKind};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -26,7 +27,7 @@ const MAX_CHOICE: usize = 50;
 const SECRET_BYTES: usize = 32;
 
 /// An agent that was let in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AgentItem {
     id: String,
     name: String,
@@ -55,7 +56,7 @@ pub(crate) struct AgentItem {
 }
 
 /// Which agents are asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct AgentQuery {
     /// Those that were removed as well.
     #[serde(default)]
@@ -116,7 +117,7 @@ pub(crate) async fn list(
 }
 
 /// A time for which an agent gave nothing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GapItem {
     started_utc: String,
     duration_us: u64,
@@ -155,7 +156,7 @@ pub(crate) async fn gaps(app: App, Path(id): Path<String>) -> Items<GapItem> {
 
 /// An agent to be let in. With a subnet it is bound to it; with a building that has one subnet, to
 /// that one; with neither its address tells where it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddAgent {
     name: String,
@@ -167,7 +168,7 @@ pub(crate) struct AddAgent {
 }
 
 /// What its owner must keep. The secret is not kept here and never shown again.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Added {
     id: String,
     name: String,
@@ -214,7 +215,7 @@ pub(crate) async fn add(
 
 /// Where an agent is to be from now on: a subnet, a building that has one subnet, or where its address
 /// tells.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BindAgent {
     subnet: Option<String>,
@@ -225,7 +226,7 @@ pub(crate) struct BindAgent {
 }
 
 /// How an agent is bound.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Bound {
     id: String,
     bound_prefix: Option<String>,

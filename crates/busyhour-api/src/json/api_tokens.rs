@@ -7,6 +7,7 @@ use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use busyhour_store::{ApiTokenRow, ErrorKind, NewApiToken};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::users::{GrantBody, GrantItem, named};
@@ -22,7 +23,7 @@ const USUAL_DAYS: u32 = 90;
 const MAX_DAYS: u32 = 400;
 
 /// A token, without what it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ApiTokenItem {
     name: String,
     #[serde(flatten)]
@@ -57,7 +58,7 @@ pub(crate) async fn list(app: App) -> Items<ApiTokenItem> {
 }
 
 /// A token to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MakeToken {
     name: String,
@@ -67,7 +68,7 @@ pub(crate) struct MakeToken {
 }
 
 /// A token that was made; it is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct MadeToken {
     name: String,
     token: String,
@@ -108,7 +109,7 @@ pub(crate) async fn make(
 }
 
 /// A token that is good no more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RevokedToken {
     name: String,
 }

@@ -12,6 +12,7 @@ use busyhour_store::{
     ReportRow,
 };
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::configurations::ScopeNames;
@@ -25,7 +26,7 @@ use crate::text;
 const MAX_LABELS: usize = 16;
 
 /// For whom a revision is in force.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AssignmentItem {
     /// `everywhere`, `building`, `subnet`, `label` or `agent`.
     scope: &'static str,
@@ -55,7 +56,7 @@ pub(crate) async fn list(app: App) -> Items<AssignmentItem> {
 }
 
 /// What is to be in force, and for whom: exactly one of the places.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Assign {
     /// Null: nothing any more.
@@ -74,7 +75,7 @@ pub(crate) struct Assign {
 }
 
 /// An agent for which an assignment changes something.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ChangeItem {
     id: String,
     name: String,
@@ -223,7 +224,7 @@ fn read_label(text: &str) -> Result<Label, Problem> {
 }
 
 /// What an agent is told, and what it says that it runs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RunItem {
     id: String,
     name: String,
@@ -315,14 +316,14 @@ pub(crate) async fn agents(app: App) -> Items<RunItem> {
 }
 
 /// The labels of an agent from now on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LabelAgent {
     labels: Vec<String>,
 }
 
 /// An agent's labels.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct LabelledAgent {
     id: String,
     labels: Vec<String>,

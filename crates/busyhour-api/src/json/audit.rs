@@ -6,32 +6,24 @@ use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use busyhour_model::{AgentId, UtcMicros};
 use busyhour_store::{AccountName, ApiTokenNo, AuditEntry, AuditSubject, ChainedEntry, UserNo};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::paths::moment;
+use super::listing::View;
+use super::span::SpanQuery;
 use super::{Items, Single, items, query, single};
 use crate::app::App;
+use crate::operation::{Ndjson, Typed};
 use crate::problem::Problem;
 use crate::text;
 
-/// The most entries in one answer; earlier ones are asked for by time.
+/// The most entries in one answer.
 const MAX_ENTRIES: usize = 10_000;
-const USUAL_ENTRIES: usize = 1_000;
-
-/// Which entries are asked for.
-#[derive(Debug, Deserialize)]
-pub(crate) struct AuditQuery {
-    #[serde(alias = "since")]
-    from: Option<String>,
-    until: Option<String>,
-    limit: Option<usize>,
-}
 
 /// One entry.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AuditItem {
     number: i64,
     at_utc: String,
@@ -71,12 +63,12 @@ impl Names {
 /// What was done, newest first; all of it unless a time is told.
 pub(crate) async fn list(
     app: App,
-    parameters: Result<Query<AuditQuery>, QueryRejection>,
+    view: View,
+    span: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Items<AuditItem> {
-    let query = query(parameters)?;
-    let from = moment("from", query.from.as_deref())?.unwrap_or(UtcMicros(i64::MIN));
-    let until = moment("until", query.until.as_deref())?.unwrap_or(UtcMicros(i64::MAX));
-    let limit = query.limit.unwrap_or(USUAL_ENTRIES).min(MAX_ENTRIES);
+    let (from, until) = query(span)?.read()?;
+    let (from, until) = (from.unwrap_or(UtcMicros(i64::MIN)), until.unwrap_or(UtcMicros(i64::MAX)));
+    let limit = view.reach(MAX_ENTRIES)?;
     let found = app.core().with_services(move |services| {
         let control = &services.control;
         let names = Names {
@@ -105,7 +97,7 @@ pub(crate) async fn list(
 }
 
 /// What the chain of the audit says of itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ChainItem {
     entries: u64,
     /// The last number that retention deleted.
@@ -121,7 +113,7 @@ pub(crate) struct ChainItem {
 }
 
 /// An entry that somebody kept the link of.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ChainQuery {
     number: Option<i64>,
     link: Option<String>,
@@ -159,14 +151,14 @@ pub(crate) async fn chain(
 }
 
 /// From where on, and how many.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ExportQuery {
     after: Option<i64>,
     limit: Option<usize>,
 }
 
 /// One line of an export: all that the link is made from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ExportLine<'a> {
     number: i64,
     at_us: i64,
@@ -182,7 +174,7 @@ struct ExportLine<'a> {
 pub(crate) async fn export(
     app: App,
     parameters: Result<Query<ExportQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Typed<Ndjson>, Problem> {
     let ExportQuery { after, limit } = query(parameters)?;
     let limit = limit.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
     let found = app.core().with_services(move |services| {
@@ -203,7 +195,7 @@ pub(crate) async fn export(
         lines.push_str(&serde_json::to_string(&line).map_err(|_| Problem::internal())?);
         lines.push('\n');
     }
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+    Ok(Typed::new(([(header::CONTENT_TYPE, "application/x-ndjson")], lines)))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,14 +1,15 @@
 //! Buildings and how they stand.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use busyhour_chart::CELLS;
 use busyhour_model::{Building, BuildingId, Figure, FigureTotals, LinkKind, SubnetId};
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Envelope, Figures, Items, items, parsed, query};
+use super::listing::{Listing, View};
+use super::{Figures, Items, items, parsed, query};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::state::{BuildingState, Snapshot, date_in, zone_of};
@@ -20,7 +21,7 @@ const MAX_TOP: usize = 1_000;
 const DEFAULT_TOP: usize = 10;
 
 /// A building and how it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BuildingItem {
     id: String,
     name: String,
@@ -88,20 +89,13 @@ pub(crate) async fn list(app: App) -> Items<BuildingItem> {
     Ok(items(snapshot.states().iter().map(|s| BuildingItem::new(s, snapshot.now)).collect()))
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct TopQuery {
-    limit: Option<usize>,
-}
-
-/// The buildings, worst first.
-pub(crate) async fn top(
-    app: App,
-    parameters: Result<Query<TopQuery>, QueryRejection>,
-) -> Items<BuildingItem> {
-    let limit = query(parameters)?.limit.unwrap_or(DEFAULT_TOP).min(MAX_TOP);
+/// The buildings, worst first: ten unless told. There is no next page: ask for more of them.
+pub(crate) async fn top(app: App, view: View) -> Items<BuildingItem> {
+    let limit = view.limit(DEFAULT_TOP).min(MAX_TOP);
     let snapshot = app.with_store(|services| Ok(Snapshot::read(services, None)?)).await?;
     let worst = snapshot.worst_first();
-    Ok(items(worst.iter().take(limit).map(|s| BuildingItem::new(s, snapshot.now)).collect()))
+    let worst = worst.iter().take(limit).map(|s| BuildingItem::new(s, snapshot.now)).collect();
+    Ok(Listing::page(worst, None))
 }
 
 /// One building.
@@ -118,7 +112,7 @@ pub(crate) fn no_building() -> Problem {
 }
 
 /// Which part of a building, and up to which day.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(crate) struct PartQuery {
     pub(crate) date: Option<String>,
     pub(crate) subnet: Option<String>,
@@ -146,7 +140,7 @@ impl PartQuery {
 }
 
 /// One local hour of the week.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CellItem {
     weekday: &'static str,
     hour_local: u8,
@@ -167,7 +161,7 @@ pub(crate) struct CellItem {
 }
 
 /// Percentiles over windows, at most 1/14 or 50 µs (50 parts per million) off.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Percentiles<T> {
     p50: T,
     p90: T,
@@ -197,7 +191,7 @@ pub(crate) async fn map(
     app: App,
     Path(id): Path<String>,
     parameters: Result<Query<PartQuery>, QueryRejection>,
-) -> Result<Json<Envelope<CellItem>>, Problem> {
+) -> Items<CellItem> {
     let id: BuildingId = parsed("the building's id", &id)?;
     let parameters = query(parameters)?;
     let (part, date) = (parameters.part(id)?, parameters.date()?);

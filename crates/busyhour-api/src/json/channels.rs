@@ -4,6 +4,7 @@
 use axum::extract::Path;
 use axum::http::StatusCode;
 use busyhour_store::{ChannelRow, ChannelTest};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Items, Single, items, single};
@@ -12,7 +13,7 @@ use crate::problem::Problem;
 use crate::text;
 
 /// A channel of the collector's configuration.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ChannelItem {
     name: String,
     /// `email`, `teams`, `alertmanager`, `pagerduty`, `webhook` or `file`.
@@ -48,7 +49,7 @@ impl From<ChannelRow> for ChannelItem {
 }
 
 /// A test of a channel.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ChannelTestItem {
     number: i64,
     /// `waits`, `taken` or `refused`.

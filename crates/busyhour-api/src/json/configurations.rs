@@ -11,6 +11,7 @@ use busyhour_fleet::desired::{
     difference,
 };
 use busyhour_store::{AssignmentScope, ConfigurationRow};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Items, Single, body, items, parsed, query, single};
@@ -23,7 +24,7 @@ use crate::text;
 const MAX_LISTED: usize = 1_000;
 
 /// A revision, without its targets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RevisionItem {
     revision: u32,
     name: String,
@@ -71,7 +72,7 @@ pub(crate) async fn list(app: App) -> Items<RevisionItem> {
 }
 
 /// A target of a revision.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TargetItem {
     name: String,
     profile: &'static str,
@@ -106,7 +107,7 @@ pub(crate) async fn one(app: App, Path(id): Path<String>) -> Items<TargetItem> {
 }
 
 /// One thing that differs between two revisions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct DifferenceItem {
     subject: String,
     /// Null when it was not there.
@@ -123,7 +124,7 @@ impl From<Difference> for DifferenceItem {
 }
 
 /// What a revision is compared with.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct DiffQuery {
     /// The revision before it of the same name, when not told; then the first differs from nothing.
     from: Option<u32>,
@@ -157,7 +158,7 @@ pub(crate) async fn diff(
 }
 
 /// What is desired of agents.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MakeRevision {
     name: String,
@@ -170,7 +171,7 @@ pub(crate) struct MakeRevision {
     dry_run: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MakeTarget {
     name: String,
@@ -182,7 +183,7 @@ struct MakeTarget {
     agents_per_subnet: Option<u32>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct MakeBudget {
     subnet_bits_per_second: Option<u32>,
@@ -190,7 +191,7 @@ struct MakeBudget {
 }
 
 /// A revision that was made, or would be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MadeRevision {
     name: String,
     /// Null of one that would be made.

@@ -1,81 +1,10 @@
 //! Lists as comma-separated values (RFC 4180), for spreadsheets.
 
-use std::fmt;
-
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
 use busyhour_report::guarded;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde::{Deserialize as Read, Serialize};
 use serde_json::Value;
 
-use crate::problem::Problem;
-
-/// How a list is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Read)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
-    #[default]
-    Json,
-    Csv,
-}
-
-/// An item's fields in the order in which it tells them, which a map would lose.
-struct Fields(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an item with fields")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Each)
-    }
-}
-
-/// A table with a line of names, as a file of this name.
-pub(crate) fn file<T: Serialize>(name: &str, items: &[T]) -> Result<Response, Problem> {
-    let table = table(items).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "a table was not written");
-        Problem::internal()
-    })?;
-    let mut response = table.into_response();
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
-    headers.insert(header::CONTENT_TYPE, kind);
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        disposition.unwrap_or(HeaderValue::from_static("attachment")),
-    );
-    Ok(response)
-}
-
-fn table<T: Serialize>(items: &[T]) -> serde_json::Result<String> {
-    let mut table = String::new();
-    for item in items {
-        let Fields(fields) = serde_json::from_str(&serde_json::to_string(item)?)?;
-        if table.is_empty() {
-            line(&mut table, fields.iter().map(|(name, _)| name.clone()));
-        }
-        line(&mut table, fields.iter().map(|(_, value)| cell(value)));
-    }
-    Ok(table)
-}
-
-fn line(table: &mut String, cells: impl Iterator<Item = String>) {
+/// Writes a line of a table.
+pub(crate) fn line(table: &mut String, cells: impl Iterator<Item = String>) {
     for (at, cell) in cells.enumerate() {
         if at > 0 {
             table.push(',');
@@ -92,11 +21,12 @@ fn line(table: &mut String, cells: impl Iterator<Item = String>) {
 }
 
 /// A text that a spreadsheet would take for a formula has an apostrophe in front: names come from agents.
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => guarded(text),
-        other => other.to_string(),
+        Value::Array(_) | Value::Object(_) => guarded(&value.to_string()),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 
@@ -117,6 +47,7 @@ mod tests {
             (json!("a;=1"), "a;'=1"),
             (json!(-1.5), "-1.5"),
             (json!(true), "true"),
+            (json!(["10:00-11:00"]), "[\"10:00-11:00\"]"),
             (Value::Null, ""),
         ] {
             assert_eq!(cell(&value), expected);
@@ -124,26 +55,9 @@ mod tests {
     }
 
     #[test]
-    fn a_table_keeps_the_order_of_fields_and_quotes_what_needs_it() {
-        #[derive(Serialize)]
-        struct Item {
-            z: &'static str,
-            #[serde(flatten)]
-            more: More,
-            b: Option<u32>,
-        }
-        #[derive(Serialize)]
-        struct More {
-            a: f64,
-        }
-        let items = [
-            Item { z: "one, \"two\"", more: More { a: 0.5 }, b: None },
-            Item { z: "\n", more: More { a: 1.0 }, b: Some(3) },
-        ];
-        assert_eq!(
-            table(&items).unwrap(),
-            "z,a,b\r\n\"one, \"\"two\"\"\",0.5,\r\n\"'\n\",1.0,3\r\n"
-        );
-        assert_eq!(table::<Item>(&[]).unwrap(), "");
+    fn a_cell_is_quoted_where_it_must_be() {
+        let mut table = String::new();
+        line(&mut table, ["one, \"two\"", "0.5", "", "\n"].map(str::to_owned).into_iter());
+        assert_eq!(table, "\"one, \"\"two\"\"\",0.5,,\"\n\"\r\n");
     }
 }

@@ -8,10 +8,13 @@ use axum::extract::{Path, Query};
 use busyhour_model::emodel::{CODECS, Codec, Estimate, REFERENCE_CODEC, estimate};
 use busyhour_model::{Direction, Window};
 use busyhour_store::StoredWindow;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::span::Span;
-use super::{Items, items, query};
+use super::listing::{Listing, View};
+use super::paths::{Page, USUAL_WINDOWS};
+use super::span::{Span, SpanQuery};
+use super::{Items, query};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::text;
@@ -21,11 +24,9 @@ const LABEL: &str = "planning estimate (MOS-CQE)";
 /// Without being told: the last hour.
 const USUAL: Duration = Duration::from_secs(3_600);
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
-const MAX_WINDOWS: usize = 10_080;
-const DEFAULT_WINDOWS: usize = 1_000;
 
 /// The headline of an estimate beside its window; all null where nothing can be estimated.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EstimateFields {
     /// The worse direction's score, 1 to 4.5.
     estimate_mos: Option<f64>,
@@ -67,17 +68,14 @@ fn flags(estimate: &Estimate) -> Vec<&'static str> {
     estimate.flags.iter().map(|flag| flag.as_str()).collect()
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct EstimateQuery {
-    #[serde(alias = "since")]
-    from: Option<String>,
-    until: Option<String>,
-    limit: Option<usize>,
+    /// The reference codec unless told.
     codec: Option<String>,
 }
 
 /// One direction of one window, with every term.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EstimateItem {
     label: &'static str,
     /// The agent is a simulated one.
@@ -116,24 +114,26 @@ pub(crate) struct EstimateItem {
     flags: Vec<&'static str>,
 }
 
-/// Estimates of the windows of one path, oldest first. Windows that nothing can be estimated of are
-/// left out.
+/// Estimates of the windows of one path, oldest first; `limit` counts windows. Windows that nothing can be
+/// estimated of are left out.
 pub(crate) async fn list(
     app: App,
     Path(id): Path<String>,
+    view: View,
+    span: Result<Query<SpanQuery>, QueryRejection>,
     parameters: Result<Query<EstimateQuery>, QueryRejection>,
 ) -> Items<EstimateItem> {
     let parameters = query(parameters)?;
-    let asked = (parameters.from.as_deref(), parameters.until.as_deref());
-    let span = Span::new(&id, asked, app.now(), (USUAL, LONGEST))?;
+    let span = Span::new(&id, &query(span)?, app.now(), (USUAL, LONGEST))?;
     let codec = codec(parameters.codec.as_deref())?;
-    let limit = parameters.limit.unwrap_or(DEFAULT_WINDOWS).min(MAX_WINDOWS);
+    let page = Page::of(&view, USUAL_WINDOWS)?;
     let found = app.with_store(move |services| {
         let (_, simulated) = span.find(services)?;
-        Ok((services.telemetry.windows(span.path, span.from, span.until, limit)?, simulated))
+        Ok((page.read(&services.telemetry, span)?, simulated))
     });
-    let (windows, simulated) = found.await?;
-    Ok(items(windows.iter().flat_map(|window| of_window(window, codec, simulated)).collect()))
+    let ((windows, next), simulated) = found.await?;
+    let items = windows.iter().flat_map(|window| of_window(window, codec, simulated)).collect();
+    Ok(Listing::page(items, next))
 }
 
 fn codec(name: Option<&str>) -> Result<&'static Codec, Problem> {

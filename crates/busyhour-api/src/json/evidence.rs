@@ -1,10 +1,11 @@
 //! What a window says besides its counts and delays, as fields of its item.
 
 use busyhour_model::{ClockQuality, Ecn, Window};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Order, pattern of loss, playout, marking, hop limits, clocks and session of a window.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EvidenceFields {
     rate_pps: u32,
     worst_15s_lost: Option<u32>,

@@ -2,12 +2,13 @@
 
 use busyhour_model::emodel::mos;
 use busyhour_model::{Breach, DailyAverage, WorstHour};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::text;
 
 /// What days, buildings and incidents are shown with; all null where nothing was observed.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct Figures {
     worst_hour_local: Option<String>,
     worst_hour_valid: Option<u32>,

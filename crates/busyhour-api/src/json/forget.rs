@@ -5,6 +5,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use busyhour_model::{AgentId, PathId};
 use busyhour_store::AgentRow;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Items, Single, body, items, parsed, query, single};
@@ -14,7 +15,7 @@ use crate::scoped::Scoped;
 use crate::text;
 
 /// What would go with an agent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GoingItem {
     id: String,
     name: String,
@@ -59,7 +60,7 @@ pub(crate) async fn preview(app: App, Path(id): Path<String>) -> Items<GoingItem
 }
 
 /// The agent's name, said once more, so that no other one goes by mistake.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
     confirm: Option<String>,
@@ -76,7 +77,7 @@ impl Confirmation {
 }
 
 /// What went with an agent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Gone {
     id: String,
     name: String,
@@ -136,7 +137,7 @@ pub(crate) async fn forget(
 }
 
 /// An agent that is let in no more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Removed {
     id: String,
     name: String,

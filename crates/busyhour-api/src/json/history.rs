@@ -2,6 +2,7 @@
 
 use busyhour_model::UtcMicros;
 use busyhour_store::{FileVersion, InventoryAt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::paths::moment;
@@ -15,7 +16,7 @@ use crate::text;
 const MAX_VERSIONS: usize = 10_000;
 
 /// A version of the building file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FileItem {
     version: u32,
     imported_utc: String,
@@ -46,7 +47,7 @@ pub(crate) async fn files(app: App) -> Items<FileItem> {
 }
 
 /// Of when the inventory is asked for; of now when neither is told.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct AsOfQuery {
     at: Option<String>,
     version: Option<u32>,

@@ -12,6 +12,7 @@ use busyhour_model::{
 };
 use busyhour_store::PathRow;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::span::{Span, SpanQuery};
@@ -30,7 +31,7 @@ const SLOTS_AT_ONCE: i64 = 96;
 const SLOTS_AN_HOUR: u16 = 4;
 
 /// One hour of a path.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct HourItem {
     /// The agent is a simulated one.
     simulated: bool,
@@ -63,11 +64,9 @@ pub(crate) struct HourItem {
 pub(crate) async fn list(
     app: App,
     Path(id): Path<String>,
-    parameters: Result<Query<SpanQuery>, QueryRejection>,
+    span: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Items<HourItem> {
-    let parameters = query(parameters)?;
-    let asked = (parameters.from.as_deref(), parameters.until.as_deref());
-    let span = Span::new(&id, asked, app.now(), (USUAL, LONGEST))?;
+    let span = Span::new(&id, &query(span)?, app.now(), (USUAL, LONGEST))?;
     let found = app.with_store(move |services| {
         let (path, simulated) = span.find(services)?;
         let building = building_of(services, &path)?;
@@ -99,7 +98,7 @@ fn building_of(services: &Scoped, path: &PathRow) -> Result<Option<Building>, Pr
 }
 
 /// The first quarter-hour of the local hour that a slot lies in.
-fn hour_of(slot: SlotStart, zone: &TimeZone) -> SlotStart {
+pub(super) fn hour_of(slot: SlotStart, zone: &TimeZone) -> SlotStart {
     slot.offset(-i64::from(LocalDay::of(slot, zone).minute / 15 % SLOTS_AN_HOUR))
 }
 

@@ -7,6 +7,7 @@ use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
 use busyhour_model::{AgentId, BuildingId};
 use busyhour_store::{ErrorKind, IdentityRow};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tokens::{fleet_problem, missing};
@@ -19,7 +20,7 @@ use crate::text;
 const MAX_REASON_BYTES: usize = 512;
 
 /// An agent with a certificate.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct IdentityItem {
     id: String,
     name: String,
@@ -74,7 +75,7 @@ pub(crate) async fn list(app: App) -> Items<IdentityItem> {
 }
 
 /// Agents that may deliver from now on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ApprovedItem {
     id: String,
 }
@@ -100,7 +101,7 @@ pub(crate) async fn approve(
 }
 
 /// Whose agents are to be approved.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApproveBuilding {
     building: String,
@@ -125,7 +126,7 @@ pub(crate) async fn approve_building(
 }
 
 /// Why an agent is to deliver no more.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevokeAgent {
     #[serde(default)]
@@ -133,7 +134,7 @@ pub(crate) struct RevokeAgent {
 }
 
 /// An agent that delivers no more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RevokedItem {
     id: String,
 }

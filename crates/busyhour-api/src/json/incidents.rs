@@ -3,18 +3,20 @@
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
 use busyhour_chart::Look;
 use busyhour_model::desk::remedy;
 use busyhour_model::{Evidence, Incident, IncidentMember, PathId, SeverityClass, Siblings};
 use busyhour_store::PathRow;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::people::{Around, Laid, People, SideItem};
 use super::{Figures, Items, items, parsed, query};
 use crate::app::App;
 use crate::finding::{Picture, why_none};
+use crate::operation::{Svg, Typed};
 use crate::place::{IncidentRef, Inventory, Names};
 use crate::problem::Problem;
 use crate::scoped::Scoped;
@@ -27,7 +29,7 @@ pub(crate) const PICTURE_POLICY: &str = "default-src 'self'; script-src 'none'; 
                               object-src 'none'; base-uri 'none'; form-action 'none'; \
                               frame-ancestors 'none'";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct IncidentQuery {
     /// Closed ones as well.
     #[serde(default)]
@@ -40,7 +42,7 @@ pub(crate) struct IncidentQuery {
     parts: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Kinds {
     #[default]
@@ -49,7 +51,7 @@ enum Kinds {
 }
 
 /// The life of one finding.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct IncidentItem {
     id: String,
     /// Counts from 1 in this collector's history.
@@ -162,7 +164,7 @@ fn hours(&(from, until): &(u16, u16)) -> String {
 }
 
 /// One incident with everything that it rests on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct IncidentDetail {
     #[serde(flatten)]
     item: IncidentItem,
@@ -188,7 +190,7 @@ pub(crate) struct IncidentDetail {
 }
 
 /// A path that suffers, and where it was.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MemberItem {
     path_id: i64,
     agent_id: Option<String>,
@@ -204,7 +206,7 @@ struct MemberItem {
 }
 
 /// Paths that were observed on the bad days, counted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SiblingsItem {
     within: u32,
     suffering: u32,
@@ -214,7 +216,7 @@ struct SiblingsItem {
     suffering_near: u32,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct EvidenceItem {
     cause: &'static str,
     weight: f64,
@@ -338,7 +340,7 @@ pub(crate) async fn one(app: App, Path(id): Path<String>) -> Items<IncidentDetai
 }
 
 /// Its picture, as a file of its own.
-pub(crate) async fn picture(app: App, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn picture(app: App, Path(id): Path<String>) -> Result<Typed<Svg>, Problem> {
     let wanted = reference(&id)?;
     let svg = app.with_store(move |services| {
         let incident = found(services, wanted)?;
@@ -353,7 +355,7 @@ pub(crate) async fn picture(app: App, Path(id): Path<String>) -> Result<Response
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PICTURE_POLICY));
-    Ok(response)
+    Ok(Typed::new(response))
 }
 
 /// Reads what an address names.

@@ -6,25 +6,27 @@ use axum::Json;
 use axum::extract::Query;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use busyhour_model::building_file::{self, Finding, Severity, Source};
-use busyhour_model::{AgentId, Building, FileBuilding, Subnet};
+use busyhour_model::{AgentId, Building, FileBuilding, Subnet, UtcMicros};
 use busyhour_store::ImportPreview;
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::{AsOf, AsOfQuery};
 use super::{Items, Single, body, items, query, single};
 use crate::app::App;
+use crate::operation::{Csv, Typed};
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::text;
 
 /// The most findings in one answer; a file with more is better mended in portions.
 const MAX_FINDINGS: usize = 1_000;
 
 /// A subnet.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SubnetItem {
     id: String,
     building_id: String,
@@ -84,7 +86,7 @@ pub(crate) async fn subnets(
 }
 
 /// A prefix that agents live in and no building file knows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MissingItem {
     prefix: String,
     agent_count: usize,
@@ -106,7 +108,7 @@ pub(crate) async fn missing(app: App) -> Items<MissingItem> {
 }
 
 /// A building file to be put in force.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Import {
     /// The building file's text.
@@ -119,7 +121,7 @@ pub(crate) struct Import {
 }
 
 /// What an import did, or would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Imported {
     imported: bool,
     /// The number of the version that is, or would be, in force.
@@ -160,6 +162,54 @@ impl Imported {
     }
 }
 
+/// A building file that was looked at.
+pub(crate) struct Checked {
+    pub(crate) buildings: Vec<FileBuilding>,
+    pub(crate) findings: Vec<Finding>,
+    /// What it would do; `None` when it cannot be read.
+    pub(crate) preview: Option<ImportPreview>,
+}
+
+impl Checked {
+    /// True when nothing of it may be put in force.
+    pub(crate) fn is_refused(&self) -> bool {
+        let forbids = |finding: &Finding| finding.severity == Severity::Error;
+        self.preview.is_none() || self.findings.iter().any(forbids)
+    }
+
+    /// Puts it in force, unless it is refused.
+    pub(crate) fn put_in_force(&self, services: &Scoped, now: UtcMicros) -> Result<(), Problem> {
+        if self.is_refused() {
+            return Err(refused(&self.findings));
+        }
+        services.control.import_buildings(&self.buildings, &services.act(now))?;
+        Ok(())
+    }
+}
+
+/// Looks at a building file as every import does.
+pub(crate) fn check(
+    services: &Scoped,
+    (file, companion): (&str, Option<&str>),
+    now: UtcMicros,
+) -> Result<Checked, Problem> {
+    let control = &services.control;
+    let mut parsed = building_file::parse(file, companion);
+    if parsed.has_errors() {
+        let (buildings, findings) = (parsed.buildings, parsed.findings);
+        return Ok(Checked { buildings, findings, preview: None });
+    }
+    if companion.is_none() {
+        keep_told(&mut parsed.buildings, &control.buildings()?);
+    }
+    let preview = control.preview_import(&parsed.buildings, now)?;
+    if companion.is_none() {
+        parsed.findings.splice(0..0, lost(&preview));
+    }
+    let (buildings, findings) = (parsed.buildings, parsed.findings);
+    Ok(Checked { buildings, findings, preview: Some(preview) })
+}
+
 /// Checks a building file and puts it in force, or says what is wrong and changes nothing.
 pub(crate) async fn import(
     app: App,
@@ -167,25 +217,15 @@ pub(crate) async fn import(
 ) -> Result<Json<Single<Imported>>, Problem> {
     let request = body(request)?;
     let imported = app.with_store(move |services| {
-        let (control, now) = (&services.control, (services.clock)());
-        let mut parsed = building_file::parse(&request.file, request.companion.as_deref());
-        if parsed.has_errors() {
-            return Err(refused(&parsed.findings));
-        }
-        if request.companion.is_none() {
-            keep_told(&mut parsed.buildings, &control.buildings()?);
-        }
-        let preview = control.preview_import(&parsed.buildings, now)?;
-        if request.companion.is_none() {
-            parsed.findings.splice(0..0, lost(&preview));
-        }
-        if parsed.has_errors() {
-            return Err(refused(&parsed.findings));
-        }
+        let now = (services.clock)();
+        let checked = check(services, (&request.file, request.companion.as_deref()), now)?;
+        let Some(preview) = checked.preview.as_ref().filter(|_| !checked.is_refused()) else {
+            return Err(refused(&checked.findings));
+        };
         if !request.dry_run {
-            control.import_buildings(&parsed.buildings, &services.act(now))?;
+            checked.put_in_force(services, now)?;
         }
-        Ok(Imported::new(&preview, !request.dry_run, told(&parsed.findings)))
+        Ok(Imported::new(preview, !request.dry_run, told(&checked.findings)))
     });
     Ok(single(imported.await?))
 }
@@ -261,7 +301,7 @@ fn finding(finding: &Finding) -> Value {
 pub(crate) async fn export(
     app: App,
     parameters: Result<Query<AsOfQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Typed<Csv>, Problem> {
     let kind = "text/csv; charset=utf-8; header=absent";
     let as_of = AsOf::of(&query(parameters)?)?;
     written(&app, as_of, (kind, "buildings.csv"), building_file::export).await
@@ -271,7 +311,7 @@ pub(crate) async fn export(
 pub(crate) async fn export_companion(
     app: App,
     parameters: Result<Query<AsOfQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Typed<Csv>, Problem> {
     let kind = "text/csv; charset=utf-8; header=present";
     let as_of = AsOf::of(&query(parameters)?)?;
     written(&app, as_of, (kind, "companion.csv"), building_file::export_companion).await
@@ -282,7 +322,7 @@ async fn written(
     as_of: AsOf,
     (kind, name): (&'static str, &'static str),
     write: fn(&[FileBuilding]) -> String,
-) -> Result<Response, Problem> {
+) -> Result<Typed<Csv>, Problem> {
     let found =
         app.with_store(move |services| as_of.inventory(&services.control, (services.clock)()));
     let found = found.await?;
@@ -290,5 +330,5 @@ async fn written(
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers =
         [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)];
-    Ok((headers, file).into_response())
+    Ok(Typed::new((headers, file)))
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use busyhour_model::load_file;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::app::App;
 use crate::problem::Problem;
 
 /// A table of load to be kept.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Import {
     /// The table's text.
@@ -25,7 +26,7 @@ pub(crate) struct Import {
 }
 
 /// What an import did, or would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Imported {
     imported: bool,
     /// Rows with a load.

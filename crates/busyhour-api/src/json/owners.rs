@@ -5,6 +5,7 @@ use axum::extract::Query;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use busyhour_model::Cause;
 use busyhour_model::desk::{OwnerRow, ShortRemark};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::{owner, written};
@@ -15,7 +16,7 @@ use crate::scoped::Scoped;
 use crate::text;
 
 /// A row of the table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct OwnerItem {
     /// Null for whatever has no owner of its own.
     cause: Option<&'static str>,
@@ -50,7 +51,7 @@ fn table(services: &Scoped) -> Items<OwnerItem> {
 }
 
 /// What a row is for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct Key {
     cause: Option<String>,
     region: Option<String>,
@@ -65,7 +66,7 @@ impl Key {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Set {
     cause: Option<String>,

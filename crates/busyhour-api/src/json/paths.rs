@@ -5,31 +5,32 @@ use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
-use axum::response::{IntoResponse as _, Response};
-use busyhour_model::{AgentId, Judgement, PathId, UtcMicros, limits_in_force};
+use busyhour_model::{AgentId, Judgement, UtcMicros, limits_in_force};
 use busyhour_store::{AgentRow, PathRow, StoredWindow};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::csv::{self, Format};
 use super::estimate::EstimateFields;
 use super::evidence::EvidenceFields;
-use super::{Items, items, parsed, query};
+use super::listing::{Listing, View};
+use super::span::{Span, SpanQuery};
+use super::{Items, items, query};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::scoped::ScopedTelemetry;
 use crate::text;
 
-/// The most windows in one answer: a week at one a minute.
-const MAX_WINDOWS: usize = 10_080;
-/// The same as a table: all that can be asked for at once, at one a minute.
-const MAX_ROWS: usize = 44_640;
-const DEFAULT_WINDOWS: usize = 1_000;
+/// Windows in one answer without being told.
+pub(super) const USUAL_WINDOWS: usize = 1_000;
+/// Windows of a path that may be placed at the same moment; there is no reason for two.
+const MAX_AT_ONCE: usize = 10_000;
 /// The longest time that one question may cover.
 const MAX_RANGE: Duration = Duration::from_secs(31 * 86_400);
 const DEFAULT_RANGE: Duration = Duration::from_secs(86_400);
 
 /// A path.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct PathItem {
     id: i64,
     agent_id: String,
@@ -106,51 +107,78 @@ pub(crate) async fn list(app: App) -> Items<PathItem> {
     Ok(items(paths.iter().map(item).collect()))
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct WindowQuery {
-    from: Option<String>,
-    until: Option<String>,
-    limit: Option<usize>,
-    /// `json` or `csv`.
-    #[serde(default)]
-    format: Format,
+/// A page of a path's windows: how many, and behind which.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    limit: usize,
+    after: Option<Mark>,
+}
+
+/// The first window of a page: so many of those that were placed at this moment came before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    placed: UtcMicros,
+    before: usize,
+}
+
+impl Mark {
+    fn read(text: &str) -> Option<Self> {
+        let (placed, before) = text.strip_prefix('w')?.split_once('.')?;
+        let placed = UtcMicros(placed.parse().ok()?);
+        let before = before.parse().ok().filter(|before| *before <= MAX_AT_ONCE)?;
+        Some(Self { placed, before })
+    }
+}
+
+impl Page {
+    pub(super) fn of(view: &View, usual: usize) -> Result<Self, Problem> {
+        Ok(Self { limit: view.limit(usual), after: view.mark(Mark::read)? })
+    }
+
+    /// The windows of this page, and where the next one begins.
+    pub(super) fn read(
+        self,
+        telemetry: &ScopedTelemetry,
+        span: Span,
+    ) -> Result<(Vec<StoredWindow>, Option<String>), Problem> {
+        let mark = self.after.filter(|mark| mark.placed >= span.from);
+        let mark = mark.unwrap_or(Mark { placed: span.from, before: 0 });
+        if mark.placed >= span.until {
+            return Ok((Vec::new(), None));
+        }
+        let limit = self.limit + mark.before + 1;
+        let mut windows = telemetry.windows(span.path, mark.placed, span.until, limit)?;
+        let same = |window: &StoredWindow| window.judged.placed == mark.placed;
+        let before = windows.iter().take_while(|window| same(window)).count().min(mark.before);
+        windows.drain(..before);
+        let next = windows.get(self.limit).map(|first| {
+            let placed = first.judged.placed;
+            let page = windows.iter().take(self.limit).rev();
+            let before = page.take_while(|window| window.judged.placed == placed).count();
+            let earlier = if placed == mark.placed { mark.before } else { 0 };
+            format!("w{}.{}", placed.0, before + earlier)
+        });
+        windows.truncate(self.limit);
+        Ok((windows, next))
+    }
 }
 
 /// Windows of one path, oldest first: the last day unless told.
 pub(crate) async fn windows(
     app: App,
     Path(id): Path<String>,
-    parameters: Result<Query<WindowQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let id = PathId(parsed("the path's number", &id)?);
-    let parameters = query(parameters)?;
-    let until = moment("until", parameters.until.as_deref())?.unwrap_or_else(|| app.now());
-    let from = moment("from", parameters.from.as_deref())?;
-    let from = from.unwrap_or_else(|| until.minus(DEFAULT_RANGE));
-    if from >= until {
-        return Err(Problem::bad_request("from must be before until"));
-    }
-    if until > from.plus(MAX_RANGE) {
-        return Err(Problem::bad_request("at most 31 days can be asked for at once"));
-    }
-    let (usual, most) = match parameters.format {
-        Format::Json => (DEFAULT_WINDOWS, MAX_WINDOWS),
-        Format::Csv => (MAX_ROWS, MAX_ROWS),
-    };
-    let limit = parameters.limit.unwrap_or(usual).min(most);
-    let windows = app.with_store(move |services| {
-        let path = services.telemetry.paths(None)?.into_iter().find(|path| path.id == id);
-        let path = path.ok_or_else(|| Problem::not_found("no path has this number"))?;
-        let agents = services.control.agents()?;
-        let simulated = agents.iter().any(|agent| agent.id == path.agent && agent.simulated);
-        Ok((services.telemetry.windows(id, from, until, limit)?, simulated))
+    view: View,
+    span: Result<Query<SpanQuery>, QueryRejection>,
+) -> Items<WindowItem> {
+    let span = Span::new(&id, &query(span)?, app.now(), (DEFAULT_RANGE, MAX_RANGE))?;
+    let page = Page::of(&view, USUAL_WINDOWS)?;
+    let found = app.with_store(move |services| {
+        let (_, simulated) = span.find(services)?;
+        Ok((page.read(&services.telemetry, span)?, simulated))
     });
-    let (windows, simulated) = windows.await?;
-    let windows: Vec<_> = windows.iter().map(|window| WindowItem::new(window, simulated)).collect();
-    match parameters.format {
-        Format::Json => Ok(items(windows).into_response()),
-        Format::Csv => csv::file(&format!("windows-of-path-{id}.csv"), &windows),
-    }
+    let ((windows, next), simulated) = found.await?;
+    let items = windows.iter().map(|window| WindowItem::new(window, simulated)).collect();
+    Ok(Listing::page(items, next).named(format!("windows-of-path-{}", span.path)))
 }
 
 pub(super) fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {
@@ -163,7 +191,7 @@ pub(super) fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>
 }
 
 /// A window, as it was measured and judged.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct WindowItem {
     /// The agent is a simulated one.
     simulated: bool,
@@ -223,7 +251,7 @@ pub(crate) struct WindowItem {
 }
 
 impl WindowItem {
-    fn new(stored: &StoredWindow, simulated: bool) -> Self {
+    pub(crate) fn new(stored: &StoredWindow, simulated: bool) -> Self {
         let (judged, window) = (&stored.judged, &stored.judged.window);
         let (counts, verdict, context) = (&window.counts, &judged.verdict, &judged.context);
         let limits = limits_in_force(judged.requirement, judged.placed);

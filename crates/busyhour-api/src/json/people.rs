@@ -5,6 +5,7 @@ use busyhour_model::{Incident, UtcMicros};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::problem::Problem;
@@ -17,7 +18,7 @@ const AFTER_DAYS: i32 = 30;
 const MAX_PROOF_BUILDINGS: usize = 10;
 
 /// How it stands with people.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct People {
     /// When this opening of it was acknowledged, by whom, and what becomes of it.
     acknowledged_utc: Option<String>,
@@ -78,7 +79,7 @@ impl People {
 }
 
 /// Medians over days of the worst hour of each day.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SideItem {
     days: usize,
     bad_days: usize,

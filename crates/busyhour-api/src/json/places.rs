@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use axum::extract::Path;
 use busyhour_model::{AgentId, BuildingId, Placement, SubnetId, UtcMicros};
 use busyhour_store::{AuditAction, AuditSubject, Binding, DatedBinding, InventoryAt, StoreError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Items, items, parsed};
@@ -20,7 +21,7 @@ const MAX_ROWS: usize = 10_000;
 const MAX_ENTRIES: usize = 1_000;
 
 /// One place of an agent, or a time without one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct PlaceItem {
     from_utc: String,
     /// Null while it holds.

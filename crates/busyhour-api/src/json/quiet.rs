@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use busyhour_model::desk::{Quiet, QuietKind, QuietScope};
 use busyhour_model::{BuildingId, IncidentId, UtcMicros};
 use busyhour_store::NewQuiet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::acts::written;
@@ -20,7 +21,7 @@ use crate::scoped::Scoped;
 use crate::text;
 
 /// A silence, or maintenance.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct QuietItem {
     /// Its number among both.
     number: u64,
@@ -39,7 +40,7 @@ pub(crate) struct QuietItem {
 }
 
 /// What it is for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ScopeItem {
     /// `everything`, `region`, `building`, `subnet`, `incident`, `incident-in` or `cause`.
     scope: &'static str,
@@ -106,7 +107,7 @@ fn named(services: &Scoped, quiets: &[Quiet]) -> Result<Vec<QuietItem>, Problem>
     Ok(named)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ListQuery {
     /// Those that are over as well.
     #[serde(default)]
@@ -140,7 +141,7 @@ async fn list(app: App, kind: QuietKind, ListQuery { over }: ListQuery) -> Items
 }
 
 /// A quiet time to be made; moments as [`when`] reads them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Make {
     #[serde(default)]

@@ -7,12 +7,14 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use busyhour_model::BuildingId;
 use busyhour_report::{Document, Period, Raw, ReportKind, Table, document};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::buildings::no_building;
-use super::{parsed, query, single};
+use super::{Single, parsed, query, single};
 use crate::app::App;
+use crate::operation::{Kind, Schemas, Typed};
 use crate::problem::Problem;
 use crate::state::{date_in, zone_of};
 use crate::text;
@@ -22,7 +24,7 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-u
     form-action 'none'; frame-ancestors 'none'";
 
 /// In which form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Form {
     #[default]
@@ -32,7 +34,7 @@ enum Form {
     Text,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct ReportQuery {
     /// A date, a week or a month; otherwise the last that is over: in the building, or in all zones.
     date: Option<String>,
@@ -45,7 +47,7 @@ pub(crate) struct ReportQuery {
 }
 
 /// A report as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReportItem {
     kind: &'static str,
     /// `2026-08-21`, `2026-W34`, `2026-08`.
@@ -66,7 +68,7 @@ struct ReportItem {
 }
 
 /// A table of a report; the keys of its rows end in their units.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TableItem {
     name: &'static str,
     title: &'static str,
@@ -120,28 +122,44 @@ fn value(key: &str, raw: Raw) -> Value {
     }
 }
 
+/// A report in one of its forms.
+pub(crate) enum Report {}
+
+impl Kind for Report {
+    fn answers(schemas: &mut Schemas) -> Vec<(&'static str, Value)> {
+        let text = || serde_json::json!({ "type": "string" });
+        let json = schemas.given::<Single<ReportItem>>();
+        vec![
+            ("application/json", json),
+            ("text/html", text()),
+            ("text/plain", text()),
+            ("text/csv", text()),
+        ]
+    }
+}
+
 /// The daily digest.
 pub(crate) async fn daily(
     app: App,
     parameters: Result<Query<ReportQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    report(app, ReportKind::Daily, query(parameters)?).await
+) -> Result<Typed<Report>, Problem> {
+    report(app, ReportKind::Daily, query(parameters)?).await.map(Typed::new)
 }
 
 /// The weekly Quality Experience Review.
 pub(crate) async fn weekly(
     app: App,
     parameters: Result<Query<ReportQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    report(app, ReportKind::Weekly, query(parameters)?).await
+) -> Result<Typed<Report>, Problem> {
+    report(app, ReportKind::Weekly, query(parameters)?).await.map(Typed::new)
 }
 
 /// The monthly pack for the steering committee.
 pub(crate) async fn monthly(
     app: App,
     parameters: Result<Query<ReportQuery>, QueryRejection>,
-) -> Result<Response, Problem> {
-    report(app, ReportKind::Monthly, query(parameters)?).await
+) -> Result<Typed<Report>, Problem> {
+    report(app, ReportKind::Monthly, query(parameters)?).await.map(Typed::new)
 }
 
 async fn report(app: App, kind: ReportKind, asked: ReportQuery) -> Result<Response, Problem> {

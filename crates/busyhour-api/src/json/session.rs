@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use busyhour_model::UtcMicros;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::users::GrantItem;
@@ -15,7 +16,7 @@ use crate::signin::{self, Begun};
 use crate::text;
 
 /// A session that has begun. The token is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct SessionItem {
     /// To be sent as `Authorization: Bearer`.
     token: String,
@@ -37,7 +38,7 @@ impl SessionItem {
 }
 
 /// A name and its password.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignInBody {
     name: String,
@@ -56,7 +57,7 @@ pub(crate) async fn sign_in(
 }
 
 /// The code, and who is to be the first administrator.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetUpBody {
     code: String,
@@ -76,7 +77,7 @@ pub(crate) async fn set_up(
 }
 
 /// What there is nothing to say of.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Done {
     done: bool,
 }
@@ -94,7 +95,7 @@ pub(crate) async fn sign_out(app: App) -> Result<Json<Single<Done>>, Problem> {
 }
 
 /// Who asks.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct WhoItem {
     /// `local-operator`, `user` or `api-token`.
     kind: &'static str,
@@ -122,7 +123,7 @@ pub(crate) async fn whoami(app: App) -> Json<Single<WhoItem>> {
 }
 
 /// One's password of now, and the one to be.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordBody {
     password: String,

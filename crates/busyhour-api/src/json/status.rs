@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Items, Single, items, single};
@@ -10,7 +11,7 @@ use crate::problem::Problem;
 use crate::text;
 
 /// One figure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FigureItem {
     pub(crate) name: String,
     pub(crate) value: i64,
@@ -60,7 +61,7 @@ pub(crate) async fn read(app: &App) -> Result<Vec<FigureItem>, Problem> {
 }
 
 /// That the collector answers, and its store with it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Health {
     status: &'static str,
     version: &'static str,

@@ -9,9 +9,10 @@ use busyhour_model::{
     CLASSIFIERS, Classification, Classifier, CriterionOutcome, STREAM_MICROS, StreamCriterion,
     SyntheticStream, UtcMicros, synthetic_streams,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::span::Span;
+use super::span::{Span, SpanQuery};
 use super::{Items, items, query};
 use crate::app::App;
 use crate::problem::Problem;
@@ -25,16 +26,14 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 const AT_ONCE: Duration = Duration::from_secs(3_600);
 const MAX_WINDOWS_AT_ONCE: usize = 36_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct StreamQuery {
-    #[serde(alias = "since")]
-    from: Option<String>,
-    until: Option<String>,
+    /// The newest unless told.
     classifier: Option<String>,
 }
 
 /// One direction of a path over five minutes. It is no call's stream: `synthetic` is always true.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct StreamItem {
     synthetic: bool,
     /// The agent is a simulated one.
@@ -66,11 +65,11 @@ pub(crate) struct StreamItem {
 pub(crate) async fn list(
     app: App,
     Path(id): Path<String>,
+    span: Result<Query<SpanQuery>, QueryRejection>,
     parameters: Result<Query<StreamQuery>, QueryRejection>,
 ) -> Items<StreamItem> {
     let parameters = query(parameters)?;
-    let asked = (parameters.from.as_deref(), parameters.until.as_deref());
-    let span = Span::new(&id, asked, app.now(), (USUAL, LONGEST))?;
+    let span = Span::new(&id, &query(span)?, app.now(), (USUAL, LONGEST))?;
     let classifier = classifier(parameters.classifier.as_deref())?;
     let found = app.with_store(move |services| {
         let (_, simulated) = span.find(services)?;

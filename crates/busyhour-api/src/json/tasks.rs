@@ -7,6 +7,7 @@ use busyhour_report::{Done, Period, Task, TaskState, calendar};
 use busyhour_store::{SignOff, StoreError, TaskWord};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Items, Single, body, items, single};
@@ -20,7 +21,7 @@ use crate::text;
 const MAX_SIGN_OFFS: usize = 2_000;
 
 /// A task and how it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskItem {
     task: &'static str,
     /// `daily`, `weekly` or `monthly`.
@@ -53,7 +54,7 @@ impl TaskItem {
 }
 
 /// A sign-off.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SignOffItem {
     number: u64,
     task: String,
@@ -108,7 +109,7 @@ pub(crate) async fn history(app: App) -> Items<SignOffItem> {
 }
 
 /// What is signed off.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(crate) struct SignOffBody {
     pub(crate) task: String,
     /// Otherwise the last that is over.

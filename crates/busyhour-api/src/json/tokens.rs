@@ -11,6 +11,7 @@ use busyhour_fleet::{FleetError, NewTokenRequest};
 use busyhour_model::{Building, BuildingId, Subnet, UtcMicros};
 use busyhour_store::{Approval, ErrorKind, TokenId, TokenPlace, TokenRow};
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Items, Single, body, items, parsed, single};
@@ -23,7 +24,7 @@ const USUAL_USES: u32 = 1;
 const USUAL_LIFE_S: u64 = 24 * 3_600;
 
 /// A token, without what it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TokenItem {
     id: String,
     /// Null when the building is no longer in force: then it lets nobody in.
@@ -87,7 +88,7 @@ fn state(token: &TokenRow, now: UtcMicros) -> &'static str {
 }
 
 /// A token to be made: for a building, or for one of its subnets.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MakeToken {
     building: Option<String>,
@@ -100,7 +101,7 @@ pub(crate) struct MakeToken {
 }
 
 /// A token that was made; it is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct MadeToken {
     id: String,
     token: String,
@@ -196,7 +197,7 @@ impl Wanted<'_> {
 }
 
 /// A token that lets nobody in any more.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RevokedToken {
     id: String,
 }

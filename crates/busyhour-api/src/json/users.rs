@@ -6,6 +6,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use busyhour_model::{Building, BuildingId};
 use busyhour_store::{ErrorKind, Grant, Reach, Role, StoreError, UserRow};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Items, Single, items, secret_body, single};
@@ -18,7 +19,7 @@ use crate::{signin, text};
 const MAX_BUILDINGS: usize = 1_000;
 
 /// What somebody may do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GrantItem {
     role: &'static str,
     /// Null where all are seen.
@@ -36,7 +37,7 @@ impl GrantItem {
 }
 
 /// A grant as it is asked for. Buildings by name or id; of those in force only.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantBody {
     pub(super) role: String,
@@ -71,7 +72,7 @@ fn building(buildings: &[Building], name: &str) -> Result<BuildingId, Problem> {
 }
 
 /// A user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct UserItem {
     name: String,
     #[serde(flatten)]
@@ -113,7 +114,7 @@ pub(crate) async fn list(app: App) -> Items<UserItem> {
 }
 
 /// A user to be added.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddUser {
     name: String,
@@ -123,7 +124,7 @@ pub(crate) struct AddUser {
 }
 
 /// A user that was added, changed or removed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct UserDone {
     name: String,
     #[serde(flatten)]
@@ -171,7 +172,7 @@ pub(crate) async fn change(
 }
 
 /// A password that an administrator gives.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
     password: String,

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use busyhour_chart::{CELLS, DayCurve, HourMap, Level, MapCell, Quarter, Svg, day_strip};
+use busyhour_chart::{CELLS, DayCurve, HourMap, Level, MapCell, Svg, day_strip};
 use busyhour_model::{
-    AgentId, Building, DaySummary, DayVerdict, LinkKind, Scope, Slot, Subnet, SubnetId,
+    AgentId, Building, BusinessHours, DailyAverage, DaySummary, DayVerdict, LimitTable, LinkKind,
+    Scope, Slot, Subnet, SubnetId, UtcMicros,
 };
 use busyhour_store::{AgentRow, StoreError};
 use jiff::civil::Date;
 
+use super::files::{Content, Files};
 use super::findings::{Findings, part_query};
 use super::overview::Figures;
 use super::path_rows::{self, PathLine};
@@ -26,6 +28,7 @@ use crate::weeks::Weeks;
 #[derive(Template)]
 #[template(path = "building.html")]
 pub(super) struct BuildingPage {
+    id: String,
     as_of: String,
     name: String,
     place: String,
@@ -52,6 +55,7 @@ pub(super) struct BuildingPage {
     strip: Svg,
     map: Svg,
     map_rows: Vec<MapRow>,
+    map_files: Files,
     date: Date,
     weekday: &'static str,
     previous: String,
@@ -63,6 +67,10 @@ pub(super) struct BuildingPage {
     day_network: Option<String>,
     day_masked: bool,
     limits: Option<String>,
+    /// What part of the day is drawn: in words, and as minutes.
+    hours_drawn: Option<String>,
+    minutes_drawn: (u16, u16),
+    whole_day_href: String,
     curves: Vec<Curve>,
     curve_rows: Vec<CurveRow>,
     parts: Vec<PartRow>,
@@ -70,13 +78,16 @@ pub(super) struct BuildingPage {
     paths: Vec<PathLine>,
 }
 
-struct MapRow {
-    day: &'static str,
-    cells: Vec<(&'static str, String)>,
+pub(super) struct MapRow {
+    pub(super) day: &'static str,
+    pub(super) cells: Vec<(&'static str, String)>,
 }
 
 struct Curve {
     title: &'static str,
+    /// As a file is called.
+    name: &'static str,
+    files: Files,
     average: Option<String>,
     limit: Option<String>,
     svg: Svg,
@@ -95,7 +106,10 @@ struct PartRow {
     prefix: String,
     link: String,
     verdict: Verdict,
+    /// Its day on this page.
     href: Option<String>,
+    /// The page of the subnet; none of one that is no longer in force.
+    page: Option<String>,
     simulated: bool,
 }
 
@@ -113,12 +127,12 @@ struct AgentLine {
 }
 
 /// A verdict with its figures, in words.
-struct Verdict {
-    class: &'static str,
-    words: &'static str,
-    worst: String,
-    average: String,
-    coverage: String,
+pub(super) struct Verdict {
+    pub(super) class: &'static str,
+    pub(super) words: &'static str,
+    pub(super) worst: String,
+    pub(super) average: String,
+    pub(super) coverage: String,
 }
 
 /// What the parts are told from.
@@ -139,11 +153,28 @@ pub(super) struct View {
     /// All of the building, even where its verdict is that of a part.
     pub(super) whole: bool,
     pub(super) date: Option<Date>,
+    /// The hours of the day that are looked at closer: minutes, half open.
+    pub(super) hours: Option<(u16, u16)>,
+}
+
+/// `09:00-12:15`, on quarter-hours, at least one of them.
+pub(super) fn hours_of(asked: &str) -> Result<(u16, u16), Problem> {
+    let minute = |text: &str| -> Option<u16> {
+        let (hour, minute) = text.split_once(':')?;
+        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+        let at = hour.checked_mul(60)?.checked_add(minute)?;
+        (minute < 60 && at <= 1440 && at % 15 == 0).then_some(at)
+    };
+    let hours =
+        asked.split_once('-').and_then(|(from, until)| Some((minute(from)?, minute(until)?)));
+    hours.filter(|(from, until)| from < until).ok_or_else(|| {
+        Problem::bad_request("hours are two quarter-hours of the day, such as 09:00-12:15")
+    })
 }
 
 impl BuildingPage {
     pub(super) fn read(services: &Scoped, view: View) -> Result<Self, Problem> {
-        let View { part, whole, date: asked } = view;
+        let View { part, whole, date: asked, hours } = view;
         let snapshot = Snapshot::read(services, Some(part.building))?;
         let building = snapshot.building(part.building).ok_or_else(no_building)?;
         let states = snapshot.states();
@@ -174,13 +205,8 @@ impl BuildingPage {
         let measures = measures(summary);
         let weeks = Weeks::new(building, services.control.working_weeks()?);
         let busy = weeks.hours(date);
-        let curve = |&measure: &Measure| {
-            let limit = limits.map(|table| measure.limit(table));
-            let measured = || day.whole.as_ref().and_then(|slot| measure.average(slot));
-            let average = judged.map(|average| measure.judged(&average)).or_else(measured);
-            let quarters = quarters(&day, busy.as_ref(), (bad, snapshot.now), measure);
-            Curve::new(building, measure, &quarters, (average, limit))
-        };
+        let drawing = Drawing { building, part, date, day: &day, judged, limits, bad, hours };
+        let curve = |measure: &Measure| drawing.curve(*measure, busy.as_ref(), snapshot.now);
         let kept = match whole {
             true => WHOLE.to_owned(),
             false => part_query(asked_part.subnet, asked_part.link),
@@ -188,6 +214,7 @@ impl BuildingPage {
         let href = |date: Date| format!("?date={date}{kept}");
         let map_part = part_query(part.subnet, part.link);
         Ok(Self {
+            id: building.id.to_string(),
             as_of: text::utc(snapshot.now),
             name: building.name.clone(),
             place: place(building),
@@ -209,6 +236,7 @@ impl BuildingPage {
             strip: day_strip(&format!("The last two weeks of {}", building.name), &stands.strip),
             map: draw_map(building, &weeks, &cells, map_until),
             map_rows: map_rows(&cells),
+            map_files: Files::week(part, &map_until.to_string()),
             date,
             weekday: WEEKDAYS[weekday_index(date)],
             previous: href(add_days(date, -1)),
@@ -218,6 +246,9 @@ impl BuildingPage {
             day_network,
             day_masked: summary.is_some_and(|summary| summary.masked),
             limits: limits.map(text::limits),
+            hours_drawn: hours.map(|(from, until)| text::hours(from, until)),
+            minutes_drawn: hours.unwrap_or(WHOLE_DAY),
+            whole_day_href: href(date),
             curves: measures.iter().map(curve).collect(),
             curve_rows: curve_rows(&day, bad),
             parts: parts.rows(),
@@ -225,6 +256,46 @@ impl BuildingPage {
             paths: path_rows::lines(members.paths(), &snapshot.agents, &days, (date, &zone)),
         })
     }
+}
+
+impl BuildingPage {
+    /// One of its pictures, or one of its tables.
+    pub(super) fn content(self, what: &str, table: bool) -> Option<Content> {
+        Some(match (what, table) {
+            ("week", false) => Content::Picture(self.map),
+            ("week", true) => Content::Table(week_table(self.map_rows)),
+            ("day", true) => Content::Table(day_table(self.curve_rows)),
+            (name, false) => {
+                let curve = self.curves.into_iter().find(|curve| curve.name == name);
+                Content::Picture(curve?.svg)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Percent of windows bad by local hour; an hour that is not known is empty.
+fn week_table(rows: Vec<MapRow>) -> Vec<Vec<String>> {
+    let names = ["day".to_owned()].into_iter();
+    let hours = (0..24).map(|hour| format!("bad_percent_{hour:02}"));
+    let row = |row: MapRow| {
+        let cells = row.cells.into_iter().map(|(_, words)| words.replace('?', ""));
+        [row.day.to_owned()].into_iter().chain(cells).collect()
+    };
+    [names.chain(hours).collect()].into_iter().chain(rows.into_iter().map(row)).collect()
+}
+
+/// Percentiles by quarter-hour, with their units; what is not known is empty.
+fn day_table(rows: Vec<CurveRow>) -> Vec<Vec<String>> {
+    let measures = Measure::ALL.iter().flat_map(|measure| {
+        ["p50", "p90", "p99"].map(|percentile| format!("{}_{percentile}", measure.as_str()))
+    });
+    let names = ["local_time", "bad_hour"].map(str::to_owned).into_iter().chain(measures);
+    let row = |row: CurveRow| {
+        let figures = row.figures.into_iter().map(|words| words.replace("no data", ""));
+        [row.time, row.bad.to_string()].into_iter().chain(figures).collect()
+    };
+    [names.collect()].into_iter().chain(rows.into_iter().map(row)).collect()
 }
 
 fn place(building: &Building) -> String {
@@ -259,6 +330,8 @@ fn summary_of(days: &[DaySummary], part: Part) -> Option<&DaySummary> {
     };
     days.iter().filter(in_part).min_by_key(|day| severity(day))
 }
+
+const WHOLE_DAY: (u16, u16) = (0, 1440);
 
 /// The query that asks for the whole building.
 const WHOLE: &str = "&whole=yes";
@@ -317,7 +390,12 @@ pub(super) const fn verdict_words(verdict: DayVerdict) -> &'static str {
     }
 }
 
-fn draw_map(building: &Building, weeks: &Weeks<'_>, cells: &[MapCell; CELLS], last: Date) -> Svg {
+pub(super) fn draw_map(
+    building: &Building,
+    weeks: &Weeks<'_>,
+    cells: &[MapCell; CELLS],
+    last: Date,
+) -> Svg {
     let name = format!(
         "{}: share of bad windows in each local hour of the week, four weeks to {last}",
         building.name
@@ -326,7 +404,7 @@ fn draw_map(building: &Building, weeks: &Weeks<'_>, cells: &[MapCell; CELLS], la
     HourMap { name: &name, cells, business: busy.as_ref() }.draw()
 }
 
-fn map_rows(cells: &[MapCell; CELLS]) -> Vec<MapRow> {
+pub(super) fn map_rows(cells: &[MapCell; CELLS]) -> Vec<MapRow> {
     let words = |cell: &MapCell| match (cell.level(), cell.bad_share()) {
         (Level::Unknown, _) | (_, None) => (Level::Unknown.as_str(), "?".to_owned()),
         (level, Some(share)) => (level.as_str(), format!("{:.0}", share * 100.0)),
@@ -338,18 +416,33 @@ fn map_rows(cells: &[MapCell; CELLS]) -> Vec<MapRow> {
     WEEKDAYS.iter().zip(cells.chunks(24)).map(row).collect()
 }
 
-impl Curve {
-    fn new(
-        building: &Building,
-        measure: Measure,
-        quarters: &[Quarter],
-        (average, limit): (Option<f64>, Option<f64>),
-    ) -> Self {
-        let name = format!("{}: {} through the day", building.name, measure.words());
-        let unit = measure.unit();
-        let curve = DayCurve { name: &name, unit, quarters, average, limit };
-        Self {
+/// What the curves of a day are drawn from.
+struct Drawing<'a> {
+    building: &'a Building,
+    part: Part,
+    date: Date,
+    day: &'a Day,
+    judged: Option<DailyAverage>,
+    limits: Option<&'static LimitTable>,
+    bad: &'a [u16],
+    hours: Option<(u16, u16)>,
+}
+
+impl Drawing<'_> {
+    fn curve(&self, measure: Measure, busy: Option<&BusinessHours>, now: UtcMicros) -> Curve {
+        let limit = self.limits.map(|table| measure.limit(table));
+        let measured = || self.day.whole.as_ref().and_then(|slot| measure.average(slot));
+        let average = self.judged.map(|average| measure.judged(&average)).or_else(measured);
+        let mut quarters = quarters(self.day, busy, (self.bad, now), measure);
+        let (from, until) = self.hours.unwrap_or(WHOLE_DAY);
+        quarters.retain(|quarter| (from..until).contains(&quarter.minute));
+        let name = format!("{}: {} through the day", self.building.name, measure.words());
+        let (unit, called) = (measure.unit(), (measure.words(), measure.as_str()));
+        let curve = DayCurve { name: &name, unit, quarters: &quarters, average, limit };
+        Curve {
             title: measure.words(),
+            name: measure.as_str(),
+            files: Files::curve(self.part, &self.date.to_string(), called),
             average: average.map(|average| unit.words(average)),
             limit: limit.map(|limit| unit.words(limit)),
             svg: curve.draw(),
@@ -421,6 +514,7 @@ impl Parts<'_> {
                     link: link.to_string(),
                     verdict: Verdict::new(day),
                     href,
+                    page: self.page(*subnet),
                     simulated: self.simulated(*subnet),
                 }
             })
@@ -431,7 +525,8 @@ impl Parts<'_> {
                 let (network, prefix) = self.network(subnet.id);
                 let verdict = Verdict::unknown();
                 let (link, simulated) = ("–".to_owned(), self.simulated(subnet.id));
-                rows.push(PartRow { network, prefix, link, verdict, href: None, simulated });
+                let page = self.page(subnet.id);
+                rows.push(PartRow { network, prefix, link, verdict, href: None, page, simulated });
             }
         }
         rows
@@ -476,6 +571,10 @@ impl Parts<'_> {
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
+    fn page(&self, subnet: SubnetId) -> Option<String> {
+        self.subnets.contains_key(&subnet).then(|| format!("/subnets/{subnet}"))
+    }
+
     /// True when simulated agents live in the subnet.
     fn simulated(&self, subnet: SubnetId) -> bool {
         let lives = |agent: &AgentRow| agent.placement.is_some_and(|p| p.subnet == subnet);
@@ -514,7 +613,7 @@ fn dscp_words(slot: &Slot) -> String {
 }
 
 impl Verdict {
-    fn new(day: &DaySummary) -> Self {
+    pub(super) fn new(day: &DaySummary) -> Self {
         let none = || "–".to_owned();
         let contrast = day.worst_hour.as_ref().zip(day.average.as_ref());
         let contrast = contrast.map(|(worst, average)| text::contrast(worst, average));

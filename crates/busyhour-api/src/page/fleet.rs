@@ -244,7 +244,7 @@ fn runs(row: &ReportRow) -> (String, bool) {
         revision => format!("revision {revision}"),
     };
     if report.paused {
-        words.push_str(", paused by the machine's owner");
+        words.push_str(", measuring is paused");
     }
     let refused = matches!(report.state, State::Refused | State::RolledBack);
     if refused {

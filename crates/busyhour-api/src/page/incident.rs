@@ -10,6 +10,7 @@ use busyhour_store::PathRow;
 use jiff::tz::TimeZone;
 
 use super::building::verdict_words;
+use super::files::{Content, Files};
 use super::people::{People, path_hrefs};
 use crate::finding::{Picture, why_none};
 use crate::json::incidents::{found, path_of};
@@ -51,6 +52,7 @@ pub(super) struct IncidentPage {
     more_members: usize,
     member_count: usize,
     json_href: String,
+    files: Files,
     worst_date: String,
     people: People,
 }
@@ -69,6 +71,8 @@ struct Place {
 /// A picture with the same as a table.
 struct Drawn {
     svg: Svg,
+    /// Its dates, so that a drag across one of them leads to the building's day.
+    dates: String,
     left_out: usize,
     rows: Vec<DayRow>,
 }
@@ -88,6 +92,7 @@ struct MemberRow {
     agent: String,
     building: String,
     network: String,
+    network_href: Option<String>,
     link: String,
     target: String,
     class: &'static str,
@@ -172,6 +177,7 @@ impl IncidentPage {
             more_members: incident.members.len().saturating_sub(MAX_MEMBERS),
             member_count: incident.members.len(),
             json_href: format!("/api/v1/incidents/{}", incident.number),
+            files: Files::days(incident.number),
             worst_date: incident.worst_on.unwrap_or(incident.last_bad).to_string(),
             people: People::read(services, &incident, form_token)?,
         })
@@ -192,6 +198,36 @@ impl Place {
 }
 
 /// How long it lasts, or lasted: `open since 2026-03-03`.
+impl IncidentPage {
+    /// Its picture, or the table of its days.
+    pub(super) fn content(self, what: &str, table: bool) -> Option<Content> {
+        let picture = self.picture.filter(|_| what == "days")?;
+        Some(if table {
+            Content::Table(day_table(picture.rows))
+        } else {
+            Content::Picture(picture.svg)
+        })
+    }
+}
+
+fn day_table(rows: Vec<DayRow>) -> Vec<Vec<String>> {
+    let names = [
+        "date",
+        "verdict",
+        "busy_hours",
+        "worst_hour",
+        "bad_in_it",
+        "bad_all_day",
+        "daily_average",
+    ];
+    let row = |day: DayRow| {
+        let verdict = day.verdict.to_owned();
+        vec![day.date, verdict, day.busy, day.hour, day.worst, day.whole, day.average]
+    };
+    let names = names.map(str::to_owned).to_vec();
+    [names].into_iter().chain(rows.into_iter().map(row)).collect()
+}
+
 pub(super) fn life(incident: &Incident) -> String {
     match (incident.state, incident.opened_on, incident.closed_on) {
         (IncidentState::Closed, Some(opened), Some(closed)) => {
@@ -281,6 +317,7 @@ impl MemberRow {
         Self {
             agent: agent.map_or_else(none, |agent| agent.name.clone()),
             building: building.map_or_else(none, |building| building.name.clone()),
+            network_href: subnet.map(|subnet| format!("/subnets/{}", subnet.id)),
             network: subnet.map_or_else(none, |subnet| {
                 format!("{} {}", subnet.columns.network_name, subnet.prefix)
             }),
@@ -296,7 +333,8 @@ impl MemberRow {
 impl Drawn {
     fn new(picture: Picture) -> Self {
         let rows = picture.days.iter().map(DayRow::new).collect();
-        Self { svg: picture.svg, left_out: picture.left_out, rows }
+        let dates: Vec<String> = picture.days.iter().map(|day| day.date.to_string()).collect();
+        Self { svg: picture.svg, dates: dates.join(" "), left_out: picture.left_out, rows }
     }
 }
 

@@ -3,16 +3,14 @@
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query};
-use axum::http::{HeaderValue, header};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::{Html, Response};
 use busyhour_chart::{Look, Smoke, Svg};
 use busyhour_model::UtcMicros;
 use busyhour_store::PathRow;
 
-use super::{Page, rendered};
+use super::{Page, files, rendered};
 use crate::app::App;
 use crate::json;
-use crate::json::incidents::PICTURE_POLICY;
 use crate::json::span::{Span, SpanQuery};
 use crate::problem::Problem;
 use crate::scoped::Scoped;
@@ -66,8 +64,7 @@ fn span_of(
     parameters: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Result<Span, Problem> {
     let parameters = json::query(parameters)?;
-    let asked = (parameters.from.as_deref(), parameters.until.as_deref());
-    Span::new(id, asked, app.now(), (USUAL, LONGEST))
+    Span::new(id, &parameters, app.now(), (USUAL, LONGEST))
 }
 
 /// The page.
@@ -88,7 +85,7 @@ pub(crate) async fn svg(
     parameters: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let alone = |svg: Svg| Ok(svg.standalone(Look::AsTheReader).into_bytes());
-    Ok(file("image/svg+xml", picture(app, &id, parameters, alone).await?))
+    Ok(files::picture("image/svg+xml", picture(app, &id, parameters, alone).await?))
 }
 
 /// The same as a bitmap, two pixels for a unit.
@@ -99,7 +96,7 @@ pub(crate) async fn png(
 ) -> Result<Response, Problem> {
     // Making a bitmap takes a while, so it is made where store calls are, few at a time.
     let png = |svg: Svg| svg.png().map(|png| png.bytes).ok_or_else(Problem::internal);
-    Ok(file("image/png", picture(app, &id, parameters, png).await?))
+    Ok(files::picture("image/png", picture(app, &id, parameters, png).await?))
 }
 
 /// Draws, and makes something of what is drawn, on a thread that may take its time.
@@ -115,11 +112,6 @@ async fn picture<T: Send + 'static>(
         of(draw(&path, &told(services, &path, span)?))
     };
     app.with_store(drawn).await
-}
-
-fn file(kind: &'static str, bytes: Vec<u8>) -> Response {
-    let policy = (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PICTURE_POLICY));
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), policy], bytes).into_response()
 }
 
 fn draw(path: &PathRow, told: &Told) -> Svg {

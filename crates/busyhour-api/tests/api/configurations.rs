@@ -146,7 +146,7 @@ async fn why_an_agent_is_held_back_is_shown() {
     let off = ComparedClock { offset_us: 20_000_000, close: false };
     for (paused, clock, targets, why) in [
         (false, close, 1, Value::Null),
-        (true, close, 0, json!("its owner has measuring paused")),
+        (true, close, 0, json!("measuring is paused there")),
         (false, off, 0, json!("its clock is 20.0 s behind: no expedited traffic")),
     ] {
         said(&bed, paused, clock);

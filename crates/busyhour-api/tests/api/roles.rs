@@ -66,15 +66,22 @@ const NO_SUCH_CHANNEL: Statuses = [401, 403, 403, 403, 404, 403, 403, 404, 403];
 /// Method, route, what is sent, and the statuses. `{id}` is the building [`MASKED`], its agent, its
 /// path, its incident; accounts and tokens are of nobody.
 #[rustfmt::skip]
-const ROUTES: [(&str, &str, &str, Statuses); 111] = [
+const ROUTES: [(&str, &str, &str, Statuses); 123] = [
     ("GET", "/", "", LIST),
     ("GET", "/buildings/{id}", "", ONE),
+    ("GET", "/buildings/{id}/files/{name}", "", ONE),
+    ("GET", "/buildings/import", "", ADMINISTER_READ),
+    ("POST", "/buildings/import", "files", ADMINISTER),
+    ("GET", "/subnets/{id}", "", ONE),
+    ("GET", "/matrix", "", LIST),
+    ("GET", "/matrix.csv", "", LIST),
     ("GET", "/incidents", "", LIST),
     ("GET", "/fleet", "", LIST),
     ("GET", "/paths/{id}", "", ONE),
     ("GET", "/paths/{id}/picture.svg", "", ONE),
     ("GET", "/paths/{id}/picture.png", "", ONE),
     ("GET", "/incidents/{id}", "", ONE),
+    ("GET", "/incidents/{id}/files/{name}", "", ONE),
     ("POST", "/incidents/{id}/act", "form", OPERATE),
     ("GET", "/reports", "", LIST),
     ("GET", "/tasks", "", WHOLE),
@@ -109,6 +116,8 @@ const ROUTES: [(&str, &str, &str, Statuses); 111] = [
     ("GET", "/api/v1/paths/{id}/hours", "", ONE),
     ("GET", "/api/v1/paths/{id}/streams", "", ONE),
     ("GET", "/api/v1/paths/{id}/estimates", "", ONE),
+    ("GET", "/api/v1/paths/{id}/explain", "", ONE),
+    ("GET", "/api/v1/targets", "", LIST),
     ("GET", "/api/v1/agents", "", LIST),
     ("POST", "/api/v1/agents", "{}", OPERATE),
     ("DELETE", "/api/v1/agents/{id}", "{}", ADMINISTER),
@@ -132,6 +141,7 @@ const ROUTES: [(&str, &str, &str, Statuses); 111] = [
     ("POST", "/api/v1/configurations/assignments", "{}", ADMINISTER),
     ("GET", "/api/v1/configurations/{id}", "", NO_SUCH_WHOLE),
     ("GET", "/api/v1/configurations/{id}/diff", "", NO_SUCH_WHOLE),
+    ("GET", "/api/v1/events", "", LIST),
     ("GET", "/api/v1/audit", "", INSPECT),
     ("GET", "/api/v1/audit/chain", "", INSPECT),
     ("GET", "/api/v1/audit/export", "", INSPECT),
@@ -155,6 +165,7 @@ const ROUTES: [(&str, &str, &str, Statuses); 111] = [
     ("GET", "/api/v1/maintenance", "", LIST),
     ("POST", "/api/v1/maintenance", r#"{"buildings":["Berlin HQ"],"until":"2h","reason":"a move"}"#, PLAN),
     ("POST", "/api/v1/maintenance/{id}/end", "{}", NO_SUCH_QUIET),
+    ("GET", "/api/v1/reports", "", LIST),
     ("GET", "/api/v1/reports/daily", "", LIST),
     ("GET", "/api/v1/reports/weekly", "", LIST),
     ("GET", "/api/v1/reports/monthly", "", LIST),
@@ -165,6 +176,7 @@ const ROUTES: [(&str, &str, &str, Statuses); 111] = [
     ("POST", "/api/v1/tasks", "{}", OPERATE),
     ("GET", "/api/v1/tasks/history", "", WHOLE),
     ("GET", "/api/v1/status", "", WHOLE),
+    ("GET", "/api/v1/openapi.json", "", ANYBODY),
     ("POST", "/api/v1/set-up", "{}", EMPTY),
     ("POST", "/api/v1/sign-in", "{}", EMPTY),
     ("POST", "/api/v1/sign-out", "{}", OWN),
@@ -219,6 +231,7 @@ async fn ask(bed: &Bed, user: Option<UserNo>, method: &str, address: &str, sent:
     static TOKENS: AtomicU64 = AtomicU64::new(0);
     let kind = match sent {
         "form" => "application/x-www-form-urlencoded",
+        "files" => "multipart/form-data; boundary=end",
         _ => "application/json",
     };
     let mut request = Request::builder()
@@ -238,7 +251,11 @@ async fn ask(bed: &Bed, user: Option<UserNo>, method: &str, address: &str, sent:
         bed.accounts.begin_session(&session, &by).expect("begun");
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let body = if sent == "form" { "" } else { sent };
+    let body = match sent {
+        "form" => "",
+        "files" => "--end--\r\n",
+        sent => sent,
+    };
     bed.send(request, Body::from(body.to_owned())).await
 }
 
@@ -256,17 +273,26 @@ fn every_route_has_a_row_and_every_row_a_route() {
 async fn every_route_answers_every_role_as_the_table_says_and_tells_nothing_of_other_buildings() {
     let bed = Bed::full();
     let building = bed.building(MASKED).to_string();
+    let subnets = bed.control.subnets().expect("subnets").into_iter();
+    let mut subnets = subnets.filter(|subnet| subnet.building == bed.building(MASKED));
+    let subnet = subnets.next().expect("a subnet").id.to_string();
     let askers = askers(&bed);
     for (method, route, sent, statuses) in ROUTES {
         let subject = match route {
             route if route.contains("/buildings/") => building.as_str(),
+            route if route.contains("/subnets/") => subnet.as_str(),
             route if route.contains("/agents/") || route.contains("/identities/") => {
                 "00000000-0000-0000-0000-000000000001"
             }
             route if route.contains("/tokens/") => "0123456789",
             _ => "1",
         };
-        let address = route.replace("{id}", subject).replace("{name}", "nobody");
+        let name = match route {
+            "/buildings/{id}/files/{name}" => "week.csv",
+            "/incidents/{id}/files/{name}" => "days.csv",
+            _ => "nobody",
+        };
+        let address = route.replace("{id}", subject).replace("{name}", name);
         for (asker, status) in askers.iter().zip(statuses) {
             let answer = ask(&bed, asker.user, method, &address, sent).await;
             let told = format!("{method} {route} for {}: {}", asker.what, answer.body);

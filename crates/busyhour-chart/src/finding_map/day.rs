@@ -190,6 +190,8 @@ pub struct FindingDay {
     pub whole: Option<Share>,
     /// What the plain daily average said; `None` when it is not known or not to be shown.
     pub average: Option<AverageSaid>,
+    /// When somebody worked on what suffers, as planned: minutes of the day, half open.
+    pub maintenance: Vec<(u16, u16)>,
 }
 
 impl FindingDay {

@@ -1,7 +1,7 @@
 //! What the signs of the picture average.
 
 use super::row::{has_bar, lift};
-use super::{BusySource, FindingCell, MARGIN, Row};
+use super::{BusySource, FindingCell, MARGIN, Row, WORK};
 use crate::DayShape;
 use crate::day_strip::draw_shape;
 use crate::svg::{Anchor, Area, Canvas, Num, hatch, text_width};
@@ -14,6 +14,7 @@ enum Sign {
     Heat(usize),
     Missing,
     Frame(BusySource),
+    Work,
     Hours,
     Tick,
     Limit,
@@ -46,6 +47,9 @@ impl Legend {
             if rows.iter().any(framed) {
                 entries.push((Sign::Frame(from), words));
             }
+        }
+        if rows.iter().any(|row| !row.day.maintenance.is_empty()) {
+            entries.push((Sign::Work, "maintenance"));
         }
         if hours {
             entries.push((Sign::Hours, "hours of the finding"));
@@ -104,6 +108,10 @@ fn draw_sign(canvas: &mut Canvas, sign: Sign, x: f64, y: f64) {
         Sign::Missing => canvas.path(&hatch(area, 5.0), "hatch"),
         Sign::Frame(BusySource::Learned) => canvas.rect(area, "frame days"),
         Sign::Frame(BusySource::Configured) => canvas.rect(area, "frame days configured"),
+        Sign::Work => {
+            let area = Area { y: y + SIGN - WORK, height: WORK, ..area };
+            canvas.rect(area, "work");
+        }
         Sign::Hours => {
             canvas.path(&format!("M{left} {}v-5H{right}v5", Num(y + 9.0)), "bracket");
         }

@@ -7,7 +7,7 @@ use jiff::civil::{Date, Weekday};
 use super::day::STEPS;
 use super::{
     AVERAGE, AVERAGES, AverageSaid, Averages, BAR, BARS, CELL, COLUMNS, FIGURES, FindingCell,
-    FindingDay, LEFT, MARGIN, ROW, Row, Share, clock,
+    FindingDay, LEFT, MARGIN, MAX_BLOCKS, ROW, Row, Share, WORK, at, clock, spans, spans_words,
 };
 use crate::DayShape;
 use crate::day_strip::draw_shape;
@@ -64,6 +64,7 @@ pub(super) fn draw(
     let area = Area { x: BARS - LEFT, y: 0.0, width: right - BARS, height: ROW };
     canvas.titled_area(area, &day_words(day));
     canvas.close();
+    draw_maintenance(canvas, row);
     draw_bar(canvas, row, scale);
     if let (Some(averages), Some(average)) = (averages, &day.known_average()) {
         let words = average_words(average, averages.head.is_none());
@@ -71,6 +72,15 @@ pub(super) fn draw(
         let masks = day.verdict.is_bad() && average.value <= average.limit;
         let class = if masks { "strong" } else { "faint" };
         canvas.text(AVERAGES, baseline, Anchor::Start, class, &fit(&words, 12.0, AVERAGE));
+    }
+}
+
+/// A band along the foot of a row, for each time somebody worked.
+fn draw_maintenance(canvas: &mut Canvas, row: &Row<'_>) {
+    for (from, until) in spans(&row.day.maintenance, MAX_BLOCKS) {
+        let x = at(from);
+        let area = Area { x, y: row.y + ROW - WORK, width: at(until) - x, height: WORK };
+        canvas.rect(area, "work");
     }
 }
 
@@ -298,6 +308,10 @@ fn cell_words(cell: &FindingCell) -> String {
 /// Everything about the day beside its cells.
 fn day_words(day: &FindingDay) -> String {
     let mut words = format!("{}: {}", date_words(day.date), day.verdict.words());
+    let work = spans(&day.maintenance, MAX_BLOCKS);
+    if !work.is_empty() {
+        words += &format!("; maintenance {}", spans_words(&work));
+    }
     if !day.verdict.is_judged() {
         return words;
     }

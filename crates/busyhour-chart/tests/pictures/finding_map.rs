@@ -41,6 +41,7 @@ fn day_of(date: Date, bad: impl Fn(u16) -> u32) -> FindingDay {
         worst: Some(WorstBusyHour { minute: from as u16 * 15, seen }),
         whole: Some(sum(0, 96)),
         average: Some(AverageSaid { of: AverageOf::Loss, value: 0.31, limit: 1.0 }),
+        maintenance: Vec::new(),
         cells,
     }
 }
@@ -418,4 +419,18 @@ fn a_picture_as_png_has_two_pixels_for_a_unit_and_letters_of_its_own() {
     assert!(png.bytes.len() < 300_000, "{}", png.bytes.len());
     // Different letters are different pixels.
     assert_ne!(map("Berlin HX").draw().png().unwrap(), png);
+}
+
+#[test]
+fn maintenance_is_a_band_in_its_row_with_words_and_a_sign_in_the_legend() {
+    let date = jiff::civil::date(2026, 3, 2);
+    let without = draw(&[good(date)]);
+    assert!(!without.as_str().contains("maintenance") && !without.as_str().contains("\"work\""));
+    let worked = FindingDay { maintenance: vec![(20 * 60, 22 * 60)], ..good(date) };
+    let with = draw(&[worked]);
+    assert!(with.as_str().contains("maintenance 20:00–22:00"), "whoever hears it knows");
+    // 102 + 480 * 20 / 24 units from the left, two hours wide.
+    let band = r#"<rect x="502" y="84" width="40" height="4" class="work"/>"#;
+    assert!(with.as_str().contains(band), "{}", with.as_str());
+    assert_eq!(with.as_str().matches("class=\"work\"").count(), 2, "the band and its sign");
 }

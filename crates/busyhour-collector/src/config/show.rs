@@ -117,7 +117,17 @@ fn show_channel(f: &mut fmt::Formatter<'_>, channel: &ChannelConfig) -> fmt::Res
         ChannelConfig::Webhook(hook) => {
             writeln!(f, "kind = \"webhook\"\n# its address is a secret")?;
             let signed = if hook.signing_key_file.is_some() { "signed" } else { "not signed" };
-            writeln!(f, "# what it gets is {signed}\nallow_private = {}", hook.allow_private)
+            writeln!(f, "# what it gets is {signed}")?;
+            if let Some(template) = &hook.template {
+                writeln!(f, "template = {template:?}")?;
+            }
+            if let Some(file) = &hook.template_file {
+                writeln!(f, "template_file = {file:?}")?;
+            }
+            if let Some(kind) = &hook.content_type {
+                writeln!(f, "content_type = {kind:?}")?;
+            }
+            writeln!(f, "allow_private = {}", hook.allow_private)
         }
         ChannelConfig::Teams(_) => writeln!(f, "kind = \"teams\"\n# its address is a secret"),
         ChannelConfig::Alertmanager(_) => {

@@ -246,3 +246,77 @@ fn the_privacy_document_tells_how_long_everything_is_kept_by_default() {
     let rows = document.matches("\n| `retention.").count();
     assert_eq!(rows, resolved.kept_days().len(), "and no other");
 }
+
+/// The file that is deployed, with its examples in force and its secrets in a folder.
+fn deployed(folder: &Path) -> String {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let example = include_str!("../../../../deploy/collector.toml");
+    let in_force = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let text: String = example.lines().map(in_force).collect();
+    let secrets = "/etc/busyhour-collector/";
+    let named = text.split(secrets).skip(1).filter_map(|rest| rest.split('"').next());
+    for name in named {
+        let path = folder.join(name);
+        let open = std::fs::OpenOptions::new().create(true).write(true).mode(0o600).open(path);
+        let what = if name.ends_with(".key") {
+            "0123456789abcdef0123456789abcdef"
+        } else {
+            "https://x.example/"
+        };
+        open.unwrap().write_all(what.as_bytes()).unwrap();
+    }
+    text.replace(secrets, &format!("{}/", folder.display()))
+}
+
+#[test]
+fn the_deployed_example_is_understood_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let resolved = check(&deployed(folder.path())).unwrap();
+    let names: Vec<_> = resolved.channels.iter().map(|one| (one.name(), one.kind())).collect();
+    let expected = [
+        ("champion", "email"),
+        ("netops", "teams"),
+        ("alerts", "alertmanager"),
+        ("duty", "pagerduty"),
+        ("tickets", "webhook"),
+    ];
+    assert_eq!(names, expected);
+    assert_eq!((resolved.routes.len(), resolved.reports.len()), (3, 3));
+    assert_eq!(resolved.requirements.by_target.len(), 1);
+    let printed = resolved.to_string();
+    for line in ["escalate_after = \"4h\"", "digest_at = \"07:30\"", "kind = \"monthly\""] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+}
+
+#[test]
+fn what_is_misspelt_in_telling_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = deployed(folder.path());
+    for (right, wrong, expected) in [
+        ("password_file", "pasword_file", "pasword_file"),
+        ("token_file", "bearer_file", "bearer_file"),
+        ("routing_key_file", "routing_key", "routing_key"),
+        ("signing_key_file", "sign_with", "sign_with"),
+        ("escalate_after", "escalate_in", "escalate_in"),
+        ("digest_zone", "digest_timezone", "digest_timezone"),
+        ("zone = \"Europe/Berlin\"\nchannels", "zones = \"Europe/Berlin\"\nchannels", "zones"),
+        ("\"customer-wan\"", "\"wan\"", "\"wan\" is not a segment"),
+        (
+            "[\"netops\"]",
+            "[\"netop\"]",
+            "route \"emea\" cannot be used: there is no channel \"netop\"",
+        ),
+        ("kind = \"weekly\"", "kind = \"yearly\"", "yearly"),
+        ("{{ subject }}", "{{ subjekt }}", "channel \"tickets\""),
+        ("\"details\": {{ text }}", "details: {{ text }}", "not JSON"),
+    ] {
+        assert!(text.contains(right), "{right}");
+        let message = check(&text.replacen(right, wrong, 1)).unwrap_err();
+        assert!(message.contains(expected), "{wrong}: {message}");
+    }
+}

@@ -15,13 +15,11 @@ use jiff::{Timestamp, ToSpan as _};
 use crate::fleet::{AGENTS, BEGIN, FleetPath, PATHS, agent_id, file, ids, new_agent, windows};
 use crate::slots::Draw;
 
-/// Days that have verdicts, today's included.
-const DAYS: i64 = 22;
 /// One building in so many has an open incident.
 const INCIDENT_EACH: usize = 10;
 /// Agents whose blocks go into one transaction.
 const AT_ONCE: usize = 100;
-const RETENTION: Retention = Retention {
+pub(crate) const RETENTION: Retention = Retention {
     windows_days: 14,
     slots_days: 400,
     hours_days: 1_830,
@@ -31,8 +29,8 @@ const RETENTION: Retention = Retention {
     gaps_days: 60,
 };
 
-/// Puts it all into a store in `folder`.
-pub(crate) fn fill(folder: &Path, buildings: usize) {
+/// Puts it all into a store in `folder`; so many days have verdicts, today's included.
+pub(crate) fn fill(folder: &Path, buildings: usize, days: i64) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let now = UtcMicros(0).plus(now);
     let (telemetry, control) = busyhour_store::open(folder, RETENTION).expect("the store opens");
@@ -65,7 +63,7 @@ pub(crate) fn fill(folder: &Path, buildings: usize) {
         .sort_by_key(|(id, _)| known.iter().find(|one| one.id == *id).map(|one| one.name.clone()));
     let stamp = Timestamp::from_microsecond(now.0).expect("a moment");
     let today = stamp.to_zoned(jiff::tz::TimeZone::UTC).date();
-    for back in 0..DAYS {
+    for back in 0..days {
         let date = today.saturating_sub(back.days());
         let mut write = JudgeWrite::default();
         for (number, (building, subnets)) in places.iter().enumerate() {
@@ -73,7 +71,7 @@ pub(crate) fn fill(folder: &Path, buildings: usize) {
             let bad = number % INCIDENT_EACH == 0 && date.weekday().to_monday_zero_offset() < 5;
             let scopes = scopes(number, *building, subnets, own);
             write.days.extend(scopes.into_iter().map(|scope| day(scope, *building, date, bad)));
-            if bad && back == 0 || number % INCIDENT_EACH == 0 && back == DAYS - 1 {
+            if bad && back == 0 || number % INCIDENT_EACH == 0 && back == days - 1 {
                 write.incidents.push(incident(number, *building, (subnets, own), (today, now)));
             }
         }

@@ -11,11 +11,15 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::mail::{MailServer, certificate, have_mail_server, mail_channel};
+use crate::questions::Answers;
 use crate::{load_as_real, text, turn};
 
 /// The building that nothing is the matter with, and its zone.
 const HEALTHY: &str = "Seattle Campus";
 const ZONE: &str = "America/Los_Angeles";
+/// Who must act on everything.
+const OWNER: &str = "Network operations";
+const CONTACT: &str = "noc@example.com";
 /// It by itself, as the building file and its companion have it.
 const FILE: &str = "\
 10.20.0.0,North wing,21,Seattle Campus,Fabrikam,Office,Mixed,Seattle,98101,US,WA,AMER,1,0,0\r
@@ -130,6 +134,15 @@ fn compare(mail: &Value, incident: &Value) {
     assert_eq!(!line(&body, "Likely cause:").contains("not known"), cause, "{body}");
 }
 
+/// Leaves a mail for a reader, where somebody asked for it.
+fn keep(mail: &Value, incident: &Value) {
+    let Some(folder) = std::env::var_os("KEEP_MAILS") else { return };
+    fs::create_dir_all(&folder).unwrap();
+    let name = format!("{}-{}.txt", text(incident, "kind"), incident["number"]);
+    let text = format!("Subject: {}\n\n{}", text(mail, "subject"), text(mail, "text"));
+    fs::write(std::path::Path::new(&folder).join(name), text).unwrap();
+}
+
 #[test]
 fn a_mail_says_of_an_incident_what_was_judged() {
     if !have_mail_server() {
@@ -155,6 +168,7 @@ fn a_mail_says_of_an_incident_what_was_judged() {
     let page = page_of(&collector, HEALTHY);
     assert!(page.contains("Mo-Fr 08:00-18:00") && !page.contains("learned from load"), "{page}");
     import(&["load", "import", &file("calls.csv", &calls())]);
+    import(&["owner", "set", OWNER, "--contact", CONTACT]);
     load_as_real(&collector, "1");
 
     // Without a channel alerts wait: what is told then is what all of the history says.
@@ -179,6 +193,8 @@ fn a_mail_says_of_an_incident_what_was_judged() {
             mails.iter().filter(|mail| text(mail, "text").contains(&link)).collect();
         assert_eq!(about.len(), 1, "one mail of {incident}: {mails:?}");
         compare(about[0], incident);
+        Answers::of(&text(about[0], "text")).compare(incident);
+        keep(about[0], incident);
         let pictures = about[0]["pictures"].as_array().unwrap();
         assert_eq!(pictures.len(), 1, "one picture in the mail of {incident}");
         let id = pictures[0].as_str().unwrap().trim_matches(['<', '>']);
