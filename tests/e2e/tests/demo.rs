@@ -1,7 +1,5 @@
 //! The demonstration as a newcomer starts it, and its page in a real browser.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 use std::fs;
 
 use e2e::{Demo, LIMIT, chromium, have, wait_for};

@@ -67,7 +67,11 @@ pub(crate) fn resume(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     let folder = existing(args.whose.data_dir()?)?;
     file::remove(&folder).with_context(|| forbidden("remove", &folder))?;
     let running = honoured(&folder, Rest::Measuring, None)?;
-    let text = if running { "measuring goes on" } else { "not paused any more; no agent runs now" };
+    let text = if running {
+        "measuring goes on, unless `busyhour-agent status` says why it rests"
+    } else {
+        "not paused any more; no agent runs now"
+    };
     show(args.output, &Shown { paused: false, until_utc: None, running }, text)
 }
 

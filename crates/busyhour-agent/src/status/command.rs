@@ -81,7 +81,9 @@ pub(crate) fn rest_of(folder: &Path) -> Option<Rest> {
     let status = read(folder).ok()?;
     let life = Life::of(status.state, age(&status).ok()?);
     let ended = || status.sessions.iter().all(|session| session.waiting_for.is_some());
-    match (life, &status.paused) {
+    // What the machine's state asks for is not what its owner asked for, or took back.
+    let asked = status.paused.as_ref().filter(|pause| pause.reason == "paused");
+    match (life, asked) {
         (Life::Stopped, _) => None,
         (Life::Silent, _) => Some(Rest::Silent),
         (Life::Runs, None) => Some(Rest::Measuring),

@@ -107,7 +107,8 @@ impl Cell {
     /// How many of its paths were not observed lately, in words.
     fn silent(&self) -> Option<String> {
         let silent = self.paths - self.paths_known;
-        (silent > 0 && self.paths > 1).then(|| format!("{silent} of {} paths not observed", self.paths))
+        (silent > 0 && self.paths > 1)
+            .then(|| format!("{silent} of {} paths not observed", self.paths))
     }
 
     /// The class that gives it its colour.

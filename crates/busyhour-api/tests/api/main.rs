@@ -8,6 +8,7 @@ mod explain;
 mod events;
 mod forget;
 mod history;
+mod hostile;
 mod identities;
 mod import;
 mod incidents;

@@ -423,7 +423,7 @@ fn a_picture_as_png_has_two_pixels_for_a_unit_and_letters_of_its_own() {
 
 #[test]
 fn maintenance_is_a_band_in_its_row_with_words_and_a_sign_in_the_legend() {
-    let date = jiff::civil::date(2026, 3, 2);
+    let date = date(2026, 3, 2);
     let without = draw(&[good(date)]);
     assert!(!without.as_str().contains("maintenance") && !without.as_str().contains("\"work\""));
     let worked = FindingDay { maintenance: vec![(20 * 60, 22 * 60)], ..good(date) };
