@@ -4,6 +4,7 @@
 //! What is not known is `unknown` to people, null in JSON and YAML, and empty in CSV; `-` says that
 //! there is none.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
@@ -55,17 +56,19 @@ enum Long {
 
 impl Style {
     fn of_stdout() -> Self {
-        // https://no-color.org: set and not empty, whatever the value.
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Self::of(io::stdout().is_terminal(), set("NO_COLOR") || dumb)
+        Self::of(io::stdout().is_terminal(), |name| std::env::var_os(name))
     }
 
-    const fn of(is_terminal: bool, is_colourless: bool) -> Self {
-        match (is_terminal, is_colourless) {
-            (false, _) => Self::Plain,
-            (true, true) => Self::Monochrome,
-            (true, false) => Self::Colour,
+    fn of(is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        // https://no-color.org: set and not empty, whatever the value.
+        let is_set = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_dumb = variable("TERM").is_none_or(|term| term == "dumb");
+        if !is_terminal {
+            Self::Plain
+        } else if is_set || is_dumb {
+            Self::Monochrome
+        } else {
+            Self::Colour
         }
     }
 }
@@ -447,7 +450,7 @@ mod tests {
     }
 
     fn item(value: Value) -> Item {
-        value.as_object().unwrap().clone()
+        serde_json::from_value(value).unwrap()
     }
 
     #[test]
@@ -487,9 +490,17 @@ mod tests {
             }
             assert_eq!(table.to_string().contains('\u{1b}'), coloured, "{style:?}");
         }
-        assert_eq!(Style::of(true, false), Style::Colour);
-        assert_eq!(Style::of(true, true), Style::Monochrome, "NO_COLOR, or TERM=dumb");
-        assert_eq!((Style::of(false, false), Style::of(false, true)), (Style::Plain, Style::Plain));
+        let of = |is_terminal, no_colour: &str, term: &str| {
+            Style::of(is_terminal, |name| match name {
+                "NO_COLOR" => Some(no_colour.into()),
+                _ => (!term.is_empty()).then(|| term.into()),
+            })
+        };
+        assert_eq!(of(true, "", "xterm"), Style::Colour, "an empty NO_COLOR says nothing");
+        for (no_colour, term) in [("0", "xterm"), ("", "dumb"), ("", "")] {
+            assert_eq!(of(true, no_colour, term), Style::Monochrome, "{no_colour:?} {term:?}");
+        }
+        assert_eq!(of(false, "", "xterm"), Style::Plain);
     }
 
     #[test]

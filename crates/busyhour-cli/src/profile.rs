@@ -168,7 +168,7 @@ pub(crate) fn run(
     let mut profiles = Profiles::read(&path)?;
     match command {
         ProfileCommand::Add { name, url, token_file, is_used } => {
-            let added = profile(&name, url, token_file.as_deref(), ca_file)?;
+            let added = profile(&name, &url, token_file.as_deref(), ca_file)?;
             let is_first = profiles.all.is_empty();
             profiles.all.insert(name.clone(), added);
             if is_used || is_first {
@@ -208,7 +208,7 @@ fn no_profile(name: &str) -> anyhow::Error {
 
 fn profile(
     name: &str,
-    collector: String,
+    collector: &str,
     token_file: Option<&Path>,
     ca_file: Option<&Path>,
 ) -> anyhow::Result<Profile> {

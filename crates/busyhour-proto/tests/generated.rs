@@ -14,10 +14,11 @@ fn here(path: &str) -> PathBuf {
 fn hold(name: &str, generated: &[u8]) {
     let committed = here("src/generated").join(name);
     if std::env::var_os("UPDATE_GENERATED").is_some_and(|value| value == "1") {
-        std::fs::write(&committed, generated).unwrap();
+        std::fs::write(&committed, generated).expect("the folder can be written");
         return;
     }
-    assert!(std::fs::read(&committed).unwrap() == generated, "{STALE}");
+    let committed = std::fs::read(&committed).expect("what was generated is committed");
+    assert!(committed == generated, "{STALE}");
 }
 
 #[test]

@@ -17,10 +17,8 @@ use std::path::PathBuf;
 use busyhour_model::{
     AgentId, BlockNo, Combination, Context, Epoch, LimitTable, LimitsVersion, PathId, PathKey,
     Record, RequirementProfile, Schedule, ScheduleRevision, Slot, SlotGist, SlotStart, Stamp,
-    UtcMicros,
-    Window, WindowVerdict,
+    UtcMicros, Window, WindowVerdict,
 };
-
 
 use crate::StoreError;
 

@@ -44,8 +44,8 @@ pub use contract::outbox::{
 pub use contract::tasks::{InvalidTaskWord, SignOff, TaskWord};
 pub use contract::{
     Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, JudgedWindow,
-    PathChanges, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow,
-    Telemetry, TelemetryTotals,
+    PathChanges, PathRow, Quarantined, RecordKind, Retention, SlotDetail, StoredWindow, Telemetry,
+    TelemetryTotals,
 };
 pub use control::SqliteControl;
 pub use engine::{FoldOptions, SqliteTelemetry};

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn item(value: Value) -> Item {
-    value.as_object().unwrap().clone()
+    serde_json::from_value(value).unwrap()
 }
 
 fn building(name: &str, standing: &str, age_s: Option<i64>) -> Item {

@@ -49,10 +49,13 @@ impl Canned {
     }
 }
 
+/// What the thread that answers tells the test.
+type Shared<T> = Arc<Mutex<Vec<T>>>;
+
 fn answer(
     mut stream: TcpStream,
     answers: &HashMap<String, (u16, Value)>,
-    (asked, bearers): &(Arc<Mutex<Vec<Asked>>>, Arc<Mutex<Vec<Option<String>>>>),
+    (asked, bearers): &(Shared<Asked>, Shared<Option<String>>),
 ) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();

@@ -261,7 +261,12 @@ fn deployed(folder: &Path) -> String {
     let named = text.split(secrets).skip(1).filter_map(|rest| rest.split('"').next());
     for name in named {
         let path = folder.join(name);
-        let open = std::fs::OpenOptions::new().create(true).write(true).mode(0o600).open(path);
+        let open = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(path);
         let what = if name.ends_with(".key") {
             "0123456789abcdef0123456789abcdef"
         } else {

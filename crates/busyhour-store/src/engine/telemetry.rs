@@ -16,9 +16,8 @@ use super::{
 };
 use crate::sqlite::{Family, OpenError, PartitionId};
 use crate::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges,
-    PathRow, RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry,
-    TelemetryTotals,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
+    RecordKind, Retention, SlotDetail, StoreError, StoredWindow, Telemetry, TelemetryTotals,
 };
 
 /// Telemetry in one directory. A thread folds its journal; it ends when this is dropped.

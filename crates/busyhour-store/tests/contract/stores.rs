@@ -10,9 +10,9 @@ use busyhour_model::{
     SlotGist, SlotStart, UtcMicros,
 };
 use busyhour_store::{
-    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges,
-    PathRow, RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow,
-    Telemetry, TelemetryTotals, open,
+    Appended, BlockRows, DamagedFile, DayTally, DirtyDay, Forgotten, Grain, PathChanges, PathRow,
+    RecordKind, SlotDetail, SqliteControl, SqliteTelemetry, StoreError, StoredWindow, Telemetry,
+    TelemetryTotals, open,
 };
 use tempfile::TempDir;
 

@@ -67,7 +67,7 @@ fn load_streams(folder: &Path, buildings: usize) -> usize {
     let mut path_days = 0;
     for (at, &id) in paths.iter().enumerate() {
         let number = order[&id];
-        let own = (0..days).filter(|day| (number + *day as usize) % every == 0);
+        let own = (0..days).filter(|day| (number + *day as usize).is_multiple_of(every));
         let slots: Vec<_> = own
             .map(|day| (id, pool.slots(FleetPath(at), offset + day..offset + day + 1, DAY)))
             .collect();
