@@ -21,6 +21,7 @@ mod operation;
 mod page;
 mod place;
 mod problem;
+mod query;
 mod rank;
 mod review;
 mod routes;

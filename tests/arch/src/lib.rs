@@ -55,6 +55,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             "busyhour-model",
             "busyhour-store",
             "busyhour-fleet",
+            // The query service's messages.
+            "busyhour-proto",
             "busyhour-chart",
             "busyhour-report",
         ],
