@@ -73,8 +73,6 @@ pub(crate) enum Takes {
     Json,
     /// A form of our own page, which has a token in it.
     Form,
-    /// A message of gRPC.
-    Grpc,
     /// The same with files.
     Files,
 }
@@ -135,17 +133,6 @@ impl Routes {
     ) -> Self {
         let handler = post(handler).layer(DefaultBodyLimit::max(max_bytes));
         self.route(path, (Method::POST, access, Takes::Files), handler)
-    }
-
-    /// The methods of a gRPC service.
-    pub(crate) fn service<T: 'static>(
-        self,
-        name: &str,
-        access: Access,
-        handler: impl Handler<T, Core>,
-    ) -> Self {
-        let path = format!("/{name}/{{rpc}}");
-        self.route(&path, (Method::POST, access, Takes::Grpc), post(handler))
     }
 
     pub(crate) fn route(

@@ -24,7 +24,6 @@ use tokio::time::timeout;
 use crate::access::{Access, Denied, Row, Takes};
 use crate::app::Core;
 use crate::problem::Problem;
-use crate::query::{is_grpc, refused};
 use crate::signin::credential::{Credential, SessionKey};
 
 /// What every answer carries: nothing from elsewhere, nothing inline, no frames, no guessing. The
@@ -177,12 +176,6 @@ impl Refusal {
                 .get(header::ACCEPT)
                 .and_then(|accept| accept.to_str().ok())
                 .is_some_and(|accept| accept.contains("text/html"));
-        if is_grpc(&request.headers) {
-            return match self {
-                Self::SignIn => refused(&Problem::unauthorized()),
-                Self::Problem(problem) => refused(&problem),
-            };
-        }
         match self {
             Self::SignIn if is_page => {
                 let back = request.uri.path_and_query().map_or("/", |asked| asked.as_str());
@@ -338,8 +331,6 @@ fn check_write(
     let expected = match row.map(|row| row.takes) {
         Some(Takes::Form) => "application/x-www-form-urlencoded",
         Some(Takes::Files) => "multipart/form-data",
-        Some(Takes::Grpc) if is_grpc(headers) => return Ok(()),
-        Some(Takes::Grpc) => "application/grpc",
         Some(Takes::Json) | None => "application/json",
     };
     if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected)) {

@@ -21,7 +21,6 @@ mod operation;
 mod page;
 mod place;
 mod problem;
-mod query;
 mod rank;
 mod review;
 mod routes;

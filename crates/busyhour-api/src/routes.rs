@@ -4,7 +4,7 @@ use crate::access::Access::{Accounts, Administer, Inspect, Open, Operate, Own, R
 use crate::access::Routes;
 use crate::operation::{Api, Documented};
 use crate::signin::{pages, provider};
-use crate::{events, json, metrics, openapi, page, query};
+use crate::{events, json, metrics, openapi, page};
 
 /// The longest import: a building file and its companion for some 50 000 subnets, or a table of load
 /// with some 400 000 rows.
@@ -24,7 +24,7 @@ pub(crate) fn api_routes() -> (Routes, Vec<Documented>) {
     accounts(incidents(fleet(network(api)))).finish()
 }
 
-/// What a browser opens, and what a gRPC client asks.
+/// What a browser opens.
 #[rustfmt::skip]
 fn opened(routes: Routes) -> Routes {
     routes
@@ -61,9 +61,6 @@ fn opened(routes: Routes) -> Routes {
         .get("/account", Own, pages::account_page)
         .form("/account/password", Own, pages::change_password)
         .form("/sign-out", Own, pages::sign_out)
-        .service("busyhour.query.v1.Query", Read, query::query)
-        .service("grpc.health.v1.Health", Open, query::health)
-        .service("grpc.reflection.v1.ServerReflection", Own, query::reflection)
 }
 
 /// Buildings, what is measured there, and what the collector tells of itself.

@@ -2,14 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::HeaderValue;
-use axum::http::header::HOST;
 use axum::serve::Listener;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -25,10 +21,6 @@ use crate::guard::Peer;
 /// given: who holds a connection without asking for anything loses it.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// Requests at once on one connection of HTTP/2, and how long the head of one may be.
-const MAX_STREAMS: u32 = 32;
-const MAX_HEAD_BYTES: u32 = 16 * 1024;
-
 /// Serves until `shutdown` is over, then finishes what is under way.
 pub(crate) async fn run<L>(
     mut listener: L,
@@ -38,14 +30,8 @@ pub(crate) async fn run<L>(
 where
     L: Listener<Addr = SocketAddr>,
 {
-    let mut http = Builder::new(TokioExecutor::new());
+    let mut http = Builder::new(TokioExecutor::new()).http1_only();
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD_BYTES)
-        .keep_alive_interval(Some(HEAD_WITHIN))
-        .keep_alive_timeout(HEAD_WITHIN);
     let connections = GracefulShutdown::new();
     let (closes, closing) = watch::channel(false);
     tokio::pin!(shutdown);
@@ -56,22 +42,13 @@ where
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
         };
-        let asked = Arc::new(AtomicBool::new(false));
-        let tells = tells(peer, Closing(closing.clone()), Arc::clone(&asked));
-        let service = router.clone().map_request(tells);
+        let service = router.clone().map_request(tells(peer, Closing(closing.clone())));
         let service = TowerToHyperService::new(service);
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // Both branches are cancel-safe.
-            tokio::select! {
-                biased;
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%peer, %error, "a connection to the API broke");
-                },
-                () = asks_nothing(&asked) => {
-                    tracing::debug!(%peer, "a connection to the API asked for nothing");
-                }
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection to the API broke");
             }
         });
     }
@@ -81,24 +58,9 @@ where
     Ok(())
 }
 
-/// Is over when a connection asked for nothing in all the time that it has for its first head.
-async fn asks_nothing(asked: &AtomicBool) {
-    tokio::time::sleep(HEAD_WITHIN).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
-}
-
 /// Tells handlers where a request comes from, and when the server stops.
 fn tells<B>(peer: SocketAddr, closing: Closing) -> impl FnMut(Request<B>) -> Request<B> + Clone {
     move |mut request| {
-        asked.store(true, Ordering::Relaxed);
-        // HTTP/2 says in the address what HTTP/1 says in a header of its own.
-        if let (None, Some(named)) = (request.headers().get(HOST), request.uri().authority())
-            && let Ok(host) = HeaderValue::from_str(named.as_str())
-        {
-            request.headers_mut().insert(HOST, host);
-        }
         request.extensions_mut().insert(ConnectInfo(Peer(peer)));
         request.extensions_mut().insert(closing.clone());
         request

@@ -55,8 +55,6 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             "busyhour-model",
             "busyhour-store",
             "busyhour-fleet",
-            // The query service's messages.
-            "busyhour-proto",
             "busyhour-chart",
             "busyhour-report",
         ],

@@ -68,11 +68,7 @@ pub(crate) async fn list(
     app: App,
     parameters: Result<Query<AgentQuery>, QueryRejection>,
 ) -> Items<AgentItem> {
-    Ok(items(all(&app, query(parameters)?.removed).await?))
-}
-
-/// The same, for who answers in another form.
-pub(crate) async fn all(app: &App, with_removed: bool) -> Result<Vec<AgentItem>, Problem> {
+    let with_removed = query(parameters)?.removed;
     let found = app.with_store(move |services| {
         let control = &services.control;
         let (now, mut agents) = ((services.clock)(), control.agents()?);
@@ -117,7 +113,7 @@ pub(crate) async fn all(app: &App, with_removed: bool) -> Result<Vec<AgentItem>,
             name: agent.name,
         }
     };
-    Ok(agents.into_iter().zip(gaps).map(item).collect())
+    Ok(items(agents.into_iter().zip(gaps).map(item).collect()))
 }
 
 /// A time for which an agent gave nothing.

@@ -85,13 +85,8 @@ impl BuildingItem {
 
 /// All buildings, by name.
 pub(crate) async fn list(app: App) -> Items<BuildingItem> {
-    Ok(items(all(&app).await?))
-}
-
-/// The same, for who answers in another form.
-pub(crate) async fn all(app: &App) -> Result<Vec<BuildingItem>, Problem> {
     let snapshot = app.with_store(|services| Ok(Snapshot::read(services, None)?)).await?;
-    Ok(snapshot.states().iter().map(|s| BuildingItem::new(s, snapshot.now)).collect())
+    Ok(items(snapshot.states().iter().map(|s| BuildingItem::new(s, snapshot.now)).collect()))
 }
 
 /// The buildings, worst first: ten unless told. There is no next page: ask for more of them.

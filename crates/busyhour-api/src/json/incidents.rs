@@ -42,14 +42,6 @@ pub(crate) struct IncidentQuery {
     parts: bool,
 }
 
-impl IncidentQuery {
-    /// Closed ones as well, all kinds, and those that people made part of another.
-    pub(crate) const fn new((closed, all_kinds, parts): (bool, bool, bool)) -> Self {
-        let kind = if all_kinds { Kinds::All } else { Kinds::Alerting };
-        Self { closed, kind, parts }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Kinds {
@@ -313,12 +305,7 @@ pub(crate) async fn list(
     app: App,
     parameters: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Items<IncidentItem> {
-    Ok(items(all(&app, query(parameters)?).await?))
-}
-
-/// The same, for who answers in another form.
-pub(crate) async fn all(app: &App, asked: IncidentQuery) -> Result<Vec<IncidentItem>, Problem> {
-    let IncidentQuery { closed, kind, parts } = asked;
+    let IncidentQuery { closed, kind, parts } = query(parameters)?;
     app.with_store(move |services| {
         let mut incidents = services.control.incidents(closed)?;
         incidents.retain(|incident| kind == Kinds::All || incident.kind.alerts());
@@ -335,20 +322,7 @@ pub(crate) async fn all(app: &App, asked: IncidentQuery) -> Result<Vec<IncidentI
                 break;
             }
         }
-        Ok(listed)
-    })
-    .await
-}
-
-/// One incident in short, for who answers in another form.
-pub(crate) async fn short(app: &App, id: &str) -> Result<IncidentItem, Problem> {
-    let wanted = reference(id)?;
-    app.with_store(move |services| {
-        let incident = found(services, wanted)?;
-        let overlay = services.desk.overlay((services.clock)())?;
-        let inventory = Inventory::read(services)?;
-        let laid = Laid::read(services, &overlay, &incident)?;
-        Ok(IncidentItem::new(&incident, &inventory.names(), &laid))
+        Ok(items(listed))
     })
     .await
 }

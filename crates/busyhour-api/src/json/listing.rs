@@ -108,11 +108,6 @@ impl View {
         Ok(Self { limit, after, fields, format })
     }
 
-    /// Whole items as an answer has them.
-    pub(crate) const fn of(limit: usize, after: Option<String>) -> Self {
-        Self { limit: Some(limit), after, fields: None, format: Format::Json }
-    }
-
     fn check_fields(&self, known: fn() -> Vec<String>) -> Result<(), Problem> {
         let Some(fields) = &self.fields else { return Ok(()) };
         let known = known();
@@ -338,22 +333,6 @@ fn cut(view: &View, left: &Left) -> Result<(Page, Option<String>), Problem> {
     };
     let digest = last.map_err(|error| unwritten(&error))?;
     Ok((from..until, Some(After { position: until, digest }.to_string())))
-}
-
-/// A page of a list, and where the next one begins, for who answers in another form.
-pub(crate) fn page_of<T: Serialize + Send + Sync + 'static>(
-    items: Vec<T>,
-    limit: usize,
-    after: Option<String>,
-) -> Result<(Vec<T>, Option<String>), Problem> {
-    let rows = Arc::new(items);
-    let left = Left { rows: Arc::<Vec<T>>::clone(&rows), cut: None, name: None };
-    let (page, next) = cut(&View::of(limit, after), &left)?;
-    drop(left);
-    let mut items = Arc::try_unwrap(rows).map_err(|_| Problem::internal())?;
-    items.truncate(page.end);
-    items.drain(..page.start);
-    Ok((items, next))
 }
 
 /// Where the list goes on: behind the item that the page before ended with, wherever that is now; where it

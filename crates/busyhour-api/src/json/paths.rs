@@ -90,11 +90,6 @@ impl PathItem {
 
 /// All paths that were ever measured.
 pub(crate) async fn list(app: App) -> Items<PathItem> {
-    Ok(items(all(&app).await?))
-}
-
-/// The same, for who answers in another form.
-pub(crate) async fn all(app: &App) -> Result<Vec<PathItem>, Problem> {
     let found = app.with_store(|services| {
         let control = &services.control;
         Ok((services.telemetry.paths(None)?, control.agents()?, control.buildings()?))
@@ -109,7 +104,7 @@ pub(crate) async fn all(app: &App) -> Result<Vec<PathItem>, Problem> {
         let building = agent.and_then(|agent| agent.placement).map(|placement| placement.building);
         PathItem::new(path, agent, building.and_then(|id| names.get(&id).copied()), now)
     };
-    Ok(paths.iter().map(item).collect())
+    Ok(items(paths.iter().map(item).collect()))
 }
 
 /// A page of a path's windows: how many, and behind which.
@@ -175,26 +170,15 @@ pub(crate) async fn windows(
     view: View,
     span: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Items<WindowItem> {
-    let (items, next) = page_of_windows(&app, &id, &query(span)?, &view).await?;
-    // It is a number: otherwise there were none.
-    Ok(Listing::page(items, next).named(format!("windows-of-path-{id}")))
-}
-
-/// The same, for who answers in another form.
-pub(crate) async fn page_of_windows(
-    app: &App,
-    id: &str,
-    asked: &SpanQuery,
-    view: &View,
-) -> Result<(Vec<WindowItem>, Option<String>), Problem> {
-    let span = Span::new(id, asked, app.now(), (DEFAULT_RANGE, MAX_RANGE))?;
-    let page = Page::of(view, USUAL_WINDOWS)?;
+    let span = Span::new(&id, &query(span)?, app.now(), (DEFAULT_RANGE, MAX_RANGE))?;
+    let page = Page::of(&view, USUAL_WINDOWS)?;
     let found = app.with_store(move |services| {
         let (_, simulated) = span.find(services)?;
         Ok((page.read(&services.telemetry, span)?, simulated))
     });
     let ((windows, next), simulated) = found.await?;
-    Ok((windows.iter().map(|window| WindowItem::new(window, simulated)).collect(), next))
+    let items = windows.iter().map(|window| WindowItem::new(window, simulated)).collect();
+    Ok(Listing::page(items, next).named(format!("windows-of-path-{}", span.path)))
 }
 
 pub(super) fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {
