@@ -38,19 +38,3 @@ pub mod v1 {
     include!("generated/busyhour.v1.rs");
 }
 
-/// The generated types of package `busyhour.query.v1`: what programs ask a collector.
-#[allow(
-    missing_docs,
-    unused_qualifications,
-    clippy::all,
-    clippy::allow_attributes_without_reason,
-    clippy::wildcard_imports,
-    clippy::too_many_lines,
-    reason = "generated code; its documentation is in proto/"
-)]
-pub mod query {
-    include!("generated/busyhour.query.v1.rs");
-
-    /// The descriptors of the package, for who asks a server what it can.
-    pub const DESCRIPTORS: &[u8] = include_bytes!("generated/busyhour.query.v1.bin");
-}

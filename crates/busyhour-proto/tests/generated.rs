@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use prost::Message as _;
 
 const STALE: &str = "src/generated is stale: run `UPDATE_GENERATED=1 cargo test -p busyhour-proto --test generated`";
 
@@ -34,22 +33,4 @@ fn the_generated_code_is_what_the_proto_files_say() {
         .compile_fds(descriptors)
         .unwrap();
     hold("busyhour.v1.rs", &std::fs::read(fresh.path().join("busyhour.v1.rs")).unwrap());
-}
-
-/// Its messages are read from what the HTTP API tells, and it describes itself to whoever asks.
-#[test]
-fn the_generated_query_service_is_what_its_proto_file_says() {
-    let fresh = tempfile::tempdir().unwrap();
-    let files = ["busyhour/query/v1/query.proto"];
-    let descriptors = protox::compile(files, [here("../../proto")]).unwrap();
-    hold("busyhour.query.v1.bin", &descriptors.encode_to_vec());
-    tonic_prost_build::configure()
-        .emit_rerun_if_changed(false)
-        .codec_path("crate::SmallCodec")
-        .message_attribute(".", "#[derive(serde::Deserialize)]")
-        .out_dir(fresh.path())
-        .compile_fds(descriptors)
-        .unwrap();
-    let code = std::fs::read(fresh.path().join("busyhour.query.v1.rs")).unwrap();
-    hold("busyhour.query.v1.rs", &code);
 }
