@@ -37,4 +37,3 @@ pub use payload::{
 pub mod v1 {
     include!("generated/busyhour.v1.rs");
 }
-

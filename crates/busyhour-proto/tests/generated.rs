@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-
 const STALE: &str = "src/generated is stale: run `UPDATE_GENERATED=1 cargo test -p busyhour-proto --test generated`";
 
 fn here(path: &str) -> PathBuf {
