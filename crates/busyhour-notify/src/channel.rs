@@ -105,6 +105,10 @@ pub(crate) enum Fault {
     Either,
     /// The message: it will never be taken.
     Message,
+    /// Those alone whom it was still to reach: another attempt may do better.
+    Recipients,
+    /// Nobody: who was left is no longer configured.
+    Nobody,
 }
 
 impl SendError {

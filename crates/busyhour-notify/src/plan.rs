@@ -55,16 +55,26 @@ pub(crate) enum Check {
     Send,
     Later(UtcMicros),
     Withhold(String),
+    /// It was tried for too long.
+    GiveUp(String),
 }
 
 impl World<'_> {
     /// What becomes of an event.
     pub(crate) fn fate(&self, untold: &Untold, now: UtcMicros) -> Fate {
         match &untold.happened {
-            Happened::Test { channel } => self.at_once(|name| name == channel, now),
-            Happened::ChannelFailed { channel, .. }
-            | Happened::ChannelWorks { channel }
-            | Happened::MessageRefused { channel } => self.at_once(|name| name != channel, now),
+            Happened::Test { channel } | Happened::NotMade { channel } => {
+                self.at_once(|name| name == channel, now)
+            }
+            Happened::ChannelFailed { channel, .. } | Happened::ChannelWorks { channel } => {
+                self.at_once(|name| name != channel, now)
+            }
+            // It takes other messages: without another channel it is told there.
+            Happened::MessageRefused { channel } => {
+                let is_another = |name: &String| name != channel;
+                let others = self.channels.iter().any(is_another);
+                self.at_once(|name| is_another(name) == others, now)
+            }
             Happened::Report { name } => {
                 let plan = self.reports.iter().find(|plan| plan.asks_for(name));
                 self.at_once(|name| plan.is_some_and(|plan| plan.channels.contains(name)), now)
@@ -81,7 +91,9 @@ impl World<'_> {
                     }
                     self.quiet(incident, now).unwrap_or_else(|| self.route(incident, now))
                 }
-                IncidentEvent::Closed | IncidentEvent::Merged if *opening_waits => {
+                IncidentEvent::Closed | IncidentEvent::Merged | IncidentEvent::Acknowledged
+                    if *opening_waits =>
+                {
                     Fate::Later(now.plus(LOOK_AGAIN))
                 }
                 IncidentEvent::Closed => self.closed(incident, told_on, now),
@@ -315,10 +327,13 @@ impl World<'_> {
         if check != Check::Send || !too_old {
             return check;
         }
-        Check::Withhold(match delivery.attempts {
-            0 => "it was too old when the channel could first be used".to_owned(),
-            attempts => format!("given up after {attempts} attempts"),
-        })
+        match (delivery.attempts, &delivery.about) {
+            (0, About::Report { .. }) => Check::Withhold("it could not be sent in time".to_owned()),
+            (0, _) => {
+                Check::Withhold("it was too old when the channel could first be used".to_owned())
+            }
+            (attempts, _) => Check::GiveUp(format!("given up after {attempts} attempts")),
+        }
     }
 
     fn check_incident(&self, delivery: &Delivery, news: &IncidentNews, now: UtcMicros) -> Check {

@@ -27,6 +27,8 @@ const SHARE: Duration = Duration::from_secs(30);
 const OFTEN: u32 = 3;
 /// When what could not be put into words is tried again.
 const RENDER_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// For how long it is tried before those whom it is for are told.
+const RENDER_PATIENCE: Duration = Duration::from_secs(3_600);
 /// Why what is simulated is withheld.
 pub(crate) const SIMULATED: &str = "it rests on simulated data, which never leaves this machine";
 /// Attempts beyond this do not lengthen the delay any more: the ceiling is reached long before.
@@ -121,13 +123,18 @@ impl Sender {
         let left = first.left_for.clone();
         let (delivery, count) = (first.id, deliveries.len());
         let (attempt, is_test) = (first.attempts.saturating_add(1), is_test(first));
-        let at = now.plus(retry_delay(first, &self.settings));
+        let (at, placed) = (now.plus(retry_delay(first, &self.settings)), first.placed);
         let name = channel.name();
         let message = match self.rendered(channel, deliveries).await {
             Ok(message) => message,
             Err(Unfit::NotNow(error)) if !is_test => {
                 tracing::warn!(channel = name, delivery, count, error, "not put into words");
-                return (DeliveryOutcome::Later(now.plus(RENDER_AGAIN)), None);
+                let at = now.plus(RENDER_AGAIN);
+                let outcome = match placed.plus(RENDER_PATIENCE) <= now {
+                    true => DeliveryOutcome::NotMade { at, error: cut(&error) },
+                    false => DeliveryOutcome::Later(at),
+                };
+                return (outcome, None);
             }
             Err(Unfit::NotNow(reason) | Unfit::Never(reason)) => {
                 tracing::warn!(channel = name, delivery, count, reason, "withheld");
@@ -140,19 +147,17 @@ impl Sender {
                 tracing::info!(channel = name, delivery, count, "told");
                 (DeliveryOutcome::Sent, None)
             }
+            Ok(Taken::Partly { error, .. } | Taken::But { error }) if is_test => {
+                tracing::warn!(channel = name, delivery, error, "the test reached some only");
+                let reason = cut(&format!("not everybody got it: {error}"));
+                (DeliveryOutcome::Withheld { reason }, None)
+            }
             Ok(Taken::Partly { left, error }) => {
                 tracing::warn!(channel = name, delivery, count, attempt, error, "told to some");
                 (DeliveryOutcome::Partly { at, error: cut(&error), left }, None)
             }
             Ok(Taken::But { error }) => {
-                tracing::warn!(
-                    channel = name,
-                    delivery,
-                    count,
-                    attempt,
-                    error,
-                    "told to some only"
-                );
+                tracing::warn!(channel = name, delivery, count, attempt, error, "never to some");
                 (DeliveryOutcome::SentBut { error: cut(&error) }, None)
             }
             Err(error) => {
@@ -210,6 +215,9 @@ impl Sender {
             }
             About::MessageRefused { channel, error, what } => {
                 Message::of_refused(delivery, (channel, error, what), base_url)
+            }
+            About::NotMade { error, what } => {
+                Message::of_not_made(delivery, (error, what), base_url)
             }
             About::Report { name } => self.report(channel, delivery, name).await?,
         })
@@ -271,11 +279,12 @@ impl Failures {
                     | DeliveryOutcome::SentBut { .. }
                     | DeliveryOutcome::Partly { .. }
             );
-            if taken && let Some((ids, DeliveryOutcome::Retry { error, .. })) = self.suspect.take()
-            {
+            let suspect = if taken { self.suspect.take() } else { None };
+            known.push((ids, outcome));
+            // After it, so that the channel shows why.
+            if let Some((ids, DeliveryOutcome::Retry { error, .. })) = suspect {
                 known.push((ids, DeliveryOutcome::Refused { error }));
             }
-            known.push((ids, outcome));
             return known;
         };
         self.count += 1;
@@ -305,6 +314,8 @@ fn not_taken(error: &SendError, at: UtcMicros) -> DeliveryOutcome {
     let text = cut(&error.to_string());
     match error.fault {
         Fault::Message => DeliveryOutcome::Refused { error: text },
+        Fault::Recipients => DeliveryOutcome::StillLeft { at, error: text },
+        Fault::Nobody => DeliveryOutcome::Withheld { reason: text },
         Fault::Passing => DeliveryOutcome::Retry { at, error: text, for_good: false },
         Fault::Channel | Fault::Either => {
             DeliveryOutcome::Retry { at, error: text, for_good: true }

@@ -342,13 +342,19 @@ impl Notifier {
             DeliveryOutcome::Sent | DeliveryOutcome::SentBut { .. } => {
                 Some((&mut round.sent, &self.counters.sent))
             }
-            DeliveryOutcome::Retry { .. } | DeliveryOutcome::Partly { .. } => {
+            DeliveryOutcome::Retry { .. }
+            | DeliveryOutcome::Partly { .. }
+            | DeliveryOutcome::StillLeft { .. } => {
                 Some((&mut round.put_off, &self.counters.failed))
             }
-            DeliveryOutcome::Withheld { .. } | DeliveryOutcome::Refused { .. } => {
+            DeliveryOutcome::Withheld { .. }
+            | DeliveryOutcome::Refused { .. }
+            | DeliveryOutcome::GivenUp { .. } => {
                 Some((&mut round.withheld, &self.counters.withheld))
             }
-            DeliveryOutcome::Later(_) | DeliveryOutcome::Held(_) => None,
+            DeliveryOutcome::NotMade { .. }
+            | DeliveryOutcome::Later(_)
+            | DeliveryOutcome::Held(_) => None,
         };
         if let Some((count, counter)) = counted {
             *count += deliveries;
@@ -435,13 +441,18 @@ impl Notifier {
                 }
                 Check::Later(at) => DeliveryOutcome::Held(at),
                 Check::Withhold(reason) => {
-                    tracing::warn!(
-                        channel = delivery.channel,
-                        delivery = delivery.id,
-                        reason,
-                        "withheld"
-                    );
+                    let (channel, delivery) = (&delivery.channel, delivery.id);
+                    tracing::warn!(channel, delivery, reason, "withheld");
                     DeliveryOutcome::Withheld { reason }
+                }
+                Check::GiveUp(why) => {
+                    let error = match delivery.left_for.as_slice() {
+                        [] => why,
+                        left => format!("{} never got it: {why}", left.join(", ")),
+                    };
+                    let (channel, delivery) = (&delivery.channel, delivery.id);
+                    tracing::warn!(channel, delivery, error, "given up");
+                    DeliveryOutcome::GivenUp { error }
                 }
             };
             self.remember((vec![delivery.id], outcome));

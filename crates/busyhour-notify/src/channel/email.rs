@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use busyhour_daemon::{Secret, chain};
@@ -15,6 +16,7 @@ use lettre::transport::smtp::client::{
 };
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use tokio::task::JoinSet;
 
 use super::{Fault, Problem, SendError, Taken, is_loopback, parse_timeout, read_roots};
 use crate::config::{EmailConfig, Security};
@@ -22,8 +24,21 @@ use crate::message::{Message, PICTURE_ID};
 
 /// How many of its steps the whole of an exchange may take.
 const MAX_STEPS: u32 = 4;
+/// How long the server may take to say good-bye.
+const GOODBYE: Duration = Duration::from_secs(5);
 /// A Champion and a few colleagues; more is what mailing lists are for.
 const MAX_RECIPIENTS: usize = 50;
+
+/// Whom a mail reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Somebody, in this attempt.
+    Now,
+    /// Nobody in this attempt; others have it.
+    Before,
+    /// Nobody.
+    Nobody,
+}
 
 pub(super) struct Email {
     host: String,
@@ -37,6 +52,8 @@ pub(super) struct Email {
     password: Option<Secret>,
     /// The longest wait for the whole of an exchange.
     timeout: Duration,
+    /// Connections that are being closed. Held for a moment only, never while waiting.
+    parting: Mutex<JoinSet<()>>,
 }
 
 impl Email {
@@ -61,8 +78,8 @@ impl Email {
         let credentials = credentials
             .map(|(user, password)| Credentials::new(user.clone(), password.expose().to_owned()));
         let (host, port) = (config.host.clone(), config.port.unwrap_or(default_port));
-        let timeout = step * MAX_STEPS;
-        Ok(Self { host, port, tls, credentials, step, from, to, password, timeout })
+        let (timeout, parting) = (step * MAX_STEPS, Mutex::default());
+        Ok(Self { host, port, tls, credentials, step, from, to, password, timeout, parting })
     }
 
     /// Sends to all, or to those of them that are left.
@@ -85,8 +102,8 @@ impl Email {
             })
             .collect();
         if to.is_empty() {
-            // Who was left is no longer configured, and the others have it.
-            return Ok(Taken::Whole);
+            let says = "those whom it was left for are no longer configured".to_owned();
+            return Err(SendError::new(Fault::Nobody, says));
         }
         let exchange = self.exchange(&mail, &to, !left.is_empty());
         tokio::time::timeout(self.timeout, exchange)
@@ -125,36 +142,51 @@ impl Email {
                 Err(error) => return Err(failed(error)),
             }
         }
-        if refused.len() < to.len() {
+        let reached = refused.len() < to.len();
+        if reached {
             server.command(Data).await.map_err(failed)?;
             server.message(mail).await.map_err(|error| self.content_failure(&error))?;
         }
-        // It has answered for the mail; how it says good-bye is of no interest.
-        let _ = server.quit().await;
-        self.became(&refused, refused.len() < to.len() || others_have_it)
+        self.part(server);
+        let reach = match (reached, others_have_it) {
+            (true, _) => Reach::Now,
+            (false, true) => Reach::Before,
+            (false, false) => Reach::Nobody,
+        };
+        self.became(&refused, reach)
     }
 
-    /// What became of the mail by whom the server refused; `has_readers` when it reached somebody.
-    fn became(
-        &self,
-        refused: &[(&Address, SmtpError)],
-        has_readers: bool,
-    ) -> Result<Taken, SendError> {
+    /// Says good-bye. The server has answered for the mail: whether it answers to this must not change what is known.
+    fn part(&self, mut server: AsyncSmtpConnection) {
+        let mut parting = self.parting.lock().unwrap_or_else(PoisonError::into_inner);
+        while parting.try_join_next().is_some() {}
+        parting.spawn(async move {
+            let _ = tokio::time::timeout(GOODBYE, server.quit()).await;
+        });
+    }
+
+    /// What became of the mail by whom the server refused, and whom it reached.
+    fn became(&self, refused: &[(&Address, SmtpError)], reach: Reach) -> Result<Taken, SendError> {
         let says = |(address, error): &(&Address, SmtpError)| {
             format!("{address} is refused: {}", self.describe(error))
         };
         let error = refused.iter().map(says).collect::<Vec<_>>().join("; ");
         let may_change = refused.iter().any(|(_, error)| error.is_transient());
-        match (refused.is_empty(), has_readers, may_change) {
-            (true, _, _) => Ok(Taken::Whole),
-            (false, true, true) => {
-                let left = refused.iter().map(|(address, _)| address.to_string()).collect();
-                Ok(Taken::Partly { left, error })
-            }
-            (false, true, false) => Ok(Taken::But { error }),
-            (false, false, true) => Err(SendError::passing(error)),
-            (false, false, false) => Err(SendError::new(Fault::Channel, error)),
+        if refused.is_empty() {
+            return Ok(Taken::Whole);
         }
+        let fault = match (reach, may_change) {
+            (Reach::Now, true) => {
+                let left = refused.iter().map(|(address, _)| address.to_string()).collect();
+                return Ok(Taken::Partly { left, error });
+            }
+            (Reach::Now, false) => return Ok(Taken::But { error }),
+            (Reach::Before, true) => Fault::Recipients,
+            (Reach::Before, false) => Fault::Message,
+            (Reach::Nobody, true) => Fault::Passing,
+            (Reach::Nobody, false) => Fault::Channel,
+        };
+        Err(SendError::new(fault, error))
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
@@ -181,15 +213,17 @@ impl Email {
         SendError::new(fault, self.describe(error))
     }
 
-    /// What the server says when it has seen all of the mail may be about this mail alone: too large (RFC 1870,
-    /// section 6.3), or of a form that it does not take (RFC 3463, sections 3.4 and 3.7).
+    /// What the server says when it has seen all of the mail may be about this mail alone: too large, or of a form
+    /// that it does not take (RFC 3463, sections 3.3, 3.4 and 3.7). A 552 that says no more is said of mails that are
+    /// too large (RFC 1870, section 6.3), and of mailboxes that are full (RFC 5321, section 4.2.2).
     fn content_failure(&self, error: &SmtpError) -> SendError {
         let said = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        let of_message = ["5.3.4", "5.6."].iter().any(|code| said.starts_with(code));
-        let too_large = error.status().is_some_and(|code| u16::from(code) == 552);
-        match error.is_permanent() && (too_large || of_message) {
-            true => SendError::new(Fault::Message, self.describe(error)),
-            false => self.failure(error),
+        let of_message = ["5.2.3", "5.3.4", "5.6."].iter().any(|code| said.starts_with(code));
+        let storage = error.status().is_some_and(|code| u16::from(code) == 552);
+        match (error.is_permanent(), of_message, storage && !said.starts_with("5.")) {
+            (true, true, _) => SendError::new(Fault::Message, self.describe(error)),
+            (true, false, true) => SendError::new(Fault::Either, self.describe(error)),
+            _ => self.failure(error),
         }
     }
 

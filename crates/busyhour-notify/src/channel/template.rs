@@ -200,6 +200,15 @@ mod tests {
         let template = plain(text).unwrap().unwrap();
         let made = template.render(&crate::message::sample()).unwrap();
         assert_eq!(made, "opened at Berlin HQ");
+        // Nobody may be said to own it, and some places have no identity.
+        for text in [
+            "{% if place %}{{ owner|length }}{% endif %}",
+            "{% if owner %}{{ owner_contact|length }}{% endif %}",
+            "{% if place %}{{ place.id|length }}{% endif %}",
+            "{% if worst_hour %}{{ worst_hour.estimate_r_p10|round }}{% endif %}",
+        ] {
+            assert!(refused(plain(text)).contains("fails on a message of the sort"), "{text}");
+        }
         // A test of a channel is at no place.
         let says = refused(plain("{{ place.says }}"));
         assert!(says.contains("\"test\""), "{says}");

@@ -146,8 +146,8 @@ impl Message {
             tone: Tone::Major,
             stage: Stage::Firing,
             subject: format!("Busyhour could not tell everybody on channel {channel}"),
-            says: "A message was refused in a way that trying again does not mend. Whoever should have it does not: \
-                   look at the page, and at the channel."
+            says: "A message was refused in a way that trying again does not mend, or was tried for too long. Not \
+                   everybody who should have it does: look at the page, and at the channel."
                 .to_owned(),
             facts: vec![
                 ("Channel", channel.to_owned()),
@@ -157,6 +157,31 @@ impl Message {
             url: base_url.to_string(),
             link: "Busyhour",
             alert_name: "BusyhourMessageRefused",
+            created: delivery.created,
+        })
+    }
+
+    /// That a message for this channel cannot be put into words: why, and what it is about.
+    pub(crate) fn of_not_made(
+        delivery: &Delivery,
+        (error, what): (&str, &str),
+        base_url: &BaseUrl,
+    ) -> Self {
+        let event = "not-made";
+        Self::notice(Notice {
+            key: format!("{event}-{}-{}", delivery.id, delivery.created.0),
+            subject_key: format!("{event}-{}", delivery.id),
+            event,
+            tone: Tone::Major,
+            stage: Stage::Firing,
+            subject: format!("Busyhour could not make a message: {}", prose(what)),
+            says: "A message for you could not be made for an hour. It is tried for three days; what it says is on \
+                   the page, unless that fails, too."
+                .to_owned(),
+            facts: vec![("It is about", prose(what)), ("What is wrong", prose(error))],
+            url: base_url.to_string(),
+            link: "Busyhour",
+            alert_name: "BusyhourMessageNotMade",
             created: delivery.created,
         })
     }

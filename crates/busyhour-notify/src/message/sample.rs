@@ -19,17 +19,25 @@ const BUILDING: BuildingId = BuildingId::from_u128(7);
 /// Fields that are `null` where a message has none of them are so in some of these.
 pub(crate) fn samples() -> Vec<Message> {
     let base_url = BaseUrl("https://busyhour.example.org".to_owned());
-    let owner = "Network team".parse().ok().map(|name| Owner { name, contact: None });
-    let news = |event, incident| {
+    let owner = |contact| Some(Owner { name: "Network team".parse().ok()?, contact });
+    let of = |event, incident, owner: Option<Owner>| {
         let news = news(event, incident);
         Message::of(&delivery(&news), &news, owner.as_ref(), &base_url, None)
     };
+    let news = |event, incident| of(event, incident, owner(None));
     let bare = Incident {
         worst_hour: None,
         worst_on: None,
         average: None,
         masking_factor: None,
         evidence: Vec::new(),
+        ..incident(IncidentState::Open)
+    };
+    let vague = Incident {
+        place: IncidentPlace::Upstream("transit 7".to_owned()),
+        worst_hour: Some(WorstHour { dominant: None, rating_p10_hundredths: None, ..worst_hour() }),
+        masked: false,
+        masking_factor: None,
         ..incident(IncidentState::Open)
     };
     let about = delivery(&self::news(IncidentEvent::Opened, incident(IncidentState::Open)));
@@ -41,9 +49,13 @@ pub(crate) fn samples() -> Vec<Message> {
         simulated: false,
     };
     vec![
-        news(IncidentEvent::Opened, incident(IncidentState::Open)),
-        news(IncidentEvent::Opened, bare),
-        news(IncidentEvent::Worse, incident(IncidentState::Open)),
+        of(
+            IncidentEvent::Opened,
+            incident(IncidentState::Open),
+            owner("noc@example.org".parse().ok()),
+        ),
+        of(IncidentEvent::Opened, bare, None),
+        news(IncidentEvent::Worse, vague),
         news(IncidentEvent::Closed, incident(IncidentState::Closed)),
         news(IncidentEvent::Merged, incident(IncidentState::Closed)),
         Message::test(&about, &base_url),
@@ -54,6 +66,7 @@ pub(crate) fn samples() -> Vec<Message> {
             ("champion", "it answered 413", "incident 12 (opened)"),
             &base_url,
         ),
+        Message::of_not_made(&about, ("the disk is full", "report review:2026-03-02"), &base_url),
         Message::of_report(&about, "review:2026-03-02", report, &base_url),
     ]
 }

@@ -174,6 +174,18 @@ impl Bed {
         self.look(incident, now, |one, _| one.purpose = purpose)
     }
 
+    /// What becomes of an event of the incident while the news that it opened waits.
+    fn fate_before_its_opening(&self, incident: &Incident, event: IncidentEvent) -> Fate {
+        let happened = Happened::Incident {
+            event,
+            openings: 1,
+            incident: Box::new(incident.clone()),
+            told_on: Vec::new(),
+            opening_waits: true,
+        };
+        self.with(|world| world.fate(&Untold { event: 1, created: NOW, happened }, NOW))
+    }
+
     /// The last look at the news that an incident opened, or what is made of that.
     fn look(
         &self,
@@ -358,7 +370,7 @@ fn what_is_quiet_grows_no_older_and_what_waits_for_its_channel_does() {
     assert!(matches!(withheld, Check::Withhold(reason) if reason.contains("too old")));
     let tried = |one: &mut Delivery, _: &mut IncidentNews| one.attempts = 40;
     let given_up = bed.look(&incident(1), late, tried);
-    assert_eq!(given_up, Check::Withhold("given up after 40 attempts".to_owned()));
+    assert_eq!(given_up, Check::GiveUp("given up after 40 attempts".to_owned()));
     let begun = |one: &mut Delivery, _: &mut IncidentNews| {
         one.attempts = 1;
         one.placed = late;
@@ -431,6 +443,14 @@ fn that_it_goes_on_elsewhere_is_told_to_machines_that_were_told_of_it() {
 }
 
 #[test]
+fn what_comes_after_an_opening_that_waits_waits_with_it() {
+    let waits = |event| Bed::default().fate_before_its_opening(&incident(1), event);
+    for event in [IncidentEvent::Closed, IncidentEvent::Merged, IncidentEvent::Acknowledged] {
+        assert_eq!(waits(event), Fate::Later(NOW.plus(LOOK_AGAIN)), "{event:?}");
+    }
+}
+
+#[test]
 fn that_somebody_has_seen_it_is_told_as_long_as_it_is_so() {
     let seen = |one: &mut Delivery, news: &mut IncidentNews| {
         one.purpose = Purpose::Tell;
@@ -457,6 +477,10 @@ fn a_channel_that_fails_is_told_on_the_others_and_a_test_on_its_own() {
     assert_eq!(names(&fate(failed)), ["champion", "pager", "head"]);
     let test = Happened::Test { channel: "pager".to_owned() };
     assert_eq!(names(&fate(test)), ["pager"]);
+    let not_made = Happened::NotMade { channel: "pager".to_owned() };
+    assert_eq!(names(&fate(not_made)), ["pager"]);
+    let refused = Happened::MessageRefused { channel: "noc".to_owned() };
+    assert_eq!(names(&fate(refused)), ["champion", "pager", "head"]);
     let gone = Happened::Test { channel: "gone".to_owned() };
     assert!(matches!(fate(gone), Fate::Nobody(_)));
 }

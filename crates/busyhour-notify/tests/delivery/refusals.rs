@@ -4,18 +4,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use busyhour_model::IncidentId;
-use busyhour_model::desk::{Deed, Remark};
+use busyhour_model::desk::{Deed, QuietKind, QuietScope, Remark};
 use busyhour_notify::{
     AlertmanagerConfig, Channel, ChannelConfig, EmailConfig, FileConfig, Notifier, PagerDutyConfig,
     Round, Security, Settings, WebhookConfig,
 };
-use busyhour_store::{Act, Control as _, Desk as _, Outbox as _};
+use busyhour_store::{Act, ChannelTest, Control as _, Desk as _, NewQuiet, Outbox as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::channels::secret;
 use crate::http::Receiver;
-use crate::outbox::{NOW, merge, stores, tell, tell_at, utc_now, with_building};
+use crate::outbox::{NOW, close_at, merge, stores, tell, tell_at, utc_now, with_building};
 use crate::smtp::{Offer, SmtpServer};
 use crate::tls::Identity;
 use crate::{LATER, deliver, email, notifier, put_off, sent, settings, webhook};
@@ -94,24 +94,231 @@ async fn of_a_refusal_that_may_be_the_channels_the_next_message_tells() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_too_large_is_given_up_and_one_refused_for_its_sender_is_not() {
-    let directory = tempfile::tempdir().unwrap();
-    let identity = Identity::new(directory.path());
-    let server = SmtpServer::start(Offer::Tls, identity.acceptor.clone(), None).await;
-    let (control, building) = with_building(directory.path());
-    let config = ChannelConfig::Email(email(&server, Security::Tls, &identity));
-    let mut notifier = notifier(&control, &[config]);
-    let withheld = |withheld| Round { withheld, ..Round::default() };
+async fn what_a_server_says_of_a_whole_mail_is_about_that_mail_or_about_more() {
+    let withheld = Round { withheld: 1, ..Round::default() };
     for (answer, expected) in [
-        ("552 5.3.4 too large", withheld(1)),
-        ("554 5.6.0 not in this form", withheld(1)),
+        ("552 5.3.4 too large", withheld),
+        ("552 5.2.3 longer than is let in", withheld),
+        ("554 5.6.0 not in this form", withheld),
+        ("552 5.2.2 the mailbox is full", put_off(1)),
+        ("552 no room", put_off(1)),
         ("550 5.7.1 from 10.5.6.7 nothing is taken", put_off(1)),
     ] {
-        let number = 1 + control.incidents(true).unwrap().len() as u128;
-        tell(control.as_ref(), building, number, false);
+        let directory = tempfile::tempdir().unwrap();
+        let (server, config) = mail_server(directory.path()).await;
+        let (control, building) = with_building(directory.path());
+        let mut notifier = notifier(&control, &[config]);
+        tell(control.as_ref(), building, 1, false);
         server.refuse_next(answer);
         assert_eq!(deliver(&mut notifier, NOW).await, expected, "{answer}");
+        let row = control.channels().unwrap().remove(0);
+        assert_eq!(row.failing_since.is_some(), expected == put_off(1), "{answer}");
+        // Either the mail comes later, or that it was refused.
+        assert_eq!(deliver(&mut notifier, NOW.plus(LATER)).await, sent(1), "{answer}");
+        let subject = server.mails()[0].header("Subject").unwrap().to_owned();
+        assert_eq!(subject.contains("could not tell everybody"), expected == withheld, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_mail_without_room_is_at_fault_when_the_next_one_has_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, config) = mail_server(directory.path()).await;
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    tell(control.as_ref(), building, 2, false);
+    server.refuse_next("552 no room");
+    let round = deliver(&mut notifier(&control, &[config]), NOW).await;
+    assert_eq!(round, Round { sent: 1, put_off: 0, withheld: 1 });
+    let row = control.channels().unwrap().remove(0);
+    assert!(row.error.unwrap().contains("no room") && row.failing_since.is_none());
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_told_on_its_own_channel_when_there_is_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(None).await;
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    receiver.answer_next("413 Content Too Large");
+    let mut notifier = notifier(&control, &[hook(&receiver)]);
+    let withheld = Round { withheld: 1, ..Round::default() };
+    assert_eq!(deliver(&mut notifier, NOW).await, withheld);
+    let row = control.channels().unwrap().remove(0);
+    assert!(row.error.unwrap().contains("413"), "it shows");
+    assert_eq!((row.failing_since, row.taken), (None, None), "and says nothing of the channel");
+    assert_eq!(deliver(&mut notifier, NOW).await, sent(1));
+    assert_eq!(receiver.requests()[1].body["event"], "message-refused");
+    // That this is refused, too, is told to nobody.
+    tell(control.as_ref(), building, 2, false);
+    for _ in 0..2 {
+        receiver.answer_next("413 Content Too Large");
+        assert_eq!(deliver(&mut notifier, NOW.plus(2 * LATER)).await, withheld);
+    }
+    assert_eq!(deliver(&mut notifier, NOW.plus(4 * LATER)).await, sent(0));
+}
+
+#[tokio::test]
+async fn what_was_taken_stays_taken_when_nobody_says_good_bye() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, config) = mail_server(directory.path()).await;
+    server.be_silent_at_quit();
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    server.refuse_recipient("netops@example.org", "451 greylisted, come again");
+    let mut notifier = notifier(&control, &[config]);
+    assert_eq!(deliver(&mut notifier, NOW).await, put_off(1));
+    // Who was refused is known as well.
+    assert_eq!(deliver(&mut notifier, NOW.plus(LATER)).await, sent(1));
+    assert_eq!(deliver(&mut notifier, NOW.plus(2 * LATER)).await, sent(0));
+    assert_eq!(readers(&server), [["champion@example.org"], ["netops@example.org"]]);
+}
+
+#[tokio::test]
+async fn whoever_never_gets_a_mail_is_told_of_and_the_others_hear_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, config) = mail_server(directory.path()).await;
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    server.keep_refusing("netops@example.org", "452 4.2.2 the mailbox is full");
+    let mut notifier = notifier(&control, &[config, files(directory.path())]);
+    assert_eq!(deliver(&mut notifier, NOW).await, Round { sent: 1, put_off: 1, withheld: 0 });
+    let mut now = NOW.plus(6 * LATER);
+    while now <= NOW.plus(settings().give_up_after) {
+        assert_eq!(deliver(&mut notifier, now).await, put_off(1));
+        now = now.plus(6 * LATER);
+    }
+    assert_eq!(events(directory.path(), "message-refused"), 0, "so long there is hope");
+    let withheld = Round { withheld: 1, ..Round::default() };
+    assert_eq!(deliver(&mut notifier, now).await, withheld);
+    assert_eq!(deliver(&mut notifier, now).await, sent(1));
+    assert_eq!(events(directory.path(), "message-refused"), 1);
+    let totals = control.delivery_totals().unwrap();
+    assert_eq!((totals.pending, totals.sent, totals.withheld), (0, 3, 0), "somebody has it");
+    server.refuse_nobody();
+    close_at(control.as_ref(), 1, now);
+    assert_eq!(deliver(&mut notifier, now).await, sent(2), "the end is told");
+    assert_eq!(readers(&server).len(), 2);
+    assert_eq!(readers(&server)[0], ["champion@example.org"]);
+}
+
+#[tokio::test]
+async fn one_who_is_still_left_neither_hides_nor_makes_a_failing_channel() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, config) = mail_server(directory.path()).await;
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    server.keep_refusing("netops@example.org", "451 greylisted, come again");
+    let mut notifier = notifier(&control, &[config, files(directory.path())]);
+    assert_eq!(deliver(&mut notifier, NOW).await, Round { sent: 1, put_off: 1, withheld: 0 });
+    // For hours it is one mailbox alone.
+    for hours in 1..=3 {
+        assert_eq!(deliver(&mut notifier, NOW.plus(hours * LATER)).await, put_off(1));
+    }
+    let row =
+        || control.channels().unwrap().into_iter().find(|row| row.name == "champion").unwrap();
+    assert_eq!((row().taken, row().failing_since), (Some(NOW), None));
+    assert_eq!(events(directory.path(), "channel-failed"), 0);
+    // Then nobody gets anything any more.
+    server.keep_refusing("champion@example.org", "452 4.3.1 the disk is full");
+    tell(control.as_ref(), building, 2, false);
+    let round = deliver(&mut notifier, NOW.plus(4 * LATER)).await;
+    assert_eq!(round, Round { sent: 1, put_off: 2, withheld: 0 });
+    assert_eq!(row().failing_since, Some(NOW.plus(4 * LATER)));
+    for hours in 5..=6 {
+        deliver(&mut notifier, NOW.plus(hours * LATER)).await;
+    }
+    assert_eq!(events(directory.path(), "channel-failed"), 1);
+    assert_eq!(row().taken, Some(NOW));
+    // It works again when it takes something, and not before.
+    assert_eq!(events(directory.path(), "channel-works"), 0);
+    server.refuse_nobody();
+    for hours in 7..=8 {
+        deliver(&mut notifier, NOW.plus(hours * LATER)).await;
+    }
+    assert_eq!(events(directory.path(), "channel-works"), 1);
+}
+
+#[tokio::test]
+async fn who_was_left_and_is_refused_for_good_is_told_of_and_says_nothing_of_the_channel() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, config) = mail_server(directory.path()).await;
+    let (control, building) = with_building(directory.path());
+    tell(control.as_ref(), building, 1, false);
+    server.refuse_recipient("netops@example.org", "451 greylisted, come again");
+    server.refuse_recipient("netops@example.org", "550 nobody of that name");
+    let mut notifier = notifier(&control, &[config, files(directory.path())]);
+    assert_eq!(deliver(&mut notifier, NOW).await, Round { sent: 1, put_off: 1, withheld: 0 });
+    let withheld = Round { withheld: 1, ..Round::default() };
+    assert_eq!(deliver(&mut notifier, NOW.plus(LATER)).await, withheld);
+    assert_eq!(deliver(&mut notifier, NOW.plus(LATER)).await, sent(1));
+    assert_eq!(events(directory.path(), "message-refused"), 1);
+    let row = control.channels().unwrap().into_iter().find(|row| row.name == "champion").unwrap();
+    assert_eq!((row.taken, row.failing_since), (Some(NOW), None));
+    assert_eq!(control.delivery_totals().unwrap().withheld, 0, "somebody has it");
+}
+
+#[tokio::test]
+async fn a_test_that_not_everybody_gets_is_refused_at_once_with_whom() {
+    for answer in ["550 nobody of that name", "451 greylisted, come again"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (server, config) = mail_server(directory.path()).await;
+        let (control, _) = with_building(directory.path());
+        let mut notifier = notifier(&control, &[config]);
+        assert_eq!(deliver(&mut notifier, NOW).await, sent(0));
+        let test = control.test_channel("champion", &Act::by_operator(NOW)).unwrap().unwrap();
+        server.refuse_recipient("netops@example.org", answer);
+        let round = deliver(&mut notifier, NOW).await;
+        assert_eq!(round, Round { withheld: 1, ..Round::default() }, "{answer}");
+        let Some(ChannelTest::Refused(says)) = control.channel_test(test).unwrap() else {
+            panic!("{answer} is no success")
+        };
+        assert!(says.contains("netops@example.org is refused"), "{says}");
+        assert_eq!(deliver(&mut notifier, NOW.plus(LATER)).await, sent(0), "{answer}");
+        assert_eq!(server.mails().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_has_seen_it_while_it_was_quiet_is_not_called() {
+    let directory = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(None).await;
+    let (control, building) = with_building(directory.path());
+    let quiet = NewQuiet {
+        kind: QuietKind::Silence,
+        scopes: vec![QuietScope::Everything],
+        from: NOW,
+        until: NOW.plus(LATER),
+        reason: Remark::new("new switches").unwrap(),
+    };
+    control.add_quiet(&quiet, &Act::by_operator(NOW)).unwrap().unwrap();
+    tell(control.as_ref(), building, 1, false);
+    let mut notifier = notifier(&control, &[pagerduty(directory.path(), &receiver)]);
+    assert_eq!(deliver(&mut notifier, NOW).await, sent(0));
+    let seen = Deed::Acknowledge(Remark::new("ticket 4711").unwrap());
+    control.act(IncidentId::from_u128(1), &seen, &Act::by_operator(NOW)).unwrap().unwrap();
+    assert_eq!(deliver(&mut notifier, NOW).await, sent(0));
+    let minute = Duration::from_secs(60);
+    for minutes in 0..=2 {
+        deliver(&mut notifier, NOW.plus(LATER + minutes * minute)).await;
+    }
+    let requests = receiver.requests();
+    let actions: Vec<_> = requests.iter().map(|one| &one.body["event_action"]).collect();
+    assert_eq!(actions, ["trigger", "acknowledge"]);
+}
+
+/// A mail server of this test's own, and a channel to it for two readers.
+async fn mail_server(directory: &Path) -> (SmtpServer, ChannelConfig) {
+    let identity = Identity::new(directory);
+    let server = SmtpServer::start(Offer::Nothing, identity.acceptor.clone(), None).await;
+    let config =
+        EmailConfig { timeout: Some("5s".to_owned()), ..email(&server, Security::None, &identity) };
+    (server, ChannelConfig::Email(config))
+}
+
+/// Who got each of the mails.
+fn readers(server: &SmtpServer) -> Vec<Vec<String>> {
+    server.mails().into_iter().map(|mail| mail.to).collect()
 }
 
 #[tokio::test]

@@ -175,9 +175,18 @@ async fn a_report_that_cannot_be_rendered_is_no_fault_of_its_channel() {
     assert_eq!(deliver(&mut notifier, NOW.plus(HOUR)).await, sent(1));
     let channel = control.channels().unwrap().remove(0);
     assert_eq!((channel.waiting, channel.failing_since), (1, None));
+    // Who waits for it is told, once.
+    for hours in 1..=3 {
+        let round = deliver(&mut notifier, NOW.plus(hours * HOUR)).await;
+        assert_eq!(round, sent(usize::from(hours == 1)), "{hours}");
+    }
+    let request = receiver.requests().remove(1);
+    assert_eq!(request.body["event"], "not-made");
+    let subject = request.body["subject"].as_str().unwrap();
+    assert!(subject.contains("report daily:2026-03-05"), "{subject}");
     // What is no longer configured will never be.
     let mut without = with_settings(&control, &config, settings());
-    let round = deliver(&mut without, NOW.plus(2 * HOUR)).await;
+    let round = deliver(&mut without, NOW.plus(4 * HOUR)).await;
     assert_eq!((round.sent, round.withheld), (0, 1));
 }
 

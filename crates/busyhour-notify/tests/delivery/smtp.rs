@@ -44,6 +44,8 @@ struct Shared {
     refusals: VecDeque<String>,
     /// Recipients, and answers to the next times they are named.
     refused: Vec<(String, String)>,
+    /// Nobody answers to QUIT.
+    is_silent_at_quit: bool,
     connections: usize,
 }
 
@@ -104,6 +106,23 @@ impl SmtpServer {
 
     pub(crate) fn refuse_recipient(&self, address: &str, answer: &str) {
         self.shared.lock().unwrap().refused.push((address.to_owned(), answer.to_owned()));
+    }
+
+    /// Refuses a recipient ever so often.
+    pub(crate) fn keep_refusing(&self, address: &str, answer: &str) {
+        for _ in 0..100 {
+            self.refuse_recipient(address, answer);
+        }
+    }
+
+    /// Refuses no recipient any more.
+    pub(crate) fn refuse_nobody(&self) {
+        self.shared.lock().unwrap().refused.clear();
+    }
+
+    /// Takes mails from now on, and never says good-bye.
+    pub(crate) fn be_silent_at_quit(&self) {
+        self.shared.lock().unwrap().is_silent_at_quit = true;
     }
 
     pub(crate) fn mails(&self) -> Vec<Mail> {
@@ -201,6 +220,9 @@ impl Session {
                     };
                     self.shared.lock().unwrap().mails.push(mail);
                     self.say("250 taken").await?;
+                }
+                "QUIT" if self.shared.lock().unwrap().is_silent_at_quit => {
+                    return std::future::pending().await;
                 }
                 "QUIT" => return self.say("221 bye").await,
                 _ => self.say("502 what").await?,

@@ -69,6 +69,11 @@ pub enum Happened {
         /// The channel.
         channel: String,
     },
+    /// A message for a channel could not be put into words for a while.
+    NotMade {
+        /// The channel.
+        channel: String,
+    },
     /// It is time for a report.
     Report {
         /// Which, and of when, as whoever asked for it wrote it.
@@ -142,6 +147,13 @@ pub enum About {
         /// What the message was about, in words.
         what: String,
     },
+    /// A message for this channel that could not be put into words for a while.
+    NotMade {
+        /// Why, without secrets.
+        error: String,
+        /// What the message was about, in words.
+        what: String,
+    },
     /// A report.
     Report {
         /// Which, and of when.
@@ -206,7 +218,7 @@ pub struct Delivery {
     pub left_for: Vec<String>,
 }
 
-/// What became of an attempt to deliver.
+/// What became of an attempt to deliver. However it ends: what somebody got in an earlier attempt counts as sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryOutcome {
     /// The other side took it.
@@ -229,6 +241,14 @@ pub enum DeliveryOutcome {
         /// Those others.
         left: Vec<String>,
     },
+    /// It was for those alone whom it was left for, and none of them got it: tried again at the time given. That
+    /// says nothing of the channel.
+    StillLeft {
+        /// When.
+        at: UtcMicros,
+        /// What went wrong, without secrets.
+        error: String,
+    },
     /// It took it, and never will for some of those it is for. Others are told so.
     SentBut {
         /// Whom it refused and why, without secrets.
@@ -237,6 +257,19 @@ pub enum DeliveryOutcome {
     /// It will never take this message, whatever becomes of the channel. Others are told so.
     Refused {
         /// What it said, without secrets.
+        error: String,
+    },
+    /// It was tried for too long. Others are told so, unless they know that the channel fails.
+    GivenUp {
+        /// For how long, and for whom.
+        error: String,
+    },
+    /// Nothing was sent, as it cannot be put into words, and that for a while: tried again at the time given. The
+    /// channel is told so, once.
+    NotMade {
+        /// When.
+        at: UtcMicros,
+        /// Why, without secrets.
         error: String,
     },
     /// Nothing was sent, as the channel has to be left alone; to be sent then.

@@ -20,21 +20,24 @@ pub(super) use due::{AGENT_NAME, BUILDING_NAME, DUE, DUE_CHANNELS, SUBNET_NAME};
 
 /// What went wrong with a channel is cut here where it is told on others.
 const MAX_ERROR_CHARS: usize = 300;
+/// Longer than anything is tried for.
+const NOT_MADE_ONCE_US: i64 = 7 * 24 * 3_600 * 1_000_000;
 
 pub(super) const UNTOLD: &str = "SELECT id, incident, openings, event, detail, created_us FROM events \
      WHERE fate = 'untold' AND look_us <= ?1 ORDER BY look_us, id LIMIT ?2";
-pub(super) const REFUSED_LATELY: &str = "SELECT EXISTS (SELECT 1 FROM events \
+pub(super) const TOLD_LATELY: &str = "SELECT EXISTS (SELECT 1 FROM events \
      INDEXED BY events_of_no_incident WHERE incident IS NULL AND created_us > ?1 \
-     AND event = 'message-refused' AND instr(detail, ?2 || char(10)) = 1)";
+     AND event = ?3 AND instr(detail, ?2 || char(10)) = 1)";
 pub(super) const PENDING: &str = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
 pub(super) const WAITING: &str = "SELECT count(*) FROM events WHERE fate = 'untold'";
-/// Where an opening, or that it got worse, was told: not where it was withheld, and not to whom it would only be
-/// told if nobody saw it.
+/// Where an opening, or that it got worse, was told, to some at least: not where it was withheld, and not to whom it
+/// would only be told if nobody saw it.
 pub(super) const TOLD_ON: &str = "SELECT d.channel, min(d.purpose) FROM events e \
      JOIN deliveries d ON d.event = e.id \
      WHERE e.incident = ?1 AND e.openings = ?2 AND e.event IN ('opened', 'worse') \
        AND d.state <> 'withheld' \
-       AND (d.state = 'sent' OR d.purpose <> 'escalate') GROUP BY d.channel";
+       AND (d.state = 'sent' OR d.left_for IS NOT NULL OR d.purpose <> 'escalate') \
+     GROUP BY d.channel";
 pub(super) const OPENING_WAITS: &str = "SELECT EXISTS (SELECT 1 FROM events WHERE incident = ?1 \
      AND openings = ?2 AND event = 'opened' AND fate = 'untold')";
 
@@ -163,6 +166,7 @@ fn untold(sql: &Connection, now: UtcMicros, limit: usize) -> rusqlite::Result<Ve
             }
             "channel-works" => Happened::ChannelWorks { channel: detail },
             "message-refused" => Happened::MessageRefused { channel: failed(&detail).0 },
+            "not-made" => Happened::NotMade { channel: failed(&detail).0 },
             "report" => Happened::Report { name: detail },
             word => {
                 let of = id(row, 1, IncidentId::from_u128)?;
@@ -255,51 +259,65 @@ fn delivered(
     let (state, due, detail, attempts) = match outcome {
         DeliveryOutcome::Sent => ("sent", None, None, 1),
         DeliveryOutcome::SentBut { error } => ("sent", None, Some(error), 1),
-        DeliveryOutcome::Retry { at, error, .. } | DeliveryOutcome::Partly { at, error, .. } => {
-            ("pending", Some(at.0), Some(error), 1)
-        }
+        DeliveryOutcome::Retry { at, error, .. }
+        | DeliveryOutcome::Partly { at, error, .. }
+        | DeliveryOutcome::StillLeft { at, error } => ("pending", Some(at.0), Some(error), 1),
+        // Nobody was asked.
+        DeliveryOutcome::NotMade { at, error } => ("pending", Some(at.0), Some(error), 0),
         DeliveryOutcome::Later(at) | DeliveryOutcome::Held(at) => ("pending", Some(at.0), None, 0),
-        DeliveryOutcome::Withheld { reason } => ("withheld", None, Some(reason), 1),
-        DeliveryOutcome::Refused { error } => ("withheld", None, Some(error), 1),
+        DeliveryOutcome::Withheld { reason: error }
+        | DeliveryOutcome::Refused { error }
+        | DeliveryOutcome::GivenUp { error } => ("withheld", None, Some(error), 1),
     };
     let held = matches!(outcome, DeliveryOutcome::Held(_));
     let left = match outcome {
         DeliveryOutcome::Partly { left, .. } => Some(left.join("\n")),
         _ => None,
     };
-    // Whom it is still to reach is of no interest when it is finished.
+    // Whom it is still to reach is of no interest when it is finished; that others have it is.
     let mut note = sql.prepare_cached(
-        "UPDATE deliveries SET state = ?2, due_us = coalesce(?3, due_us), \
+        "UPDATE deliveries SET state = iif(?2 = 'withheld' AND left_for IS NOT NULL, 'sent', ?2), \
+         due_us = coalesce(?3, due_us), \
          detail = coalesce(?4, detail), attempts = attempts + ?6, \
          placed_us = iif(?7, max(placed_us, ?3), placed_us), \
          left_for = iif(?3 IS NULL, NULL, coalesce(?8, left_for)), \
-         finished_us = iif(?3 IS NULL, ?5, NULL) WHERE id = ?1 AND state = 'pending'",
+         finished_us = iif(?3 IS NULL, ?5, NULL) WHERE id = ?1 AND state = 'pending' \
+         RETURNING state",
     )?;
-    let mut changed = 0;
+    let mut count = sql.prepare_cached(
+        "UPDATE delivery_counts SET deliveries = deliveries + 1 WHERE state = ?1",
+    )?;
+    let mut changed = 0_usize;
     for delivery in deliveries {
-        changed +=
-            note.execute(params![delivery, state, due, detail, now.0, attempts, held, left])?;
+        let noted = params![delivery, state, due, detail, now.0, attempts, held, left];
+        let state: Option<String> = note.query_row(noted, |row| row.get(0)).optional()?;
+        if let Some(state) = state {
+            changed += 1;
+            count.execute([state])?;
+        }
     }
-    sql.prepare_cached("UPDATE delivery_counts SET deliveries = deliveries + ?2 WHERE state = ?1")?
-        .execute(params![state, row_limit(changed)])?;
     let Some(first) = deliveries.first().filter(|_| changed > 0) else { return Ok(()) };
     channels::note(sql, *first, outcome, now)?;
     match outcome {
         DeliveryOutcome::Refused { error } | DeliveryOutcome::SentBut { error } => {
             refused(sql, *first, (deliveries.len(), error), now)
         }
+        DeliveryOutcome::GivenUp { error } if !channels::is_told_to_fail(sql, *first)? => {
+            refused(sql, *first, (deliveries.len(), error), now)
+        }
+        DeliveryOutcome::NotMade { error, .. } => {
+            not_made(sql, *first, (deliveries.len(), error), now)
+        }
         _ => Ok(()),
     }
 }
 
-/// Has others told that a channel did not take a message for good; of what is about channels nobody is told, so that
-/// two that refuse do not tell each other for ever, and of one channel once an hour.
-fn refused(
+/// The channel of a delivery, and in words what it is about; `None` where it is about channels.
+fn subject(
     sql: &Connection,
     delivery: i64,
-    (count, error): (usize, &str),
-    now: UtcMicros,
-) -> rusqlite::Result<()> {
+    count: usize,
+) -> rusqlite::Result<Option<(String, String)>> {
     let found: Option<(String, String, String, Option<u64>)> = sql
         .prepare_cached(
             "SELECT d.channel, e.event, e.detail, i.number FROM deliveries d \
@@ -311,25 +329,64 @@ fn refused(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, number.map(i64::cast_unsigned)))
         })
         .optional()?;
-    let Some((channel, event, detail, number)) = found else { return Ok(()) };
+    let Some((channel, event, detail, number)) = found else { return Ok(None) };
     let what = match (number, count) {
         (Some(number), 0 | 1) => format!("incident {number} ({event})"),
         (Some(number), many) => format!("incident {number} ({event}) and {} more", many - 1),
         (None, _) if event == "report" => format!("report {detail}"),
-        (None, _) => return Ok(()),
+        (None, _) => return Ok(None),
     };
-    let told_lately: bool = sql
-        .prepare_cached(REFUSED_LATELY)?
-        .query_row(params![now.0.saturating_sub(channels::PATIENCE_US), channel], |row| {
-            row.get(0)
-        })?;
-    if told_lately {
+    Ok(Some((channel, one_line(&what))))
+}
+
+/// Has it told that a channel did not take a message for good; of what is about channels nobody is told, so that
+/// two that refuse do not tell each other for ever, and of one channel once an hour.
+fn refused(
+    sql: &Connection,
+    delivery: i64,
+    (count, error): (usize, &str),
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let Some((channel, what)) = subject(sql, delivery, count)? else { return Ok(()) };
+    if told_lately(sql, "message-refused", &channel, (now, channels::PATIENCE_US))? {
         return Ok(());
     }
-    let one_line = |text: &str| text.replace('\n', " ");
-    let error: String = one_line(error).chars().take(MAX_ERROR_CHARS).collect();
-    let detail = format!("{channel}\n{error}\n{}", one_line(&what));
+    let detail = format!("{channel}\n{}\n{what}", shortened(error));
     about_itself(sql, "message-refused", &detail, now).map(drop)
+}
+
+/// Has a channel told that a message for it cannot be put into words, once for each such message.
+fn not_made(
+    sql: &Connection,
+    delivery: i64,
+    (count, error): (usize, &str),
+    now: UtcMicros,
+) -> rusqlite::Result<()> {
+    let Some((channel, what)) = subject(sql, delivery, count)? else { return Ok(()) };
+    let about = format!("{channel}\n{what}");
+    if told_lately(sql, "not-made", &about, (now, NOT_MADE_ONCE_US))? {
+        return Ok(());
+    }
+    about_itself(sql, "not-made", &format!("{about}\n{}", shortened(error)), now).map(drop)
+}
+
+/// Whether there was such an event within the last `within` microseconds, with a detail that begins so.
+fn told_lately(
+    sql: &Connection,
+    event: &str,
+    begins: &str,
+    (now, within): (UtcMicros, i64),
+) -> rusqlite::Result<bool> {
+    let since = now.0.saturating_sub(within);
+    sql.prepare_cached(TOLD_LATELY)?.query_row(params![since, begins, event], |row| row.get(0))
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', " ")
+}
+
+fn shortened(error: &str) -> String {
+    one_line(error).chars().take(MAX_ERROR_CHARS).collect()
 }
 
 pub(super) fn totals(sql: &Connection) -> rusqlite::Result<DeliveryTotals> {

@@ -59,7 +59,7 @@ fn questions_about_what_grows_use_an_index() {
         (outbox::PENDING, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
         (outbox::DUE_CHANNELS, "SCAN deliveries USING COVERING INDEX deliveries_pending"),
         (
-            outbox::REFUSED_LATELY,
+            outbox::TOLD_LATELY,
             "SCAN CONSTANT ROW; SCALAR SUBQUERY 1; \
              SEARCH events USING INDEX events_of_no_incident (created_us>?)",
         ),

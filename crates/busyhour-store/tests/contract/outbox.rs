@@ -380,3 +380,96 @@ fn that_somebody_has_seen_it_is_an_event_each_time() {
     }
     assert_eq!(untold(store, 0), ["Acknowledged", "Acknowledged"]);
 }
+
+#[test]
+fn however_it_ends_what_somebody_got_counts_as_told() {
+    let error = || "given up".to_owned();
+    let left = vec!["b@example.org".to_owned()];
+    for (ends, telling) in [
+        (DeliveryOutcome::Withheld { reason: error() }, 0),
+        (DeliveryOutcome::Refused { error: error() }, 1),
+        (DeliveryOutcome::GivenUp { error: error() }, 1),
+    ] {
+        for purpose in [Purpose::Tell, Purpose::Escalate] {
+            let engine = Engine::new();
+            let store = &engine.control;
+            register(store, &["mail"]);
+            judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+            let event = store.untold(NOW, 9).unwrap().remove(0).event;
+            store.place(&[(event, on("mail", purpose, 0))]).unwrap();
+            let id = store.due_deliveries(NOW, 9, &[]).unwrap().remove(0).id;
+            let error = || "b: 451".to_owned();
+            let partly = DeliveryOutcome::Partly { at: NOW, error: error(), left: left.clone() };
+            store.delivered(&[id], &partly, NOW).unwrap();
+            judge(store, &incident(1, IncidentState::Closed), &[IncidentEvent::Closed], NOW);
+            let told = || {
+                let mut untold = store.untold(NOW, 9).unwrap();
+                let Happened::Incident { told_on, .. } = untold.remove(0).happened else {
+                    panic!("{untold:?}")
+                };
+                (told_on.len(), untold.len())
+            };
+            assert_eq!(told(), (1, 0), "{ends:?} {purpose:?}");
+            let still = DeliveryOutcome::StillLeft { at: NOW, error: error() };
+            store.delivered(&[id], &still, at(NOW, HOUR)).unwrap();
+            let due = store.due_deliveries(NOW, 9, &[]).unwrap().remove(0);
+            assert_eq!((due.left_for, due.attempts), (left.clone(), 2));
+            let row = store.channels().unwrap().remove(0);
+            assert_eq!((row.taken, row.failing_since), (Some(NOW), None));
+            store.delivered(&[id], &ends, at(NOW, HOUR)).unwrap();
+            assert_eq!(store.due_deliveries(NOW, 9, &[]).unwrap(), []);
+            let totals = store.delivery_totals().unwrap();
+            assert_eq!((totals.sent, totals.withheld), (1, 0), "{ends:?} {purpose:?}");
+            assert_eq!(told(), (1, 0), "{ends:?} {purpose:?}");
+            assert_eq!(untold(store, HOUR).len(), 1 + telling, "{ends:?} {purpose:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_given_up_is_told_unless_the_channel_is_known_to_fail() {
+    let given_up = DeliveryOutcome::GivenUp { error: "given up after 9 attempts".to_owned() };
+    for (fails, expected) in [(false, 1), (true, 0)] {
+        let engine = Engine::new();
+        let store = &engine.control;
+        register(store, &["hook"]);
+        judge(store, &incident(1, IncidentState::Open), &[IncidentEvent::Opened], NOW);
+        let id = placed(store, &["hook"], NOW)[0].id;
+        store.delivered(&[id], &failed(fails), NOW).unwrap();
+        store.delivered(&[id], &given_up, NOW).unwrap();
+        let refused = "MessageRefused { channel: \"hook\" }";
+        let told = untold(store, 0).into_iter().filter(|event| event == refused).count();
+        assert_eq!(told, expected, "{fails}");
+        assert_eq!(store.delivery_totals().unwrap().withheld, 1);
+    }
+}
+
+#[test]
+fn what_cannot_be_put_into_words_is_told_once_and_waits_on() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    register(store, &["mail"]);
+    for name in ["daily:2026-09-21", "daily:2026-09-22"] {
+        assert!(store.ask_report(name, NOW).unwrap());
+    }
+    let ids: Vec<i64> = placed(store, &["mail"], NOW).iter().map(|one| one.id).collect();
+    let not_made =
+        DeliveryOutcome::NotMade { at: at(NOW, 2 * DAY), error: "the disk\nis full".to_owned() };
+    for after in [HOUR, 2 * HOUR, 2 * DAY] {
+        store.delivered(&ids[..1], &not_made, at(NOW, after)).unwrap();
+    }
+    let expected = "NotMade { channel: \"mail\" }";
+    assert_eq!(untold(store, HOUR), [expected]);
+    store.delivered(&ids[1..], &not_made, at(NOW, HOUR)).unwrap();
+    assert_eq!(untold(store, HOUR), [expected, expected]);
+    let due = placed(store, &["mail"], at(NOW, HOUR));
+    let what = |name: &str| About::NotMade {
+        error: "the disk is full".to_owned(),
+        what: format!("report daily:{name}"),
+    };
+    assert_eq!([&due[0].about, &due[1].about], [&what("2026-09-21"), &what("2026-09-22")]);
+    let again = store.due_deliveries(at(NOW, 2 * DAY), 9, &[]).unwrap();
+    assert_eq!((again.len(), again[0].attempts), (4, 0), "nobody was asked");
+    let row = store.channels().unwrap().remove(0);
+    assert_eq!((row.failing_since, row.error), (None, None));
+}

@@ -123,11 +123,15 @@ pub(super) fn note(
             (Went::RefusedForGood, Some(error.as_str()))
         }
         DeliveryOutcome::Retry { error, .. } => (Went::Refused, Some(error.as_str())),
-        // A message that is at fault says nothing of its channel.
+        // A message, or a recipient, that is at fault says nothing of its channel; it is shown there all the same.
+        DeliveryOutcome::Refused { error } | DeliveryOutcome::StillLeft { error, .. } => {
+            return show(sql, delivery, error);
+        }
         DeliveryOutcome::Later(_)
         | DeliveryOutcome::Held(_)
+        | DeliveryOutcome::NotMade { .. }
         | DeliveryOutcome::Withheld { .. }
-        | DeliveryOutcome::Refused { .. } => {
+        | DeliveryOutcome::GivenUp { .. } => {
             return Ok(());
         }
     };
@@ -137,6 +141,25 @@ pub(super) fn note(
         .optional()?;
     let Some(name) = name else { return Ok(()) };
     put(sql, &name, (went, error), now)
+}
+
+/// Shows what went wrong on the channel of a delivery.
+fn show(sql: &Connection, delivery: i64, error: &str) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "UPDATE channels SET error = ?2 \
+         WHERE name = (SELECT channel FROM deliveries WHERE id = ?1)",
+    )?
+    .execute(params![delivery, error])
+    .map(drop)
+}
+
+/// Whether it was told that the channel of a delivery fails.
+pub(super) fn is_told_to_fail(sql: &Connection, delivery: i64) -> rusqlite::Result<bool> {
+    sql.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM channels c JOIN deliveries d ON d.channel = c.name \
+         WHERE d.id = ?1 AND c.told)",
+    )?
+    .query_row([delivery], |row| row.get(0))
 }
 
 /// Notes how a channel goes that was told something that is no delivery.

@@ -105,6 +105,11 @@ fn about(sql: &Connection, row: &Row<'_>) -> rusqlite::Result<About> {
             let (error, what) = failed(&rest);
             About::MessageRefused { channel, error, what }
         }
+        "not-made" => {
+            let (_, rest) = failed(&detail()?);
+            let (what, error) = failed(&rest);
+            About::NotMade { error, what }
+        }
         "report" => About::Report { name: detail()? },
         word => {
             let Some(incident) = incident(sql, id(row, 3, IncidentId::from_u128)?)? else {
