@@ -40,6 +40,8 @@ const HISTORY_DAYS: i64 = 10;
 const CONNECTED: &str = "connected";
 /// Messages between an agent's blocks and its stream.
 const STREAM_QUEUE: usize = 4;
+/// Between two tries of one that was turned away.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// What agents and collector know each other by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +203,10 @@ pub(crate) fn load(papers: Option<Papers>, arguments: &[&str]) {
             let together = Arc::clone(&together);
             sessions.spawn(async move { session.deliver(&way, &together, time).await });
         }
-        together.wait().await;
+        tokio::select! {
+            _ = together.wait() => {}
+            Some(ended) = sessions.join_next() => panic!("one gave up before all were there: {ended:?}"),
+        }
         println!("{CONNECTED}");
         let (started, before) = (Instant::now(), own_cpu());
         (sessions.join_all().await.iter().sum::<u64>(), started, before)
@@ -222,7 +227,13 @@ impl Way {
                 let endpoint = Channel::from_shared(ingest.clone()).expect("an address");
                 endpoint.connect().await.expect("the collector listens")
             }
-            Self::Certified(member) => member.connect().await.expect("the collector lets it in"),
+            // Of many that come within a second the collector turns some away for a moment.
+            Self::Certified(member) => loop {
+                if let Some(channel) = member.connect().await {
+                    break channel;
+                }
+                tokio::time::sleep(AGAIN).await;
+            },
         }
     }
 }
