@@ -20,6 +20,9 @@ pub(crate) struct DayFigures<'a> {
     failed: RefCell<Option<StoreError>>,
 }
 
+/// Windows that six hours of a path may have without asking for memory again: one a minute, twice.
+const USUAL: usize = 720;
+
 /// Windows of a path.
 type Windows = Vec<(SlotStart, Combination, u32)>;
 
@@ -64,7 +67,7 @@ impl<'a> DayFigures<'a> {
             let unknown = |path: &&PathId| !part.known.contains_key(path);
             self.paths.iter().filter(unknown).copied().collect()
         };
-        part.known.extend(wanted.iter().map(|&path| (path, Windows::new())));
+        part.known.extend(wanted.iter().map(|&path| (path, Windows::with_capacity(USUAL))));
         let first = SlotStart::from_number(number.saturating_mul(PART));
         let span = (first, first.offset(PART));
         let read = self.telemetry.visit_figures(&wanted, span, &mut |path, start, one, n| {

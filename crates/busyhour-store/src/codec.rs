@@ -37,8 +37,8 @@ pub(crate) use record::{
 pub(crate) use record_pack::{decode_records, encode_records};
 pub(crate) use report::{decode_report, encode_report};
 pub(crate) use slot_day::{
-    decode_counts, decode_figures, decode_gists, decode_sketches, decode_spreads, encode_counts,
-    encode_figures, encode_sketches, encode_spreads, visit_figures,
+    DAY_SLOTS, decode_counts, decode_figures, decode_gists, decode_sketches, decode_spreads,
+    encode_counts, encode_figures, encode_sketches, encode_spreads, visit_figures,
 };
 pub(crate) use tally::{SLOTS as SLOTS_A_DAY, Tallies, decode_tallies, encode_tallies};
 pub(crate) use window::{

@@ -19,7 +19,7 @@ use super::{Decoded, Decoder, Encoder, bad};
 
 const VERSION: u8 = 2;
 /// Quarter-hours of a day of UTC.
-const DAY_SLOTS: i64 = 96;
+pub(crate) const DAY_SLOTS: i64 = 96;
 /// The bytes of the checksum.
 const CHECKSUM: usize = 4;
 /// Of one day, combinations of figures in all its slots: beyond what so many windows could have that
@@ -202,7 +202,7 @@ pub(crate) fn visit_figures(
     mut visit: impl FnMut(SlotStart, Combination, u32),
 ) -> Decoded<()> {
     let from = &mut unseal(bytes, Part::Figures, path, utc_day)?;
-    let mut starts = Vec::new();
+    let mut starts = Vec::with_capacity(DAY_SLOTS as usize);
     read_starts(from, utc_day, room, |start| starts.push(start))?;
     let shares = Shares::read(from, starts.len(), room)?;
     let all = read_combinations(from, &shares, room)?;

@@ -11,7 +11,7 @@ use super::Engine;
 use super::memory::{SlotsView, absorb_slots, settle_slots};
 use super::slot_rows::{COUNTS, FIGURES, Parts, RowId, SPREADS, day_of, part_mut};
 use super::slots::{OPERATION, weeks};
-use crate::codec::{Room, bad, decode_figures, decode_gists, decode_spreads};
+use crate::codec::{DAY_SLOTS, Room, bad, decode_figures, decode_gists, decode_spreads};
 use crate::sqlite::{Family, PartitionId, folded_through, unreadable};
 use crate::{Grain, SlotDetail, StoreError};
 
@@ -185,7 +185,8 @@ impl<'s> Reader<'s> {
         let (from, until) = pending.span;
         let first = day_of(from).max(id.first_day());
         let last = day_of(until.offset(-1)).min(id.until_day() - 1);
-        let (mut gists, mut days) = (Vec::new(), Vec::new());
+        let slots = usize::try_from((last - first + 1) * DAY_SLOTS).unwrap_or(0);
+        let (mut gists, mut days) = (Vec::with_capacity(slots), Vec::new());
         let end = RowId::of(path, id, last.saturating_add(1));
         let mut rows = self.counts.query(params![RowId::of(path, id, first).0, end.0])?;
         while let Some(row) = rows.next()? {
