@@ -75,6 +75,8 @@ pub(crate) enum Takes {
     Form,
     /// The same with files.
     Files,
+    /// A message of gRPC, which no browser sends.
+    Grpc,
 }
 
 /// What the guard knows of a route.
@@ -133,6 +135,16 @@ impl Routes {
     ) -> Self {
         let handler = post(handler).layer(DefaultBodyLimit::max(max_bytes));
         self.route(path, (Method::POST, access, Takes::Files), handler)
+    }
+
+    /// A method of a gRPC service.
+    pub(crate) fn grpc<T: 'static>(
+        self,
+        path: &str,
+        access: Access,
+        handler: impl Handler<T, Core>,
+    ) -> Self {
+        self.route(path, (Method::POST, access, Takes::Grpc), post(handler))
     }
 
     pub(crate) fn route(

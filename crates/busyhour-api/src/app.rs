@@ -18,8 +18,10 @@ use crate::access::Table;
 use crate::events::Hub;
 use crate::guard::{Principal, Rejection};
 use crate::problem::Problem;
+use crate::query::health::Pulse;
 use crate::routes::routes;
 use crate::scoped::Scoped;
+use crate::serve::Connections;
 use crate::signin::SignIn;
 use crate::signin::door::Door;
 use crate::tls::TlsListener;
@@ -89,6 +91,7 @@ struct Shared {
     door: Door,
     sign_in: SignIn,
     hub: Hub,
+    pulse: Pulse,
     /// There is an administrator; never false again, as the last one cannot go.
     administrator: AtomicBool,
 }
@@ -126,6 +129,10 @@ impl Core {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    pub(crate) fn pulse(&self) -> &Pulse {
+        &self.0.pulse
     }
 
     pub(crate) async fn has_administrator(&self) -> Result<bool, Problem> {
@@ -166,6 +173,8 @@ impl Core {
 pub(crate) struct App {
     core: Core,
     principal: Principal,
+    /// Those of the server that was asked.
+    connections: Option<Arc<Connections>>,
 }
 
 impl FromRequestParts<Core> for App {
@@ -173,7 +182,8 @@ impl FromRequestParts<Core> for App {
 
     async fn from_request_parts(parts: &mut Parts, core: &Core) -> Result<Self, Rejection> {
         let principal = Principal::from_request_parts(parts, core).await?;
-        Ok(Self { core: core.clone(), principal })
+        let connections = parts.extensions.get().cloned();
+        Ok(Self { core: core.clone(), principal, connections })
     }
 }
 
@@ -199,6 +209,7 @@ impl App {
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let mut figures = self.core.0.services.status.figures();
         figures.extend(self.core.0.sign_in.figures());
+        figures.extend(self.connections.iter().flat_map(|connections| connections.figures()));
         figures
     }
 
@@ -250,6 +261,7 @@ pub fn router(services: Services, door: Door) -> Router {
         door,
         sign_in: SignIn::default(),
         hub: Hub::default(),
+        pulse: Pulse::default(),
         administrator: AtomicBool::new(false),
     }));
     routes
@@ -271,7 +283,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     check_listen(listener.local_addr()?).map_err(std::io::Error::other)?;
-    crate::serve::run(listener, router, shutdown).await
+    crate::serve::run(listener, router, Arc::default(), shutdown).await
 }
 
 /// Serves over TLS until `shutdown` is over, then finishes what is under way.
@@ -283,7 +295,8 @@ pub async fn serve_tls(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    crate::serve::run(listener, router, shutdown).await
+    let connections = listener.connections();
+    crate::serve::run(listener, router, connections, shutdown).await
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use busyhour_model::UtcMicros;
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use crate::access::{Access, Denied, Row, Takes};
 use crate::app::Core;
 use crate::problem::Problem;
+use crate::query::{is_grpc, refused};
 use crate::signin::credential::{Credential, SessionKey};
 
 /// What every answer carries: nothing from elsewhere, nothing inline, no frames, no guessing. The
@@ -177,6 +178,8 @@ impl Refusal {
                 .and_then(|accept| accept.to_str().ok())
                 .is_some_and(|accept| accept.contains("text/html"));
         match self {
+            Self::SignIn if is_grpc(&request.headers) => refused(&Problem::unauthorized()),
+            Self::Problem(problem) if is_grpc(&request.headers) => refused(&problem),
             Self::SignIn if is_page => {
                 let back = request.uri.path_and_query().map_or("/", |asked| asked.as_str());
                 Redirect::to(&format!("/sign-in?back={}", percent_encoded(back))).into_response()
@@ -228,9 +231,11 @@ pub(crate) async fn guard(State(core): State<Core>, request: Request, next: Next
             }
             let import = parts.uri.path().ends_with("/import");
             let within = if import { IMPORT_WITHIN } else { ANSWER_WITHIN };
+            let (version, is_grpc) = (parts.version, is_grpc(&parts.headers));
             match timeout(within, next.run(Request::from_parts(parts, body))).await {
                 Ok(response) => response,
-                Err(_) => too_slow(),
+                Err(_) if is_grpc => refused(&Problem::too_slow()),
+                Err(_) => too_slow(version),
             }
         }
         Err(refusal) => refusal.answer(&parts),
@@ -247,10 +252,12 @@ pub(crate) async fn guard(State(core): State<Core>, request: Request, next: Next
     response
 }
 
-/// What is left of the request is not waited for: the connection is over.
-fn too_slow() -> Response {
+/// What is left of the request is not waited for: the connection is over. HTTP/2 gives up that request alone.
+fn too_slow(version: Version) -> Response {
     let mut response = Problem::too_slow().into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -274,6 +281,16 @@ async fn admit(core: &Core, request: &Parts) -> Result<Option<Principal>, Refusa
         check_write(headers, row, &credential)?;
     }
     let open = row.is_some_and(|row| row.access == Access::Open);
+    if row.is_some_and(|row| row.takes == Takes::Grpc) {
+        // Anybody asks for the health, as often as they like: nobody is looked up for it.
+        if open {
+            return Ok(None);
+        }
+        // A browser sends a cookie by itself; a program says who it is.
+        if matches!(credential, Credential::Cookie(_)) {
+            return Err(Refusal::SignIn);
+        }
+    }
     let found = match credential.resolve(core).await {
         Err(problem) if !open => return Err(problem.into()),
         Ok(found) => found,
@@ -328,12 +345,21 @@ fn check_write(
 ) -> Result<(), Problem> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let kind = text(header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
-    let expected = match row.map(|row| row.takes) {
+    let takes = row.map(|row| row.takes);
+    let expected = match takes {
         Some(Takes::Form) => "application/x-www-form-urlencoded",
         Some(Takes::Files) => "multipart/form-data",
+        Some(Takes::Grpc) => "application/grpc",
+        None if is_grpc(headers) => return Err(Problem::method_not_allowed()),
         Some(Takes::Json) | None => "application/json",
     };
-    if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected)) {
+    let is_expected = match takes {
+        Some(Takes::Grpc) => is_grpc(headers),
+        Some(Takes::Form | Takes::Files | Takes::Json) | None => {
+            kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected))
+        }
+    };
+    if !is_expected {
         return Err(Problem::unsupported_media_type(expected));
     }
     // A foreign page cannot know a token, and a browser sends none by itself.

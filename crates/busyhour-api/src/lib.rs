@@ -1,4 +1,4 @@
-//! The query side: a JSON API and the page, both over the two store contracts.
+//! The query side: a JSON API, a gRPC service and the page, all over the two store contracts.
 //!
 //! It shows what the judge decided and what was measured; it decides nothing itself, and names
 //! neither ingest nor notify. Invariants: every request passes the guard (who asks, whether they may,
@@ -21,6 +21,7 @@ mod operation;
 mod page;
 mod place;
 mod problem;
+mod query;
 mod rank;
 mod review;
 mod routes;

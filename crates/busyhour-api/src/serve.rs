@@ -1,39 +1,135 @@
-//! Connections of the API and the page: each has a bounded time to say what it wants.
+//! Connections of the API and the page, HTTP/1.1 and HTTP/2: there are only so many of them, and each has
+//! a bounded time to say what it wants.
+//!
+//! Which of the two it is, the first bytes tell, over TLS as without it; so a connection that says nothing
+//! is neither, and who proves nothing may have many of them. Whatever a connection is, it is given up when
+//! it asked for nothing in time, and when it has not asked for long.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
+use axum::http::HeaderValue;
+use axum::http::header::HOST;
+use axum::response::Response;
 use axum::serve::Listener;
+use http_body::{Frame, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::watch;
-use tower::ServiceExt as _;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tower::Service;
 
+use crate::app::Figure;
 use crate::events::Closing;
 use crate::guard::Peer;
 
+/// Connections at once, of all kinds: each costs some 40 kB over TLS, and HTTP/2 at most what
+/// [`MAX_UNREAD_BYTES`] says beside. People open a few each.
+pub(crate) const MAX_CONNECTIONS: usize = 512;
 /// How long a request's head may take to come, from when the connection began or the answer before was
 /// given: who holds a connection without asking for anything loses it.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// The same between two requests of HTTP/2, whose connections are kept for long: programs ask again and again.
+const IDLE: Duration = Duration::from_secs(300);
+/// How long the other end of HTTP/2 may be silent before it is asked whether it is there, and may then take to
+/// say so.
+const PING_AFTER: Duration = Duration::from_secs(30);
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// Requests at once on one connection of HTTP/2.
+const MAX_STREAMS: u32 = 32;
+/// How long the head of one of them may be.
+const MAX_HEAD_BYTES: u32 = 16 * 1024;
+/// What may come of bodies on one stream, and on all of a connection, before somebody reads it.
+const MAX_STREAM_UNREAD_BYTES: u32 = 128 * 1024;
+const MAX_UNREAD_BYTES: u32 = 256 * 1024;
+
+/// The connections of one server.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    open: AtomicUsize,
+    refused: AtomicU64,
+}
+
+impl Connections {
+    /// One more was hung up on, as there are too many.
+    pub(crate) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Open> {
+        let more = |open: usize| (open < MAX_CONNECTIONS).then_some(open + 1);
+        let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Open(Arc::clone(self)))
+    }
+
+    /// What there is to tell of them.
+    pub(crate) fn figures(&self) -> [Figure; 2] {
+        let figure = |name: &str, value: u64, help| Figure {
+            name: name.to_owned(),
+            value: i64::try_from(value).unwrap_or(i64::MAX),
+            help,
+        };
+        let open = self.open.load(Ordering::Relaxed) as u64;
+        let refused = self.refused.load(Ordering::Relaxed);
+        [
+            figure("api_connections", open, "connections of the API and the page now"),
+            figure(
+                "api_connections_refused_total",
+                refused,
+                "connections that were hung up on, as there were too many",
+            ),
+        ]
+    }
+}
+
+/// One of them, as long as it lives.
+struct Open(Arc<Connections>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn protocols() -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Some(PING_AFTER))
+        .keep_alive_timeout(PONG_WITHIN)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .initial_stream_window_size(MAX_STREAM_UNREAD_BYTES)
+        .initial_connection_window_size(MAX_UNREAD_BYTES);
+    http
+}
 
 /// Serves until `shutdown` is over, then finishes what is under way.
 pub(crate) async fn run<L>(
     mut listener: L,
     router: Router,
+    connections: Arc<Connections>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()>
 where
     L: Listener<Addr = SocketAddr>,
 {
-    let mut http = Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    let connections = GracefulShutdown::new();
+    let http = protocols();
     let (closes, closing) = watch::channel(false);
+    // Nothing is ever sent: it is closed when the last connection is over.
+    let (alive, mut all_over) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
     loop {
         // Both branches are cancel-safe.
@@ -42,98 +138,179 @@ where
             () = &mut shutdown => break,
             accepted = listener.accept() => accepted,
         };
-        let service = router.clone().map_request(tells(peer, Closing(closing.clone())));
-        let service = TowerToHyperService::new(service);
+        let Some(open) = connections.take() else {
+            connections.refuse();
+            tracing::debug!(%peer, "too many connections to the API");
+            continue;
+        };
+        let told = Told { peer, closing: closing.clone(), connections: Arc::clone(&connections) };
+        let uses = watch::Sender::default();
+        let silence = silence(uses.subscribe());
+        let service = TowerToHyperService::new(Answers { router: router.clone(), told, uses });
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = connections.watch(connection);
+        let (closing, alive) = (closing.clone(), alive.clone());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let _held = (open, alive);
+            if let Err(error) = hold(connection, silence, closing).await {
                 tracing::debug!(%peer, %error, "a connection to the API broke");
             }
         });
     }
-    drop(listener);
+    drop((listener, alive));
     closes.send_replace(true);
-    connections.shutdown().await;
+    all_over.recv().await;
     Ok(())
 }
 
-/// Tells handlers where a request comes from, and when the server stops.
-fn tells<B>(peer: SocketAddr, closing: Closing) -> impl FnMut(Request<B>) -> Request<B> + Clone {
-    move |mut request| {
-        request.extensions_mut().insert(ConnectInfo(Peer(peer)));
-        request.extensions_mut().insert(closing.clone());
-        request
+/// Keeps a connection until it ends, has been silent for too long, or the server stops and what it asked
+/// for is answered.
+async fn hold<C: GracefulConnection>(
+    connection: C,
+    silence: impl Future<Output = ()>,
+    mut closing: watch::Receiver<bool>,
+) -> Result<(), C::Error> {
+    let mut connection = pin!(connection);
+    let stops = async { drop(closing.wait_for(|closing| *closing).await) };
+    // All branches are cancel-safe: the connection goes on where it was.
+    let is_silent = tokio::select! {
+        biased;
+        () = stops => false,
+        ended = connection.as_mut() => return ended,
+        () = silence => true,
+    };
+    connection.as_mut().graceful_shutdown();
+    if is_silent {
+        // It is told so, and may say that it heard it.
+        return timeout(PONG_WITHIN, connection).await.unwrap_or(Ok(()));
+    }
+    connection.await
+}
+
+/// What was asked for on a connection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Use {
+    /// Requests ever.
+    asked: u64,
+    /// Those that are not answered to the end.
+    under_way: usize,
+}
+
+/// Is over when a connection asks for nothing in time: its first request, or one more.
+async fn silence(mut uses: watch::Receiver<Use>) {
+    let (mut answered, mut within) = (0, HEAD_WITHIN);
+    loop {
+        let asks = async { uses.wait_for(|uses| uses.asked > answered).await.is_ok() };
+        let Ok(is_alive) = timeout(within, asks).await else { return };
+        let done = uses.wait_for(|uses| uses.under_way == 0).await.map(|uses| uses.asked);
+        match done {
+            Ok(asked) if is_alive => answered = asked,
+            // The connection is over.
+            Ok(_) | Err(_) => std::future::pending().await,
+        }
+        within = IDLE;
+    }
+}
+
+/// What handlers are told beside the request: where it comes from, and when the server stops.
+#[derive(Clone)]
+struct Told {
+    peer: SocketAddr,
+    closing: watch::Receiver<bool>,
+    connections: Arc<Connections>,
+}
+
+impl Told {
+    fn tell<B>(&self, request: &mut Request<B>) {
+        // HTTP/2 says in the address what HTTP/1.1 says in a header of its own.
+        if !request.headers().contains_key(HOST)
+            && let Some(named) = request.uri().authority()
+            && let Ok(host) = HeaderValue::from_str(named.as_str())
+        {
+            request.headers_mut().insert(HOST, host);
+        }
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(Peer(self.peer)));
+        extensions.insert(Closing(self.closing.clone()));
+        extensions.insert(Arc::clone(&self.connections));
+    }
+}
+
+/// The routes, for one connection.
+#[derive(Clone)]
+struct Answers {
+    router: Router,
+    told: Told,
+    uses: watch::Sender<Use>,
+}
+
+impl<B> Service<Request<B>> for Answers
+where
+    Router: Service<Request<B>, Response = Response, Error = Infallible>,
+    <Router as Service<Request<B>>>::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<B>>::poll_ready(&mut self.router, context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        self.told.tell(&mut request);
+        let under_way = UnderWay::new(&self.uses);
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            Ok(answer.map(|body| Body::new(Held { body, _under_way: under_way })))
+        })
+    }
+}
+
+/// A request that is not answered to the end.
+struct UnderWay(watch::Sender<Use>);
+
+impl UnderWay {
+    fn new(uses: &watch::Sender<Use>) -> Self {
+        uses.send_modify(|uses| {
+            uses.asked += 1;
+            uses.under_way += 1;
+        });
+        Self(uses.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|uses| uses.under_way = uses.under_way.saturating_sub(1));
+    }
+}
+
+/// An answer's body, which is under way as long as it lives.
+struct Held {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-    use tokio::sync::{mpsc, oneshot};
-
-    use super::*;
-
-    const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-
-    /// Connections within the process: a paused clock does not know of a kernel that still carries bytes.
-    struct Within(mpsc::Receiver<DuplexStream>);
-
-    impl Listener for Within {
-        type Io = DuplexStream;
-        type Addr = SocketAddr;
-
-        async fn accept(&mut self) -> (DuplexStream, SocketAddr) {
-            match self.0.recv().await {
-                Some(stream) => (stream, SocketAddr::from(([127, 0, 0, 1], 1))),
-                None => std::future::pending().await,
-            }
-        }
-
-        fn local_addr(&self) -> io::Result<SocketAddr> {
-            Ok(SocketAddr::from(([127, 0, 0, 1], 2)))
-        }
-    }
-
-    async fn connect(door: &mpsc::Sender<DuplexStream>) -> DuplexStream {
-        let (ours, theirs) = duplex(4_096);
-        door.send(theirs).await.unwrap();
-        ours
-    }
-
-    async fn answer(stream: &mut DuplexStream) -> String {
-        let mut bytes = [0; 2_000];
-        let length = stream.read(&mut bytes).await.unwrap();
-        String::from_utf8_lossy(&bytes[..length]).into_owned()
-    }
-
-    /// Nothing waits in real time here: when everybody waits, time goes on by itself.
-    #[tokio::test(start_paused = true)]
-    async fn who_never_finishes_a_request_loses_the_connection_and_others_are_served() {
-        let (door, connections) = mpsc::channel(2);
-        let peer = async |ConnectInfo(Peer(peer)): ConnectInfo<Peer>| peer.ip().to_string();
-        let router = Router::new().route("/", get(peer));
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(run(Within(connections), router, async {
-            let _ = stopped.await;
-        }));
-
-        let mut slow = connect(&door).await;
-        slow.write_all(&WHOLE[..20]).await.unwrap();
-        let mut other = connect(&door).await;
-        for _ in 0..2 {
-            other.write_all(WHOLE).await.unwrap();
-            let said = answer(&mut other).await;
-            assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("127.0.0.1"), "{said}");
-        }
-        let said = answer(&mut slow).await;
-        assert!(!said.starts_with("HTTP/1.1 200"), "{said}");
-        if !said.is_empty() {
-            assert_eq!(answer(&mut slow).await, "", "the connection is over");
-        }
-
-        stop.send(()).unwrap();
-        server.await.unwrap().unwrap();
-    }
-}
+mod tests;

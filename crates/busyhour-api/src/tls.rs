@@ -22,9 +22,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Connections at once, handshakes among them, shared out by address; each costs some 40 kB. People
-/// open a few each.
-const MAX_CONNECTIONS: usize = 512;
+use crate::serve::{Connections, MAX_CONNECTIONS};
+
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no more files to give.
@@ -73,7 +72,7 @@ pub fn server_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, T
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(TlsError::Pair)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
@@ -82,7 +81,9 @@ pub struct TlsListener {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     handshakes: JoinSet<Option<(TlsConnection, SocketAddr)>>,
-    connections: Arc<Places<IpAddr>>,
+    /// Connections at once, handshakes among them, shared out by address.
+    places: Arc<Places<IpAddr>>,
+    connections: Arc<Connections>,
 }
 
 impl TlsListener {
@@ -93,20 +94,29 @@ impl TlsListener {
             listener,
             acceptor: TlsAcceptor::from(tls),
             handshakes: JoinSet::new(),
-            connections: Places::new(MAX_CONNECTIONS, usize::MAX),
+            places: Places::new(MAX_CONNECTIONS, usize::MAX),
+            connections: Arc::default(),
         }
+    }
+
+    /// What is counted of its connections.
+    pub(crate) fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
     }
 
     /// The next connection that there is room for; others are hung up on.
     async fn next(
         listener: &TcpListener,
-        connections: &Arc<Places<IpAddr>>,
+        (places, connections): (&Arc<Places<IpAddr>>, &Connections),
     ) -> (TcpStream, SocketAddr, Place<IpAddr>) {
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => match connections.take(neighbourhood(peer.ip())) {
+                Ok((stream, peer)) => match places.take(neighbourhood(peer.ip())) {
                     Some(place) => return (stream, peer, place),
-                    None => tracing::debug!(%peer, "too many connections to the API from there"),
+                    None => {
+                        connections.refuse();
+                        tracing::debug!(%peer, "too many connections to the API from there");
+                    }
                 },
                 Err(error) => {
                     tracing::warn!(%error, "a connection to the API was not accepted");
@@ -147,7 +157,7 @@ impl Listener for TlsListener {
                         return ready;
                     }
                 }
-                accepted = Self::next(&self.listener, &self.connections) => {
+                accepted = Self::next(&self.listener, (&self.places, &self.connections)) => {
                     self.handshakes.spawn(handshake(self.acceptor.clone(), accepted));
                 }
             }

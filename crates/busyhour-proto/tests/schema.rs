@@ -10,6 +10,9 @@ use std::path::Path;
 use busyhour_proto::v1;
 use prost::Message as _;
 
+/// What agents and collectors say to each other, and what programs ask a collector.
+const PACKAGES: [&str; 2] = ["busyhour/v1", "busyhour/query/v1"];
+
 /// What has a number: by its place, such as `busyhour.v1.Hello 2`, its name and kind.
 type Schema = BTreeMap<String, String>;
 
@@ -19,10 +22,12 @@ fn proto() -> std::path::PathBuf {
 
 /// The schema of all files in a folder.
 fn schema(folder: &Path) -> Schema {
-    let package = folder.join("busyhour/v1");
-    let names = fs::read_dir(&package).unwrap().map(|entry| entry.unwrap().file_name());
-    let files: BTreeSet<String> =
-        names.map(|name| format!("busyhour/v1/{}", name.to_str().unwrap())).collect();
+    let mut files = BTreeSet::new();
+    for package in PACKAGES {
+        let entries = fs::read_dir(folder.join(package)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        files.extend(names.map(|name| format!("{package}/{}", name.to_str().unwrap())));
+    }
     let descriptors = protox::compile(files, [folder]).unwrap();
     let mut schema = Schema::new();
     for file in &descriptors.file {
@@ -88,7 +93,7 @@ fn nothing_that_was_ever_said_is_said_in_another_way() {
     let committed = parsed(&fs::read_to_string(&snapshot).unwrap_or_default());
     let present = schema(&proto());
     let broken = broken(&committed, &present);
-    assert!(broken.is_empty(), "agents in the field would not be understood: {broken:?}");
+    assert!(broken.is_empty(), "who is in the field would not be understood: {broken:?}");
     if std::env::var_os("UPDATE_SCHEMA").is_some_and(|value| value == "1") {
         fs::write(&snapshot, text(&present)).unwrap();
         return;
@@ -102,16 +107,18 @@ fn nothing_that_was_ever_said_is_said_in_another_way() {
 /// What becomes of the committed schema when `from` is replaced by `to` in `file`.
 fn edited(file: &str, from: &str, to: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    let package = folder.path().join("busyhour/v1");
-    fs::create_dir_all(&package).unwrap();
-    for entry in fs::read_dir(proto().join("busyhour/v1")).unwrap() {
-        let entry = entry.unwrap();
-        let mut text = fs::read_to_string(entry.path()).unwrap();
-        if entry.file_name() == *file {
-            assert_eq!(text.matches(from).count(), 1, "{from:?} is there once");
-            text = text.replace(from, to);
+    for package in PACKAGES {
+        let copy = folder.path().join(package);
+        fs::create_dir_all(&copy).unwrap();
+        for entry in fs::read_dir(proto().join(package)).unwrap() {
+            let entry = entry.unwrap();
+            let mut text = fs::read_to_string(entry.path()).unwrap();
+            if entry.file_name() == *file {
+                assert_eq!(text.matches(from).count(), 1, "{from:?} is there once");
+                text = text.replace(from, to);
+            }
+            fs::write(copy.join(entry.file_name()), text).unwrap();
         }
-        fs::write(package.join(entry.file_name()), text).unwrap();
     }
     broken(&schema(&proto()), &schema(folder.path()))
 }
@@ -141,6 +148,8 @@ fn a_changed_or_removed_field_is_refused_and_a_new_one_is_not() {
     for (from, to, expected) in cases {
         assert_eq!(edited("ingest.proto", from, to), *expected, "{from} -> {to}");
     }
+    let masked = edited("query.proto", "  bool masked = 44;\n", "  string masked = 44;\n");
+    assert_eq!(masked, ["busyhour.query.v1.Building 44"]);
     let renumbered = edited("record.proto", "LINK_KIND_WIFI = 2;", "LINK_KIND_WIFI = 20;");
     assert_eq!(renumbered, ["busyhour.v1.LinkKind 2"]);
 }

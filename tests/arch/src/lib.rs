@@ -55,6 +55,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             "busyhour-model",
             "busyhour-store",
             "busyhour-fleet",
+            // The query service's messages.
+            "busyhour-proto",
             "busyhour-chart",
             "busyhour-report",
         ],
@@ -132,6 +134,9 @@ pub const RESERVED: &[(&str, &[&str])] = &[
     ("libc", &["busyhour-net", "busyhour-host", "lab", "powerloss"]),
     ("lettre", &["busyhour-notify"]),
     ("axum", &["busyhour-api", "busyhour-collector"]),
+    // The query service beside the page.
+    ("tonic-health", &["busyhour-api"]),
+    ("tonic-reflection", &["busyhour-api"]),
     ("config", &["busyhour-daemon"]),
     // Passwords are computed where one signs in, and typed where one asks from a shell; the collector's own
     // command sets an administrator's when nobody can sign in.

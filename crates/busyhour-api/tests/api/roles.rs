@@ -11,6 +11,7 @@ use busyhour_api::route_list;
 use busyhour_store::{AccountName, Act, Actor, Grant, NewSession, NewUser, Reach, Role, UserNo};
 use sha2::{Digest as _, Sha256};
 
+use crate::query_roles::METHODS;
 use crate::support::{Answer, Bed, MASKED, NOW};
 
 const OTHER: &str = "Always Bad";
@@ -193,13 +194,13 @@ const ROUTES: [(&str, &str, &str, Statuses); 123] = [
 ];
 
 /// Somebody, and what they see of the two buildings.
-struct Asker {
-    what: &'static str,
-    user: Option<UserNo>,
-    never: &'static [&'static str],
+pub(crate) struct Asker {
+    pub(crate) what: &'static str,
+    pub(crate) user: Option<UserNo>,
+    pub(crate) never: &'static [&'static str],
 }
 
-fn askers(bed: &Bed) -> Vec<Asker> {
+pub(crate) fn askers(bed: &Bed) -> Vec<Asker> {
     let only = |name: &str| Reach::only(vec![bed.building(name)]);
     let by = Act { at: NOW, actor: Actor::local_operator() };
     let none: &[&str] = &[];
@@ -226,9 +227,23 @@ fn askers(bed: &Bed) -> Vec<Asker> {
     askers
 }
 
+/// A new session of a user, by its token.
+pub(crate) fn session(bed: &Bed, user: UserNo) -> String {
+    static TOKENS: AtomicU64 = AtomicU64::new(0);
+    let token = format!("bhs_{}", TOKENS.fetch_add(1, Ordering::Relaxed));
+    let session = NewSession {
+        token_sha256: Sha256::digest(token.as_bytes()).into(),
+        user,
+        expires: NOW.plus(Duration::from_secs(60)),
+        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let by = Act { at: NOW, actor: Actor::collector() };
+    bed.accounts.begin_session(&session, &by).expect("begun");
+    token
+}
+
 /// Asks with a session of its own, as signing out ends one.
 async fn ask(bed: &Bed, user: Option<UserNo>, method: &str, address: &str, sent: &str) -> Answer {
-    static TOKENS: AtomicU64 = AtomicU64::new(0);
     let kind = match sent {
         "form" => "application/x-www-form-urlencoded",
         "files" => "multipart/form-data; boundary=end",
@@ -240,16 +255,7 @@ async fn ask(bed: &Bed, user: Option<UserNo>, method: &str, address: &str, sent:
         .header("host", "localhost:8080")
         .header("content-type", kind);
     if let Some(user) = user {
-        let token = format!("bhs_{}", TOKENS.fetch_add(1, Ordering::Relaxed));
-        let session = NewSession {
-            token_sha256: Sha256::digest(token.as_bytes()).into(),
-            user,
-            expires: NOW.plus(Duration::from_secs(60)),
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
-        let by = Act { at: NOW, actor: Actor::collector() };
-        bed.accounts.begin_session(&session, &by).expect("begun");
-        request = request.header("authorization", format!("Bearer {token}"));
+        request = request.header("authorization", format!("Bearer {}", session(bed, user)));
     }
     let body = match sent {
         "form" => "",
@@ -264,7 +270,9 @@ fn every_route_has_a_row_and_every_row_a_route() {
     let routed: BTreeSet<(String, String)> = route_list().into_iter().collect();
     let told: BTreeSet<(String, String)> = ROUTES
         .iter()
-        .map(|(method, route, ..)| ((*method).to_owned(), (*route).to_owned()))
+        .map(|(method, route, ..)| (*method, *route))
+        .chain(METHODS.iter().map(|(route, _)| ("POST", *route)))
+        .map(|(method, route)| (method.to_owned(), route.to_owned()))
         .collect();
     assert_eq!(routed, told);
 }
