@@ -73,7 +73,7 @@ impl Ear {
     async fn may(&self) -> bool {
         match self.principal.who {
             Who::LocalOperator => matches!(self.core.has_administrator().await, Ok(false)),
-            Who::User(..) | Who::ApiToken(_) => match self.credential.resolve(&self.core).await {
+            Who::User(..) | Who::ApiToken(_) => match self.credential.still(&self.core).await {
                 Ok(found) => found.is_some_and(|found| found.grant == self.principal.grant),
                 // The store is busy: it is asked again.
                 Err(_) => true,

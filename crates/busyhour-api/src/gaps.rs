@@ -11,13 +11,20 @@ use crate::scoped::ScopedTelemetry;
 pub(crate) const TOLD: Duration = Duration::from_secs(7 * 86_400);
 /// The longest stamp: a gap that began this long before may still reach into the time asked for.
 const LONGEST: Duration = Duration::from_secs(86_400);
-/// The most gaps of one agent that are read: one a minute for a week.
-pub(crate) const MAX_GAPS: usize = 10_080;
+/// The most gaps of one agent that are read of one day: one a minute on thirty paths, and of the agent.
+/// Days are read by themselves, so that what is too many of one leaves nothing out of the next.
+const MAX_GAPS_A_DAY: usize = 31 * 1_440;
+const DAY_US: i64 = 86_400_000_000;
 const US_AN_HOUR: f64 = 3.6e9;
 
-/// How long an agent gave nothing, by reason, the main one first.
+/// How long an agent gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Gaps(Vec<(GapReason, i64)>);
+pub(crate) struct Gaps {
+    /// By reason, the main one first.
+    by_reason: Vec<(GapReason, i64)>,
+    /// For whatever reason; what has two at the same time counts once.
+    all: i64,
+}
 
 impl Gaps {
     /// Those of the last week.
@@ -27,49 +34,26 @@ impl Gaps {
         now: UtcMicros,
     ) -> Result<Self, StoreError> {
         let from = now.minus(TOLD);
-        let reach = from.minus(LONGEST);
-        let records = telemetry.others(agent, RecordKind::Gap, (reach, now), MAX_GAPS)?;
-        Ok(Self::of(&records, from, now))
-    }
-
-    /// Sums what lies in `from..until`. Gaps of several paths at the same time count once for each
-    /// reason; `records` begin one after the other.
-    fn of(records: &[Record], from: UtcMicros, until: UtcMicros) -> Self {
-        // For each reason what it adds up to, and until when it is counted.
-        let mut sums: Vec<(GapReason, i64, UtcMicros)> = Vec::new();
-        for record in records {
-            let Body::Gap(gap) = &record.body else { continue };
-            let at = match sums.iter().position(|(reason, ..)| *reason == gap.reason) {
-                Some(at) => at,
-                None => {
-                    sums.push((gap.reason, 0, from));
-                    sums.len() - 1
-                }
-            };
-            let (_, sum, counted) = &mut sums[at];
-            let begin = record.stamp.started.max(*counted);
-            let length = Duration::from_micros(record.stamp.duration_us());
-            let end = record.stamp.started.plus(length).min(until);
-            if end > begin {
-                *sum += end.since(begin);
-                *counted = end;
-            }
+        let mut sums = Sums::new(from, now);
+        let mut day = from.minus(LONGEST);
+        while day < now {
+            let midnight = UtcMicros((day.0.div_euclid(DAY_US) + 1) * DAY_US);
+            let next = midnight.min(now);
+            let records = telemetry.others(agent, RecordKind::Gap, (day, next), MAX_GAPS_A_DAY)?;
+            sums.add(&records);
+            day = next;
         }
-        let mut gaps: Vec<(GapReason, i64)> =
-            sums.into_iter().map(|(reason, sum, _)| (reason, sum)).collect();
-        gaps.retain(|&(_, sum)| sum > 0);
-        gaps.sort_by_key(|&(reason, sum)| (std::cmp::Reverse(sum), reason));
-        Self(gaps)
+        Ok(sums.finish())
     }
 
     /// All of them, in hours.
     pub(crate) fn hours(&self) -> f64 {
-        self.0.iter().map(|&(_, sum)| sum).sum::<i64>() as f64 / US_AN_HOUR
+        self.all as f64 / US_AN_HOUR
     }
 
     /// The reason of the longest.
     pub(crate) fn main_reason(&self) -> Option<GapReason> {
-        self.0.first().map(|&(reason, _)| reason)
+        self.by_reason.first().map(|&(reason, _)| reason)
     }
 
     /// `the machine slept for 12.5 h, paused by the machine's owner for 0.3 h`; nothing when there are
@@ -78,7 +62,65 @@ impl Gaps {
         let words = |&(reason, sum): &(GapReason, i64)| {
             format!("{} for {:.1} h", reason.words(), sum as f64 / US_AN_HOUR)
         };
-        self.0.iter().map(words).collect::<Vec<_>>().join(", ")
+        self.by_reason.iter().map(words).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Time that adds up, each moment of it once, when spans come one after the other by their beginnings.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    sum: i64,
+    /// Until when it is counted.
+    counted: UtcMicros,
+}
+
+impl Sum {
+    fn add(&mut self, begin: UtcMicros, end: UtcMicros) {
+        let begin = begin.max(self.counted);
+        if end > begin {
+            self.sum += end.since(begin);
+            self.counted = end;
+        }
+    }
+}
+
+/// What lies in `from..until`. Gaps of several paths at the same time count once for each reason.
+struct Sums {
+    from: UtcMicros,
+    until: UtcMicros,
+    by_reason: Vec<(GapReason, Sum)>,
+    all: Sum,
+}
+
+impl Sums {
+    fn new(from: UtcMicros, until: UtcMicros) -> Self {
+        Self { from, until, by_reason: Vec::new(), all: Sum { sum: 0, counted: from } }
+    }
+
+    /// Records that begin one after the other, and after those that were added before.
+    fn add(&mut self, records: &[Record]) {
+        for record in records {
+            let Body::Gap(gap) = &record.body else { continue };
+            let at = match self.by_reason.iter().position(|(reason, _)| *reason == gap.reason) {
+                Some(at) => at,
+                None => {
+                    self.by_reason.push((gap.reason, Sum { sum: 0, counted: self.from }));
+                    self.by_reason.len() - 1
+                }
+            };
+            let begin = record.stamp.started;
+            let length = Duration::from_micros(record.stamp.duration_us());
+            let end = begin.plus(length).min(self.until);
+            self.by_reason[at].1.add(begin, end);
+            self.all.add(begin, end);
+        }
+    }
+
+    fn finish(self) -> Gaps {
+        let sums = self.by_reason.into_iter().map(|(reason, sum)| (reason, sum.sum));
+        let mut by_reason: Vec<(GapReason, i64)> = sums.filter(|&(_, sum)| sum > 0).collect();
+        by_reason.sort_by_key(|&(reason, sum)| (std::cmp::Reverse(sum), reason));
+        Gaps { by_reason, all: self.all.sum }
     }
 }
 
@@ -110,12 +152,21 @@ mod tests {
             gap(Paused, 8, 1),
             gap(Paused, 99, 5),
         ];
-        let gaps =
-            Gaps::of(&records, UtcMicros::from_secs(10 * 3_600), UtcMicros::from_secs(100 * 3_600));
+        let hour = |hour: i64| UtcMicros::from_secs(hour * 3_600);
+        let mut sums = Sums::new(hour(10), hour(100));
+        sums.add(&records);
+        let gaps = sums.finish();
         let expected = "the machine slept for 5.0 h, the agent was not running for 5.0 h, paused by the \
                         machine's owner for 1.0 h";
         assert_eq!(gaps.words(), expected);
         assert_eq!((gaps.hours(), gaps.main_reason()), (11.0, Some(Asleep)));
         assert_eq!(Gaps::default().words(), "");
+
+        // A path rests on battery while the agent is paused; read day by day.
+        let mut sums = Sums::new(hour(10), hour(100));
+        sums.add(&[gap(Paused, 20, 10)]);
+        sums.add(&[gap(Asleep, 25, 10)]);
+        let gaps = sums.finish();
+        assert!((gaps.hours() - 15.0).abs() < 1e-9, "what has two reasons is one time");
     }
 }

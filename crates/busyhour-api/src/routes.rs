@@ -4,14 +4,11 @@ use crate::access::Access::{Accounts, Administer, Inspect, Open, Operate, Own, R
 use crate::access::Routes;
 use crate::operation::{Api, Documented};
 use crate::signin::{pages, provider};
-use crate::{events, json, metrics, openapi, page};
+use crate::{events, json, metrics, openapi, page, query};
 
 /// The longest import: a building file and its companion for some 50 000 subnets, or a table of load
 /// with some 400 000 rows.
 const MAX_IMPORT_BYTES: usize = 16 * 1024 * 1024;
-
-/// The longest upload on the page, with both files; it comes back in the answer, to be confirmed.
-const MAX_UPLOAD_BYTES: usize = 4 * 1024 * 1024;
 
 /// All of them.
 pub(crate) fn routes() -> Routes {
@@ -20,7 +17,7 @@ pub(crate) fn routes() -> Routes {
 
 /// The same, with the operations of the API.
 pub(crate) fn api_routes() -> (Routes, Vec<Documented>) {
-    let api = Api::new(opened(Routes::new()).under("/api/v1"));
+    let api = Api::new(queried(opened(Routes::new())).under("/api/v1"));
     accounts(incidents(fleet(network(api)))).finish()
 }
 
@@ -32,7 +29,7 @@ fn opened(routes: Routes) -> Routes {
         .get("/buildings/{id}", Read, page::building)
         .get("/buildings/{id}/files/{name}", Read, page::files::of_building)
         .get("/buildings/import", Administer, page::import::form)
-        .files("/buildings/import", Administer, MAX_UPLOAD_BYTES, page::import::upload)
+        .files("/buildings/import", Administer, page::import::MAX_UPLOAD_BYTES, page::import::upload)
         .get("/subnets/{id}", Read, page::subnet)
         .get("/matrix", Read, page::matrix)
         .get("/matrix.csv", Read, page::matrix_csv)
@@ -61,6 +58,25 @@ fn opened(routes: Routes) -> Routes {
         .get("/account", Own, pages::account_page)
         .form("/account/password", Own, pages::change_password)
         .form("/sign-out", Own, pages::sign_out)
+}
+
+/// What a gRPC client asks.
+#[rustfmt::skip]
+fn queried(routes: Routes) -> Routes {
+    routes
+        .grpc("/busyhour.query.v1.Query/ListBuildings", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/TopBuildings", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/ListIncidents", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/GetIncident", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/ListAgents", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/ListPaths", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/ListWindows", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/ExplainPath", Read, query::query)
+        .grpc("/busyhour.query.v1.Query/ListIdentities", ReadWhole, query::query)
+        .grpc("/busyhour.query.v1.Query/ListFigures", ReadWhole, query::query)
+        .grpc("/grpc.health.v1.Health/Check", Open, query::health)
+        .grpc("/grpc.health.v1.Health/Watch", Open, query::health)
+        .grpc("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Own, query::reflection)
 }
 
 /// Buildings, what is measured there, and what the collector tells of itself.

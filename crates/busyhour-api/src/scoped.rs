@@ -447,6 +447,15 @@ impl ScopedControl {
         Ok(self.whole()?.import_buildings(file, by)?)
     }
 
+    pub(crate) fn import_as(
+        &self,
+        file: &[FileBuilding],
+        version: u32,
+        by: &Act,
+    ) -> Result<Option<ImportSummary>, Problem> {
+        Ok(self.whole()?.import_as(file, version, by)?)
+    }
+
     /// Keeps loads of buildings in the reach.
     pub(crate) fn import_loads(&self, loads: &[BuildingLoad], by: &Act) -> Result<(), Problem> {
         if !loads.iter().all(|load| self.has(load.building)) {

@@ -109,6 +109,21 @@ impl Control for SqliteControl {
         })
     }
 
+    fn import_as(
+        &self,
+        file: &[FileBuilding],
+        version: u32,
+        by: &Act,
+    ) -> Result<Option<ImportSummary>, StoreError> {
+        self.database.write("import buildings", |sql| {
+            let summary = import::import_as(sql, file, version, by)?;
+            if summary.is_some() {
+                place::place_all(sql, by.at)?;
+            }
+            Ok(summary)
+        })
+    }
+
     fn preview_import(
         &self,
         file: &[FileBuilding],
@@ -288,7 +303,18 @@ impl Control for SqliteControl {
         until: UtcMicros,
         limit: usize,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.database.read("read the audit", |sql| audit::entries(sql, from, until, limit))
+        self.audit_before(from, until, None, limit)
+    }
+
+    fn audit_before(
+        &self,
+        from: UtcMicros,
+        until: UtcMicros,
+        before: Option<(UtcMicros, i64)>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let span = (from, until);
+        self.database.read("read the audit", |sql| audit::entries(sql, span, before, limit))
     }
 
     fn prune(

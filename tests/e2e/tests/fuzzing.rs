@@ -1,77 +1,182 @@
-//! A fuzzer that reads the API's document (schemathesis) asks the demonstration's collector as an operator: no
-//! server error, and no answer that the document does not tell.
+//! A fuzzer that reads the API's document (schemathesis) asks the demonstration's collector as an administrator: no
+//! server error, no answer that the document does not tell, and no operation that was not asked.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use e2e::{Demo, cannot_run, tools, wait_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What the collector answers to a write.
-fn post(page: &str, path: &str, token: &str, body: &Value) -> Value {
-    let address = page.trim_start_matches("http://").trim_end_matches('/');
-    let body = body.to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let authorization = match token {
-        "" => String::new(),
-        token => format!("Authorization: Bearer {token}\r\n"),
-    };
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{authorization}\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 20"), "{path}: {answer}");
-    serde_json::from_str(body).unwrap()
+/// Requests that each operation must have had at least; those without parameters are asked least.
+const LEAST: usize = 2;
+/// It has no end.
+const ENDLESS: &str = "GET /events";
+/// What ends what the others are asked of, and is refused to who asks.
+const REFUSED: [&str; 1] = ["GET /whoami"];
+
+/// The collector, and who asks it.
+struct Asked<'a> {
+    page: &'a str,
+    token: String,
 }
 
-/// Makes the first administrator with the code that was printed, and a token for an operator.
-fn operator(demo: &Demo) -> String {
+impl Asked<'_> {
+    /// What it answers.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        let address = self.page.trim_start_matches("http://").trim_end_matches('/');
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut stream = TcpStream::connect(address).unwrap();
+        let authorization = match self.token.as_str() {
+            "" => String::new(),
+            token => format!("Authorization: Bearer {token}\r\n"),
+        };
+        let head = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             {authorization}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 20"), "{path}: {answer}");
+        assert!(!head.to_ascii_lowercase().contains("chunked"), "{path}: {head}");
+        serde_json::from_str(body).unwrap()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.ask("POST", path, body)
+    }
+
+    /// The first of a list's items.
+    fn first(&self, path: &str) -> Value {
+        self.ask("GET", path, &Value::Null)["items"][0].clone()
+    }
+}
+
+/// Makes the first administrator with the code that was printed, and a token.
+fn administrator(demo: &Demo) -> Asked<'_> {
     let code = wait_for("the code of the set-up", || {
         let said = demo.said();
         let (_, after) = said.split_once("the code is ")?;
         Some(after.split_whitespace().next()?.to_owned())
     });
+    let mut asked = Asked { page: demo.page(), token: String::new() };
     let first = json!({"code": code, "name": "admin", "password": "a password of some length"});
-    let session = post(demo.page(), "/api/v1/set-up", "", &first);
-    let session = session["token"].as_str().unwrap();
-    let new = json!({"name": "fuzzer", "role": "operator", "days": 1});
-    let made = post(demo.page(), "/api/v1/api-tokens", session, &new);
-    made["token"].as_str().unwrap().to_owned()
+    asked.token = asked.post("/set-up", &first)["token"].as_str().unwrap().to_owned();
+    let new = json!({"name": "fuzzer", "role": "administrator", "days": 1});
+    asked.token = asked.post("/api-tokens", &new)["token"].as_str().unwrap().to_owned();
+    asked
+}
+
+/// Makes one of everything that an address may name, and says what they are called.
+fn named(asked: &Asked<'_>) -> BTreeMap<&'static str, String> {
+    let building = asked.first("/buildings");
+    let quiet = json!({"buildings": [building["name"]], "until": "2h", "reason": "a move"});
+    asked.post("/silences", &quiet);
+    asked.post("/maintenance", &quiet);
+    asked.post("/tokens", &json!({"building": building["name"]}));
+    let target = json!([{"name": "192.0.2.1:862", "profile": "audio-50"}]);
+    asked.post("/configurations", &json!({"name": "usual", "target": target}));
+    asked.post(
+        "/users",
+        &json!({"name": "nobody", "role": "viewer", "password": "a long password"}),
+    );
+    asked.post("/api-tokens", &json!({"name": "nobody", "role": "viewer", "days": 1}));
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let agent = text(&asked.first("/agents")["id"]);
+    let all = [
+        ("/buildings/", text(&building["id"])),
+        ("/agents/", agent.clone()),
+        ("/identities/", agent),
+        ("/paths/", text(&asked.first("/paths")["id"])),
+        ("/incidents/", text(&asked.first("/incidents?kind=all")["number"])),
+        ("/users/", "nobody".to_owned()),
+        ("/api-tokens/", "nobody".to_owned()),
+        ("/", "1".to_owned()),
+    ];
+    BTreeMap::from(all)
+}
+
+/// The document with something that is there as the example of what each address names: without one, hardly
+/// a request would get any further than `404`.
+fn with_examples(mut document: Value, named: &BTreeMap<&'static str, String>) -> Value {
+    for (path, operations) in document["paths"].as_object_mut().unwrap() {
+        // The longest that fits comes last.
+        let fits = named.iter().filter(|(prefix, _)| path.starts_with(**prefix));
+        let example = fits.max_by_key(|(prefix, _)| prefix.len()).unwrap().1;
+        for operation in operations.as_object_mut().unwrap().values_mut() {
+            for parameter in operation["parameters"].as_array_mut().unwrap() {
+                if parameter["in"] == "path" {
+                    parameter["example"] = json!(example);
+                }
+            }
+        }
+    }
+    document
+}
+
+/// All operations of a document: `GET /agents/{id}`.
+fn operations(document: &Value) -> BTreeSet<String> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let each = paths.flat_map(|(path, operations)| {
+        let methods = operations.as_object().unwrap().keys();
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    each.collect()
 }
 
 /// Requests are the same in each run: a few of each operation, with each parameter at its bounds.
-fn fuzz(tool: &Path, folder: &Path, page: &str, token: &str) -> (bool, String) {
-    let page = page.trim_end_matches('/');
+fn fuzz(tool: &Path, folder: &Path, asked: &Asked<'_>, document: &Value) -> (bool, String) {
+    let file = folder.join("openapi.json");
+    fs::write(&file, document.to_string()).unwrap();
     let output = Command::new(tool)
-        .args(["--no-color", "run", &format!("{page}/api/v1/openapi.json")])
-        .args(["--url", &format!("{page}/api/v1")])
-        .args(["--header", &format!("Authorization: Bearer {token}")])
-        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "6"])
+        .args(["--no-color", "run"])
+        .arg(file)
+        .args(["--url", &format!("{}/api/v1", asked.page.trim_end_matches('/'))])
+        .args(["--header", &format!("Authorization: Bearer {}", asked.token)])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--no-shrink"])
         .args(["--seed", "1", "--generation-deterministic", "--continue-on-failure"])
+        .args(["--generation-database", "none"])
         .args([
             "--checks",
             "not_a_server_error,status_code_conformance,content_type_conformance,\
              response_headers_conformance,response_schema_conformance",
         ])
-        // It has no end.
         .args(["--exclude-path", "/events"])
-        .args(["--request-timeout", "20"])
+        .args(["--request-timeout", "20", "--workers", "2"])
+        .args(["--report-ndjson-path", &report(folder).to_string_lossy()])
         .current_dir(folder)
         .output()
         .unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn report(folder: &Path) -> PathBuf {
+    folder.join("report.ndjson")
+}
+
+/// The statuses that each operation answered with, from the fuzzer's own record.
+fn answered(folder: &Path) -> BTreeMap<String, Vec<u64>> {
+    let mut answered: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for line in fs::read_to_string(report(folder)).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let recorder = &event["ScenarioFinished"]["recorder"];
+        let Some(interactions) = recorder["interactions"].as_object() else { continue };
+        let label = recorder["label"].as_str().unwrap().to_owned();
+        let statuses =
+            interactions.values().filter_map(|one| one["response"]["status_code"].as_u64());
+        answered.entry(label).or_default().extend(statuses);
+    }
+    answered
 }
 
 #[test]
@@ -85,8 +190,21 @@ fn a_fuzzer_finds_no_server_error_and_no_answer_that_the_document_does_not_tell(
     let temporary = folder.path().join("tmp");
     fs::create_dir(&temporary).unwrap();
     let demo = Demo::start(&temporary, folder.path().join("messages"));
-    let token = operator(&demo);
-    let (good, said) = fuzz(&tool, folder.path(), demo.page(), &token);
+    let asked = administrator(&demo);
+    let served = asked.ask("GET", "/openapi.json", &Value::Null);
+    let document = with_examples(served, &named(&asked));
+    let (good, said) = fuzz(&tool, folder.path(), &asked, &document);
     assert!(good, "{said}");
-    assert!(said.contains("generated"), "it asked something: {said}");
+    let answered = answered(folder.path());
+    let mut deaf = Vec::new();
+    for operation in operations(&document).iter().filter(|operation| *operation != ENDLESS) {
+        let statuses = answered.get(operation).map_or(&[][..], Vec::as_slice);
+        let reached = statuses.iter().filter(|status| !matches!(**status, 401 | 403 | 405)).count();
+        if reached < LEAST && !REFUSED.contains(&operation.as_str()) {
+            deaf.push(format!("{operation}: {statuses:?}"));
+        }
+    }
+    let all: usize = answered.values().map(Vec::len).sum();
+    assert!(deaf.is_empty(), "of {all} requests none came to {deaf:#?}");
+    eprintln!("{all} requests to {} operations", answered.len());
 }

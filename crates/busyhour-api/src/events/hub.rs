@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use busyhour_model::BuildingId;
-use serde_json::json;
+use busyhour_model::{BuildingId, Incident, IncidentState, UtcMicros};
+use busyhour_store::AgentRow;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -28,6 +29,7 @@ const MOST_OF_ONE: usize = 8;
 const FULL_WAIT: Duration = Duration::from_secs(30);
 /// An agent of which nothing was heard for so long is silent, as it is on the page.
 const SILENT_S: i64 = 900;
+const REMOVED: &str = "removed";
 
 /// Something that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +44,30 @@ pub(crate) struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fact {
     state: String,
-    change: Change,
+    kind: &'static str,
+    buildings: Option<Vec<BuildingId>>,
+    data: Value,
+    /// What is told as `state` of the data when it is not there any more.
+    end: Option<&'static str>,
+}
+
+impl Fact {
+    fn change(&self) -> Change {
+        self.told(&self.data)
+    }
+
+    fn gone(&self) -> Change {
+        let mut data = self.data.clone();
+        if let Some(end) = self.end {
+            data["state"] = json!(end);
+        }
+        self.told(&data)
+    }
+
+    fn told(&self, data: &Value) -> Change {
+        let (kind, buildings) = (self.kind, self.buildings.clone());
+        Change { kind, buildings, data: data.to_string() }
+    }
 }
 
 type Facts = HashMap<String, Fact>;
@@ -220,12 +245,12 @@ fn changes(before: &Facts, now: &Facts) -> Vec<Change> {
     let mut changed: Vec<(&String, Change)> = Vec::new();
     for (key, fact) in now {
         if before.get(key).is_none_or(|old| old.state != fact.state) {
-            changed.push((key, fact.change.clone()));
+            changed.push((key, fact.change()));
         }
     }
     for (key, fact) in before {
         if !now.contains_key(key) {
-            changed.push((key, fact.change.clone()));
+            changed.push((key, fact.gone()));
         }
     }
     changed.sort_by(|a, b| a.0.cmp(b.0));
@@ -237,53 +262,73 @@ fn facts(services: &Services) -> Result<Facts, Problem> {
     let mut facts = Facts::new();
     let overlay = services.desk.overlay(now)?;
     for incident in control.incidents(false)? {
-        let mut buildings = incident.buildings();
-        if !buildings.contains(&incident.building) {
-            buildings.push(incident.building);
-        }
-        let mut state = format!("{:?}", overlay.standing(&incident, now));
-        let words = (incident.state.as_str(), incident.change.as_str(), incident.cause.as_str());
-        let sizes = (incident.changed, incident.last_bad, incident.members.len());
-        let _ = write!(state, "{words:?}{sizes:?}{}", incident.sentence); // Never fails for a String.
-        let data = json!({
+        let mut fact = of_incident(&incident);
+        let _ = write!(fact.state, "{:?}", overlay.standing(&incident, now)); // Never fails for a String.
+        facts.insert(format!("incident {}", incident.id), fact);
+    }
+    for agent in control.agents()? {
+        facts.insert(format!("agent {}", agent.id), of_agent(&agent, now));
+    }
+    let judged = services.status.figures().into_iter();
+    let judged = judged.filter(|figure| figure.name == "judge_verdicts_total");
+    let verdicts = Fact {
+        state: judged.map(|figure| figure.value.to_string()).collect(),
+        kind: "verdicts",
+        buildings: None,
+        data: json!({ "kind": "verdicts" }),
+        end: None,
+    };
+    facts.insert("verdicts".to_owned(), verdicts);
+    Ok(facts)
+}
+
+/// What there is to see of an incident that is not closed.
+fn of_incident(incident: &Incident) -> Fact {
+    let mut buildings = incident.buildings();
+    if !buildings.contains(&incident.building) {
+        buildings.push(incident.building);
+    }
+    let words = (incident.state.as_str(), incident.change.as_str(), incident.cause.as_str());
+    let sizes = (incident.changed, incident.last_bad, incident.members.len());
+    Fact {
+        state: format!("{words:?}{sizes:?}{}", incident.sentence),
+        kind: "incident",
+        data: json!({
             "kind": "incident",
             "id": incident.id.to_string(),
             "number": incident.number,
             "state": incident.state.as_str(),
             "building_ids": buildings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        });
-        let change =
-            Change { kind: "incident", buildings: Some(buildings), data: data.to_string() };
-        facts.insert(format!("incident {}", incident.id), Fact { state, change });
+        }),
+        buildings: Some(buildings),
+        // Whether it is over, or went on as part of another.
+        end: Some(IncidentState::Closed.as_str()),
     }
-    for agent in control.agents()? {
-        let age = agent.sighting.as_ref().map(|seen| text::age_s(now, seen.at));
-        let state = match (agent.removed, age) {
-            (Some(_), _) => "removed",
-            (None, None) => "never heard",
-            (None, Some(age)) if age > SILENT_S => "silent",
-            (None, Some(_)) => "heard",
-        };
-        let buildings: Vec<BuildingId> =
-            agent.placement.iter().map(|placement| placement.building).collect();
-        let data = json!({
+}
+
+fn of_agent(agent: &AgentRow, now: UtcMicros) -> Fact {
+    let age = agent.sighting.as_ref().map(|seen| text::age_s(now, seen.at));
+    let state = match (agent.removed, age) {
+        (Some(_), _) => REMOVED,
+        (None, None) => "never heard",
+        (None, Some(age)) if age > SILENT_S => "silent",
+        (None, Some(_)) => "heard",
+    };
+    let buildings: Vec<BuildingId> =
+        agent.placement.iter().map(|placement| placement.building).collect();
+    let version = agent.sighting.as_ref().map(|seen| seen.version.as_str());
+    Fact {
+        state: format!("{state} {version:?} {buildings:?}"),
+        kind: "agent",
+        data: json!({
             "kind": "agent",
             "id": agent.id.to_string(),
             "state": state,
             "building_ids": buildings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        });
-        let version = agent.sighting.as_ref().map(|seen| seen.version.as_str());
-        let state = format!("{state} {version:?} {buildings:?}");
-        let change = Change { kind: "agent", buildings: Some(buildings), data: data.to_string() };
-        facts.insert(format!("agent {}", agent.id), Fact { state, change });
+        }),
+        buildings: Some(buildings),
+        end: Some(REMOVED),
     }
-    let judged = services.status.figures().into_iter();
-    let judged = judged.filter(|figure| figure.name == "judge_verdicts_total");
-    let state = judged.map(|figure| figure.value.to_string()).collect();
-    let data = json!({ "kind": "verdicts" }).to_string();
-    let change = Change { kind: "verdicts", buildings: None, data };
-    facts.insert("verdicts".to_owned(), Fact { state, change });
-    Ok(facts)
 }
 
 #[cfg(test)]
@@ -291,8 +336,8 @@ mod tests {
     use super::*;
 
     fn fact(state: &str) -> Fact {
-        let change = Change { kind: "agent", buildings: None, data: state.to_owned() };
-        Fact { state: state.to_owned(), change }
+        let data = json!({ "state": state });
+        Fact { state: state.to_owned(), kind: "agent", buildings: None, data, end: Some("over") }
     }
 
     fn facts(all: &[(&str, &str)]) -> Facts {
@@ -304,7 +349,8 @@ mod tests {
         let before = facts(&[("a", "1"), ("b", "1"), ("c", "1")]);
         let now = facts(&[("a", "1"), ("b", "2"), ("d", "1")]);
         let told: Vec<String> = changes(&before, &now).into_iter().map(|c| c.data).collect();
-        assert_eq!(told, ["2", "1", "1"], "of b, c and d");
+        let expected = ["2", "over", "1"].map(|state| json!({ "state": state }).to_string());
+        assert_eq!(told, expected, "of b, c and d");
         assert_eq!(changes(&now, &now), []);
     }
 
@@ -318,7 +364,7 @@ mod tests {
     #[test]
     fn who_comes_back_hears_what_was_missed_as_long_as_it_is_known() {
         let hub = Hub::default();
-        let change = || fact("1").change;
+        let change = || fact("1").change();
         hub.add(vec![change(), change(), change()]);
         let mut back = listener(&hub);
         assert!(back.take().unwrap().is_empty(), "who is new hears what comes");

@@ -13,10 +13,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::listing::View;
 use super::{Items, Single, body, items, parsed, query, single};
 use crate::app::App;
 use crate::gaps::Gaps;
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::text;
 
 /// The longest name of an agent, in bytes.
@@ -69,18 +71,19 @@ pub(crate) async fn list(
     parameters: Result<Query<AgentQuery>, QueryRejection>,
 ) -> Items<AgentItem> {
     let with_removed = query(parameters)?.removed;
-    let found = app.with_store(move |services| {
-        let control = &services.control;
-        let (now, mut agents) = ((services.clock)(), control.agents()?);
-        agents.retain(|agent| with_removed || agent.removed.is_none());
-        let gaps = |agent: &AgentRow| Gaps::read(&services.telemetry, agent.id, now);
-        let gaps = agents.iter().map(gaps).collect::<Result<Vec<_>, _>>()?;
-        Ok((agents, gaps, control.buildings()?, control.subnets()?))
-    });
-    let (agents, gaps, buildings, subnets) = found.await?;
+    Ok(items(app.with_store(move |services| all(services, with_removed)).await?))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn all(services: &Scoped, with_removed: bool) -> Result<Vec<AgentItem>, Problem> {
+    let control = &services.control;
+    let (now, mut agents) = ((services.clock)(), control.agents()?);
+    agents.retain(|agent| with_removed || agent.removed.is_none());
+    let gaps = |agent: &AgentRow| Gaps::read(&services.telemetry, agent.id, now);
+    let gaps = agents.iter().map(gaps).collect::<Result<Vec<_>, _>>()?;
+    let (buildings, subnets) = (control.buildings()?, control.subnets()?);
     let buildings: HashMap<_, &Building> = buildings.iter().map(|b| (b.id, b)).collect();
     let subnets: HashMap<_, &Subnet> = subnets.iter().map(|subnet| (subnet.id, subnet)).collect();
-    let now = app.now();
     let item = |(agent, gaps): (AgentRow, Gaps)| {
         let (prefix, egress) = match agent.binding {
             Binding::Subnet { prefix, egress } => (Some(prefix), egress),
@@ -113,7 +116,7 @@ pub(crate) async fn list(
             name: agent.name,
         }
     };
-    Ok(items(agents.into_iter().zip(gaps).map(item).collect()))
+    Ok(agents.into_iter().zip(gaps).map(item).collect())
 }
 
 /// A time for which an agent gave nothing.
@@ -130,15 +133,16 @@ pub(crate) struct GapItem {
 }
 
 /// An agent's gaps that began in the last seven days, oldest first.
-pub(crate) async fn gaps(app: App, Path(id): Path<String>) -> Items<GapItem> {
+pub(crate) async fn gaps(app: App, view: View, Path(id): Path<String>) -> Items<GapItem> {
     let id: AgentId = parsed("the agent's id", &id)?;
+    let reach = view.reach()?;
     let found = app.with_store(move |services| {
         if !services.control.agents()?.iter().any(|agent| agent.id == id) {
             return Err(Problem::not_found("no agent has this id"));
         }
         let now = (services.clock)();
         let from = now.minus(crate::gaps::TOLD);
-        Ok(services.telemetry.others(id, RecordKind::Gap, (from, now), crate::gaps::MAX_GAPS)?)
+        Ok(services.telemetry.others(id, RecordKind::Gap, (from, now), reach)?)
     });
     let item = |record: Record| {
         let Body::Gap(gap) = record.body else { return None };

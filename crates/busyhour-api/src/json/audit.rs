@@ -11,15 +11,15 @@ use busyhour_store::{AccountName, ApiTokenNo, AuditEntry, AuditSubject, ChainedE
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::listing::View;
+use super::listing::{Listing, MAX_ITEMS, View};
 use super::span::SpanQuery;
-use super::{Items, Single, items, query, single};
+use super::{Items, Single, query, single};
 use crate::app::App;
 use crate::operation::{Ndjson, Typed};
 use crate::problem::Problem;
 use crate::text;
 
-/// The most entries in one answer.
+/// The most entries of an export.
 const MAX_ENTRIES: usize = 10_000;
 
 /// One entry.
@@ -60,6 +60,25 @@ impl Names {
     }
 }
 
+/// The last entry of a page: those before it are on the next. Positions would have the whole audit read
+/// for each page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    at: UtcMicros,
+    number: i64,
+}
+
+impl Mark {
+    fn of(entry: &AuditEntry) -> String {
+        format!("a{}.{}", entry.by.at.0, entry.number)
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (at, number) = text.strip_prefix('a')?.split_once('.')?;
+        Some(Self { at: UtcMicros(at.parse().ok()?), number: number.parse().ok()? })
+    }
+}
+
 /// What was done, newest first; all of it unless a time is told.
 pub(crate) async fn list(
     app: App,
@@ -68,7 +87,7 @@ pub(crate) async fn list(
 ) -> Items<AuditItem> {
     let (from, until) = query(span)?.read()?;
     let (from, until) = (from.unwrap_or(UtcMicros(i64::MIN)), until.unwrap_or(UtcMicros(i64::MAX)));
-    let limit = view.reach(MAX_ENTRIES)?;
+    let (limit, mark) = (view.limit(MAX_ITEMS), view.mark(Mark::read)?);
     let found = app.core().with_services(move |services| {
         let control = &services.control;
         let names = Names {
@@ -81,9 +100,13 @@ pub(crate) async fn list(
                 .map(|token| (token.number, token.name))
                 .collect(),
         };
-        Ok((control.audit(from, until, limit)?, names))
+        let before = mark.map(|mark| (mark.at, mark.number));
+        Ok((control.audit_before(from, until, before, limit + 1)?, names))
     });
-    let (entries, names) = found.await?;
+    let (mut entries, names) = found.await?;
+    let has_more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| has_more).map(Mark::of);
     let item = |entry: AuditEntry| AuditItem {
         number: entry.number,
         at_utc: text::utc(entry.by.at),
@@ -93,7 +116,7 @@ pub(crate) async fn list(
         subject_name: names.of(entry.subject),
         detail: entry.detail,
     };
-    Ok(items(entries.into_iter().map(item).collect()))
+    Ok(Listing::page(entries.into_iter().map(item).collect(), next))
 }
 
 /// What the chain of the audit says of itself.

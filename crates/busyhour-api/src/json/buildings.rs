@@ -12,13 +12,14 @@ use super::listing::{Listing, View};
 use super::{Figures, Items, items, parsed, query};
 use crate::app::App;
 use crate::problem::Problem;
+use crate::scoped::Scoped;
 use crate::state::{BuildingState, Snapshot, date_in, zone_of};
 use crate::text;
 use crate::week::{Members, Part, week_map};
 
 /// The most buildings that `top` gives.
 const MAX_TOP: usize = 1_000;
-const DEFAULT_TOP: usize = 10;
+pub(crate) const DEFAULT_TOP: usize = 10;
 
 /// A building and how it stands.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -85,17 +86,28 @@ impl BuildingItem {
 
 /// All buildings, by name.
 pub(crate) async fn list(app: App) -> Items<BuildingItem> {
-    let snapshot = app.with_store(|services| Ok(Snapshot::read(services, None)?)).await?;
-    Ok(items(snapshot.states().iter().map(|s| BuildingItem::new(s, snapshot.now)).collect()))
+    Ok(items(app.with_store(all).await?))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn all(services: &Scoped) -> Result<Vec<BuildingItem>, Problem> {
+    let snapshot = Snapshot::read(services, None)?;
+    Ok(snapshot.states().iter().map(|s| BuildingItem::new(s, snapshot.now)).collect())
 }
 
 /// The buildings, worst first: ten unless told. There is no next page: ask for more of them.
 pub(crate) async fn top(app: App, view: View) -> Items<BuildingItem> {
-    let limit = view.limit(DEFAULT_TOP).min(MAX_TOP);
-    let snapshot = app.with_store(|services| Ok(Snapshot::read(services, None)?)).await?;
+    view.only_page()?;
+    let limit = view.limit(DEFAULT_TOP);
+    Ok(Listing::page(app.with_store(move |services| worst(services, limit)).await?, None))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn worst(services: &Scoped, limit: usize) -> Result<Vec<BuildingItem>, Problem> {
+    let snapshot = Snapshot::read(services, None)?;
     let worst = snapshot.worst_first();
-    let worst = worst.iter().take(limit).map(|s| BuildingItem::new(s, snapshot.now)).collect();
-    Ok(Listing::page(worst, None))
+    let limit = limit.min(MAX_TOP);
+    Ok(worst.iter().take(limit).map(|s| BuildingItem::new(s, snapshot.now)).collect())
 }
 
 /// One building.

@@ -193,10 +193,15 @@ pub(crate) async fn explain(
     Path(id): Path<String>,
     parameters: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Items<ExplainItem> {
-    let id = PathId(parsed("the path's number", &id)?);
-    let at = moment("at", query(parameters)?.at.as_deref())?;
-    let found = app.with_store(move |services| Found::read(services, id, at)).await?;
-    Ok(items(vec![ExplainItem::new(&found)]))
+    let at = query(parameters)?.at;
+    Ok(items(vec![app.with_store(move |services| told(services, &id, at.as_deref())).await?]))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn told(services: &Scoped, id: &str, at: Option<&str>) -> Result<ExplainItem, Problem> {
+    let id = PathId(parsed("the path's number", id)?);
+    let at = moment("at", at)?;
+    Ok(ExplainItem::new(&Found::read(services, id, at)?))
 }
 
 impl Found {

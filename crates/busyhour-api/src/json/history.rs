@@ -5,6 +5,7 @@ use busyhour_store::{FileVersion, InventoryAt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listing::View;
 use super::paths::moment;
 use super::{Items, items};
 use crate::app::App;
@@ -12,7 +13,7 @@ use crate::problem::Problem;
 use crate::scoped::ScopedControl;
 use crate::text;
 
-/// The most versions in one answer, and how far back one is looked for.
+/// How far back a version is looked for.
 const MAX_VERSIONS: usize = 10_000;
 
 /// A version of the building file.
@@ -31,8 +32,9 @@ pub(crate) struct FileItem {
 }
 
 /// Versions of the building file, newest first.
-pub(crate) async fn files(app: App) -> Items<FileItem> {
-    let files = app.with_store(|services| Ok(services.control.building_files(MAX_VERSIONS)?));
+pub(crate) async fn files(app: App, view: View) -> Items<FileItem> {
+    let reach = view.reach()?;
+    let files = app.with_store(move |services| Ok(services.control.building_files(reach)?));
     let item = |file: FileVersion| FileItem {
         version: file.number,
         imported_utc: text::utc(file.imported),

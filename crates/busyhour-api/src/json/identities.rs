@@ -46,6 +46,11 @@ pub(crate) struct IdentityItem {
 
 /// All agents that were enrolled, by name.
 pub(crate) async fn list(app: App) -> Items<IdentityItem> {
+    Ok(items(all(&app).await?))
+}
+
+/// The same, for who answers in another form.
+pub(crate) async fn all(app: &App) -> Result<Vec<IdentityItem>, Problem> {
     let found = app.core().with_services(|services| {
         let identities = services.fleet.identities().map_err(fleet_problem)?;
         Ok((identities, services.control.buildings()?))
@@ -71,7 +76,7 @@ pub(crate) async fn list(app: App) -> Items<IdentityItem> {
         certificate_expired: row.certificate.until <= now,
         next_certificate: row.next.is_some(),
     };
-    Ok(items(identities.into_iter().map(item).collect()))
+    Ok(identities.into_iter().map(item).collect())
 }
 
 /// Agents that may deliver from now on.

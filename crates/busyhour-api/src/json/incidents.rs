@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listing::View;
 use super::people::{Around, Laid, People, SideItem};
 use super::{Figures, Items, items, parsed, query};
 use crate::app::App;
@@ -22,8 +23,6 @@ use crate::problem::Problem;
 use crate::scoped::Scoped;
 use crate::text;
 
-/// The most incidents in one answer.
-const MAX_INCIDENTS: usize = 10_000;
 /// A picture that is opened by itself has its style sheet inside, and nothing else is let in.
 pub(crate) const PICTURE_POLICY: &str = "default-src 'self'; script-src 'none'; style-src 'unsafe-inline'; \
                               object-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -33,18 +32,18 @@ pub(crate) const PICTURE_POLICY: &str = "default-src 'self'; script-src 'none'; 
 pub(crate) struct IncidentQuery {
     /// Closed ones as well.
     #[serde(default)]
-    closed: bool,
+    pub(crate) closed: bool,
     /// `alerting`, the kinds that people are told of, or `all`.
     #[serde(default)]
-    kind: Kinds,
+    pub(crate) kind: Kinds,
     /// Also those that people made part of another.
     #[serde(default)]
-    parts: bool,
+    pub(crate) parts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Kinds {
+pub(crate) enum Kinds {
     #[default]
     Alerting,
     All,
@@ -303,40 +302,49 @@ pub(crate) fn path_of(paths: &[PathRow], id: PathId) -> Option<&PathRow> {
 /// people made part of others only when asked for.
 pub(crate) async fn list(
     app: App,
+    view: View,
     parameters: Result<Query<IncidentQuery>, QueryRejection>,
 ) -> Items<IncidentItem> {
-    let IncidentQuery { closed, kind, parts } = query(parameters)?;
-    app.with_store(move |services| {
-        let mut incidents = services.control.incidents(closed)?;
-        incidents.retain(|incident| kind == Kinds::All || incident.kind.alerts());
-        let overlay = services.desk.overlay((services.clock)())?;
-        let inventory = Inventory::read(services)?;
-        let names = inventory.names();
-        let mut listed = Vec::new();
-        for incident in &incidents {
-            let laid = Laid::read(services, &overlay, incident)?;
-            if parts || laid.part_of.is_none() {
-                listed.push(IncidentItem::new(incident, &names, &laid));
-            }
-            if listed.len() == MAX_INCIDENTS {
-                break;
-            }
+    let (asked, reach) = (query(parameters)?, view.reach()?);
+    Ok(items(app.with_store(move |services| all(services, &asked, reach)).await?))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn all(
+    services: &Scoped,
+    asked: &IncidentQuery,
+    reach: usize,
+) -> Result<Vec<IncidentItem>, Problem> {
+    let mut incidents = services.control.incidents(asked.closed)?;
+    incidents.retain(|incident| asked.kind == Kinds::All || incident.kind.alerts());
+    let overlay = services.desk.overlay((services.clock)())?;
+    let inventory = Inventory::read(services)?;
+    let names = inventory.names();
+    let mut listed = Vec::new();
+    for incident in &incidents {
+        let laid = Laid::read(services, &overlay, incident)?;
+        if asked.parts || laid.part_of.is_none() {
+            listed.push(IncidentItem::new(incident, &names, &laid));
         }
-        Ok(items(listed))
-    })
-    .await
+        if listed.len() == reach {
+            break;
+        }
+    }
+    Ok(listed)
 }
 
 /// One incident, by its identity or its number.
 pub(crate) async fn one(app: App, Path(id): Path<String>) -> Items<IncidentDetail> {
     let wanted = reference(&id)?;
-    app.with_store(move |services| {
-        let incident = found(services, wanted)?;
-        let (inventory, paths) = (Inventory::read(services)?, services.telemetry.paths(None)?);
-        let around = Around::read(services, &incident)?;
-        Ok(items(vec![IncidentDetail::new(&incident, &inventory.names(), &paths, &around)]))
-    })
-    .await
+    Ok(items(vec![app.with_store(move |services| detail(services, wanted)).await?]))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn detail(services: &Scoped, wanted: IncidentRef) -> Result<IncidentDetail, Problem> {
+    let incident = found(services, wanted)?;
+    let (inventory, paths) = (Inventory::read(services)?, services.telemetry.paths(None)?);
+    let around = Around::read(services, &incident)?;
+    Ok(IncidentDetail::new(&incident, &inventory.names(), &paths, &around))
 }
 
 /// Its picture, as a file of its own.

@@ -8,7 +8,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::header;
 use busyhour_model::building_file::{self, Finding, Severity, Source};
 use busyhour_model::{AgentId, Building, FileBuilding, Subnet, UtcMicros};
-use busyhour_store::ImportPreview;
+use busyhour_store::{ImportPreview, ImportSummary};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,8 +141,12 @@ pub(crate) struct Imported {
 }
 
 impl Imported {
-    fn new(preview: &ImportPreview, imported: bool, findings: Vec<Value>) -> Self {
-        let done = preview.summary;
+    fn new(
+        preview: &ImportPreview,
+        done: ImportSummary,
+        imported: bool,
+        findings: Vec<Value>,
+    ) -> Self {
         let buildings = preview.buildings_ended.iter().map(|building| building.name.clone());
         let subnets = preview.subnets_ended.iter().map(|subnet| subnet.prefix.to_string());
         Self {
@@ -178,12 +182,26 @@ impl Checked {
     }
 
     /// Puts it in force, unless it is refused.
-    pub(crate) fn put_in_force(&self, services: &Scoped, now: UtcMicros) -> Result<(), Problem> {
+    fn put_in_force(&self, services: &Scoped, now: UtcMicros) -> Result<ImportSummary, Problem> {
         if self.is_refused() {
             return Err(refused(&self.findings));
         }
-        services.control.import_buildings(&self.buildings, &services.act(now))?;
-        Ok(())
+        services.control.import_buildings(&self.buildings, &services.act(now))
+    }
+
+    /// Puts it in force as the version that somebody was shown and confirmed; false when it would be
+    /// another by now, as somebody else was faster.
+    pub(crate) fn put_in_force_as(
+        &self,
+        services: &Scoped,
+        version: u32,
+        now: UtcMicros,
+    ) -> Result<bool, Problem> {
+        if self.is_refused() {
+            return Err(refused(&self.findings));
+        }
+        let by = services.act(now);
+        Ok(services.control.import_as(&self.buildings, version, &by)?.is_some())
     }
 }
 
@@ -222,10 +240,11 @@ pub(crate) async fn import(
         let Some(preview) = checked.preview.as_ref().filter(|_| !checked.is_refused()) else {
             return Err(refused(&checked.findings));
         };
-        if !request.dry_run {
-            checked.put_in_force(services, now)?;
-        }
-        Ok(Imported::new(preview, !request.dry_run, told(&checked.findings)))
+        let done = match request.dry_run {
+            true => preview.summary,
+            false => checked.put_in_force(services, now)?,
+        };
+        Ok(Imported::new(preview, done, !request.dry_run, told(&checked.findings)))
     });
     Ok(single(imported.await?))
 }

@@ -26,13 +26,40 @@ pub(crate) const MAX_ITEMS: usize = 10_000;
 pub(crate) const MAX_ROWS: usize = 44_640;
 /// How far into a list one can go page by page; what lies beyond is asked for by time.
 const MAX_POSITION: usize = 1_000_000;
+/// How far what is added in front may move a list from one page to the next.
+const MOVED: usize = 1_000;
 /// The most fields that can be named.
 const MAX_FIELDS: usize = 200;
 /// From so many items on they are written on a thread that may take its time.
 const MANY: usize = 100;
-/// What an item is known by from one page to the next: the first of these that it has.
-const IDENTITIES: [&str; 8] =
-    ["id", "number", "revision", "name", "task", "prefix", "path_id", "started_utc"];
+/// What an item is known by from one page to the next: the first of these, where it has one.
+const IDENTITIES: [&str; 2] = ["id", "number"];
+/// Otherwise all of these that it has, none of which changes between two pages.
+const STEADY: [&str; 23] = [
+    "revision",
+    "version",
+    "name",
+    "task",
+    "kind",
+    "period",
+    "prefix",
+    "started_utc",
+    "from_utc",
+    "date_local",
+    "weekday",
+    "hour_local",
+    "direction",
+    "target",
+    "link",
+    "cause",
+    "region",
+    "scope",
+    "subject",
+    "profile",
+    "requirement",
+    "limits_version",
+    "reason",
+];
 
 /// In which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -108,6 +135,11 @@ impl View {
         Ok(Self { limit, after, fields, format })
     }
 
+    /// Whole items, for who answers in another form.
+    pub(crate) const fn of(limit: usize, after: Option<String>) -> Self {
+        Self { limit: Some(limit), after, fields: None, format: Format::Json }
+    }
+
     fn check_fields(&self, known: fn() -> Vec<String>) -> Result<(), Problem> {
         let Some(fields) = &self.fields else { return Ok(()) };
         let known = known();
@@ -129,10 +161,10 @@ impl View {
     }
 
     /// How many items of a long list must be read to write this page of it and to know whether there are more.
-    pub(crate) fn reach(&self, usual: usize) -> Result<usize, Problem> {
+    pub(crate) fn reach(&self) -> Result<usize, Problem> {
         let position = self.after()?.map_or(0, |after| after.position);
         // What was added in front meanwhile moves the rest.
-        Ok(position + self.limit(usual) + 1_000)
+        Ok(position + self.limit(MAX_ITEMS) + MOVED)
     }
 
     /// Where to go on, for a list that goes by marks of its own.
@@ -142,6 +174,11 @@ impl View {
     ) -> Result<Option<T>, Problem> {
         let Some(after) = &self.after else { return Ok(None) };
         read(after).map(Some).ok_or_else(not_next)
+    }
+
+    /// For a list that has one page: there is nowhere to go on.
+    pub(crate) fn only_page(&self) -> Result<(), Problem> {
+        self.mark(|_| None::<()>).map(drop)
     }
 
     fn after(&self) -> Result<Option<After>, Problem> {
@@ -335,6 +372,21 @@ fn cut(view: &View, left: &Left) -> Result<(Page, Option<String>), Problem> {
     Ok((from..until, Some(After { position: until, digest }.to_string())))
 }
 
+/// A page of a list, and where the next one begins, for who answers in another form.
+pub(crate) fn page_of<T: Serialize + Send + Sync + 'static>(
+    view: &View,
+    items: Vec<T>,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let rows = Arc::new(items);
+    let left = Left { rows: Arc::<Vec<T>>::clone(&rows), cut: None, name: None };
+    let (page, next) = cut(view, &left)?;
+    drop(left);
+    let mut items = Arc::try_unwrap(rows).map_err(|_| Problem::internal())?;
+    items.truncate(page.end);
+    items.drain(..page.start);
+    Ok((items, next))
+}
+
 /// Where the list goes on: behind the item that the page before ended with, wherever that is now; where it
 /// was, when it is gone.
 fn resume(left: &Left, after: After) -> serde_json::Result<usize> {
@@ -344,20 +396,25 @@ fn resume(left: &Left, after: After) -> serde_json::Result<usize> {
     if before < count && is_it(before)? {
         return Ok(after.position);
     }
-    for at in 0..count {
-        if is_it(at)? {
-            return Ok(at + 1);
+    // It has not gone far.
+    for off in 1..=count.max(before) {
+        for at in [before.checked_add(off), before.checked_sub(off)].into_iter().flatten() {
+            if at < count && is_it(at)? {
+                return Ok(at + 1);
+            }
         }
     }
     Ok(before)
 }
 
-/// A digest of what an item is known by; of all of it, when it has no name.
+/// A digest of what an item is known by; of all of it, when it has nothing that is steady.
 fn identity(item: &str) -> serde_json::Result<u64> {
     let value: Value = serde_json::from_str(item)?;
-    let named = IDENTITIES.iter().find_map(|name| value.get(name).filter(|id| !id.is_null()));
-    let digest = match named {
+    let told = |name: &str| value.get(name).filter(|told| !told.is_null());
+    let steady = || STEADY.iter().filter_map(|name| Some(format!("{name}={}\n", told(name)?)));
+    let digest = match IDENTITIES.iter().find_map(|name| told(name)) {
         Some(id) => Sha256::digest(id.to_string()),
+        None if steady().next().is_some() => Sha256::digest(steady().collect::<String>()),
         None => Sha256::digest(item),
     };
     let bytes: [u8; 32] = digest.into();

@@ -15,10 +15,10 @@ use super::estimate::EstimateFields;
 use super::evidence::EvidenceFields;
 use super::listing::{Listing, View};
 use super::span::{Span, SpanQuery};
-use super::{Items, items, query};
+use super::{Items, items, parsed, query};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::scoped::ScopedTelemetry;
+use crate::scoped::{Scoped, ScopedTelemetry};
 use crate::text;
 
 /// Windows in one answer without being told.
@@ -90,21 +90,23 @@ impl PathItem {
 
 /// All paths that were ever measured.
 pub(crate) async fn list(app: App) -> Items<PathItem> {
-    let found = app.with_store(|services| {
-        let control = &services.control;
-        Ok((services.telemetry.paths(None)?, control.agents()?, control.buildings()?))
-    });
-    let (paths, agents, buildings) = found.await?;
+    Ok(items(app.with_store(all).await?))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn all(services: &Scoped) -> Result<Vec<PathItem>, Problem> {
+    let (control, now) = (&services.control, (services.clock)());
+    let paths = services.telemetry.paths(None)?;
+    let (agents, buildings) = (control.agents()?, control.buildings()?);
     let agents: HashMap<AgentId, &AgentRow> =
         agents.iter().map(|agent| (agent.id, agent)).collect();
     let names: HashMap<_, _> = buildings.iter().map(|b| (b.id, &b.name)).collect();
-    let now = app.now();
     let item = |path: &PathRow| {
         let agent = agents.get(&path.agent).copied();
         let building = agent.and_then(|agent| agent.placement).map(|placement| placement.building);
         PathItem::new(path, agent, building.and_then(|id| names.get(&id).copied()), now)
     };
-    Ok(items(paths.iter().map(item).collect()))
+    Ok(paths.iter().map(item).collect())
 }
 
 /// A page of a path's windows: how many, and behind which.
@@ -170,15 +172,25 @@ pub(crate) async fn windows(
     view: View,
     span: Result<Query<SpanQuery>, QueryRejection>,
 ) -> Items<WindowItem> {
-    let span = Span::new(&id, &query(span)?, app.now(), (DEFAULT_RANGE, MAX_RANGE))?;
-    let page = Page::of(&view, USUAL_WINDOWS)?;
-    let found = app.with_store(move |services| {
-        let (_, simulated) = span.find(services)?;
-        Ok((page.read(&services.telemetry, span)?, simulated))
-    });
-    let ((windows, next), simulated) = found.await?;
-    let items = windows.iter().map(|window| WindowItem::new(window, simulated)).collect();
-    Ok(Listing::page(items, next).named(format!("windows-of-path-{}", span.path)))
+    let asked = query(span)?;
+    let name = format!("windows-of-path-{}", parsed::<i64>("the path's number", &id)?);
+    let found = app.with_store(move |services| page_of_windows(services, &id, &asked, &view));
+    let (items, next) = found.await?;
+    Ok(Listing::page(items, next).named(name))
+}
+
+/// The same, for who answers in another form.
+pub(crate) fn page_of_windows(
+    services: &Scoped,
+    id: &str,
+    asked: &SpanQuery,
+    view: &View,
+) -> Result<(Vec<WindowItem>, Option<String>), Problem> {
+    let span = Span::new(id, asked, (services.clock)(), (DEFAULT_RANGE, MAX_RANGE))?;
+    let page = Page::of(view, USUAL_WINDOWS)?;
+    let (_, simulated) = span.find(services)?;
+    let (windows, next) = page.read(&services.telemetry, span)?;
+    Ok((windows.iter().map(|window| WindowItem::new(window, simulated)).collect(), next))
 }
 
 pub(super) fn moment(name: &str, text: Option<&str>) -> Result<Option<UtcMicros>, Problem> {

@@ -9,14 +9,13 @@ use busyhour_store::{AuditAction, AuditSubject, Binding, DatedBinding, Inventory
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::listing::View;
 use super::{Items, items, parsed};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::scoped::ScopedControl;
 use crate::text;
 
-/// The most rows in one answer, the newest; an agent that moves daily for years has fewer.
-const MAX_ROWS: usize = 10_000;
 /// Entries of the audit that are looked at for one binding: those of its microsecond.
 const MAX_ENTRIES: usize = 1_000;
 
@@ -38,8 +37,9 @@ pub(crate) struct PlaceItem {
 }
 
 /// Where an agent was and who said so, newest first.
-pub(crate) async fn list(app: App, Path(id): Path<String>) -> Items<PlaceItem> {
+pub(crate) async fn list(app: App, view: View, Path(id): Path<String>) -> Items<PlaceItem> {
     let id: AgentId = parsed("the agent's id", &id)?;
+    let reach = view.reach()?;
     let found = app.with_store(move |services| {
         let control = &services.control;
         if !control.agents()?.iter().any(|agent| agent.id == id) {
@@ -51,7 +51,7 @@ pub(crate) async fn list(app: App, Path(id): Path<String>) -> Items<PlaceItem> {
         let mut times: Vec<Time> =
             bindings.iter().flat_map(|binding| times_of(binding, &placements)).collect();
         times.reverse();
-        times.truncate(MAX_ROWS);
+        times.truncate(reach);
         Names::read(control)?.items(control, id, &times)
     });
     Ok(items(found.await?))

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::listing::View;
 use super::{Items, Single, body, items, single};
 use crate::app::App;
 use crate::problem::Problem;
@@ -17,7 +18,7 @@ use crate::scoped::Scoped;
 use crate::state::date_in;
 use crate::text;
 
-/// Sign-offs that are looked at: the last months of fifteen tasks.
+/// Sign-offs that the calendar looks at: the last months of fifteen tasks.
 const MAX_SIGN_OFFS: usize = 2_000;
 
 /// A task and how it stands.
@@ -103,8 +104,9 @@ pub(crate) async fn list(app: App) -> Items<TaskItem> {
 }
 
 /// Who signed off what, newest first.
-pub(crate) async fn history(app: App) -> Items<SignOffItem> {
-    let signed = app.with_store(|services| Ok(services.desk.whole()?.sign_offs(MAX_SIGN_OFFS)?));
+pub(crate) async fn history(app: App, view: View) -> Items<SignOffItem> {
+    let reach = view.reach()?;
+    let signed = app.with_store(move |services| Ok(services.desk.whole()?.sign_offs(reach)?));
     Ok(items(signed.await?.iter().map(SignOffItem::new).collect()))
 }
 

@@ -19,6 +19,10 @@ use crate::scoped::Scoped;
 use crate::signin::credential::SessionKey;
 use crate::signin::pages::check_token;
 
+/// The longest files, together; they come back in the answer, to be confirmed.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The longest upload: the same if all of it were ends of lines, and what is said beside.
+pub(crate) const MAX_UPLOAD_BYTES: usize = 2 * MAX_BYTES + 64 * 1024;
 /// Findings, buildings and subnets that are listed; the rest is counted.
 const MAX_LISTED: usize = 200;
 
@@ -146,28 +150,35 @@ async fn read(mut form: Multipart) -> Result<Said, Problem> {
             _ => {}
         }
     }
+    if length(&said.file) + said.companion.as_deref().map_or(0, length) > MAX_BYTES {
+        let detail = "both files together are longer than 4 MiB: use `busyhour building import`";
+        return Err(Problem::rejected(StatusCode::PAYLOAD_TOO_LARGE, detail.to_owned()));
+    }
     if said.file.trim().is_empty() {
         return Err(Problem::unprocessable("there is no building file in the form", Vec::new()));
     }
     Ok(said)
 }
 
+/// The length of a file however its lines end: a browser that sends it a second time, to confirm it, ends
+/// them with two bytes.
+fn length(text: &str) -> usize {
+    text.len() - text.matches("\r\n").count()
+}
+
 impl ImportPage {
     fn answer(services: &Scoped, said: Said, form_token: Option<String>) -> Result<Self, Problem> {
         let now: UtcMicros = (services.clock)();
-        let checked = check(services, (&said.file, said.companion.as_deref()), now)?;
-        let version = checked.preview.as_ref().map(|preview| preview.summary.version);
-        let is_confirmed = said.confirmed.is_some() && said.confirmed == version;
-        if is_confirmed && !checked.is_refused() {
-            checked.put_in_force(services, now)?;
-            return Ok(Self { form_token, looked_at: None, done: version, refused: "" });
-        }
-        let refused = match said.confirmed {
-            Some(_) if !checked.is_refused() => {
-                "Somebody else changed the buildings meanwhile: this is what the file would change now."
+        let files = (said.file.as_str(), said.companion.as_deref());
+        let mut checked = check(services, files, now)?;
+        let mut refused = "";
+        if let Some(version) = said.confirmed.filter(|_| !checked.is_refused()) {
+            if checked.put_in_force_as(services, version, now)? {
+                return Ok(Self { form_token, looked_at: None, done: Some(version), refused });
             }
-            _ => "",
-        };
+            refused = "Somebody else changed the buildings meanwhile: this is what the file would change now.";
+            checked = check(services, files, now)?;
+        }
         let looked_at = LookedAt::new(services, said, &checked)?;
         Ok(Self { form_token, looked_at: Some(looked_at), done: None, refused })
     }
@@ -215,35 +226,25 @@ impl Changes {
         let control = &services.control;
         let before = building_file::from_inventory(&control.buildings()?, &control.subnets()?);
         let (old, new) = (by_name(&before), by_name(&checked.buildings));
-        let ended: BTreeSet<&str> =
-            preview.buildings_ended.iter().map(|building| building.name.as_str()).collect();
-        // A name that is not in the file, of a building that does not end, is a former one.
-        let former: BTreeSet<String> = before
-            .iter()
-            .filter(|one| {
-                !new.contains_key(one.name.as_str()) && !ended.contains(one.name.as_str())
-            })
-            .flat_map(prefixes)
-            .collect();
-        let is_renamed = |building: &FileBuilding| {
-            prefixes(building).iter().any(|prefix| former.contains(prefix))
-        };
-        let unknown = new.values().filter(|building| !old.contains_key(building.name.as_str()));
-        let (named, added): (Vec<&FileBuilding>, Vec<&FileBuilding>) =
-            unknown.copied().partition(|building| is_renamed(building));
-        let names = |found: Vec<&FileBuilding>| found.iter().map(|one| one.name.clone()).collect();
+        let ended = preview.buildings_ended.iter().map(|building| building.name.clone());
+        let renamed = &preview.buildings_renamed;
+        let now: BTreeMap<&str, &str> =
+            renamed.iter().map(|(before, now)| (before.as_str(), now.as_str())).collect();
+        let former: BTreeMap<&str, &str> =
+            renamed.iter().map(|(before, now)| (now.as_str(), before.as_str())).collect();
         let changed = new.iter().filter_map(|(name, building)| {
-            let before = old.get(name)?;
+            let before = old.get(former.get(name).unwrap_or(name))?;
             differs(before, building).map(|what| format!("{name}: {what}"))
         });
-        let (old_nets, new_nets) = (nets(&before), nets(&checked.buildings));
+        let renamed = renamed.iter().map(|(before, now)| format!("{before} → {now}"));
+        let (old_nets, new_nets) = (nets(&before, &now), nets(&checked.buildings, &now));
         let net = |(prefix, building): &(String, &str)| format!("{prefix} ({building})");
         let nets_ended = preview.subnets_ended.iter().map(|subnet| subnet.prefix.to_string());
         let groups = vec![
-            Group::new("Buildings that are new", names(added)),
-            Group::new("New names of buildings", names(named)),
+            Group::new("Buildings that are new", preview.buildings_added.clone()),
+            Group::new("New names of buildings", renamed.collect()),
             Group::new("Buildings that change", changed.collect()),
-            Group::new("Buildings that end", ended.iter().map(ToString::to_string).collect()),
+            Group::new("Buildings that end", ended.collect()),
             Group::new("Subnets that are new", new_nets.difference(&old_nets).map(net).collect()),
             Group::new("Subnets that end", nets_ended.collect()),
         ];
@@ -275,10 +276,15 @@ fn prefixes(building: &FileBuilding) -> Vec<String> {
     building.subnets.iter().map(words).collect()
 }
 
-/// The prefix of each subnet, with its building.
-fn nets(buildings: &[FileBuilding]) -> BTreeSet<(String, &str)> {
+/// The prefix of each subnet, with what its building is called `now`.
+fn nets<'a>(
+    buildings: &'a [FileBuilding],
+    now: &BTreeMap<&'a str, &'a str>,
+) -> BTreeSet<(String, &'a str)> {
     let each = buildings.iter().flat_map(|building| {
-        prefixes(building).into_iter().map(|prefix| (prefix, building.name.as_str()))
+        let name = building.name.as_str();
+        let name = now.get(name).copied().unwrap_or(name);
+        prefixes(building).into_iter().map(move |prefix| (prefix, name))
     });
     each.collect()
 }

@@ -131,12 +131,22 @@ impl Credential {
 
     /// Who it is; `None` when it is nobody's, or no more.
     pub(crate) async fn resolve(&self, core: &Core) -> Result<Option<Principal>, Problem> {
+        self.found(core, Asked::Now).await
+    }
+
+    /// Who it still is, of an answer that goes on: a page that is left open is no use of its session.
+    pub(crate) async fn still(&self, core: &Core) -> Result<Option<Principal>, Problem> {
+        self.found(core, Asked::Before).await
+    }
+
+    async fn found(&self, core: &Core, asked: Asked) -> Result<Option<Principal>, Problem> {
         match self {
-            Self::Bearer(token) if token.starts_with(SESSION_PREFIX) => session(core, token).await,
+            Self::Bearer(token) | Self::Cookie(token) if token.starts_with(SESSION_PREFIX) => {
+                session(core, token, asked).await
+            }
             Self::Bearer(token) if token.starts_with(API_TOKEN_PREFIX) => {
                 api_token(core, token).await
             }
-            Self::Cookie(token) if token.starts_with(SESSION_PREFIX) => session(core, token).await,
             Self::None | Self::Unusable | Self::Bearer(_) | Self::Cookie(_) => Ok(None),
         }
     }
@@ -149,7 +159,14 @@ pub(crate) fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a st
     pairs.find(|(named, _)| named.trim() == name).map(|(_, value)| value.trim())
 }
 
-async fn session(core: &Core, token: &str) -> Result<Option<Principal>, Problem> {
+/// When somebody asked: a session that nobody asks with ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Now,
+    Before,
+}
+
+async fn session(core: &Core, token: &str, asked: Asked) -> Result<Option<Principal>, Problem> {
     let key = SessionKey::new(token);
     let now = core.now();
     let found = core.with_services(move |services| {
@@ -159,7 +176,7 @@ async fn session(core: &Core, token: &str) -> Result<Option<Principal>, Problem>
             accounts.end_session(&key.token_sha256)?;
             return Ok(None);
         }
-        if now > found.used.plus(NOTED) {
+        if asked == Asked::Now && now > found.used.plus(NOTED) {
             accounts.use_session(&key.token_sha256, now)?;
         }
         Ok(Some((found, key)))

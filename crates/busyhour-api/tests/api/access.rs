@@ -49,6 +49,7 @@ const OPEN: [&str; 9] = [
 async fn until_there_is_an_administrator_programs_on_this_machine_are_let_in_and_nobody_else() {
     let bed = Bed::full();
     let id = bed.building("Berlin HQ").to_string();
+    let subnet = bed.control.subnets().expect("subnets")[0].id.to_string();
     for (method, route) in busyhour_api::route_list() {
         // There is no configuration and no test of a channel in this bed.
         let is_of_none = ["/api/v1/configurations/{id}", "/api/v1/channel-tests/{id}"]
@@ -61,9 +62,11 @@ async fn until_there_is_an_administrator_programs_on_this_machine_are_let_in_and
         let subject = match route.as_str() {
             route if route.contains("/buildings/") => id.as_str(),
             route if route.contains("/agents/") => agent,
+            route if route.contains("/subnets/") => subnet.as_str(),
             _ => "1",
         };
-        let address = route.replace("{id}", subject);
+        let file = if route.contains("/incidents/") { "days.csv" } else { "week.csv" };
+        let address = route.replace("{id}", subject).replace("{name}", file);
         for (peer, host, status) in [
             (Some("127.0.0.1:1"), "localhost:8080", None),
             (Some("[::1]:1"), "[::1]:8080", None),
@@ -151,17 +154,20 @@ async fn sql_in_a_parameter_is_a_text_like_any_other() {
     // x' OR '1'='1 and 1; DROP TABLE agents
     for text in ["x%27%20OR%20%271%27%3D%271", "1%3B%20DROP%20TABLE%20agents"] {
         for (method, route) in busyhour_api::route_list() {
-            if method != "GET" {
+            // Streams of events have no end, and there are few of them.
+            if method != "GET" || route.ends_with("/events") {
                 continue;
             }
             if route.contains('{') {
-                let answer = bed.get(&route.replace("{id}", text)).await;
+                let named = route.replace("{id}", text).replace("{name}", text);
+                let answer = bed.get(&named).await;
                 let status = answer.status.as_u16();
                 assert!(matches!(status, 400 | 404), "{route}: {status} {}", answer.body);
             }
             let subject = if route.contains("/buildings/") { id.as_str() } else { "1" };
             for name in parameters {
-                let address = format!("{}?{name}={text}", route.replace("{id}", subject));
+                let named = route.replace("{id}", subject).replace("{name}", text);
+                let address = format!("{named}?{name}={text}");
                 let answer = bed.get(&address).await;
                 assert!(answer.status.as_u16() < 500, "{address}: {}", answer.body);
             }

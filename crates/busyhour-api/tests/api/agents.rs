@@ -1,12 +1,14 @@
 //! Letting agents in.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use busyhour_model::AgentId;
 use busyhour_store::Binding;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Bed, MASKED};
+use crate::support::{Bed, MASKED, NOW, append_gaps};
 
 #[tokio::test]
 async fn the_secret_is_told_once_and_only_its_digest_is_kept() {
@@ -28,6 +30,24 @@ async fn the_secret_is_told_once_and_only_its_digest_is_kept() {
 
     let again = bed.post("/api/v1/agents", &json!({ "name": "berlin-3" })).await.json();
     assert_ne!(again["secret_line"], answer["secret_line"]);
+}
+
+#[tokio::test]
+async fn a_week_of_a_gap_a_minute_is_told_whole() {
+    let bed = Bed::full();
+    let agent = AgentId::from_u128(2);
+    // Eight days: those of the day before the week are looked at, too.
+    let started = NOW.minus(Duration::from_secs(8 * 86_400));
+    append_gaps(bed.telemetry.as_ref(), agent, started, (60, 8 * 1_440));
+    let agents = bed.items("/api/v1/agents").await;
+    let tokyo = agents.iter().find(|item| item["name"] == "tokyo-1").expect("it is there");
+    assert_eq!(tokyo["gap_hours_7d"], 168.0);
+    let address = format!("/api/v1/agents/{agent}/gaps");
+    let first = bed.get(&address).await.json();
+    let next = first["next"].as_str().expect("ten thousand are not all");
+    let rest = bed.items(&format!("{address}?after={next}")).await;
+    assert_eq!(rest.len(), 7 * 1_440 - 10_000);
+    assert_eq!(rest.last().expect("a gap")["started_utc"], "2026-03-06T15:59:00Z");
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use busyhour_api::Peer;
-use busyhour_store::{AccountName, Act, Grant, NewApiToken, Reach, Role};
+use busyhour_model::{Incident, IncidentState};
+use busyhour_store::{AccountName, Act, Grant, JudgeWrite, NewApiToken, Reach, Role};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio_stream::StreamExt as _;
 use tower::ServiceExt as _;
 
+use crate::sign_in::set_up;
 use crate::support::{Bed, MASKED, NOW};
 
 /// A stream of events; nothing waits in real time here.
@@ -137,6 +139,60 @@ async fn who_is_limited_to_buildings_hears_of_these_alone_and_nothing_once_the_t
     let number = tokens.iter().find(|token| token.name.as_str() == "own").expect("it").number;
     bed.accounts.revoke_api_token(number, &Act::by_operator(NOW)).expect("revoked");
     assert_eq!(limited.next().await, None, "the stream ends with the next heartbeat");
+}
+
+/// Writes an incident as it is after something happened to it.
+fn becomes(bed: &Bed, number: u64, change: impl FnOnce(&mut Incident)) {
+    let all = bed.control.incidents(true).expect("incidents");
+    let mut incident =
+        all.into_iter().find(|incident| incident.number == number).expect("the incident");
+    change(&mut incident);
+    let write = JudgeWrite { incidents: vec![incident], ..JudgeWrite::default() };
+    bed.control.write_judgement(&write, NOW).expect("written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_that_closes_or_becomes_part_of_another_is_told_as_closed() {
+    let bed = Bed::full();
+    let mut stream = Stream::open(&bed, None, None).await.expect("open");
+    stream.next().await.expect("it begins");
+    looked().await;
+    becomes(&bed, 1, |incident| incident.state = IncidentState::Recovering);
+    let mut states = Vec::new();
+    for change in [None, Some(None), Some(Some(1))] {
+        if let Some(merged_into) = change {
+            let number = if merged_into.is_some() { 2 } else { 1 };
+            becomes(&bed, number, |incident| {
+                (incident.state, incident.merged_into) = (IncidentState::Closed, merged_into);
+                incident.closed = Some(NOW);
+            });
+        }
+        let told = stream.next().await.expect("an event");
+        let data: serde_json::Value = serde_json::from_str(line(&told, "data")).expect("JSON");
+        states.push((data["number"].clone(), data["state"].clone()));
+        looked().await;
+    }
+    let expected = [(1, "recovering"), (1, "closed"), (2, "closed")];
+    assert_eq!(states, expected.map(|(number, state)| (json!(number), json!(state))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_left_open_does_not_keep_its_session_alive() {
+    let bed = Bed::full();
+    let cookie = set_up(&bed).await;
+    let (_, session) = cookie.split_once('=').expect("a cookie");
+    let mut stream = Stream::open(&bed, Some(session), None).await.expect("open");
+    assert!(stream.next().await.is_some());
+    let hour = std::time::Duration::from_secs(3_600);
+    bed.wait(hour);
+    looked().await;
+    looked().await;
+    let whoami = Request::get("/api/v1/buildings").header("host", "localhost");
+    let with = whoami.header("cookie", cookie.as_str());
+    // Nobody asked for two hours, whatever was listened to.
+    bed.wait(hour + hour / 30);
+    assert_eq!(stream.next().await, None, "it ends with the session");
+    assert_eq!(bed.send(with, Body::empty()).await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,11 @@
 //! One moment of a path, explained; targets; the reports that there are.
 
 use axum::http::StatusCode;
+use busyhour_model::DayVerdict;
+use busyhour_store::JudgeWrite;
 use serde_json::{Value, json};
 
-use crate::support::{Bed, MASKED};
+use crate::support::{Bed, MASKED, NOW, path_summary};
 
 async fn explained(bed: &Bed, at: &str) -> Value {
     let paths = bed.items("/api/v1/paths").await;
@@ -48,6 +50,25 @@ async fn a_moment_is_told_with_its_window_its_limits_its_hour_and_its_day() {
     ] {
         assert!(words.contains(said), "{said} in:\n{words}");
     }
+}
+
+#[tokio::test]
+async fn why_a_bad_hour_does_not_make_its_day_bad_is_said() {
+    let bed = Bed::full();
+    // Tuesday's bad windows were the target's own fault: the judge left them out.
+    let building = bed.building(MASKED);
+    let mut tuesday = path_summary(1, building, jiff::civil::date(2026, 3, 3));
+    (tuesday.verdict, tuesday.bad) = (DayVerdict::Good, 0);
+    let write = JudgeWrite { days: vec![tuesday], ..JudgeWrite::default() };
+    bed.control.write_judgement(&write, NOW).expect("written");
+    let said = "those in which the target itself was at fault";
+    let item = explained(&bed, "?at=2026-03-03T09:15:00Z").await;
+    assert_eq!((&item["hour"]["bad"], &item["day"]["bad"]), (&json!(30), &json!(0)));
+    assert!(words(&item).contains(said), "{}", words(&item));
+    let quiet = explained(&bed, "?at=2026-03-03T14:15:00Z").await;
+    assert!(!words(&quiet).contains(said), "{}", words(&quiet));
+    let monday = explained(&bed, "?at=2026-03-02T09:15:00Z").await;
+    assert!(!words(&monday).contains(said), "{}", words(&monday));
 }
 
 #[tokio::test]

@@ -75,6 +75,23 @@ async fn the_audit_tells_what_was_done_newest_first() {
     bed.post("/api/v1/agents", &json!({ "name": "berlin-2" })).await;
     bed.post("/api/v1/buildings/import", &json!({ "file": FILE, "dry_run": true })).await;
     assert_eq!(bed.items("/api/v1/audit").await, audit);
+    // Page by page, also when somebody does something meanwhile.
+    let (mut paged, mut next) = (Vec::new(), "limit=1".to_owned());
+    loop {
+        let page = bed.get(&format!("/api/v1/audit?{next}")).await.json();
+        paged.extend(page["items"].as_array().expect("a list").clone());
+        let Some(after) = page["next"].as_str() else { break };
+        next = format!("limit=1&after={after}");
+        if paged.len() == 1 {
+            bed.post("/api/v1/owners", &json!({ "name": "NOC" })).await;
+        }
+    }
+    assert_eq!(paged, audit, "what came meanwhile is in front of it");
+    assert_eq!(bed.items("/api/v1/audit").await.len(), audit.len() + 1);
+    for nonsense in ["1-0000000000000000", "a1", "a.1", "ax.1", "a99999999999999999999.1"] {
+        let address = format!("/api/v1/audit?after={nonsense}");
+        bed.get(&address).await.problem(StatusCode::BAD_REQUEST);
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,12 @@ fn strict(mut value: Value) -> Value {
     value
 }
 
+/// One JSON text, and not one a line.
+fn is_json(answer: &Answer) -> bool {
+    let media = answer.header("content-type").split(';').next().unwrap_or_default();
+    media == "application/json" || media.ends_with("+json")
+}
+
 struct Held {
     components: Value,
     operations: BTreeMap<(String, String), Value>,
@@ -175,7 +181,7 @@ impl Held {
         if schema.is_null() {
             return Err(format!("{status} {media} is not in the document"));
         }
-        if !media.ends_with("json") {
+        if !is_json(answer) {
             return Ok(());
         }
         let mut root = schema.clone();
@@ -256,7 +262,7 @@ async fn real_answers_are_what_the_document_says() {
             continue;
         }
         assert_eq!(answer.status, StatusCode::OK, "{address}: {}", answer.body);
-        let body = if answer.body.starts_with('{') { answer.json() } else { Value::Null };
+        let body = if is_json(&answer) { answer.json() } else { Value::Null };
         if body["items"].as_array().is_some_and(Vec::is_empty) {
             empty.insert(path.as_str());
         }
@@ -290,6 +296,9 @@ async fn every_list_is_paged_cut_and_written_in_three_forms_and_refuses_what_can
         if items.len() > 1 && path != "/top" && !path.ends_with("/estimates") {
             let next = page.json()["next"].as_str().expect("more").to_owned();
             assert!(page.header("link").contains(&next), "{address}");
+            // Ages are others a moment later, and the list goes on where it was.
+            bed.wait(std::time::Duration::from_secs(1));
+            let items = bed.get(&of("limit=10000")).await.json()["items"].clone();
             let page = bed.get(&of(&format!("limit=1&after={next}"))).await.json();
             assert_eq!(page["items"], json!([items[1]]), "{address}");
         }

@@ -492,16 +492,29 @@ fn append_two_days(telemetry: &dyn Telemetry, agent: AgentId, rate_pps: u32) {
 /// After three days the agent is not running for two hours.
 fn append_gap(telemetry: &dyn Telemetry, agent: AgentId) {
     let started = MONDAY.plus(Duration::from_secs(72 * 3_600));
-    let stamp = Stamp::new(started, BootMicros(1), BootId::from_u128(1), 7_200_000_000);
-    let gap = Record {
-        stamp: stamp.expect("a stamp"),
-        schedule: ScheduleRevision(1),
-        context: Context::default(),
-        body: busyhour_model::Body::Gap(Gap {
-            reason: GapReason::NotRunning,
-            path: None,
-            records: None,
-        }),
+    append_gaps(telemetry, agent, started, (7_200, 1));
+}
+
+/// So many gaps of so many seconds, one after the other.
+pub(crate) fn append_gaps(
+    telemetry: &dyn Telemetry,
+    agent: AgentId,
+    started: UtcMicros,
+    (seconds, count): (u64, u64),
+) {
+    let gap = |n: u64| {
+        let started = started.plus(Duration::from_secs(n * seconds));
+        let stamp = Stamp::new(started, BootMicros(1), BootId::from_u128(1), seconds * 1_000_000);
+        Record {
+            stamp: stamp.expect("a stamp"),
+            schedule: ScheduleRevision(1),
+            context: Context::default(),
+            body: busyhour_model::Body::Gap(Gap {
+                reason: GapReason::NotRunning,
+                path: None,
+                records: None,
+            }),
+        }
     };
     let rows = BlockRows {
         agent,
@@ -510,7 +523,7 @@ fn append_gap(telemetry: &dyn Telemetry, agent: AgentId) {
         received: NOW,
         schedules: Vec::new(),
         windows: Vec::new(),
-        others: vec![gap],
+        others: (0..count).map(gap).collect(),
         quarantined: Vec::new(),
     };
     telemetry.append(&[rows]).expect("append");

@@ -78,6 +78,59 @@ async fn a_file_is_looked_at_first_and_put_in_force_when_somebody_confirms_it() 
     let one = FILE.lines().next().expect("a line");
     let looked = send(&bed, &cookie, &[("token", &token), ("file", one)]).await;
     assert!(looked.body.contains("Subnets that end: 1"), "{}", looked.body);
+
+    let renamed = FILE.replace("Munich,Contoso", "Isar,Contoso");
+    let looked = send(&bed, &cookie, &[("token", &token), ("file", &renamed)]).await;
+    assert!(looked.body.contains("<li>Munich → Isar</li>"), "{}", looked.body);
+    for other in ["that are new", "Buildings that change", "that end"] {
+        assert!(!looked.body.contains(other), "{other}: {}", looked.body);
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_confirm_the_same_version_at_once_one_is_asked_again() {
+    let bed = Bed::empty();
+    let cookie = set_up(&bed).await;
+    let token = form_token(&bed, &cookie).await;
+    let mut before = 0;
+    for round in 0..8 {
+        let [one, other] = ["Ulm", "Bonn"]
+            .map(|name| FILE.replace("Munich,Contoso", &format!("{name} {round},Contoso")));
+        let version = (before + 1).to_string();
+        let put = async |file: &str| {
+            let fields = [("token", token.as_str()), ("file", file), ("confirmed", &version)];
+            send(&bed, &cookie, &fields).await
+        };
+        let answers = tokio::join!(put(&one), put(&other));
+        let done = [answers.0, answers.1];
+        let count = done.iter().filter(|answer| answer.body.contains("is in force.")).count();
+        assert_eq!(count, 1, "{round}");
+        let again = done.iter().find(|answer| answer.status == StatusCode::UNPROCESSABLE_ENTITY);
+        let again = again.expect("the other one is asked again");
+        assert!(again.body.contains("Somebody else changed the buildings meanwhile"));
+        before += 1;
+        assert_eq!(offered(again), (before + 1).to_string());
+    }
+}
+
+#[tokio::test]
+async fn what_is_short_enough_to_be_looked_at_is_short_enough_to_be_confirmed() {
+    let bed = Bed::empty();
+    let cookie = set_up(&bed).await;
+    let token = form_token(&bed, &cookie).await;
+    // Nearly 4 MiB with many lines, as the browser sends it first, and as it sends it back.
+    let long = format!("{FILE}{}", "\n".repeat((4 << 20) - FILE.len() - 1));
+    let looked = send(&bed, &cookie, &[("token", &token), ("file", &long)]).await;
+    assert_eq!(looked.status, StatusCode::OK, "{:.300}", looked.body);
+    let version = offered(&looked);
+    let back = long.replace('\n', "\r\n");
+    let confirm = [("token", token.as_str()), ("file", &back), ("confirmed", &version)];
+    let done = send(&bed, &cookie, &confirm).await;
+    assert!(done.body.contains("Version 1 is in force"), "{:.300}", done.body);
+    let too_long = long + "\n\n";
+    let refused = send(&bed, &cookie, &[("token", &token), ("file", &too_long)]).await;
+    assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(refused.body.contains("busyhour building import"), "{:.300}", refused.body);
 }
 
 #[tokio::test]
@@ -131,7 +184,7 @@ async fn a_form_without_the_session_s_token_a_foreign_one_and_one_that_is_too_lo
     let token = form_token(&bed, &cookie).await;
     let forged = send(&bed, &cookie, &[("token", "guessed"), ("file", FILE)]).await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
-    let long = "x".repeat(5 << 20);
+    let long = "x".repeat(9 << 20);
     let long = send(&bed, &cookie, &[("token", &token), ("file", &long)]).await;
     assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE);
     let foreign = Request::post("/buildings/import")

@@ -133,6 +133,10 @@ pub struct ImportPreview {
     pub buildings_ended: Vec<Building>,
     /// Subnets that would no longer be in force.
     pub subnets_ended: Vec<Subnet>,
+    /// Names of buildings that would be new.
+    pub buildings_added: Vec<String>,
+    /// Former and new names of buildings that would get another.
+    pub buildings_renamed: Vec<(String, String)>,
 }
 
 /// A version of the building file: what an import put in force.
@@ -326,6 +330,18 @@ pub trait Control: Send + Sync {
         file: &[FileBuilding],
         by: &Act,
     ) -> Result<ImportSummary, StoreError>;
+
+    /// The same if that is `version`, which a preview told; `None` when it would be another, as somebody else
+    /// was faster: then nothing is changed.
+    ///
+    /// # Errors
+    /// When the transaction could not be made durable; then nothing changed.
+    fn import_as(
+        &self,
+        file: &[FileBuilding],
+        version: u32,
+        by: &Act,
+    ) -> Result<Option<ImportSummary>, StoreError>;
 
     /// What [`Self::import_buildings`] would do now. Changes nothing.
     ///
@@ -564,6 +580,18 @@ pub trait Control: Send + Sync {
         &self,
         from: UtcMicros,
         until: UtcMicros,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The same, of those that come behind the entry with this moment and number.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn audit_before(
+        &self,
+        from: UtcMicros,
+        until: UtcMicros,
+        before: Option<(UtcMicros, i64)>,
         limit: usize,
     ) -> Result<Vec<AuditEntry>, StoreError>;
 

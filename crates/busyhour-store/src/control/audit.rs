@@ -12,7 +12,8 @@ use crate::sqlite::{row_limit, unreadable};
 use crate::{Act, Actor, AuditAction, AuditChain, AuditEntry, AuditSubject, ChainedEntry};
 
 pub(super) const ENTRIES: &str = "SELECT number, at_us, actor, action, subject, detail FROM audit \
-     WHERE at_us >= ?1 AND at_us < ?2 ORDER BY at_us DESC, number DESC LIMIT ?3";
+     WHERE at_us >= ?1 AND at_us < ?2 AND (+at_us < ?3 OR +number < ?4) \
+     ORDER BY at_us DESC, number DESC LIMIT ?5";
 pub(super) const CHAINED: &str = "SELECT number, at_us, actor, action, subject, detail, link FROM audit \
      WHERE number > ?1 ORDER BY number LIMIT ?2";
 /// From the oldest on: what comes after the first that is kept is not looked at. A clock that went wrong
@@ -37,15 +38,17 @@ pub(super) fn note(
     Ok(())
 }
 
-/// The newest entries first.
+/// The newest entries first, from those on that came before an entry.
 pub(super) fn entries(
     sql: &Connection,
-    from: UtcMicros,
-    until: UtcMicros,
+    (from, until): (UtcMicros, UtcMicros),
+    before: Option<(UtcMicros, i64)>,
     limit: usize,
 ) -> rusqlite::Result<Vec<AuditEntry>> {
+    let (at, number) = before.unwrap_or((until, i64::MAX));
+    let until = until.0.min(at.0.saturating_add(1));
     sql.prepare_cached(ENTRIES)?
-        .query_map(params![from.0, until.0, row_limit(limit)], entry)?
+        .query_map(params![from.0, until, at.0, number, row_limit(limit)], entry)?
         .collect()
 }
 

@@ -45,6 +45,23 @@ pub(super) fn import(
     Ok(summary)
 }
 
+/// [`import`] if the version in force is then this one; nothing is changed otherwise.
+pub(super) fn import_as(
+    sql: &Connection,
+    file: &[FileBuilding],
+    version: u32,
+    by: &Act,
+) -> rusqlite::Result<Option<ImportSummary>> {
+    sql.execute_batch("SAVEPOINT import_as")?;
+    let summary = import(sql, file, by)?;
+    if summary.version != version {
+        sql.execute_batch("ROLLBACK TO import_as; RELEASE import_as")?;
+        return Ok(None);
+    }
+    sql.execute_batch("RELEASE import_as")?;
+    Ok(Some(summary))
+}
+
 fn told(done: &ImportSummary, version: &FileVersion) -> String {
     let digest: String = version.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     format!(
@@ -105,14 +122,32 @@ pub(super) fn preview(
 ) -> rusqlite::Result<ImportPreview> {
     let mut buildings_ended = inventory::buildings(sql)?;
     let mut subnets_ended = inventory::subnets(sql)?;
+    let former: HashMap<_, _> = buildings_ended.iter().map(|b| (b.id, b.name.clone())).collect();
     sql.execute_batch("SAVEPOINT preview")?;
     let summary = apply(sql, file, now)?;
-    let buildings: HashSet<_> = inventory::buildings(sql)?.into_iter().map(|b| b.id).collect();
+    let after = inventory::buildings(sql)?;
+    let buildings: HashSet<_> = after.iter().map(|building| building.id).collect();
     let subnets: HashSet<_> = inventory::subnets(sql)?.into_iter().map(|s| s.id).collect();
     sql.execute_batch("ROLLBACK TO preview; RELEASE preview")?;
     buildings_ended.retain(|building| !buildings.contains(&building.id));
     subnets_ended.retain(|subnet| !subnets.contains(&subnet.id));
-    Ok(ImportPreview { summary, buildings_ended, subnets_ended })
+    let (mut buildings_added, mut buildings_renamed) = (Vec::new(), Vec::new());
+    for building in after {
+        match former.get(&building.id) {
+            None => buildings_added.push(building.name),
+            Some(name) if *name != building.name => {
+                buildings_renamed.push((name.clone(), building.name));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(ImportPreview {
+        summary,
+        buildings_ended,
+        subnets_ended,
+        buildings_added,
+        buildings_renamed,
+    })
 }
 
 /// Forget what began at the same moment (it never held), then end what is in force.

@@ -99,6 +99,16 @@ fn the_audit_is_read_by_time_newest_first() {
     assert_eq!(read(1, 3, 9), [4, 3, 2]);
     assert_eq!(read(0, 9, 2), [1, 4]);
     assert_eq!(read(4, 9, 9), [] as [i64; 0]);
+    let behind = |hour: i64, number, limit| -> Vec<i64> {
+        let before = Some((at(NOW, hour * HOUR), number));
+        let entries = store.audit_before(NOW, at(NOW, 9 * HOUR), before, limit).unwrap();
+        entries.iter().map(|entry| entry.number).collect()
+    };
+    assert_eq!(behind(3, 1, 2), [4, 3], "numbers and moments need not go the same way");
+    assert_eq!(behind(2, 4, 9), [3, 2], "of the same moment the number decides");
+    assert_eq!(behind(2, 3, 9), [2]);
+    assert_eq!(behind(1, 2, 9), [] as [i64; 0]);
+    assert_eq!(behind(99, 1, 9), [1, 4, 3, 2]);
 }
 
 #[test]

@@ -276,7 +276,40 @@ fn a_preview_tells_what_an_import_would_do_and_changes_nothing() {
     assert_eq!(ended, ["2001:db8::/48", "10.2.0.0/24"]);
     let after = (store.buildings().unwrap(), store.subnets().unwrap(), store.placements().unwrap());
     assert_eq!(before, after);
+    assert_eq!(preview.buildings_added, ["C"]);
     assert_eq!(import(store, &file, at(NOW, 1)), preview.summary);
+
+    let file = [building("A1", &["10.1.0.0/24"]), building("B", &["10.2.0.0/24"])];
+    let preview = store.preview_import(&file, at(NOW, 2)).unwrap();
+    assert_eq!(preview.buildings_renamed, [("A".to_owned(), "A1".to_owned())]);
+    assert_eq!(preview.buildings_added, ["B"], "who comes back is no other, but new in force");
+}
+
+#[test]
+fn an_import_as_a_version_is_that_version_or_changes_nothing() {
+    let engine = Engine::new();
+    let store = &engine.control;
+    let (a, b) = ([building("A", &["10.1.0.0/24"])], [building("B", &["10.2.0.0/24"])]);
+    let put = |file: &[FileBuilding], version, seconds| {
+        let by = Act::by_operator(at(NOW, seconds));
+        store.import_as(file, version, &by).unwrap().map(|done| done.version)
+    };
+    assert_eq!(put(&a, 1, 0), Some(1));
+    let count = |store: &dyn Control| {
+        (store.audit(FOREVER, at(NOW, DAY), 99).unwrap().len(), store.inventory_changes())
+    };
+    let before = count(store);
+    // Two looked at the same time: both were told that theirs would be version 2.
+    for wrong in [0, 1, 3] {
+        assert_eq!(put(&b, wrong, 1), None, "{wrong}");
+    }
+    assert_eq!(store.buildings().unwrap()[0].name, "A");
+    assert_eq!(store.building_files(9).unwrap().len(), 1);
+    assert_eq!(count(store).0, before.0, "nothing was done, so nothing is told");
+    assert_eq!(put(&b, 2, 2), Some(2));
+    assert_eq!(put(&a, 2, 3), None, "the other one was faster");
+    assert_eq!(put(&b, 2, 4), Some(2), "what is in force already changes nothing");
+    assert_eq!(store.buildings().unwrap()[0].name, "B");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod judged;
 mod mail;
 mod questions;
+mod storm;
 mod telling;
 
 use std::collections::{HashMap, HashSet};

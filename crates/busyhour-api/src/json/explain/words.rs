@@ -90,12 +90,13 @@ fn measured(found: &Found) -> String {
     )
 }
 
-/// ` (4.0 %)`, or nothing of nothing.
+/// ` (4.25 %)`, ` (50 %)`, or nothing of nothing.
 fn share(part: u64, whole: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "packets are few")]
     let share = (whole > 0).then(|| part as f64 / whole as f64 * 100.0);
     share.map_or_else(String::new, |share| {
-        format!(" ({})", busyhour_chart::Unit::Percent.words(share))
+        let words = busyhour_chart::Unit::Percent.words(share);
+        format!(" ({})", words.replacen(".00 %", " %", 1).replacen(".0 %", " %", 1))
     })
 }
 
@@ -195,9 +196,12 @@ fn day(found: &Found) -> String {
         let hours = text::hour_from(worst.start_minute);
         format!("; the worst busy hour was {hours} with {} bad of {}", worst.bad, worst.valid)
     });
-    let hour_is_bad = found.hour.as_ref().and_then(|hour| hour.bad_ratio()) >= Some(BAD_HOUR_SHARE);
-    let fault = if hour_is_bad && day.verdict == DayVerdict::Good {
-        " Windows outside busy hours, and those in which the target itself was at fault, do not count."
+    let of_hour = found.hour.as_ref();
+    let hour_is_bad = of_hour.and_then(|hour| hour.bad_ratio()) >= Some(BAD_HOUR_SHARE);
+    let is_more = of_hour.is_some_and(|hour| hour.bad > day.bad);
+    let fault = if is_more || hour_is_bad && day.verdict == DayVerdict::Good {
+        " Windows outside busy hours, those in which the target itself was at fault, and those that came \
+         after the day was judged do not count."
     } else {
         ""
     };

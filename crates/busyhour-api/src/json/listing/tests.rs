@@ -142,4 +142,37 @@ fn an_item_is_known_by_its_identity_alone() {
     assert_eq!(id(json!({"id": 1, "age": 2})), id(json!({"id": 1, "age": 3})));
     assert_ne!(id(json!({"id": 1})), id(json!({"id": 2})));
     assert_ne!(id(json!({"x": 1})), id(json!({"x": 2})), "without a name all of it counts");
+    let up = json!({"started_utc": "a", "direction": "up", "lost": 1});
+    let down = json!({"started_utc": "a", "direction": "down", "lost": 1});
+    let later = json!({"started_utc": "a", "direction": "up", "lost": 2});
+    assert_ne!(id(up.clone()), id(down), "what begins at the same time is told apart");
+    assert_eq!(id(up), id(later));
+    let row = |cause: Value| json!({"name": "WAN team", "cause": cause, "region": "EMEA"});
+    assert_ne!(id(row(json!("wifi"))), id(row(json!(null))));
+}
+
+/// A digest of a whole item is another one as soon as an age in it is.
+#[test]
+fn every_list_has_something_steady_that_its_items_are_known_by() {
+    let document = crate::openapi::openapi(&|_| None);
+    let mut lists = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let content = &operations["get"]["responses"]["200"]["content"]["application/json"];
+        let item = &content["schema"]["oneOf"][0]["properties"]["items"]["items"]["$ref"];
+        let Some(item) = item.as_str() else { continue };
+        let schema = document.pointer(item.trim_start_matches('#')).unwrap();
+        let fields = schema["properties"].as_object().unwrap();
+        let mut known_by = IDENTITIES.iter().chain(&STEADY);
+        assert!(known_by.any(|name| fields.contains_key(*name)), "{path}: {:?}", fields.keys());
+        lists += 1;
+    }
+    assert!(lists > 30, "{lists}");
+}
+
+#[test]
+fn an_item_that_is_there_twice_is_found_where_it_was() {
+    let same = std::iter::repeat(vec![1, 2, 2, 2, 3]);
+    assert_eq!(pages(same, 1), [[1], [2], [2], [2], [3]]);
+    let moved = [vec![2, 1, 5, 2, 3, 4], vec![2, 1, 6, 5, 2, 3, 4]].into_iter();
+    assert_eq!(pages(moved, 4), [vec![2, 1, 5, 2], vec![3, 4]]);
 }
