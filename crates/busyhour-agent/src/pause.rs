@@ -104,6 +104,11 @@ impl Switch {
         self.wait_for(Option::is_some).await;
     }
 
+    /// Waits until there is no pause for this reason: none at all, or for another one. Safe to drop.
+    pub(crate) async fn no_more(&mut self, why: Why) {
+        self.wait_for(|pause| pause.is_none_or(|pause| pause.why != why)).await;
+    }
+
     /// Waits until there is no pause, most often not at all. Safe to drop.
     pub(crate) async fn resumed(&mut self) {
         self.wait_for(Option::is_none).await;

@@ -23,7 +23,7 @@ use thiserror::Error;
 pub use counters::{Counters, counters};
 pub use interface::{Interface, interfaces, link_speed};
 pub use power::on_battery;
-pub use route::{Route, default_route, local_address, route_to};
+pub use route::{Route, carriers, default_route, local_address, route_to};
 pub use usage::{Usage, own_usage};
 
 /// A fact that could not be learned.

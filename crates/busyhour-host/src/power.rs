@@ -11,7 +11,7 @@ const SUPPLIES: &str = "/sys/class/power_supply";
 struct Supply {
     /// `Mains`, `Battery`, `USB`, `UPS`, `Wireless`.
     kind: String,
-    /// `1` while a supply other than a battery gives power.
+    /// `1` while a supply other than a battery gives power, `2` while it does at a voltage of its choice.
     online: String,
     /// `Discharging`, `Charging`, `Full`, `Not charging`, `Unknown`.
     status: String,
@@ -46,7 +46,8 @@ fn supply(path: &Path) -> Supply {
 /// A battery gives and nothing else does. A battery that gives while the mains are there helps out.
 fn is_on_battery(supplies: &[Supply]) -> bool {
     let own = || supplies.iter().filter(|supply| supply.scope != "Device");
-    let outside = own().any(|supply| supply.kind != "Battery" && supply.online == "1");
+    let is_online = |supply: &Supply| !matches!(supply.online.as_str(), "" | "0");
+    let outside = own().any(|supply| supply.kind != "Battery" && is_online(supply));
     let gives = own().any(|supply| supply.kind == "Battery" && supply.status == "Discharging");
     gives && !outside
 }
@@ -68,6 +69,7 @@ mod tests {
         let charges = supply("Battery", "", "Charging", "");
         let mouse = supply("Battery", "", "Discharging", "Device");
         let docked = supply("USB", "1", "", "");
+        let programmable = supply("USB", "2", "", "");
         for (supplies, expected) in [
             (vec![], false),
             (vec![mains.clone()], false),
@@ -75,6 +77,7 @@ mod tests {
             (vec![gives.clone()], true),
             (vec![mains.clone(), gives.clone()], false),
             (vec![unplugged.clone(), docked, gives.clone()], false),
+            (vec![programmable, gives.clone()], false),
             (vec![mains, charges.clone()], false),
             (vec![unplugged.clone(), charges.clone(), gives], true),
             (vec![unplugged, mouse.clone()], false),

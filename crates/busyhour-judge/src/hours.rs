@@ -11,6 +11,7 @@ use busyhour_store::{Control, StoreError, Telemetry};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 
+use crate::incidents::HeldHours;
 use crate::inventory::{Inventory, JudgedSite, Noons};
 use crate::load::read_load;
 
@@ -124,10 +125,7 @@ impl Hours {
         let due = self.due(inventory, late, now);
         let mut records = 0;
         self.is_behind = false;
-        // Of one date those first that were read longest ago, or never: nobody waits for ever.
-        let mut due: Vec<(Date, BuildingId)> = due.into_iter().collect();
-        due.sort_by_key(|day| (Reverse(day.0), self.read.get(day).copied()));
-        for (at, (date, building)) in due.into_iter().enumerate() {
+        for (at, (date, building)) in in_turn(due, &self.read).into_iter().enumerate() {
             if at == LOADS_A_ROUND || records >= RECORDS_A_ROUND {
                 (self.quiet, self.is_behind) = (None, true);
                 break;
@@ -261,11 +259,11 @@ impl Hours {
     pub(crate) fn catch_up(
         &mut self,
         inventory: &Inventory,
-        frozen: &BTreeSet<BuildingId>,
+        held: &HeldHours,
         params: &Params,
         now: UtcMicros,
     ) -> Vec<(Date, BuildingId)> {
-        let mut changed = self.catch_up_late(inventory, frozen, params, now);
+        let mut changed = self.catch_up_late(inventory, held, params, now);
         let Some(front) = inventory.todays(now).into_values().min() else { return changed };
         if inventory.sites.keys().all(|building| self.followed.contains(building)) {
             return changed;
@@ -278,8 +276,7 @@ impl Hours {
             let newest = |weeks: &BTreeMap<Date, WorkingWeek>| Some(*weeks.last_key_value()?.0);
             let before = self.weeks.get(&building).and_then(newest);
             for date in (0..DAYS).rev().map(|back| front.saturating_sub(back.days())) {
-                let is_frozen = frozen.contains(&building);
-                self.look_at(building, &judged.site, date, is_frozen, params);
+                self.look_at(building, &judged.site, date, held.on(building, date), params);
             }
             let weeks = self.weeks.get(&building).into_iter().flatten();
             let mut looked_on = weeks.map(|(looked_on, _)| *looked_on);
@@ -293,10 +290,11 @@ impl Hours {
     /// Looks once more, in their order, at the days of buildings whose loads came after hours had been
     /// learned without them: as if they had been there in time. Waits until all that is due was read and a
     /// building is followed, and while an incident holds its hours. Gives the days that other hours may hold on.
+    /// Until then the first of these loads is not durable: whoever starts meanwhile reads it again, late again.
     fn catch_up_late(
         &mut self,
         inventory: &Inventory,
-        frozen: &BTreeSet<BuildingId>,
+        held: &HeldHours,
         params: &Params,
         now: UtcMicros,
     ) -> Vec<(Date, BuildingId)> {
@@ -305,25 +303,27 @@ impl Hours {
             return changed;
         }
         let Some(front) = inventory.todays(now).into_values().min() else { return changed };
-        let waits = |one: &BuildingId| frozen.contains(one) || !self.followed.contains(one);
+        let waits = |one: &BuildingId| held.now(*one) || !self.followed.contains(one);
         let (wait, ready): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.late).into_iter().partition(|(one, _)| waits(one));
         self.late = wait;
         for (building, first) in ready {
             let Some(judged) = inventory.sites.get(&building) else { continue };
-            let days = self.look_again(building, &judged.site, (first, front), params);
+            let held = |date| held.on(building, date);
+            let days = self.look_again(building, &judged.site, (first, front), &held, params);
             changed.extend(days.map(|date| (date, building)));
         }
         changed
     }
 
-    /// Forgets the weeks after a date and looks at all days since again, up to another one. Gives those that
-    /// follow the first.
+    /// Forgets the weeks after a date and looks at all days since again, up to another one: hours that an
+    /// incident held then stay as they were. Gives the days that follow the first.
     fn look_again(
         &mut self,
         building: BuildingId,
         site: &Site,
         (first, front): (Date, Date),
+        held: &dyn Fn(Date) -> bool,
         params: &Params,
     ) -> impl Iterator<Item = Date> + use<> {
         let first = first.max(front.saturating_sub((DAYS - 1).days()));
@@ -335,9 +335,9 @@ impl Hours {
         self.unsaved_weeks.retain(|(of, date), _| *of != building || *date <= first);
         for date in days.clone() {
             if looked_on.contains(&date) {
-                self.learn(building, site, date, false, params);
+                self.learn(building, site, date, held(date), params);
             } else {
-                self.look_at(building, site, date, false, params);
+                self.look_at(building, site, date, held(date), params);
             }
         }
         days
@@ -451,13 +451,22 @@ impl Hours {
 
     /// What is to be made durable.
     pub(crate) fn unsaved(&self) -> (Vec<BuildingLoad>, Vec<WorkingWeek>) {
-        let loads = self.unsaved_loads.values().cloned().collect();
+        let loads = self.unsaved_loads.iter().filter(|(day, _)| !self.waits_to_count(day));
+        let loads = loads.map(|(_, load)| load.clone()).collect();
         (loads, self.unsaved_weeks.values().cloned().collect())
+    }
+
+    /// Whether a load is the first of a building that came late, with which hours are still to be learned: whoever
+    /// starts meanwhile finds it late again, and looks at all days since.
+    fn waits_to_count(&self, &(building, date): &(BuildingId, Date)) -> bool {
+        self.late.get(&building) == Some(&date)
     }
 
     /// Notes that [`Self::unsaved`] is durable.
     pub(crate) fn saved(&mut self) {
-        self.unsaved_loads.clear();
+        let mut unsaved = std::mem::take(&mut self.unsaved_loads);
+        unsaved.retain(|day, _| self.waits_to_count(day));
+        self.unsaved_loads = unsaved;
         self.unsaved_weeks.clear();
     }
 
@@ -471,6 +480,17 @@ impl Hours {
         let last = self.weeks.values().filter_map(|weeks| weeks.last_key_value());
         last.filter(|(_, week)| week.learned).count()
     }
+}
+
+/// Loads that are due in the order in which they are read: the newest dates first, and of one date those that
+/// were read longest ago, or never, so that nobody waits for ever where not all can be read in an hour.
+fn in_turn(
+    due: BTreeSet<(Date, BuildingId)>,
+    read: &BTreeMap<(Date, BuildingId), UtcMicros>,
+) -> Vec<(Date, BuildingId)> {
+    let mut due: Vec<(Date, BuildingId)> = due.into_iter().collect();
+    due.sort_by_key(|day| (Reverse(day.0), read.get(day).copied()));
+    due
 }
 
 /// The loads of the dates that rows are made of: those that agents told, and those that people
@@ -508,122 +528,4 @@ fn load_day(load: &BuildingLoad) -> LoadDay {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use jiff::civil::date;
-    use jiff::tz::TimeZone;
-
-    use super::*;
-
-    const BUILDING: BuildingId = BuildingId::from_u128(1);
-    const FIRST: Date = date(2026, 3, 2);
-
-    fn site() -> Site {
-        Site {
-            name: "Quay".to_owned(),
-            zone: TimeZone::UTC,
-            hours: "Mo-Fr 08:00-18:00".parse().unwrap(),
-            holidays: BTreeSet::new(),
-        }
-    }
-
-    /// Days of load from a Monday on: much of it, or little, all day long.
-    fn loads(source: LoadSource, days: i32, load: f32) -> BTreeMap<Date, BuildingLoad> {
-        let day = |at: i32| {
-            let date = FIRST.saturating_add(at.days());
-            let quarters = [Some(load); 96];
-            (date, BuildingLoad { building: BUILDING, date, source, machines: 3, quarters })
-        };
-        (0..days).map(day).collect()
-    }
-
-    /// Looks at each of so many days, as the judge does.
-    fn look(hours: &mut Hours, days: std::ops::Range<i32>) {
-        hours.followed.insert(BUILDING);
-        for at in days {
-            let date = FIRST.saturating_add(at.days());
-            hours.look_at(BUILDING, &site(), date, false, &Params::default());
-        }
-    }
-
-    /// The load of a day over what is usual then, where both are known.
-    fn share(hours: &Hours, at: i32) -> Option<f32> {
-        let date = FIRST.saturating_add(at.days());
-        let held = hours.on(BUILDING, &site(), date);
-        let load = held.load_on(&hours.load_on(BUILDING, date)?)?;
-        Some(load / held.typical[(at % 7) as usize]?)
-    }
-
-    #[test]
-    fn load_is_only_held_against_load_of_the_same_source() {
-        let mut hours = Hours::default();
-        hours.loads.insert(BUILDING, loads(LoadSource::Agents, 70, 40_000.0));
-        look(&mut hours, 0..30);
-        // Somebody imports four weeks of calls at once, and goes on for two more.
-        hours.imported.insert(BUILDING, loads(LoadSource::Imported, 42, 12.0));
-        look(&mut hours, 30..70);
-        let source = |at: i32| {
-            let week = hours.week_on(BUILDING, FIRST.saturating_add(at.days())).unwrap();
-            week.source
-        };
-        assert_eq!((source(29), source(30)), (LoadSource::Agents, LoadSource::Imported));
-        assert_eq!(source(69), LoadSource::Agents, "when few of the last days have any");
-        let workdays = (7..70).filter(|at| at % 7 < 5);
-        let shares: Vec<Option<f32>> = workdays.map(|at| share(&hours, at)).collect();
-        assert!(shares.iter().flatten().all(|share| (share - 1.0).abs() < 1e-3), "{shares:?}");
-        assert!(shares.iter().flatten().count() >= 25, "{shares:?}");
-    }
-
-    /// A load that is high in the morning only.
-    fn mornings(days: std::ops::Range<i32>) -> impl DoubleEndedIterator<Item = BuildingLoad> {
-        days.map(|at| {
-            let date = FIRST.saturating_add(at.days());
-            let works = at % 7 < 5;
-            let load =
-                |quarter: usize| if works && (32..48).contains(&quarter) { 9e5 } else { 1e3 };
-            let quarters = std::array::from_fn(|quarter| Some(load(quarter)));
-            let source = LoadSource::Agents;
-            BuildingLoad { building: BUILDING, date, source, machines: 3, quarters }
-        })
-    }
-
-    #[test]
-    fn hours_of_weeks_that_come_late_are_those_of_weeks_that_came_in_time() {
-        let mut in_time = Hours::default();
-        mornings(0..40).for_each(|load| assert!(in_time.take(load)));
-        look(&mut in_time, 0..40);
-        // It begins with the last days; the others come later, newest first.
-        let mut late = Hours::default();
-        mornings(33..40).for_each(|load| assert!(late.take(load)));
-        look(&mut late, 33..40);
-        let on = |hours: &Hours, at: i32| {
-            hours.on(BUILDING, &site(), FIRST.saturating_add(at.days())).quarters
-        };
-        assert_ne!(on(&late, 30), on(&in_time, 30), "configured ones");
-        let before: Vec<Date> = late.weeks[&BUILDING].keys().copied().collect();
-        mornings(0..33).rev().for_each(|load| assert!(late.take(load)));
-        assert_eq!(late.late.get(&BUILDING), Some(&FIRST));
-        let front = FIRST.saturating_add(39.days());
-        let days = late.look_again(BUILDING, &site(), (FIRST, front), &Params::default());
-        assert_eq!(days.count(), 39);
-        for at in [10, 20, 30, 39] {
-            assert_eq!(on(&late, at), on(&in_time, at), "day {at}");
-        }
-        let unsaved = late.unsaved().1;
-        assert!(before.iter().all(|date| unsaved.iter().any(|week| week.looked_on == *date)));
-        // What was there already and is told once more is not late.
-        let mut again = Hours::default();
-        mornings(0..40).for_each(|load| assert!(again.take(load)));
-        look(&mut again, 0..40);
-        mornings(0..40).for_each(|load| assert!(!again.take(load)));
-        assert!(again.late.is_empty());
-    }
-
-    #[test]
-    fn hours_are_of_as_many_machines_as_tell_on_most_days() {
-        assert_eq!(machines_of([1, 9, 2, 5].into_iter()), 2);
-        assert_eq!(machines_of([1, 9, 5].into_iter()), 5);
-        assert_eq!(machines_of(std::iter::empty()), 0);
-    }
-}
+mod tests;

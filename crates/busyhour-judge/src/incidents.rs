@@ -250,6 +250,37 @@ fn told(before: Option<&Incident>, after: &Incident) -> Option<IncidentEvent> {
     }
 }
 
+/// Until when alerts hold the busy hours of buildings, and held them: the days after the one on which each
+/// opened, to the one on which it closed, or was seen last.
+#[derive(Default)]
+pub(crate) struct HeldHours(BTreeMap<BuildingId, Vec<(Date, Date)>>);
+
+impl HeldHours {
+    /// True while an alert is open and seen.
+    pub(crate) fn now(&self, building: BuildingId) -> bool {
+        self.0.get(&building).is_some_and(|spans| spans.iter().any(|(_, last)| *last == Date::MAX))
+    }
+
+    /// True of a date on which one was.
+    pub(crate) fn on(&self, building: BuildingId, date: Date) -> bool {
+        let is_in = |&(opened, last): &(Date, Date)| opened < date && date <= last;
+        self.0.get(&building).is_some_and(|spans| spans.iter().any(is_in))
+    }
+
+    /// Takes in an alert that was opened.
+    fn add(&mut self, incident: &Incident) {
+        let last = match incident.state {
+            IncidentState::Closed => incident.closed_on,
+            _ if !incident.stale => Some(Date::MAX),
+            _ => incident.observed_days.last().copied().max(Some(incident.last_bad)),
+        };
+        let Some(span) = incident.opened_on.zip(last) else { return };
+        for building in incident.buildings() {
+            self.0.entry(building).or_default().push(span);
+        }
+    }
+}
+
 /// The incidents that are known, as they are in the store.
 #[derive(Default)]
 pub(crate) struct Incidents {
@@ -275,6 +306,16 @@ impl Incidents {
             .all()
             .filter(|incident| incident.kind.alerts() && incident.is_open() && !incident.stale);
         open.flat_map(Incident::buildings).collect()
+    }
+
+    /// When alerts held the busy hours of buildings, as far back as closed ones are known.
+    pub(crate) fn held_hours(&self) -> HeldHours {
+        let mut held = HeldHours::default();
+        let was_open = |one: &&Incident| {
+            one.kind.alerts() && (one.is_open() || one.closed_on.is_some() && one.openings > 0)
+        };
+        self.all().filter(was_open).for_each(|incident| held.add(incident));
+        held
     }
 
     /// How many of each kind are open.

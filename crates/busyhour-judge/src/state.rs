@@ -200,7 +200,8 @@ impl State {
         let late: BTreeSet<Day> = marked.iter().flat_map(|(_, days)| days).copied().collect();
         let mut changed = self.hours.look_for_imported(control, inventory, now)?;
         changed.extend(self.hours.read_loads(telemetry, inventory, &late, noons, now)?);
-        changed.extend(self.hours.catch_up(inventory, &self.incidents.frozen(), params, now));
+        let held = self.incidents.held_hours();
+        changed.extend(self.hours.catch_up(inventory, &held, params, now));
         changed.retain(|day| self.is_present(day.0));
         self.wanted.extend(changed);
         Ok(())

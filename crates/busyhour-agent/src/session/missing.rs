@@ -9,6 +9,7 @@ use super::way::Way;
 use super::{Session, pause, phase};
 use crate::clock::Moment;
 use crate::gap::{Span, between};
+use crate::pause::Switch;
 use crate::spool::Observed;
 
 /// Windows without a record.
@@ -37,24 +38,26 @@ impl Session {
         }
     }
 
-    /// Waits for as long as nothing is to be measured, and says that there was nothing, with the reason that
-    /// there was at first.
+    /// Waits for as long as nothing is to be measured, and says that there was nothing: of each reason in
+    /// turn, when another one takes its place or it is over.
     pub(super) async fn rest(
         &mut self,
         missing: &mut Missing,
         known: Option<&Way>,
         stop: &CancellationToken,
     ) {
-        let reason = self.switch.pause().map_or(GapReason::Paused, |pause| pause.why.reason());
-        self.board.wait(self.number, reason);
-        // Both branches are cancel-safe.
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = self.switch.resumed() => {}
+        let why = |switch: &Switch| switch.pause().map(|pause| pause.why);
+        while let Some(rests) = why(&self.switch) {
+            missing.reason = rests.reason();
+            self.board.wait(self.number, missing.reason);
+            // Both branches are cancel-safe.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.switch.no_more(rests) => {}
+            }
+            self.tell_none(missing, known, Duration::ZERO).await;
         }
-        missing.reason = reason;
-        self.tell_none(missing, known, Duration::ZERO).await;
         missing.reason = GapReason::NotRunning;
         self.board.wait(self.number, missing.reason);
     }

@@ -3,18 +3,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use busyhour_host::HostError;
-use busyhour_model::{AgentId, Body, BootId, Fact, GapReason, Record};
+use busyhour_model::{AgentId, Body, BootId, Fact, GapReason, Record, Stamp};
 use busyhour_net::SocketError;
 use testkit::wait_until;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::way::{ProbeError, changed};
-use super::{Board, Session};
+use super::{Board, Session, SessionState};
 use crate::clock::Clock;
-use crate::config::RawConfig;
+use crate::config::{RawConfig, Target};
 use crate::load::Links;
-use crate::pause::Switch;
+use crate::pause::{Pause, Switch, Why};
 use crate::prober::ProberThread;
 use crate::spool::Recorder;
 
@@ -70,13 +70,8 @@ fn no_way_is_an_outage_and_no_name_is_a_gap() {
     assert_eq!(gone(std::io::ErrorKind::PermissionDenied).reason(), GapReason::NotRunning);
 }
 
-// Blocking the test's own thread does not hold up the session, which has another.
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn another_address_closes_the_window_and_is_a_fact() {
-    // Silent ones: what is not answered is observed all the same.
-    let silent = UdpSocket::bind("0.0.0.0:0").unwrap();
-    let port = silent.local_addr().unwrap().port();
-    let [old, new] = ["127.83.8.1", "127.83.8.2"].map(|ip| SocketAddr::new(ip.parse().unwrap(), 0));
+/// What is probed on this machine in windows of 200 ms without a pause.
+fn continuous(port: u16) -> Target {
     let text = format!(
         "[[target]]\nname = \"localhost:{port}\"\nschedule = \"continuous\"\nwindow = \"200ms\""
     );
@@ -84,8 +79,17 @@ async fn another_address_closes_the_window_and_is_a_fact() {
     let file = folder.path().join("agent.toml");
     std::fs::write(&file, text).unwrap();
     let raw: RawConfig = busyhour_daemon::load(Some(&file), &[]).unwrap();
-    let target = raw.resolve().unwrap().targets.remove(0);
+    raw.resolve().unwrap().targets.remove(0)
+}
 
+// Blocking the test's own thread does not hold up the session, which has another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn another_address_closes_the_window_and_is_a_fact() {
+    // Silent ones: what is not answered is observed all the same.
+    let silent = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let [old, new] = ["127.83.8.1", "127.83.8.2"].map(|ip| SocketAddr::new(ip.parse().unwrap(), 0));
+    let target = continuous(port);
     let boot: BootId = "6f1ed002-ab5e-4c0e-9d2c-0d9b8e4c3a10".parse().unwrap();
     let (publish, addresses) = watch::channel(vec![old]);
     let (recorder, mut collected) = Recorder::collecting();
@@ -102,6 +106,7 @@ async fn another_address_closes_the_window_and_is_a_fact() {
         recorder,
         prober: thread.prober(),
         switch: Switch::on(),
+        since: None,
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(session.run(stop.clone()));
@@ -153,4 +158,68 @@ async fn another_address_closes_the_window_and_is_a_fact() {
         .collect();
     identifiers.dedup();
     assert_eq!(identifiers.len(), 2, "{identifiers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_rest_with_two_reasons_is_a_gap_of_each_without_a_hole_or_an_overlap() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let clock = Clock::with_boot(BootId::from_u128(7));
+    let of_machine = |why| Some(Pause::of_machine(why, clock.now().wall));
+    let (turn, switch) = watch::channel(of_machine(Why::Battery));
+    let addresses = vec![SocketAddr::new("127.0.0.1".parse().unwrap(), 0)];
+    let (_publish, addresses) = watch::channel(addresses);
+    let (recorder, mut collected) = Recorder::collecting();
+    let thread = ProberThread::start().unwrap();
+    let board = Board::default();
+    let session = Session {
+        number: 0,
+        agent: AgentId::from_u128(1),
+        target: continuous(port),
+        addresses,
+        clock,
+        links: Links::default(),
+        board: board.clone(),
+        recorder,
+        prober: thread.prober(),
+        switch: Switch::new(switch),
+        since: None,
+    };
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(session.run(stop.clone()));
+    let state = |board: &Board| board.views().first().map(|view| view.state);
+    for (why, next) in [
+        (Why::Battery, of_machine(Why::Owner)),
+        // For how long it lasts is no other reason.
+        (Why::Owner, of_machine(Why::Owner)),
+        (Why::Owner, of_machine(Why::Metered)),
+        (Why::Metered, None),
+    ] {
+        let waits = SessionState::Waiting(why.reason());
+        wait_until("a rest", BOUND, || (state(&board) == Some(waits)).then_some(()));
+        let begun = clock.now().monotonic;
+        wait_until("some windows", BOUND, || (begun.elapsed().as_millis() > 600).then_some(()));
+        turn.send(next).unwrap();
+    }
+    wait_until("a window", BOUND, || (board.views()[0].windows > 0).then_some(()));
+    stop.cancel();
+    running.await.unwrap();
+    assert!(thread.stop());
+
+    let mut gaps: Vec<(GapReason, Stamp)> = Vec::new();
+    for observed in collected() {
+        if let Body::Gap(gap) = &observed.record.body {
+            gaps.push((gap.reason, observed.record.stamp));
+        }
+    }
+    let reasons: Vec<GapReason> = gaps.iter().map(|(reason, _)| *reason).collect();
+    assert_eq!(
+        reasons.get(..3),
+        Some(&[GapReason::OnBattery, GapReason::Paused, GapReason::Metered][..]),
+        "{gaps:?}"
+    );
+    let ends = |stamp: &Stamp| stamp.started.plus(Duration::from_micros(stamp.duration_us()));
+    for pair in gaps.windows(2) {
+        assert_eq!(ends(&pair[0].1), pair[1].1.started, "{gaps:?}");
+    }
 }

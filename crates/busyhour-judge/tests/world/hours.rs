@@ -287,3 +287,25 @@ fn hours_that_are_learned_of_a_history_at_once_are_those_that_were_lived() {
     assert!(!of_quiet(&lived).is_empty());
     assert_eq!(of_quiet(&at_once), of_quiet(&lived));
 }
+
+#[test]
+fn while_loads_that_are_due_are_left_the_next_round_follows_soon() {
+    // More houses than loads are read in a round.
+    let houses = 70;
+    let machine = Machine {
+        house: 0,
+        link: LinkKind::Wired,
+        seen_from: None,
+        targets: vec![Ipv4Addr::new(198, 51, 100, 7)],
+    };
+    let mut street = Street::new(&vec!["North"; houses], vec![machine]);
+    let day = dates(1)[0];
+    street.deliver(day, &|_, _, _| 0);
+    let judge = street.judge();
+    let more = |now| judge.judge_once(now).unwrap().more;
+    assert!((0..50).any(|_| !more(noon_after(day))), "it never ends");
+    // An hour later that day's loads are to be read again, and nothing else waits.
+    let later = noon_after(day).plus(std::time::Duration::from_secs(3_700));
+    let rounds: Vec<bool> = (0..3).map(|_| more(later)).collect();
+    assert_eq!(rounds, [true, false, false]);
+}

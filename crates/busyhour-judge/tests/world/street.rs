@@ -160,11 +160,15 @@ impl Street {
         }
     }
 
+    /// A judge that starts.
+    pub(crate) fn judge(&self) -> Judge {
+        let (telemetry, control) = (self.telemetry.clone(), self.control.clone());
+        Judge::new(telemetry, control, Duration::from_secs(60), Arc::new(Notify::new()))
+    }
+
     /// A judge that starts and looks at all there is, at noon after a date.
     pub(crate) fn judge_after(&self, date: Date) {
-        let (telemetry, control) = (self.telemetry.clone(), self.control.clone());
-        let every = Duration::from_secs(60);
-        let judge = Judge::new(telemetry, control, every, Arc::new(Notify::new()));
+        let judge = self.judge();
         let ended = (0..50).any(|_| !judge.judge_once(noon_after(date)).unwrap().more);
         assert!(ended, "it never ends");
     }
@@ -265,7 +269,10 @@ pub(crate) fn subnet(number: usize) -> String {
 
 /// The name of a house.
 pub(crate) fn house(number: usize) -> String {
-    format!("House {}", char::from(b'A' + number as u8))
+    match u8::try_from(number) {
+        Ok(letter @ ..26) => format!("House {}", char::from(b'A' + letter)),
+        _ => format!("House {number}"),
+    }
 }
 
 fn building_file(regions: &[&str], machines: &[Machine]) -> Vec<FileBuilding> {
