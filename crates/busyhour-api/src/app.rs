@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::request::Parts;
-use busyhour_fleet::{Fleet, Planner};
+use busyhour_fleet::{Fleet, Places, Planner};
 use busyhour_model::UtcMicros;
 use busyhour_store::{Accounts, Act, Control, Desk, Outbox, Telemetry};
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use tower_http::compression::CompressionLayer;
 use crate::access::Table;
 use crate::events::Hub;
 use crate::guard::{Principal, Rejection};
+use crate::large::MAX_LARGE;
 use crate::problem::Problem;
 use crate::query::health::Pulse;
 use crate::routes::routes;
@@ -92,6 +93,7 @@ struct Shared {
     sign_in: SignIn,
     hub: Hub,
     pulse: Pulse,
+    large: Arc<Places<String>>,
     /// There is an administrator; never false again, as the last one cannot go.
     administrator: AtomicBool,
 }
@@ -129,6 +131,16 @@ impl Core {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// For the health alone, which waits for no turn at the store.
+    pub(crate) fn control(&self) -> Arc<dyn Control> {
+        Arc::clone(&self.0.services.control)
+    }
+
+    /// Places for large answers, by who asks.
+    pub(crate) fn large(&self) -> &Arc<Places<String>> {
+        &self.0.large
     }
 
     pub(crate) fn pulse(&self) -> &Pulse {
@@ -262,6 +274,7 @@ pub fn router(services: Services, door: Door) -> Router {
         sign_in: SignIn::default(),
         hub: Hub::default(),
         pulse: Pulse::default(),
+        large: Places::new(MAX_LARGE, usize::MAX),
         administrator: AtomicBool::new(false),
     }));
     routes

@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::access::{Access, Denied, Row, Takes};
 use crate::app::Core;
+use crate::large::placed;
 use crate::problem::Problem;
 use crate::query::{is_grpc, refused};
 use crate::signin::credential::{Credential, SessionKey};
@@ -226,6 +227,7 @@ pub(crate) async fn guard(State(core): State<Core>, request: Request, next: Next
     let (mut parts, body) = request.into_parts();
     let mut response = match admit(&core, &parts).await {
         Ok(principal) => {
+            let who = principal.as_ref().map_or_else(String::new, Principal::name);
             if let Some(principal) = principal {
                 parts.extensions.insert(principal);
             }
@@ -233,7 +235,7 @@ pub(crate) async fn guard(State(core): State<Core>, request: Request, next: Next
             let within = if import { IMPORT_WITHIN } else { ANSWER_WITHIN };
             let (version, is_grpc) = (parts.version, is_grpc(&parts.headers));
             match timeout(within, next.run(Request::from_parts(parts, body))).await {
-                Ok(response) => response,
+                Ok(response) => placed(&core, who, is_grpc, response),
                 Err(_) if is_grpc => refused(&Problem::too_slow()),
                 Err(_) => too_slow(version),
             }

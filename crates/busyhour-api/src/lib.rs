@@ -15,6 +15,7 @@ mod gaps;
 mod guard;
 mod illustrator;
 mod json;
+mod large;
 mod metrics;
 mod openapi;
 mod operation;

@@ -21,6 +21,7 @@ use busyhour_proto::query::{
     ListIncidentsRequest, ListIncidentsResponse, ListPathsRequest, ListPathsResponse,
     ListWindowsRequest, ListWindowsResponse, Page, TopBuildingsRequest, TopBuildingsResponse,
 };
+use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Code, Request, Response, Status};
@@ -36,6 +37,7 @@ use crate::json::incidents::{IncidentQuery, Kinds};
 use crate::json::listing::{View, page_of};
 use crate::json::span::SpanQuery;
 use crate::json::{agents, buildings, explain, identities, incidents, paths, status};
+use crate::large::{IsLarge, LARGE_MESSAGE_BYTES};
 use crate::problem::Problem;
 use crate::scoped::Scoped;
 
@@ -118,11 +120,22 @@ struct Call {
 
 impl Call {
     /// Reads the store as who asks sees it and makes messages of it, on a thread that may take its time.
-    async fn read<T: Send + 'static>(
+    async fn read<T: Message + 'static>(
         &self,
         calls: impl FnOnce(&Scoped) -> Result<T, Problem> + Send + 'static,
     ) -> Result<Response<T>, Status> {
-        self.app.with_store(calls).await.map(Response::new).map_err(|problem| refuse(&problem))
+        let calls = move |services: &Scoped| {
+            let message = calls(services)?;
+            let is_large = message.encoded_len() > LARGE_MESSAGE_BYTES;
+            Ok((message, is_large))
+        };
+        let found = self.app.with_store(calls).await;
+        let (message, is_large) = found.map_err(|problem| refuse(&problem))?;
+        let mut response = Response::new(message);
+        if is_large {
+            response.extensions_mut().insert(IsLarge);
+        }
+        Ok(response)
     }
 
     /// The same of what was read already.

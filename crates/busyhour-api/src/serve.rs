@@ -5,12 +5,13 @@
 //! is neither, and who proves nothing may have many of them. Whatever a connection is, it is given up when
 //! it asked for nothing in time, and when it has not asked for long.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,20 +20,23 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::HeaderValue;
 use axum::http::header::HOST;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::serve::Listener;
+use busyhour_fleet::{Place, Places, neighbourhood};
 use http_body::{Frame, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tower::Service;
 
 use crate::app::Figure;
 use crate::events::Closing;
 use crate::guard::Peer;
+use crate::problem::Problem;
+use crate::query::{is_grpc, refused};
 
 /// Connections at once, of all kinds: each costs some 40 kB over TLS, and HTTP/2 at most what
 /// [`MAX_UNREAD_BYTES`] says beside. People open a few each.
@@ -54,11 +58,29 @@ const MAX_HEAD_BYTES: u32 = 16 * 1024;
 const MAX_STREAM_UNREAD_BYTES: u32 = 128 * 1024;
 const MAX_UNREAD_BYTES: u32 = 256 * 1024;
 
+/// Requests under way at once, on all connections, shared out by address: an answer that is compressed keeps
+/// some 280 kB until it is taken.
+const MAX_UNDER_WAY: usize = 1_024;
+/// How long an answer may wait to be taken on.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const LOOKS: Duration = Duration::from_secs(10);
+/// What is handed out of an answer at once, so that it is known how far it was taken.
+const PIECE_BYTES: usize = 32 * 1024;
+
 /// The connections of one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     open: AtomicUsize,
     refused: AtomicU64,
+    under_way: Arc<Places<IpAddr>>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        let under_way = Places::new(MAX_UNDER_WAY, usize::MAX);
+        Self { open: AtomicUsize::new(0), refused: AtomicU64::new(0), under_way }
+    }
 }
 
 impl Connections {
@@ -144,9 +166,10 @@ where
             continue;
         };
         let told = Told { peer, closing: closing.clone(), connections: Arc::clone(&connections) };
-        let uses = watch::Sender::default();
-        let silence = silence(uses.subscribe());
-        let service = TowerToHyperService::new(Answers { router: router.clone(), told, uses });
+        let (uses, owed) = (watch::Sender::default(), Owed::default());
+        let silence = silence(uses.subscribe(), Arc::clone(&owed));
+        let service =
+            TowerToHyperService::new(Answers { router: router.clone(), told, uses, owed });
         let connection = http.serve_connection(TokioIo::new(stream), service).into_owned();
         let (closing, alive) = (closing.clone(), alive.clone());
         tokio::spawn(async move {
@@ -195,13 +218,40 @@ struct Use {
     under_way: usize,
 }
 
-/// Is over when a connection asks for nothing in time: its first request, or one more.
-async fn silence(mut uses: watch::Receiver<Use>) {
+/// The answers of a connection that wait to be taken on, each with since when. A short section without waiting.
+type Owed = Arc<Mutex<HashMap<u64, Instant>>>;
+
+fn waiting(owed: &Owed) -> MutexGuard<'_, HashMap<u64, Instant>> {
+    owed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Is over when an answer is not taken on in time.
+async fn stalls(owed: &Owed) {
+    loop {
+        sleep(LOOKS).await;
+        if waiting(owed).values().any(|since| since.elapsed() >= TAKEN_WITHIN) {
+            return;
+        }
+    }
+}
+
+/// Is over when a connection asks for nothing in time, its first request or one more, or does not take what it
+/// asked for.
+async fn silence(mut uses: watch::Receiver<Use>, owed: Owed) {
     let (mut answered, mut within) = (0, HEAD_WITHIN);
     loop {
         let asks = async { uses.wait_for(|uses| uses.asked > answered).await.is_ok() };
         let Ok(is_alive) = timeout(within, asks).await else { return };
-        let done = uses.wait_for(|uses| uses.under_way == 0).await.map(|uses| uses.asked);
+        let done = async {
+            let done = uses.wait_for(|uses| uses.under_way == 0).await;
+            done.map(|uses| uses.asked)
+        };
+        // Both branches are cancel-safe.
+        let done = tokio::select! {
+            biased;
+            done = done => done,
+            () = stalls(&owed) => return,
+        };
         match done {
             Ok(asked) if is_alive => answered = asked,
             // The connection is over.
@@ -241,6 +291,7 @@ struct Answers {
     router: Router,
     told: Told,
     uses: watch::Sender<Use>,
+    owed: Owed,
 }
 
 impl<B> Service<Request<B>> for Answers
@@ -258,38 +309,76 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         self.told.tell(&mut request);
-        let under_way = UnderWay::new(&self.uses);
+        let places = &self.told.connections.under_way;
+        let Some(place) = places.take(neighbourhood(self.told.peer.ip())) else {
+            let answer = too_many(is_grpc(request.headers()));
+            return Box::pin(async move { Ok(answer) });
+        };
+        let under_way = UnderWay::new(&self.uses, &self.owed, place);
         let answer = self.router.call(request);
         Box::pin(async move {
             let answer = answer.await?;
-            Ok(answer.map(|body| Body::new(Held { body, _under_way: under_way })))
+            under_way.owes();
+            Ok(answer.map(|body| Body::new(Held { body, rest: Bytes::new(), under_way })))
         })
     }
 }
 
+fn too_many(is_grpc: bool) -> Response {
+    let problem = Problem::busy("too many requests are under way", Duration::from_secs(1));
+    if is_grpc { refused(&problem) } else { problem.into_response() }
+}
+
 /// A request that is not answered to the end.
-struct UnderWay(watch::Sender<Use>);
+struct UnderWay {
+    uses: watch::Sender<Use>,
+    owed: Owed,
+    number: u64,
+    _place: Place<IpAddr>,
+}
 
 impl UnderWay {
-    fn new(uses: &watch::Sender<Use>) -> Self {
+    fn new(uses: &watch::Sender<Use>, owed: &Owed, place: Place<IpAddr>) -> Self {
+        let mut number = 0;
         uses.send_modify(|uses| {
             uses.asked += 1;
             uses.under_way += 1;
+            number = uses.asked;
         });
-        Self(uses.clone())
+        Self { uses: uses.clone(), owed: Arc::clone(owed), number, _place: place }
+    }
+
+    /// Something of the answer is there to be taken.
+    fn owes(&self) {
+        waiting(&self.owed).insert(self.number, Instant::now());
+    }
+
+    /// There is nothing of it now.
+    fn owes_nothing(&self) {
+        waiting(&self.owed).remove(&self.number);
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.send_modify(|uses| uses.under_way = uses.under_way.saturating_sub(1));
+        self.owes_nothing();
+        self.uses.send_modify(|uses| uses.under_way = uses.under_way.saturating_sub(1));
     }
 }
 
-/// An answer's body, which is under way as long as it lives.
+/// An answer's body, which is under way as long as it lives, in pieces.
 struct Held {
     body: Body,
-    _under_way: UnderWay,
+    /// What is still to be handed out of the last frame.
+    rest: Bytes,
+    under_way: UnderWay,
+}
+
+impl Held {
+    fn piece(&mut self) -> Frame<Bytes> {
+        let length = self.rest.len().min(PIECE_BYTES);
+        Frame::data(self.rest.split_to(length))
+    }
 }
 
 impl HttpBody for Held {
@@ -300,15 +389,35 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Pending => {
+                    self.under_way.owes_nothing();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                ended => return ended,
+            }
+        }
+        self.under_way.owes();
+        Poll::Ready(Some(Ok(self.piece())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        // In this order, as no bound may pass the other.
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }
 

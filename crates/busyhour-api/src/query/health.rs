@@ -60,15 +60,27 @@ impl Pulse {
         if !pulse.looks.swap(true, Ordering::AcqRel) {
             tokio::spawn(look(core.clone()));
         }
-        kept.changed().await.is_ok() && kept.borrow().is_some_and(|(_, works)| works)
+        // A look that takes longer than that was told of already.
+        let looked = timeout(LOOK_WITHIN * 2, kept.changed()).await;
+        matches!(looked, Ok(Ok(()))) && kept.borrow().is_some_and(|(_, works)| works)
     }
 }
 
+/// Asks the store, on a thread beside those of requests, however many of these wait. A store that hangs holds
+/// this one, and is not asked again before it came back.
 async fn look(core: Core) {
-    let asked = core.with_services(|services| Ok(services.control.delivery_totals()?));
-    let works = matches!(timeout(LOOK_WITHIN, asked).await, Ok(Ok(_)));
+    let control = core.control();
+    let mut asked = tokio::task::spawn_blocking(move || control.delivery_totals().is_ok());
     let pulse = core.pulse();
-    pulse.kept.send_replace(Some((Instant::now(), works)));
+    let tell = |works| pulse.kept.send_replace(Some((Instant::now(), works)));
+    match timeout(LOOK_WITHIN, &mut asked).await {
+        Ok(works) => tell(matches!(works, Ok(true))),
+        Err(_) => {
+            tell(false);
+            let works = asked.await;
+            tell(matches!(works, Ok(true)))
+        }
+    };
     pulse.looks.store(false, Ordering::Release);
 }
 

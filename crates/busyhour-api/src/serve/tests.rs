@@ -19,6 +19,11 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 const HEAD: &[u8] = b"\x82\x86\x41\x09localhost";
 const ROOT: &[u8] = b"\x84";
 const ENDLESS: &[u8] = b"\x04\x08/endless";
+/// Megabytes in one frame.
+const LARGE: usize = 2 << 20;
+const LARGE_PATH: &[u8] = b"\x04\x06/large";
+/// That nothing of any answer is taken (RFC 9113, section 6.5.2).
+const NO_WINDOW: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0];
 
 /// Connections within the process: a paused clock does not know of a kernel that still carries bytes.
 struct Within(mpsc::Receiver<DuplexStream>);
@@ -54,7 +59,11 @@ impl Server {
         };
         let endless =
             async || Body::from_stream(tokio_stream::pending::<Result<Bytes, io::Error>>());
-        let router = Router::new().route("/", get(host)).route("/endless", get(endless));
+        let large = async || vec![7_u8; LARGE];
+        let router = Router::new()
+            .route("/", get(host))
+            .route("/endless", get(endless))
+            .route("/large", get(large));
         let (stop, stopped) = oneshot::channel::<()>();
         let connections = Arc::<Connections>::default();
         let until = async {
@@ -260,5 +269,65 @@ async fn there_are_only_so_many_connections_and_the_others_are_counted() {
     let said = answer(&mut more).await;
     assert!(said.starts_with("HTTP/1.1 200"), "{said}");
     assert_eq!(server.counted(), [most, 1]);
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_take_an_answer_loses_the_connection() {
+    for path in [ROOT, LARGE_PATH] {
+        let server = Server::start();
+        let mut stream = server.connect().await;
+        let said = [PREFACE, NO_WINDOW, &request(1, path)].concat();
+        stream.write_all(&said).await.unwrap();
+        let begun = Instant::now();
+        assert!(!stays(&mut stream, IDLE * 10).await, "it is over");
+        let held = begun.elapsed();
+        assert!(held >= TAKEN_WITHIN && held <= TAKEN_WITHIN + LOOKS * 2, "{held:?}");
+        drop(stream);
+        while server.counted()[0] > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(server.connections.under_way.take(neighbourhood([127, 0, 0, 1].into())).is_some());
+        server.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_gets_all_of_a_large_answer_however_long_it_takes() {
+    let server = Server::start();
+    let (mut stream, theirs) = duplex(4_096);
+    server.door.send(theirs).await.unwrap();
+    let asked = b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(asked).await.unwrap();
+    let (begun, mut all, mut bytes) = (Instant::now(), 0, [0; 4_096]);
+    loop {
+        sleep(Duration::from_secs(2)).await;
+        match stream.read(&mut bytes).await.unwrap() {
+            0 => break,
+            length => all += length,
+        }
+    }
+    assert!(begun.elapsed() > IDLE * 3);
+    assert!(all > LARGE, "{all} of {LARGE} and the head");
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_are_only_so_many_requests_under_way() {
+    let server = Server::start();
+    let from = neighbourhood([127, 0, 0, 1].into());
+    let mut taken = Vec::new();
+    while let Some(place) = server.connections.under_way.take(from) {
+        taken.push(place);
+    }
+    assert_eq!(taken.len(), MAX_UNDER_WAY / 2);
+    let mut stream = server.connect().await;
+    stream.write_all(WHOLE).await.unwrap();
+    let said = answer(&mut stream).await;
+    assert!(said.starts_with("HTTP/1.1 503"), "{said}");
+    taken.pop();
+    stream.write_all(WHOLE).await.unwrap();
+    let said = answer(&mut stream).await;
+    assert!(said.contains("HTTP/1.1 200"), "{said}");
     server.stop().await;
 }

@@ -106,6 +106,7 @@ macro_rules! pages {
                 break all;
             }
             assert_eq!(all.len() % $size as usize, 0, "a page before the last one is full");
+            assert!(all.len() < 10_000, "it has an end");
         }
     }};
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,9 +11,11 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use busyhour_api::{Door, Peer, Services, SetUp, TlsListener, Transport, router, server_tls};
-use busyhour_proto::query::ListBuildingsRequest;
 use busyhour_proto::query::query_client::QueryClient;
+use busyhour_proto::query::{ListBuildingsRequest, ListWindowsRequest};
+use busyhour_store::Reach;
 use hyper_util::rt::TokioIo;
+use prost::Message as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +27,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
 
+use crate::events::token;
 use crate::query::{BOUND, code, served};
 use crate::sign_in::set_up;
 use crate::support::{Bed, CODE};
@@ -215,7 +219,11 @@ async fn health(router: Router) -> Vec<u8> {
 }
 
 async fn asked(router: Router, request: axum::http::request::Builder) -> Response {
-    let mut request = request.body(empty()).expect("a request");
+    asked_with(router, request, empty()).await
+}
+
+async fn asked_with(router: Router, request: axum::http::request::Builder, body: Body) -> Response {
+    let mut request = request.body(body).expect("a request");
     request.extensions_mut().insert(ConnectInfo(Peer(([127, 0, 0, 1], 40_000).into())));
     router.oneshot(request).await.expect("infallible")
 }
@@ -245,23 +253,82 @@ async fn the_health_is_told_while_the_store_is_busy_with_everything_else() {
         assert!(begun.elapsed() < BOUND, "all eight wait");
         tokio::task::yield_now().await;
     }
+    let gate = Opens(gate);
     for _ in 0..100 {
-        let told = tokio::select! {
-            biased;
-            told = health(router.clone()) => told,
-            () = turns(1_000) => panic!("it waits for the store"),
-        };
-        assert_eq!(told, SERVING);
+        assert_eq!(soon(health(router.clone())).await, SERVING);
     }
-    gate.open();
+    // What was kept is too old now.
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(soon(health(router.clone())).await, SERVING, "the store works");
+    drop(gate);
     for list in lists {
         assert_eq!(list.await.expect("no panic").status(), StatusCode::OK);
     }
 }
 
-/// So often everything else had its turn.
-async fn turns(count: usize) {
-    for _ in 0..count {
-        tokio::task::yield_now().await;
+/// Waits, but not for ever: the clock of the test stands still.
+async fn soon<T>(told: impl Future<Output = T>) -> T {
+    let begun = std::time::Instant::now();
+    let too_late = async {
+        while begun.elapsed() < BOUND {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        told = told => told,
+        () = too_late => panic!("it waits for the store"),
     }
+}
+
+/// Lets everybody go when the test is over, however it ends.
+struct Opens(Arc<Gate>);
+
+impl Drop for Opens {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_take_large_answers_gets_no_more_of_them_and_others_do() {
+    let bed = Bed::full();
+    let (one, other) = (token(&bed, "one", Reach::All), token(&bed, "other", Reach::All));
+    let span = "from=2026-03-02T00:00:00Z&until=2026-03-04T00:00:00Z";
+    let list = |token: &str| {
+        let request = Request::get(format!("/api/v1/paths/1/windows?format=ndjson&{span}"))
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {token}"));
+        asked(bed.router.clone(), request)
+    };
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let answer = list(&one).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        held.push(answer);
+    }
+    assert_eq!(list(&one).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(list(&other).await.status(), StatusCode::OK);
+    // 1,000 windows are large, the buildings are not.
+    let windows = |token: &str| {
+        let request = grpc("/busyhour.query.v1.Query/ListWindows")
+            .header("authorization", format!("Bearer {token}"));
+        let wanted = ListWindowsRequest {
+            path_id: 1,
+            from: "2026-03-02T00:00:00Z".to_owned(),
+            until: "2026-03-04T00:00:00Z".to_owned(),
+            ..ListWindowsRequest::default()
+        };
+        let message = wanted.encode_to_vec();
+        let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+        let body = Body::from([&[0][..], &length, &message].concat());
+        asked_with(bed.router.clone(), request, body)
+    };
+    let status = |answer: &Response| answer.headers().get("grpc-status").cloned();
+    assert_eq!(status(&windows(&one).await).expect("refused"), "14");
+    assert_eq!(status(&windows(&other).await), None, "it is told in the end");
+    let small = grpc(METHOD).header("authorization", format!("Bearer {one}"));
+    assert_eq!(status(&asked(bed.router.clone(), small).await), None);
+    held.pop();
+    assert_eq!(status(&windows(&one).await), None);
 }
