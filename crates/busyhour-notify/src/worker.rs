@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use busyhour_daemon::chain;
 use busyhour_model::desk::Overlay;
-use busyhour_model::{Building, BuildingId, UtcMicros};
+use busyhour_model::{Building, BuildingId, IncidentId, UtcMicros};
 use busyhour_store::{
-    About, Control, Delivery, DeliveryOutcome, Desk, Fate, Happened, Outbox, StoreError, Untold,
+    About, Control, Delivery, DeliveryOutcome, Desk, Fate, Happened, IncidentEvent, Outbox,
+    StoreError, Untold,
 };
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -555,7 +556,37 @@ fn fates(
         states: &states,
         give_up_after: settings.give_up_after,
     };
-    Ok(untold.iter().map(|event| (event.event, world.fate(event, now))).collect())
+    let fates = untold.iter().map(|event| (event.event, world.fate(event, now))).collect();
+    Ok(at_once_after_openings(untold, fates, now))
+}
+
+/// What waited for an opening that waits no more is looked at in the next round.
+fn at_once_after_openings(
+    untold: &[Untold],
+    mut fates: Vec<(i64, Fate)>,
+    now: UtcMicros,
+) -> Vec<(i64, Fate)> {
+    let of = |event: &Untold| match &event.happened {
+        Happened::Incident { event, openings, incident, opening_waits, .. } => {
+            let opens = *event == IncidentEvent::Opened;
+            Some(((incident.id, *openings), opens, *opening_waits))
+        }
+        _ => None,
+    };
+    let settled: HashSet<(IncidentId, u32)> = untold
+        .iter()
+        .zip(&fates)
+        .filter(|(_, (_, fate))| !matches!(fate, Fate::Later(_)))
+        .filter_map(|(event, _)| of(event))
+        .filter_map(|(opening, opens, _)| opens.then_some(opening))
+        .collect();
+    for (event, (_, fate)) in untold.iter().zip(&mut fates) {
+        let Some((opening, false, true)) = of(event) else { continue };
+        if matches!(fate, Fate::Later(_)) && settled.contains(&opening) {
+            *fate = Fate::Later(now);
+        }
+    }
+    fates
 }
 
 /// What to do with what is due, and how it stands with people.

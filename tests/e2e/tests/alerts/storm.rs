@@ -109,22 +109,33 @@ fn building(house: usize) -> FileBuilding {
     }
 }
 
-/// A window of a machine in one of the quarter-hours of a date.
+/// What a machine saw in one of the quarter-hours of a date.
 fn window(machine: usize, date: Date, quarter: u64, number: u64) -> JudgedWindow {
-    let address = Ipv4Addr::new(192, 0, 2, 1 + machine as u8 % 2);
-    let path = PathKey {
-        link: Link::new(LinkKind::Wired, "eth0").unwrap(),
-        family: AddressFamily::Ipv4,
-        target: TargetName::new(format!("edge-{}.example.org:862", machine % 2 + 1)).unwrap(),
-        class: TrafficClass::Audio,
-        profile: ProfileName::new("audio-50").unwrap(),
-        transport: Transport::Udp,
-    };
     let busy = (40..48).contains(&quarter) && number < 3;
     let (lost, rtt_us) = match house_of(machine) {
         FAR => (0, 180_000),
         house if house < BEHIND && busy => (15, 62_000),
         _ => (0, 21_000),
+    };
+    let since = Duration::from_micros(PERIOD_US * (quarter * WINDOWS + number));
+    made(&subnet(machine), machine as u8 % 2 + 1, midnight(date).plus(since), (lost, rtt_us))
+}
+
+/// A window of whoever sits in a subnet, to one of the targets: so many of 750 packets lost, and the round trip of
+/// the others.
+pub(crate) fn made(
+    subnet: &str,
+    target: u8,
+    placed: UtcMicros,
+    (lost, rtt_us): (u32, u32),
+) -> JudgedWindow {
+    let path = PathKey {
+        link: Link::new(LinkKind::Wired, "eth0").unwrap(),
+        family: AddressFamily::Ipv4,
+        target: TargetName::new(format!("edge-{target}.example.org:862")).unwrap(),
+        class: TrafficClass::Audio,
+        profile: ProfileName::new("audio-50").unwrap(),
+        transport: Transport::Udp,
     };
     let counts = PacketCounts::new(750, 750, [0, 0, lost], 0, 0).unwrap();
     let mut parts = WindowParts::new(path, 50, counts);
@@ -133,16 +144,14 @@ fn window(machine: usize, date: Date, quarter: u64, number: u64) -> JudgedWindow
     histogram.record(rtt_us);
     (parts.rtt, parts.rtt_median_us) = (histogram, Some(rtt_us));
     let window = Window::new(parts).unwrap();
-    let placed =
-        midnight(date).plus(Duration::from_micros(PERIOD_US * (quarter * WINDOWS + number)));
     let table = limits_in_force(REQUIREMENT, placed).unwrap();
     JudgedWindow {
         placed,
         stamp: Stamp::new(placed, BootMicros(0), BootId::from_u128(1), 15_000_000).unwrap(),
         schedule: ScheduleRevision(1),
         context: Context {
-            local_prefix: Some(subnet(machine).parse().unwrap()),
-            resolved: Some(SocketAddr::new(IpAddr::V4(address), 862)),
+            local_prefix: Some(subnet.parse().unwrap()),
+            resolved: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, target)), 862)),
             reflexive: None,
         },
         requirement: REQUIREMENT,
@@ -187,7 +196,7 @@ fn fill(folder: &Path) {
             let hours = if house_of(machine) == FAR { 0..24 } else { 6..20 };
             let of_a_day = hours.start * 4 * WINDOWS..hours.end * 4 * WINDOWS;
             let windows = of_a_day.map(|one| window(machine, date, one / WINDOWS, one % WINDOWS));
-            deliver(&telemetry, machine, block, windows.collect(), now);
+            deliver(&telemetry, (agent(machine), block), windows.collect(), now);
         }
     }
     let owner = Owner {
@@ -198,15 +207,15 @@ fn fill(folder: &Path) {
     judge(&telemetry, &control, now);
 }
 
-fn deliver(
+/// Puts a block of an agent into the store.
+pub(crate) fn deliver(
     telemetry: &SqliteTelemetry,
-    machine: usize,
-    block: u64,
+    (agent, block): (AgentId, u64),
     windows: Vec<JudgedWindow>,
     now: UtcMicros,
 ) {
     let rows = BlockRows {
-        agent: agent(machine),
+        agent,
         epoch: Epoch(1),
         block: BlockNo(block),
         received: now,

@@ -2,20 +2,25 @@
 //! that a channel fails and works again.
 
 use std::fs;
+use std::time::Duration;
 
 use busyhour_model::desk::{Deed, Remark};
 use busyhour_model::{
-    Breach, BuildingId, Cause, Change, DailyAverage, FileBuilding, FileSubnet, FindingKind,
-    Incident, IncidentId, IncidentMember, IncidentPlace, IncidentState, Judgement, Mechanism,
-    NetworkColumns, PathId, Segment, Siblings, UtcMicros, WorstHour,
+    AgentId, Breach, BuildingId, Cause, Change, DailyAverage, FileBuilding, FileSubnet,
+    FindingKind, Incident, IncidentId, IncidentMember, IncidentPlace, IncidentState, Judgement,
+    Mechanism, NetworkColumns, PathId, Segment, Siblings, UtcMicros, WorstHour,
 };
-use busyhour_store::{Act, Control as _, Desk as _, IncidentEvent, JudgeWrite, Retention};
+use busyhour_store::{
+    Act, Binding, Control as _, Desk as _, IncidentEvent, JudgeWrite, NewAgent, Retention,
+    Telemetry as _,
+};
 use e2e::{Collector, Place, wait_for};
 use jiff::civil::Weekday;
 use jiff::{Timestamp, ToSpan as _};
 use tempfile::TempDir;
 
 use crate::mail::{MailServer, certificate, have_mail_server, mail_channel};
+use crate::storm::{deliver, made};
 use crate::{WebhookReceiver, status, text};
 
 const RETENTION: Retention = Retention {
@@ -27,16 +32,18 @@ const RETENTION: Retention = Retention {
     loads_days: 30,
     gaps_days: 60,
 };
-/// Nobody told its hours, so nobody waits for them.
+/// It works at all hours, so nobody waits for them.
 const OPEN: &str = "Open House";
 /// It works one hour a week, three days from now.
 const CLOSED: &str = "Closed Hall";
+/// Their subnets.
+const PREFIXES: [&str; 2] = ["10.1.0.0/24", "10.2.0.0/24"];
 /// Incidents by who they are about.
 const UNSEEN: u128 = 1;
 const SEEN: u128 = 2;
 const WAITS: u128 = 3;
 
-fn building(name: &str, prefix: &str, hours: Option<String>) -> FileBuilding {
+fn building(name: &str, prefix: &str, hours: &str) -> FileBuilding {
     let columns = NetworkColumns {
         network_name: String::new(),
         ownership_type: String::new(),
@@ -56,8 +63,8 @@ fn building(name: &str, prefix: &str, hours: Option<String>) -> FileBuilding {
         city: String::new(),
         country: String::new(),
         region: "EMEA".to_owned(),
-        time_zone: hours.as_ref().map(|_| "UTC".to_owned()),
-        business_hours: hours.map(|hours| hours.parse().unwrap()),
+        time_zone: Some("UTC".to_owned()),
+        business_hours: Some(hours.parse().unwrap()),
         holidays: std::collections::BTreeSet::new(),
         subnets: vec![FileSubnet { prefix: prefix.parse().unwrap(), egress: None, columns }],
     }
@@ -67,7 +74,7 @@ fn building(name: &str, prefix: &str, hours: Option<String>) -> FileBuilding {
 fn fill(folder: &std::path::Path) {
     let stamp = Timestamp::now();
     let now = UtcMicros(stamp.as_microsecond());
-    let (_, control) = busyhour_store::open(folder, RETENTION).unwrap();
+    let (telemetry, control) = busyhour_store::open(folder, RETENTION).unwrap();
     let by = Act::by_operator(now);
     let later = stamp.to_zoned(jiff::tz::TimeZone::UTC).date().saturating_add(3.days());
     let day = match later.weekday() {
@@ -80,16 +87,35 @@ fn fill(folder: &std::path::Path) {
         Weekday::Sunday => "Su",
     };
     let buildings = [
-        building(OPEN, "10.1.0.0/24", None),
-        building(CLOSED, "10.2.0.0/24", Some(format!("{day} 09:00-10:00"))),
+        building(OPEN, PREFIXES[0], "Mo-Su 00:00-24:00"),
+        building(CLOSED, PREFIXES[1], &format!("{day} 09:00-10:00")),
     ];
     control.import_buildings(&buildings, &by).unwrap();
+    // Somebody watches: else the judge would say that nobody does.
+    for (number, prefix) in (1..).zip(PREFIXES) {
+        let agent = NewAgent {
+            id: AgentId::from_u128(number),
+            name: format!("watcher-{number}"),
+            secret_sha256: [0; 32],
+            simulated: false,
+            binding: Binding::Subnet { prefix: prefix.parse().unwrap(), egress: None },
+            added: now,
+        };
+        control.add_agent(&agent, &by).unwrap();
+        let window = made(prefix, 1, now.minus(Duration::from_secs(3_600)), (0, 21_000));
+        deliver(&telemetry, (agent.id, 1), vec![window], now);
+    }
+    let paths = telemetry.paths(None).unwrap();
+    let path = |name: &str| {
+        let agent = AgentId::from_u128(if name == OPEN { 1 } else { 2 });
+        paths.iter().find(|row| row.agent == agent).unwrap().id
+    };
     let id = |name: &str| {
         let known = control.buildings().unwrap();
         known.iter().find(|one| one.name == name).unwrap().id
     };
     for (number, name) in [(UNSEEN, OPEN), (SEEN, OPEN), (WAITS, CLOSED)] {
-        let incident = incident(number, id(name), &control, now);
+        let incident = incident(number, (id(name), path(name)), &control, now);
         let tell = vec![(incident.id, IncidentEvent::Opened)];
         let write = JudgeWrite { incidents: vec![incident], tell, ..JudgeWrite::default() };
         control.write_judgement(&write, now).unwrap();
@@ -100,7 +126,7 @@ fn fill(folder: &std::path::Path) {
 
 fn incident(
     number: u128,
-    building: BuildingId,
+    (building, path): (BuildingId, PathId),
     control: &busyhour_store::SqliteControl,
     now: UtcMicros,
 ) -> Incident {
@@ -116,7 +142,7 @@ fn incident(
         place: IncidentPlace::Building(building),
         segment: Segment::CustomerWan,
         building,
-        members: vec![IncidentMember { path: PathId(1), building, subnet }],
+        members: vec![IncidentMember { path, building, subnet }],
         siblings: Siblings { within: 4, suffering: 4, ..Siblings::default() },
         hours: vec![(600, 720)],
         state: IncidentState::Open,
