@@ -14,6 +14,9 @@ use tower::ServiceExt as _;
 use crate::sign_in::set_up;
 use crate::support::{Bed, MASKED, NOW};
 
+/// Some looks at the store and some heartbeats.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// A stream of events; nothing waits in real time here.
 struct Stream {
     body: BodyDataStream,
@@ -42,7 +45,10 @@ impl Stream {
 
     /// The next event that is no heartbeat; `None` when the stream ends.
     async fn next(&mut self) -> Option<String> {
+        let opened = tokio::time::Instant::now();
         loop {
+            let waited = opened.elapsed();
+            assert!(waited < PATIENCE, "neither an event nor the end, only heartbeats");
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let (event, rest) = (event.to_owned(), rest.to_owned());
                 self.text = rest;
