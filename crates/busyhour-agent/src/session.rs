@@ -77,13 +77,18 @@ pub(crate) struct Session {
     pub(crate) recorder: Recorder,
     pub(crate) prober: Prober,
     pub(crate) switch: Switch,
+    /// Since when there is nothing of it, where another one was ended before.
+    pub(crate) since: Option<Moment>,
 }
 
 impl Session {
     /// Runs until `stop`.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut known: Option<Way> = None;
-        let mut missing = Missing { from: self.clock.now(), reason: GapReason::Unresolved };
+        let mut missing = match self.since {
+            Some(from) => Missing { from, reason: GapReason::NotRunning },
+            None => Missing { from: self.clock.now(), reason: GapReason::Unresolved },
+        };
         self.board.enter(self.number, &self.target);
         loop {
             if self.switch.pause().is_some() {

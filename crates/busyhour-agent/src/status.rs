@@ -136,7 +136,8 @@ impl Reporter {
         if self.about.collector.is_some() {
             status.uplink = Some(Uplink::from(&*self.uplink.borrow()));
             let asked = self.asked.borrow();
-            status.asked = asked.as_ref().map(|report| Asked::new(self.about.accepts, report));
+            let (accepts, withheld) = (self.about.accepts, self.board.withheld());
+            status.asked = asked.as_ref().map(|report| Asked::new(accepts, report, withheld));
         }
         status.paused = self.switch.pause().map(Paused::from);
         status.timing = timing.as_ref().map(Into::into);

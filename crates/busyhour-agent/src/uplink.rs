@@ -32,7 +32,7 @@ pub use self::connect::InvalidHost;
 pub(crate) use self::connect::{Secured, TIMEOUT, endpoint};
 use self::standing::Standing;
 pub(crate) use self::standing::{View, is_said};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::{Access, Collector};
 use crate::identity::{self, Folder, IdentityError, Slot, TlsError};
 use crate::remote::Line;
@@ -121,6 +121,8 @@ pub(crate) struct Uplink {
     publish: watch::Sender<View>,
     /// What the collector wants measured goes there, and what became of it comes from there.
     line: Line,
+    /// When the clocks were to be compared last, by the two clocks of this machine.
+    asked: Option<Moment>,
 }
 
 /// How the collector knows this agent.
@@ -176,7 +178,7 @@ impl Uplink {
             }
         };
         let backoff = Backoff::new(SHORTEST, LONGEST, fastrand::u64(..))?;
-        Ok(Self { way, clock, recorder, backoff, publish, line })
+        Ok(Self { way, clock, recorder, backoff, publish, line, asked: None })
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {
@@ -189,6 +191,9 @@ impl Uplink {
                 ended = self.session() => ended,
             };
             self.recorder.disconnected();
+            if ended.standing().is_some_and(Standing::is_refusal) {
+                self.line.refused();
+            }
             let again = std::mem::replace(&mut renewed, matches!(ended, SessionError::Renewed));
             let delay = match &ended {
                 // What was issued is tried at once; but not over and over.
@@ -269,21 +274,31 @@ impl Uplink {
 
     /// Compares the clocks before any block is sent, so that the collector can place the first.
     async fn compare_first(
-        &self,
+        &mut self,
         outbox: &mpsc::Sender<v1::AgentMessage>,
         inbox: &mut Streaming<v1::CollectorMessage>,
     ) -> Result<Measured, SessionError> {
         let ended = |_| SessionError::Ended;
-        outbox.send(say(Said::Clock(self.clock_request(None)))).await.map_err(ended)?;
+        let request = self.clock_request(None);
+        outbox.send(say(Said::Clock(request))).await.map_err(ended)?;
+        let mut aside = None;
         loop {
-            if let Some(measured) = self.heard(hear(inbox).await?)? {
-                return Ok(measured);
+            // What is to be measured may be told before the answer by which the collector is heard again: it
+            // holds from then on.
+            match hear(inbox).await? {
+                Heard::Configuration(told) => aside = Some(told),
+                message => {
+                    if let Some(measured) = self.heard(message)? {
+                        aside.into_iter().for_each(|told| self.line.tell(told));
+                        return Ok(measured);
+                    }
+                }
             }
         }
     }
 
     async fn converse(
-        &self,
+        &mut self,
         outbox: &mpsc::Sender<v1::AgentMessage>,
         inbox: &mut Streaming<v1::CollectorMessage>,
         blocks: &mut mpsc::Receiver<Block>,
@@ -296,6 +311,7 @@ impl Uplink {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut report = self.line.report.clone();
+        let term = self.line.term();
         // Each session begins with what there is to report.
         report.mark_changed();
         loop {
@@ -319,9 +335,15 @@ impl Uplink {
                 _ = compare.tick(), if next.is_none() => {
                     next = Some(say(Said::Clock(self.clock_request(Some(measured)))));
                 }
-                _ = look.tick() => if self.renewal_is_due() {
-                    return Err(SessionError::RenewalDue);
-                },
+                _ = look.tick() => {
+                    if self.renewal_is_due() {
+                        return Err(SessionError::RenewalDue);
+                    }
+                    // The next session begins with what there is to be told.
+                    if self.line.term() != term || !self.line.is_heard(self.clock.now().boot) {
+                        return Err(SessionError::Timeout);
+                    }
+                }
             }
         }
     }
@@ -334,17 +356,17 @@ impl Uplink {
             Heard::Credit(credit) => self.recorder.credited(convert::credit(&credit))?,
             Heard::GoAway(away) => return Err(SessionError::Away(convert::go_away(&away))),
             Heard::Clock(reply) => return Ok(Some(self.compare(&reply))),
-            Heard::Configuration(told) => {
-                self.line.told.send_replace(Some(told));
-            }
+            Heard::Configuration(told) => self.line.tell(told),
             Heard::Welcome(_) => return Err(SessionError::NoWelcome),
         }
         Ok(None)
     }
 
-    fn clock_request(&self, measured: Option<Measured>) -> v1::ClockRequest {
+    fn clock_request(&mut self, measured: Option<Measured>) -> v1::ClockRequest {
+        let now = self.clock.now();
+        self.asked = Some(now);
         v1::ClockRequest {
-            agent_sent_us: self.clock.now().wall.0,
+            agent_sent_us: now.wall.0,
             offset_us: measured.map(|measured| measured.offset_us),
             round_trip_us: measured.map(|measured| measured.round_trip_us),
             boot: self.clock.boot_id().to_bytes().to_vec(),
@@ -353,7 +375,12 @@ impl Uplink {
 
     /// The four moments of an exchange give offset and round trip (RFC 5905 section 8).
     fn compare(&self, reply: &v1::ClockReply) -> Measured {
-        let received = self.clock.now().wall.0;
+        let now = self.clock.now();
+        if let Some(asked) = self.asked.filter(|asked| asked.wall.0 == reply.agent_sent_us) {
+            // An answer to what was asked before it is followed by one to this.
+            self.line.renew(asked.boot, now.boot);
+        }
+        let received = now.wall.0;
         let up = reply.collector_received_us.saturating_sub(reply.agent_sent_us);
         let down = received.saturating_sub(reply.collector_sent_us);
         let offset_us = up.saturating_sub(down) / 2;

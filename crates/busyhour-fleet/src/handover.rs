@@ -2,7 +2,7 @@
 //!
 //! When a role goes from one agent to another, both are told at the same time and neither knows of the
 //! other. So the new one is told only when the old one said that it runs something else for good, or is
-//! gone: of expedited traffic there is one call in a building at a time, and what all send together fits
+//! gone and its lease is over (it lets go of expedited traffic by itself then): of expedited traffic there is one call in a building at a time, and what all send together fits
 //! the budgets of subnet and building, also in between.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,6 +33,8 @@ struct Held {
     told: Option<(v1::Configuration, UtcMicros)>,
     /// It may be running something that nobody here knows.
     unknown: bool,
+    /// It is not there; only its expedited traffic is waited for.
+    gone: bool,
 }
 
 /// Where an agent is.
@@ -46,7 +48,8 @@ impl Place {
     const fn of(planned: &Planned) -> Self {
         match planned.presence {
             Presence::In(building) => Self { building: Some(building), subnet: planned.subnet },
-            Presence::Nowhere | Presence::Gone => Self { building: None, subnet: None },
+            Presence::Gone => Self { building: planned.sends_in, subnet: planned.subnet },
+            Presence::Nowhere => Self { building: None, subnet: None },
         }
     }
 }
@@ -75,11 +78,18 @@ impl Held {
 
     /// Whether it may be sending expedited traffic during these windows.
     fn may_send_in(&self, windows: &Recurring) -> bool {
-        self.unknown || self.all().flat_map(expedited).any(|other| other.overlaps(windows))
+        self.unknown || self.is_told_in(windows)
     }
 
-    /// What it sends on average, at most, in bits a second.
+    /// Whether it was told to send expedited traffic during these windows.
+    fn is_told_in(&self, windows: &Recurring) -> bool {
+        self.all().flat_map(expedited).any(|other| other.overlaps(windows))
+    }
+
+    /// What it sends on average, at most, in bits a second; of who is gone what is waited for.
     fn most(&self) -> u64 {
+        let counts = |target: &&v1::ConfiguredTarget| !self.gone || windows(target).is_some();
+        let mean = |of: &v1::Configuration| of.targets.iter().filter(counts).map(mean_of).sum();
         self.all().map(mean).max().unwrap_or_default()
     }
 }
@@ -105,7 +115,7 @@ impl Handover {
             let runs = planned.told().filter(|told| told.edition == report.edition);
             let place = Place::of(planned);
             let runs = runs.into_iter().collect();
-            let held = Held { place, told_in: place, runs, told: None, unknown: true };
+            let held = Held { place, told_in: place, runs, told: None, unknown: true, gone: false };
             self.held.insert(*agent, held);
         }
     }
@@ -118,7 +128,9 @@ impl Handover {
     /// Those that do not say what became of what they were told, these aside: they speak now.
     pub(crate) fn silent(&self, now: UtcMicros, speaking: &[ReportRow]) -> BTreeSet<AgentId> {
         let is_silent = |held: &Held| {
-            held.told.as_ref().is_some_and(|(_, since)| since.plus(SILENT_AFTER) < now)
+            // Who was away could not say anything.
+            let since = held.told.as_ref().map(|(_, since)| *since).filter(|_| !held.gone);
+            since.is_some_and(|since| since.plus(SILENT_AFTER) < now)
         };
         let silent = self.held.iter().filter(|(_, held)| is_silent(held)).map(|(agent, _)| *agent);
         let mut silent: BTreeSet<AgentId> = silent.chain(self.silent.iter().copied()).collect();
@@ -137,7 +149,15 @@ impl Handover {
         let is_silent = |planned: &Planned| planned.unfit == Some(Unfit::Silent);
         let silent = plan.agents.iter().filter(|(_, planned)| is_silent(planned));
         self.silent = silent.map(|(agent, _)| *agent).collect();
-        self.held.retain(|agent, _| plan.agents.get(agent).is_some_and(is_waited_for));
+        self.held.retain(|agent, held| {
+            let planned = plan.agents.get(agent).filter(|planned| is_waited_for(planned));
+            let gone = planned.is_some_and(|planned| planned.presence == Presence::Gone);
+            if held.gone && !gone {
+                held.told.iter_mut().for_each(|(_, since)| *since = now);
+            }
+            held.gone = gone;
+            planned.is_some()
+        });
         let mut wanted = Vec::new();
         for (agent, planned) in &plan.agents {
             let Some(told) = planned.told() else { continue };
@@ -176,19 +196,23 @@ impl Handover {
     ) -> v1::Configuration {
         let Some(held) = self.held.get(&agent) else { return wanted };
         let last = held.granted().filter(|_| held.told_in == held.place);
-        // What runs already may go on, whoever else is not known.
-        let has =
-            |target: &v1::ConfiguredTarget| last.is_some_and(|last| last.targets.contains(target));
         let others = || {
             let others = sent.agents.get(&held.place.building).into_iter().flatten();
             others.filter(|other| **other != agent).filter_map(|other| self.held.get(other))
+        };
+        let is_taken = |windows: &Recurring| others().any(|held| held.is_told_in(windows));
+        // What runs already may go on, whoever else is not known; but who was away has let go of calls that
+        // another has now.
+        let has = |target: &v1::ConfiguredTarget| {
+            last.is_some_and(|last| last.targets.contains(target))
+                && windows(target).is_none_or(|windows| !is_taken(&windows))
         };
         let alone = |target: &v1::ConfiguredTarget| match windows(target) {
             Some(windows) => !others().any(|held| held.may_send_in(&windows)),
             None => true,
         };
         let mine = held.most();
-        let known = sent.unknown(held.place) == usize::from(held.unknown);
+        let known = sent.unknown(held.place) == usize::from(held.unknown && !held.gone);
         let mut bits: u64 = wanted.targets.iter().filter(|target| has(target)).map(mean_of).sum();
         let mut targets = wanted.targets;
         targets.retain(|target| {
@@ -207,9 +231,12 @@ impl Handover {
     }
 }
 
-/// Whether others wait for what it may be doing.
+/// Whether others wait for what it may be doing. Who is gone cannot say anything, and is not silent for that.
 fn is_waited_for(planned: &Planned) -> bool {
-    planned.presence != Presence::Gone && planned.unfit != Some(Unfit::Silent)
+    match planned.presence {
+        Presence::Gone => planned.sends_in.is_some(),
+        Presence::In(_) | Presence::Nowhere => planned.unfit != Some(Unfit::Silent),
+    }
 }
 
 /// What agents send on average, at most, in bits a second, and who is where.
@@ -227,7 +254,8 @@ impl Sent {
         let mut sent = Self::default();
         for (agent, held) in held {
             sent.agents.entry(held.place.building).or_default().push(*agent);
-            *sent.unknown.entry(held.place.building).or_default() += usize::from(held.unknown);
+            let unknown = held.unknown && !held.gone;
+            *sent.unknown.entry(held.place.building).or_default() += usize::from(unknown);
             sent.add(held.place, held.most());
         }
         sent
@@ -266,11 +294,6 @@ fn expedited(configuration: &v1::Configuration) -> impl Iterator<Item = Recurrin
 fn windows(target: &v1::ConfiguredTarget) -> Option<Recurring> {
     KnownProfile::named(&target.profile).filter(|profile| profile.is_expedited())?;
     Some(Recurring::new(target.phase_ms.unwrap_or_default(), target.window_ms, target.period_ms))
-}
-
-/// What is sent to all targets on average, in bits a second.
-fn mean(configuration: &v1::Configuration) -> u64 {
-    configuration.targets.iter().map(mean_of).sum()
 }
 
 fn mean_of(target: &v1::ConfiguredTarget) -> u64 {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use busyhour_model::{AgentId, BuildingId, RequirementProfile, SubnetId, TargetName, UtcMicros};
+use busyhour_model::{
+    AgentId, BuildingId, EXPEDITED_LEASE, RequirementProfile, SubnetId, TargetName, UtcMicros,
+};
 use busyhour_proto::v1;
 use busyhour_store::{
     AgentRow, AssignmentRow, AssignmentScope, DesiredState, Label, RefusalRow, ReportRow,
@@ -19,6 +21,11 @@ use crate::timetable::{Candidate, Room, timetable};
 /// noted once a minute.
 pub const GONE_AFTER: Duration = Duration::from_secs(5 * 60);
 
+/// An agent that was not seen for so long sends none of the expedited traffic that it was told to: it lets go
+/// of that by its own clock, which may be slower than this one, and what it was answered last it asked for
+/// before it was seen.
+pub(crate) const LET_GO_AFTER: Duration = EXPEDITED_LEASE.saturating_add(Duration::from_secs(60));
+
 /// Whether an agent can be told anything, and measure something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -26,7 +33,7 @@ pub enum Presence {
     In(BuildingId),
     /// It is there and in no building: budgets of buildings could not hold for it.
     Nowhere,
-    /// It was not seen for a while; it goes on with what it was told last.
+    /// It was not seen for a while; it goes on with what it was told last, for a while with expedited traffic, too.
     Gone,
 }
 
@@ -85,6 +92,8 @@ pub struct Planned {
     pub presence: Presence,
     /// Where in its building it is.
     pub subnet: Option<SubnetId>,
+    /// In which building it may still be sending expedited traffic though it is gone.
+    pub sends_in: Option<BuildingId>,
     /// Why it is not given all that it could measure.
     pub unfit: Option<Unfit>,
     /// What it is to measure.
@@ -132,6 +141,10 @@ pub struct Moment<'s> {
     pub now: UtcMicros,
     /// Since when it is looked who is there.
     pub since: UtcMicros,
+    /// Until when it was looked before.
+    pub before: UtcMicros,
+    /// When agents were heard last, where that is known better than from what is stored.
+    pub heard: &'s HashMap<AgentId, UtcMicros>,
     /// Agents that do not say what became of what they were told.
     pub silent: &'s BTreeSet<AgentId>,
 }
@@ -175,7 +188,7 @@ pub fn plan(state: &DesiredState, moment: &Moment<'_>) -> Plan {
         };
         let running = report.map(|report| report.revision);
         let revision = wanted.filter(may).or_else(|| running.filter(known)).unwrap_or_default();
-        let presence = presence(agent, moment);
+        let (presence, sends_in) = presence(agent, moment);
         let unfit = unfit(row.copied(), moment.silent.contains(&agent.id));
         let subnet = agent.placement.map(|placement| placement.subnet);
         if let (Presence::In(building), Some(subnet)) = (presence, subnet)
@@ -193,8 +206,17 @@ pub fn plan(state: &DesiredState, moment: &Moment<'_>) -> Plan {
         let untouched = revision == 0 && report.is_none_or(|report| report.told_revision == 0);
         let tries = refusals.get(&(agent.id, revision)).map_or(0, |refused| refused.times);
         let targets = Vec::new();
-        let planned =
-            Planned { assigned, revision, presence, subnet, unfit, targets, tries, untouched };
+        let planned = Planned {
+            assigned,
+            revision,
+            presence,
+            subnet,
+            sends_in,
+            unfit,
+            targets,
+            tries,
+            untouched,
+        };
         plan.agents.insert(agent.id, planned);
     }
     let elected = timetable(&candidates, &desired);
@@ -207,21 +229,39 @@ pub fn plan(state: &DesiredState, moment: &Moment<'_>) -> Plan {
         });
         planned.targets = told.collect();
     }
-    for (revision, desired) in &desired {
-        let told = desired.targets().iter();
-        let told = told.filter_map(|target| Some((target.name().clone(), target.requirement()?)));
-        plan.requirements.insert(*revision, told.collect());
-    }
+    plan.requirements = requirements(&desired);
     plan
 }
 
-fn presence(agent: &AgentRow, moment: &Moment<'_>) -> Presence {
-    // While nobody looked nobody went.
-    let seen = agent.sighting.as_ref().map(|seen| seen.at.max(moment.since));
-    match agent.placement {
-        _ if seen.is_none_or(|seen| seen.plus(GONE_AFTER) < moment.now) => Presence::Gone,
-        Some(placement) => Presence::In(placement.building),
-        None => Presence::Nowhere,
+/// By revision, what its targets are judged by, where it says it.
+fn requirements(
+    desired: &BTreeMap<u32, Desired>,
+) -> BTreeMap<u32, HashMap<TargetName, RequirementProfile>> {
+    let of = |desired: &Desired| {
+        let told = desired.targets().iter();
+        told.filter_map(|target| Some((target.name().clone(), target.requirement()?))).collect()
+    };
+    desired.iter().map(|(revision, desired)| (*revision, of(desired))).collect()
+}
+
+/// When an agent was there for all that is known.
+fn seen(agent: &AgentRow, moment: &Moment<'_>) -> Option<UtcMicros> {
+    let noted = agent.sighting.as_ref().map(|seen| seen.at);
+    // While nobody looked nobody went, but for those that had gone for good by then.
+    let had_gone = |seen: &UtcMicros| seen.plus(LET_GO_AFTER) < moment.before;
+    let noted = noted.map(|seen| if had_gone(&seen) { seen } else { seen.max(moment.since) });
+    noted.max(moment.heard.get(&agent.id).copied())
+}
+
+/// Whether an agent is there, and in which building it may send calls where it is not.
+fn presence(agent: &AgentRow, moment: &Moment<'_>) -> (Presence, Option<BuildingId>) {
+    let seen = seen(agent, moment);
+    let within = |time: Duration| seen.is_some_and(|seen| moment.now <= seen.plus(time));
+    let building = agent.placement.map(|placement| placement.building);
+    match building {
+        _ if !within(GONE_AFTER) => (Presence::Gone, building.filter(|_| within(LET_GO_AFTER))),
+        Some(building) => (Presence::In(building), None),
+        None => (Presence::Nowhere, None),
     }
 }
 

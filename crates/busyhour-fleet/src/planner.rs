@@ -1,7 +1,7 @@
 //! Keeps what agents are told up to date: reads what decides, plans, and says what changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use busyhour_model::{AgentId, RequirementProfile, TargetName, UtcMicros};
@@ -48,6 +48,11 @@ pub struct Planner {
     clock: Clock,
     /// Since when it is looked who is there.
     began: UtcMicros,
+    /// Until when one before this looked, as far as what is stored tells.
+    before: OnceLock<UtcMicros>,
+    /// When agents were heard last: as many as there are agents. Locked for a write or a copy, never across an
+    /// await.
+    heard: Mutex<HashMap<AgentId, UtcMicros>>,
     /// What agents reported since the last round, of each the newest: as many as there are agents. Locked
     /// for a push or a swap, never across an await.
     waiting: Mutex<HashMap<AgentId, ReportRow>>,
@@ -68,6 +73,8 @@ impl Planner {
             store,
             began: clock(),
             clock,
+            before: OnceLock::new(),
+            heard: Mutex::default(),
             waiting: Mutex::default(),
             clocks: Mutex::default(),
             handover: Mutex::default(),
@@ -97,7 +104,19 @@ impl Planner {
     }
 
     fn plan_at(&self, state: &DesiredState, now: UtcMicros, silent: &BTreeSet<AgentId>) -> Plan {
-        plan(state, &Moment { now, since: self.began, silent })
+        let newest = || {
+            let seen = state.agents.iter().filter_map(|agent| agent.sighting.as_ref());
+            seen.map(|seen| seen.at).filter(|at| *at < self.began).max().unwrap_or(UtcMicros(0))
+        };
+        let before = *self.before.get_or_init(newest);
+        let heard = &self.heard().clone();
+        plan(state, &Moment { now, since: self.began, before, heard, silent })
+    }
+
+    /// Notes that an agent is there, before it is answered: by the answer it knows that it may go on.
+    pub fn heard_of(&self, agent: AgentId) {
+        let now = (self.clock)();
+        self.heard().insert(agent, now);
     }
 
     /// Something that decides has changed: plans soon.
@@ -191,6 +210,7 @@ impl Planner {
         drop(handover);
         let let_in: HashSet<AgentId> = state.agents.iter().map(|agent| agent.id).collect();
         self.clocks().retain(|agent, _| let_in.contains(agent));
+        self.heard().retain(|agent, _| let_in.contains(agent));
         self.publish.send_if_modified(|known| {
             let differs = **known != told;
             if differs {
@@ -224,6 +244,10 @@ impl Planner {
 
     fn handover(&self) -> MutexGuard<'_, Handover> {
         self.handover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, HashMap<AgentId, UtcMicros>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn clocks(&self) -> MutexGuard<'_, HashMap<AgentId, (ComparedClock, Noted)>> {

@@ -226,6 +226,8 @@ impl Session {
         let mut greeted = self.greet(introduction).await?;
         let mut turn = Turn::new(Arc::clone(&shared.limits.turns), shared.limits.turn_idle);
         greeted.welcome(&mut turn).await?;
+        // Before it is told anything: what it is told holds while it is known to be there.
+        shared.planner.iter().for_each(|planner| planner.heard_of(greeted.session.principal.agent));
         let mut telling = Telling::new(shared.planner.as_ref(), greeted.session.principal.agent);
         let (reply, mut committed) = mpsc::channel(MAX_CREDIT as usize);
         loop {
@@ -322,12 +324,12 @@ impl Session {
         })
     }
 
-    /// What an exchange of clocks came to, for who plans by them.
+    /// What an exchange of clocks came to, for who plans by them, and that the agent is there: it goes by the
+    /// answer.
     fn compared(&self, request: &v1::ClockRequest) {
-        let planner = self.shared.planner.as_ref();
-        if let (Some(planner), Some(offset_us), Some(round_trip_us)) =
-            (planner, request.offset_us, request.round_trip_us)
-        {
+        let Some(planner) = &self.shared.planner else { return };
+        planner.heard_of(self.principal.agent);
+        if let (Some(offset_us), Some(round_trip_us)) = (request.offset_us, request.round_trip_us) {
             planner.compared(self.principal.agent, offset_us, round_trip_us);
         }
     }

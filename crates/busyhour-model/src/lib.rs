@@ -51,8 +51,8 @@ pub use limits::{
 };
 pub use microsoft::is_microsoft_media;
 pub use path::{
-    AddressFamily, Direction, Dscp, InvalidPath, Link, LinkKind, PathKey, ProfileName, TargetName,
-    TrafficClass, Transport,
+    AddressFamily, Direction, Dscp, EXPEDITED_LEASE, InvalidPath, Link, LinkKind, PathKey,
+    ProfileName, TargetName, TrafficClass, Transport,
 };
 pub use record::{
     Body, BurstLoss, Check, CheckOutcome, ClockQuality, Context, DscpSeen, Ecn, EcnSeen, Fact, Gap,

@@ -2,8 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
+
+/// For so long after its collector answered it last an agent sends the expedited traffic that this one asked it
+/// for. Then it is another's turn: the collector gives it to nobody else before, and whoever makes this shorter in
+/// the collector has to wait until no agent knows the longer one.
+pub const EXPEDITED_LEASE: Duration = Duration::from_secs(15 * 60);
 
 /// A text that is not part of a path, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

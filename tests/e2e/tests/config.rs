@@ -125,7 +125,8 @@ fn what_is_assigned_to_a_building_is_run_by_the_agent_that_is_elected_and_shown(
     {
         bed.add(name, subnet);
     }
-    let _agents = ["here-1", "here-2", "there-1"].map(|name| bed.run(name, hurried));
+    let mut agents: Vec<Process> =
+        ["here-1", "here-2", "there-1"].into_iter().map(|name| bed.run(name, hurried)).collect();
     wait_for("all three are seen", || {
         let agents = bed.collector.items(&["agent", "ls"]);
         agents.iter().all(|agent| !agent["last_seen_utc"].is_null()).then_some(())
@@ -161,6 +162,18 @@ fn what_is_assigned_to_a_building_is_run_by_the_agent_that_is_elected_and_shown(
     let shown = bed.collector.busyhour(&["agent", "show", elected[0]]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("building Here") && shown.contains("committed"), "{shown}");
+
+    // It begins again: it is told at once what it ran, and goes on with it.
+    let at = ["here-1", "here-2"].iter().position(|name| *name == elected[0]).unwrap();
+    agents.remove(at).kill();
+    std::fs::remove_file(bed.at(elected[0]).join("status.json")).unwrap();
+    let _again = bed.run(elected[0], hurried);
+    wait_for("its target is probed again", || {
+        let text = std::fs::read(bed.at(elected[0]).join("status.json")).ok()?;
+        let status: Value = serde_json::from_slice(&text).ok()?;
+        let windows = status["sessions"][0]["windows"].as_u64().unwrap_or(0);
+        (windows > 0 && status["asked"]["withheld_targets"] == 0).then_some(())
+    });
 
     // Nothing is desired any more.
     done(&bed.collector.busyhour(&["config", "unassign", "--building", "Here"]));

@@ -21,6 +21,8 @@ pub(super) struct Seen {
     pub(super) resident_bytes: Option<u64>,
     /// Targets of the trial.
     pub(super) targets: usize,
+    /// How many of them wait until it is known whose turn it is.
+    pub(super) withheld: usize,
     /// How many of them are probed, or would be if this machine had a way to anywhere.
     pub(super) probed: usize,
     /// The owner has measuring paused.
@@ -80,6 +82,10 @@ impl Watch {
                 Judgement::Ill("the collector was not reached any more".to_owned())
             };
         }
+        if seen.withheld > 0 && !self.probed && passed < self.length + PATIENCE {
+            // Nobody has tried yet whether they can be probed.
+            return Judgement::Wait;
+        }
         if seen.targets > 0 && !self.probed {
             let why = "none of its targets could be probed: no name resolved to what may be probed, or \
                        this machine has no way to send";
@@ -99,6 +105,7 @@ mod tests {
         cpu: Some(Duration::from_secs(1)),
         resident_bytes: Some(20_000_000),
         targets: 3,
+        withheld: 0,
         probed: 2,
         paused: false,
     };
@@ -164,6 +171,14 @@ mod tests {
         // What is not resolved during an outage may be afterwards.
         let away = Seen { delivering: false, ..none };
         assert_eq!(check([away; 6])[5], Judgement::Wait);
+
+        // Nor is what waits until it is known whose turn it is: not for ever, and not when it was probed.
+        let waits = Seen { targets: 1, withheld: 1, ..none };
+        assert_eq!(check([waits; 6])[5], Judgement::Wait);
+        assert_eq!(check([WELL, waits, waits, waits, waits, waits])[5], Judgement::Well);
+        let mut watch = Watch::new(Instant::now(), MINUTE, None);
+        let judged = watch.look(Instant::now() + MINUTE * 62, &waits);
+        assert!(matches!(judged, Judgement::Ill(_)), "{judged:?}");
 
         let paused = Seen { paused: true, ..none };
         let began = Instant::now();

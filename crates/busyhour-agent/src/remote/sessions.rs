@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::Target;
 use crate::load::Links;
 use crate::pause::Switch;
@@ -51,6 +51,7 @@ impl Starter {
             recorder: self.recorder.clone(),
             prober: self.prober.clone(),
             switch: self.switch.clone(),
+            since: None,
         }
     }
 
@@ -89,8 +90,9 @@ impl Sessions {
     }
 
     /// Has these targets probed and no others. Sessions whose target is the same go on; those that end
-    /// have ended, with what they had to say, before others begin.
-    pub(super) async fn set(&mut self, targets: &[Target]) {
+    /// have ended, with what they had to say, before others begin; of those that were `yielded` there is
+    /// nothing since then.
+    pub(super) async fn set(&mut self, targets: &[Target], yielded: &[(Target, Moment)]) {
         let mut ending: Vec<usize> = Vec::new();
         for (number, running) in &self.running {
             if !targets.contains(&running.target) {
@@ -103,7 +105,8 @@ impl Sessions {
         }
         for target in targets {
             if !self.running.values().any(|running| running.target == *target) {
-                self.begin(target.clone());
+                let since = yielded.iter().find(|(one, _)| one == target).map(|(_, since)| *since);
+                self.begin(target.clone(), since);
             }
         }
     }
@@ -133,17 +136,30 @@ impl Sessions {
         }
     }
 
-    fn begin(&mut self, target: Target) {
+    fn begin(&mut self, target: Target, since: Option<Moment>) {
         let taken = |number: &usize| self.running.contains_key(number);
         let Some(number) = (FIRST_NUMBER..).find(|number| !taken(number)) else { return };
         let stop = self.stop.child_token();
         let (watching, addresses) = self.starter.watch(&target.host, stop.clone());
-        let session = self.starter.session(number, &target, addresses).run(stop.clone());
+        let mut session = self.starter.session(number, &target, addresses);
+        session.since = since;
+        let session = session.run(stop.clone());
         self.running.insert(number, Running { target, stop });
         self.tasks.spawn(async move {
             tokio::join!(watching, session);
             number
         });
+    }
+
+    /// True of a target that is probed.
+    pub(super) fn is_probed(&self, target: &Target) -> bool {
+        self.running.values().any(|running| running.target == *target)
+    }
+
+    /// True of a target that is probed, and of whose last window nothing came back.
+    pub(super) fn is_unanswered(&self, target: &Target) -> bool {
+        let mut running = self.running.iter().filter(|(_, running)| running.target == *target);
+        running.any(|(number, _)| self.starter.board.is_unanswered(*number))
     }
 
     /// The numbers of those that run.

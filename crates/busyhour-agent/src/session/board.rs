@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use busyhour_model::{GapReason, Link, UtcMicros, Window};
@@ -78,8 +79,11 @@ impl LastWindow {
 
 /// All sessions by their place in the configuration; cheap to clone.
 #[derive(Debug, Clone, Default)]
-// Short sections without waiting: sessions write once per window, a reader copies now and then.
-pub(crate) struct Board(Arc<Mutex<BTreeMap<usize, SessionView>>>);
+pub(crate) struct Board {
+    // Short sections without waiting: sessions write once per window, a reader copies now and then.
+    sessions: Arc<Mutex<BTreeMap<usize, SessionView>>>,
+    withheld: Arc<AtomicUsize>,
+}
 
 impl Board {
     /// A session that has done nothing yet.
@@ -118,6 +122,13 @@ impl Board {
         })
     }
 
+    /// Whether nothing came back of a session's last window.
+    pub(crate) fn is_unanswered(&self, session: usize) -> bool {
+        let is_lost =
+            |view: &SessionView| view.last.as_ref().is_some_and(|last| last.received == 0);
+        self.sessions().get(&session).is_some_and(is_lost)
+    }
+
     /// A session that is over for good.
     pub(crate) fn leave(&self, session: usize) {
         self.sessions().remove(&session);
@@ -128,6 +139,15 @@ impl Board {
         self.sessions().values().cloned().collect()
     }
 
+    /// So many targets have no session before the collector tells whose turn it is.
+    pub(crate) fn withhold(&self, targets: usize) {
+        self.withheld.store(targets, Ordering::Relaxed);
+    }
+
+    pub(crate) fn withheld(&self) -> usize {
+        self.withheld.load(Ordering::Relaxed)
+    }
+
     fn change(&self, session: usize, change: impl FnOnce(&mut SessionView)) {
         if let Some(view) = self.sessions().get_mut(&session) {
             change(view);
@@ -135,6 +155,6 @@ impl Board {
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, SessionView>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use busyhour_host::own_usage;
-use busyhour_model::{ClockQuality, UtcMicros};
+use busyhour_model::{ClockQuality, GapReason, UtcMicros};
 use busyhour_net::TimingReport;
 use busyhour_proto::v1;
 use jiff::Timestamp;
@@ -64,10 +64,16 @@ pub(super) struct Status {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Paused {
     /// `paused` by the owner, `on-battery` or `metered`.
+    #[serde(default = "by_the_owner")]
     pub(super) reason: String,
     pub(super) since_utc: Option<String>,
     /// When it ends by itself.
     pub(super) until_utc: Option<String>,
+}
+
+/// What agents that tell no reason rest for.
+fn by_the_owner() -> String {
+    GapReason::Paused.to_string()
 }
 
 impl From<Pause> for Paused {
@@ -93,10 +99,13 @@ pub(super) struct Asked {
     pub(super) told_revision: Option<u32>,
     /// Why it does not run, where it does not.
     pub(super) reason: Option<String>,
+    /// Expedited targets that wait until the collector was heard and told whose turn it is.
+    #[serde(default)]
+    pub(super) withheld_targets: usize,
 }
 
 impl Asked {
-    pub(super) fn new(accepts: Accepts, report: &v1::ConfigurationReport) -> Self {
+    pub(super) fn new(accepts: Accepts, report: &v1::ConfigurationReport, withheld: usize) -> Self {
         use v1::ConfigurationState as Said;
         let state = match report.state() {
             Said::Committed => "committed",
@@ -112,6 +121,7 @@ impl Asked {
             state: state.to_owned(),
             told_revision: some(report.told_revision),
             reason: Some(report.reason.clone()).filter(|reason| !reason.is_empty()),
+            withheld_targets: withheld,
         }
     }
 }

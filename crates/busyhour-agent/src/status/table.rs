@@ -98,6 +98,15 @@ fn paused(pause: &Paused) -> String {
 
 /// What the collector asks for, and what became of it.
 pub(super) fn asked_for(asked: &Asked) -> String {
+    let became = became_of(asked);
+    match asked.withheld_targets {
+        0 => became,
+        1 => format!("{became}; 1 target waits until the collector tells whose turn it is"),
+        many => format!("{became}; {many} targets wait until the collector tells whose turn it is"),
+    }
+}
+
+fn became_of(asked: &Asked) -> String {
     let of = |revision: Option<u32>| revision.map(|revision| format!("revision {revision}"));
     let runs = of(asked.revision).unwrap_or_else(|| "nothing of the collector's".to_owned());
     let told = of(asked.told_revision).unwrap_or_else(|| "what was asked for".to_owned());

@@ -124,7 +124,7 @@ fn what_the_collector_asks_for_and_what_became_of_it_is_told_to_the_machines_own
             reason: reason.to_owned(),
             ..v1::ConfigurationReport::default()
         };
-        table::asked_for(&Asked::new(accepts, &report))
+        table::asked_for(&Asked::new(accepts, &report, 0))
     };
     let takes = Accepts::Targets;
     assert_eq!(told(takes, 0, 0, Said::Nothing, ""), "nothing beside its own file");
@@ -137,4 +137,11 @@ fn what_the_collector_asks_for_and_what_became_of_it_is_told_to_the_machines_own
     assert_eq!(back, "revision 8, given up: it was ill; nothing of the collector's runs");
     let none = told(Accepts::Nothing, 0, 0, Said::Nothing, "");
     assert!(none.contains("remote.accept"), "{none}");
+    let report = v1::ConfigurationReport {
+        revision: 7,
+        state: Said::Committed.into(),
+        ..v1::ConfigurationReport::default()
+    };
+    let waits = table::asked_for(&Asked::new(takes, &report, 2));
+    assert_eq!(waits, "revision 7; 2 targets wait until the collector tells whose turn it is");
 }

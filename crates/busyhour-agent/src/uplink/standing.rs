@@ -70,6 +70,11 @@ impl Standing {
         matches!(self, Self::Refused | Self::Expired)
     }
 
+    /// The collector takes nothing from this agent, and does not count it among those that are there.
+    pub(super) const fn is_refusal(self) -> bool {
+        matches!(self, Self::Refused | Self::Revoked | Self::Quarantined | Self::Waiting)
+    }
+
     /// Only a person at the collector can change it.
     pub(super) const fn is_final(self) -> bool {
         matches!(self, Self::Revoked | Self::Quarantined)

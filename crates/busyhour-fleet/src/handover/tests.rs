@@ -2,9 +2,11 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
+use busyhour_model::EXPEDITED_LEASE;
 use busyhour_store::ConfigurationState;
 
 use super::*;
+use crate::plan::{GONE_AFTER, LET_GO_AFTER};
 
 const NOW: UtcMicros = UtcMicros(0);
 const HERE: BuildingId = BuildingId::from_u128(1);
@@ -48,6 +50,7 @@ fn planned(slots: [u128; 3]) -> Plan {
             revision: 1,
             presence: Presence::In(HERE),
             subnet: Some(FLOOR),
+            sends_in: None,
             unfit: None,
             targets,
             tries: 0,
@@ -98,6 +101,14 @@ struct Agent {
     report: Option<ConfigurationReport>,
     /// It was not sent yet.
     unsent: bool,
+    /// There is no way to the collector.
+    cut: bool,
+    /// When the collector saw it last.
+    seen: UtcMicros,
+    /// When that was sent which the collector answered last.
+    heard: UtcMicros,
+    /// What it was told since it was heard again.
+    granted: BTreeSet<u64>,
 }
 
 impl Agent {
@@ -129,6 +140,7 @@ impl Agent {
 
     fn hear(&mut self) {
         let Some(told) = self.inbox.pop_front() else { return };
+        self.granted.insert(told.edition);
         let is_told = |known: &Option<v1::Configuration>| {
             known.as_ref().map(|known| known.edition) == Some(told.edition)
         };
@@ -153,10 +165,35 @@ impl Agent {
     }
 }
 
+impl Agent {
+    /// Whether its lease runs.
+    fn is_heard(&self, now: UtcMicros) -> bool {
+        now < self.heard.plus(EXPEDITED_LEASE)
+    }
+
+    /// The expedited traffic that it sends.
+    fn calls(&self, now: UtcMicros) -> Vec<Recurring> {
+        let may = |runs: &&v1::Configuration| self.granted.contains(&runs.edition);
+        let runs = self.runs().filter(may).filter(|_| self.is_heard(now));
+        runs.into_iter().flat_map(expedited).collect()
+    }
+
+    /// It is seen, and answered.
+    fn ask(&mut self, now: UtcMicros) {
+        if !self.is_heard(now) {
+            self.granted.clear();
+        }
+        (self.seen, self.heard) = (now, now);
+    }
+}
+
 #[derive(Debug, Default)]
 struct World {
     handover: Handover,
+    now: UtcMicros,
     agents: Vec<Agent>,
+    /// What was planned last for each: what a session begins with.
+    granted: HashMap<AgentId, v1::Configuration>,
     /// What was said last, as the store keeps it.
     reports: BTreeMap<AgentId, ReportRow>,
 }
@@ -170,14 +207,60 @@ impl World {
         for agent in (0..AGENTS).map(AgentId::from_u128) {
             let row = ReportRow { agent, at: NOW, report: nothing(), clock: None };
             world.reports.insert(agent, row);
+            world.handover.reported(agent, &nothing());
         }
         world
     }
 
     fn grant(&mut self, plan: &Plan) {
-        let granted = self.handover.grant(plan, NOW);
-        for (number, agent) in (0..).zip(&mut self.agents) {
-            if let Some(told) = granted.get(&AgentId::from_u128(number)) {
+        // As each round of planning does.
+        let reports: Vec<ReportRow> = self.reports.values().cloned().collect();
+        self.handover.begin(plan, &reports);
+        self.granted = self.handover.grant(plan, self.now);
+        for (number, agent) in (0..).zip(&mut self.agents).filter(|(_, agent)| !agent.cut) {
+            if let Some(told) = self.granted.get(&AgentId::from_u128(number)) {
+                agent.tell(told);
+            }
+        }
+    }
+
+    /// A plan in which who is gone has no role, and the next who is there has it.
+    fn plan_at(&self, slots: [u128; 3]) -> Plan {
+        let age = |number: u128| {
+            let seen = self.agents[usize::try_from(number).unwrap()].seen;
+            Duration::from_micros(self.now.since(seen).unsigned_abs())
+        };
+        let is_gone = |number: u128| age(number) > GONE_AFTER;
+        let stands_in = |number: u128| {
+            let others = (number..number + AGENTS).map(|other| other % AGENTS);
+            others.clone().find(|other| !is_gone(*other)).unwrap_or(number)
+        };
+        let mut plan = planned(slots.map(stands_in));
+        for number in (0..AGENTS).filter(|number| is_gone(*number)) {
+            let planned = plan.agents.get_mut(&AgentId::from_u128(number)).unwrap();
+            planned.presence = Presence::Gone;
+            planned.targets.clear();
+            planned.sends_in = (age(number) <= LET_GO_AFTER).then_some(HERE);
+        }
+        plan
+    }
+
+    /// A minute goes by; who has a way to the collector is there.
+    fn pass(&mut self) {
+        self.now = self.now.plus(Duration::from_secs(60));
+        let now = self.now;
+        self.agents.iter_mut().filter(|agent| !agent.cut).for_each(|agent| agent.ask(now));
+    }
+
+    /// Cuts an agent off, or lets it come back: its session begins with what was planned last.
+    fn cut(&mut self, number: usize, cut: bool) {
+        let agent = &mut self.agents[number];
+        (agent.cut, agent.told) = (cut, 0);
+        agent.inbox.clear();
+        if !cut {
+            agent.ask(self.now);
+            agent.unsent = true;
+            if let Some(told) = self.granted.get(&AgentId::from_u128(number as u128)) {
                 agent.tell(told);
             }
         }
@@ -185,7 +268,7 @@ impl World {
 
     fn deliver_report(&mut self, agent: usize) {
         let one = &mut self.agents[agent];
-        let Some(report) = one.report.clone().filter(|_| one.unsent) else { return };
+        let Some(report) = one.report.clone().filter(|_| one.unsent && !one.cut) else { return };
         one.unsent = false;
         let agent = AgentId::from_u128(agent as u128);
         self.handover.reported(agent, &report);
@@ -200,6 +283,8 @@ impl World {
             agent.inbox.clear();
             agent.told = 0;
             agent.unsent = agent.report.is_some();
+            // While nobody looked nobody went.
+            agent.seen = self.now;
         }
         let reports: Vec<ReportRow> = self.reports.values().cloned().collect();
         self.handover.begin(plan, &reports);
@@ -207,11 +292,8 @@ impl World {
 
     /// Two agents whose expedited windows overlap now.
     fn clash(&self) -> Option<(usize, usize)> {
-        let windows = |agent: &Agent| -> Vec<Recurring> {
-            let runs = agent.runs().into_iter();
-            runs.flat_map(expedited).collect()
-        };
-        let all: Vec<Vec<Recurring>> = self.agents.iter().map(windows).collect();
+        let calls = |agent: &Agent| agent.calls(self.now);
+        let all: Vec<Vec<Recurring>> = self.agents.iter().map(calls).collect();
         let overlap = |a: &[Recurring], b: &[Recurring]| {
             a.iter().any(|one| b.iter().any(|other| one.overlaps(other)))
         };
@@ -221,7 +303,8 @@ impl World {
 
     /// What all agents together send on average.
     fn sent(&self) -> u64 {
-        self.agents.iter().filter_map(Agent::runs).map(mean).sum()
+        let targets = self.agents.iter().filter_map(Agent::runs).flat_map(|runs| &runs.targets);
+        targets.map(mean_of).sum()
     }
 
     /// Lets everybody hear, say and commit everything, again and again, each time in a session of its own,
@@ -269,6 +352,112 @@ proptest! {
             prop_assert_eq!(runs, Some(wanted), "agent {}", number);
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn whoever_is_cut_off_and_comes_back_one_agent_at_a_time_has_a_call(
+        steps in prop::collection::vec((0_u8..20, 0..AGENTS, 0..AGENTS, 0..AGENTS), 1..160),
+    ) {
+        let mut world = World::new();
+        let mut slots = [0, 1, 2];
+        for (what, a, b, c) in steps {
+            let agent = usize::try_from(a).unwrap();
+            match what {
+                0 => slots = [a, b, c],
+                1..=3 => world.agents[agent].hear(),
+                4 | 5 => world.agents[agent].end_trial(b > 0),
+                6 | 7 => world.deliver_report(agent),
+                8 => {
+                    let plan = world.plan_at(slots);
+                    world.restart(&plan);
+                }
+                9 | 10 => world.cut(agent, !world.agents[agent].cut),
+                11..=14 => {
+                    for _ in 0..b * 3 + c {
+                        world.pass();
+                        prop_assert_eq!(world.clash(), None);
+                    }
+                }
+                _ => {
+                    let plan = world.plan_at(slots);
+                    world.grant(&plan);
+                }
+            }
+            prop_assert_eq!(world.clash(), None);
+        }
+        // And when all are back nobody waits for ever.
+        (0..4).for_each(|agent| world.cut(agent, false));
+        world.pass();
+        let plan = world.plan_at(slots);
+        world.settle(&plan);
+        for (number, agent) in (0..).zip(&world.agents) {
+            let wanted = &plan.agents[&AgentId::from_u128(number)].targets;
+            let calls = wanted.iter().filter_map(windows).count();
+            prop_assert_eq!(agent.runs().map(|runs| &runs.targets), Some(wanted), "{}", number);
+            prop_assert_eq!(agent.calls(world.now).len(), calls, "agent {}", number);
+        }
+    }
+}
+
+#[test]
+fn who_comes_back_after_a_while_is_not_silent_for_what_it_was_told_before() {
+    let mut world = World::new();
+    let slots = [0, 0, 0];
+    let plan = world.plan_at(slots);
+    world.grant(&plan);
+    world.cut(0, true);
+    (0..12).for_each(|_| {
+        world.pass();
+        let plan = world.plan_at(slots);
+        world.grant(&plan);
+    });
+    let is_silent = |world: &World, at: UtcMicros| {
+        world.handover.silent(at, &[]).contains(&AgentId::from_u128(0))
+    };
+    assert!(!is_silent(&world, world.now), "it is gone");
+    world.cut(0, false);
+    let plan = world.plan_at(slots);
+    assert!(!is_silent(&world, world.now), "it is back and said nothing yet");
+    world.grant(&plan);
+    assert!(!is_silent(&world, world.now));
+    let later = world.now.plus(SILENT_AFTER).plus(Duration::from_secs(1));
+    assert!(is_silent(&world, later));
+}
+
+#[test]
+fn a_stand_in_begins_when_the_lease_of_who_is_cut_off_is_over() {
+    let mut world = World::new();
+    let slots = [0, 0, 0];
+    let plan = world.plan_at(slots);
+    world.grant(&plan);
+    world.settle(&plan);
+    assert_eq!(world.agents[0].calls(world.now).len(), 3);
+    world.cut(0, true);
+    let (mut let_go, mut taken) = (None, None);
+    for minute in 1..30_u64 {
+        world.pass();
+        let plan = world.plan_at(slots);
+        world.settle(&plan);
+        if world.agents[0].calls(world.now).is_empty() {
+            let_go.get_or_insert(minute);
+        }
+        if !world.agents[1].calls(world.now).is_empty() {
+            taken.get_or_insert(minute);
+        }
+        let others = &world.agents[1].runs().unwrap().targets;
+        let others = others.iter().filter(|target| windows(target).is_none()).count();
+        assert_eq!(others, if minute > 5 { 3 } else { 0 }, "what is not expedited moves at once");
+    }
+    let lease_min = EXPEDITED_LEASE.as_secs() / 60;
+    assert_eq!((let_go, taken), (Some(lease_min), Some(LET_GO_AFTER.as_secs() / 60 + 1)));
+    // It comes back, and gets them when the stand-in has let go.
+    world.cut(0, false);
+    assert_eq!(world.agents[0].calls(world.now), []);
+    let plan = world.plan_at(slots);
+    world.settle(&plan);
+    assert_eq!(world.agents[0].calls(world.now).len(), 3);
+    assert_eq!(world.agents[1].calls(world.now), []);
 }
 
 #[test]

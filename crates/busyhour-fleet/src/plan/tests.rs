@@ -78,7 +78,17 @@ fn fresh(number: u128) -> ReportRow {
 }
 
 fn plan(state: &DesiredState, now: UtcMicros, since: UtcMicros) -> Plan {
-    super::plan(state, &Moment { now, since, silent: &BTreeSet::new() })
+    plan_at(state, now, (since, UtcMicros(0)), &HashMap::new())
+}
+
+/// With since when it is looked, and until when it was looked before; and who was heard when.
+fn plan_at(
+    state: &DesiredState,
+    now: UtcMicros,
+    (since, before): (UtcMicros, UtcMicros),
+    heard: &HashMap<AgentId, UtcMicros>,
+) -> Plan {
+    super::plan(state, &Moment { now, since, before, heard, silent: &BTreeSet::new() })
 }
 
 /// One agent, and revision 1 assigned to its building.
@@ -239,6 +249,50 @@ fn while_nobody_looked_nobody_went() {
 }
 
 #[test]
+fn who_had_gone_before_nobody_looked_is_not_back_because_of_that() {
+    let mut state = state();
+    let long = LET_GO_AFTER.as_secs() + 1_000;
+    state.agents = vec![agent(1, 3_600), agent(2, 3_600 + long)];
+    // The collector begins anew; until then it saw the first.
+    let since = NOW.minus(Duration::from_secs(60));
+    let before = NOW.minus(Duration::from_secs(3_600));
+    let here = |before| {
+        let plan = plan_at(&state, NOW, (since, before), &HashMap::new());
+        plan.agents.into_values().map(|planned| planned.presence == Presence::In(HERE)).collect()
+    };
+    let found: Vec<bool> = here(before);
+    assert_eq!(found, [true, false]);
+    let found: Vec<bool> = here(before.minus(Duration::from_secs(1_001)));
+    assert_eq!(found, [true, true], "it may have been there");
+}
+
+#[test]
+fn who_is_gone_may_send_for_as_long_as_its_lease_lasts_and_is_there_when_it_is_heard() {
+    let mut state = state();
+    let planned = |state: &DesiredState, heard: &HashMap<AgentId, UtcMicros>| {
+        let mut plan = plan_at(state, NOW, (LONG_AGO, LONG_AGO), heard);
+        let planned = plan.agents.remove(&AgentId::from_u128(1)).unwrap();
+        (planned.presence, planned.sends_in)
+    };
+    let nobody = HashMap::new();
+    let last = LET_GO_AFTER.as_secs();
+    assert!(LET_GO_AFTER > EXPEDITED_LEASE && EXPEDITED_LEASE > GONE_AFTER);
+    for (seen_s, expected) in [
+        (300, (Presence::In(HERE), None)),
+        (301, (Presence::Gone, Some(HERE))),
+        (last, (Presence::Gone, Some(HERE))),
+        (last + 1, (Presence::Gone, None)),
+    ] {
+        state.agents = vec![agent(1, seen_s)];
+        assert_eq!(planned(&state, &nobody), expected, "{seen_s}");
+    }
+    let heard = HashMap::from([(AgentId::from_u128(1), NOW.minus(Duration::from_secs(301)))]);
+    assert_eq!(planned(&state, &heard), (Presence::Gone, Some(HERE)));
+    let heard = HashMap::from([(AgentId::from_u128(1), NOW)]);
+    assert_eq!(planned(&state, &heard), (Presence::In(HERE), None));
+}
+
+#[test]
 fn targets_are_judged_by_what_the_revision_says_that_they_were_measured_under() {
     let row = |revision, requirement: &str| {
         let words = TargetWords {
@@ -286,7 +340,8 @@ fn measures(state: &DesiredState, silent: &BTreeSet<AgentId>) -> (bool, bool, Op
     let targets = vec![target("a:1", "audio-50"), target("b:1", "best-effort-50")];
     let budget = DesiredBudget::new(Some(1_000_000), Some(1_000_000)).unwrap();
     state.configurations[0].body = Desired::new(targets, budget).unwrap().encode();
-    let plan = super::plan(&state, &Moment { now: NOW, since: LONG_AGO, silent });
+    let (before, heard) = (UtcMicros(0), &HashMap::new());
+    let plan = super::plan(&state, &Moment { now: NOW, since: LONG_AGO, before, heard, silent });
     let planned = &plan.agents[&AgentId::from_u128(1)];
     let has = |name: &str| planned.targets.iter().any(|target| target.name == name);
     (has("a:1"), has("b:1"), planned.unfit)

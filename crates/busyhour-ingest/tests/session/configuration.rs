@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use busyhour_fleet::desired::{Desired, DesiredBudget, DesiredTarget, TargetWords};
+use busyhour_fleet::plan::Presence;
 use busyhour_proto::v1;
 use busyhour_proto::v1::agent_message::Message as Up;
 use busyhour_proto::v1::collector_message::Message as Down;
@@ -158,5 +159,21 @@ async fn what_an_agents_clock_shows_is_known_with_what_it_runs() {
         let expected = Some(ComparedClock { offset_us, close });
         planned(&collector, "the clock", |_| known() == expected).await;
     }
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn whom_the_collector_answers_is_there_whatever_is_noted_of_it() {
+    let collector = Collector::start().await;
+    let presence = |collector: &Collector| {
+        let mut state = collector.control.desired().unwrap();
+        state.agents.iter_mut().for_each(|agent| agent.sighting = None);
+        collector.planner.plan(&state).agents[&agent(1)].presence
+    };
+    assert_eq!(presence(&collector), Presence::Gone);
+    let (mut session, _) = collector.session(0, 0).await;
+    session.say(Up::Clock(v1::ClockRequest::default())).await;
+    session.hear().await.unwrap();
+    assert_eq!(presence(&collector), Presence::Nowhere, "it is let in to no building");
     collector.stop().await;
 }
