@@ -15,6 +15,7 @@ pub(crate) mod path;
 mod path_rows;
 mod people;
 mod reports;
+mod strip;
 mod subnet;
 pub(crate) mod tasks;
 

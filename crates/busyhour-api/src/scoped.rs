@@ -439,14 +439,6 @@ impl ScopedControl {
         Ok(self.whole()?.preview_import(file, now)?)
     }
 
-    pub(crate) fn import_buildings(
-        &self,
-        file: &[FileBuilding],
-        by: &Act,
-    ) -> Result<ImportSummary, Problem> {
-        Ok(self.whole()?.import_buildings(file, by)?)
-    }
-
     pub(crate) fn import_as(
         &self,
         file: &[FileBuilding],

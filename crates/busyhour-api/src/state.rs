@@ -28,7 +28,7 @@ const STALE_DAYS: i64 = 7;
 /// included: yesterday may still wait to be judged.
 const FRESH_BUSINESS_DAYS: usize = 2;
 /// Days in the strip.
-const STRIP_DAYS: i64 = 14;
+pub(crate) const STRIP_DAYS: i64 = 14;
 /// Days that coverage is told for.
 const COVERAGE_DAYS: i64 = 7;
 

@@ -3,10 +3,12 @@
 use jiff::civil::Date;
 
 use crate::Svg;
-use crate::svg::{Area, Canvas, Num, hatch};
+use crate::svg::{Anchor, Area, Canvas, Num, hatch};
 
 const STEP: f64 = 14.0;
 const HEIGHT: f64 = 20.0;
+/// Room for the dates under a strip that stands alone.
+const DATES_HEIGHT: f64 = 14.0;
 
 /// What a day looks like in the strip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +54,35 @@ pub struct DayMark {
 /// `2026-03-02: bad at a busy hour, hidden by the daily average`.
 #[must_use]
 pub fn day_strip(name: &str, days: &[DayMark]) -> Svg {
-    let width = STEP * days.len().max(1) as f64 + 2.0;
-    let mut canvas = Canvas::new(width, HEIGHT, "bh-strip", name);
-    for (position, day) in days.iter().enumerate() {
-        draw_day(&mut canvas, 1.0 + STEP * position as f64, day);
+    let mut canvas = Canvas::new(width(days), HEIGHT, "bh-strip", name);
+    draw_days(&mut canvas, days);
+    canvas.finish()
+}
+
+/// The same for who sees nothing else: its first and its last date stand under it.
+#[must_use]
+pub fn dated_strip(name: &str, days: &[DayMark]) -> Svg {
+    let width = width(days);
+    let mut canvas = Canvas::new(width, HEIGHT + DATES_HEIGHT, "bh-dated", name);
+    draw_days(&mut canvas, days);
+    let ends = [(days.first(), 1.0, Anchor::Start), (days.last(), width - 1.0, Anchor::End)];
+    for (day, x, anchor) in ends {
+        if let Some(day) = day {
+            let date = day.date.to_string();
+            canvas.text(x, HEIGHT + DATES_HEIGHT - 3.0, anchor, "", &date);
+        }
     }
     canvas.finish()
+}
+
+fn width(days: &[DayMark]) -> f64 {
+    STEP * days.len().max(1) as f64 + 2.0
+}
+
+fn draw_days(canvas: &mut Canvas, days: &[DayMark]) {
+    for (position, day) in days.iter().enumerate() {
+        draw_day(canvas, 1.0 + STEP * position as f64, day);
+    }
 }
 
 fn draw_day(canvas: &mut Canvas, left: f64, day: &DayMark) {

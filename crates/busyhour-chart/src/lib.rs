@@ -16,7 +16,7 @@ mod smoke;
 mod svg;
 
 pub use day_curve::{DayCurve, Percentiles, Quarter, Unit};
-pub use day_strip::{DayMark, DayShape, day_strip};
+pub use day_strip::{DayMark, DayShape, dated_strip, day_strip};
 pub use finding_map::{
     AverageOf, AverageSaid, BusySource, FindingCell, FindingDay, FindingMap, FindingVerdict,
     MAX_DAYS, Share, WorstBusyHour,

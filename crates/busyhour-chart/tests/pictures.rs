@@ -2,7 +2,7 @@
 
 use busyhour_chart::{
     CELLS, DayCurve, DayMark, DayShape, HourMap, Level, MapCell, Percentiles, Quarter, Svg, Unit,
-    cell_name, day_strip,
+    cell_name, dated_strip, day_strip,
 };
 use jiff::civil::date;
 
@@ -97,6 +97,22 @@ fn pictures_are_well_formed_and_escaped_and_the_same_each_time() {
     }
     assert_well_formed(&map(&cells));
     assert_well_formed(&day_strip("days", &days));
+    assert_well_formed(&dated_strip("days", &days));
+    assert_well_formed(&dated_strip("days", &[]));
+}
+
+#[test]
+fn a_strip_that_stands_alone_tells_its_first_and_its_last_date() {
+    let mark =
+        |day| DayMark { date: date(2026, 3, day), shape: DayShape::Unknown, note: String::new() };
+    let days: Vec<DayMark> = (2..=15).map(mark).collect();
+    let svg = dated_strip("days", &days).to_string();
+    let texts = svg.lines().filter(|line| line.starts_with("<text")).collect::<Vec<_>>();
+    let [first, last] = texts[..] else { panic!("two dates: {texts:?}") };
+    assert!(first.contains("x=\"1\"") && first.contains(">2026-03-02<"), "{first}");
+    assert!(last.contains("\"end\"") && last.contains(">2026-03-15<"), "{last}");
+    let png = dated_strip("days", &days).png().expect("a bitmap");
+    assert_eq!(png.width, 198);
 }
 
 #[test]

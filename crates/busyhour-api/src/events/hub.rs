@@ -178,7 +178,7 @@ impl Listener {
     pub(crate) fn go_back(&mut self, number: u64) -> bool {
         let inside = self.hub.inside();
         let oldest = inside.kept.front().map_or(inside.last + 1, |(oldest, _)| *oldest);
-        let known = number + 1 >= oldest && number <= inside.last;
+        let known = number <= inside.last && number + 1 >= oldest;
         drop(inside);
         if known {
             self.number = number;

@@ -1,5 +1,6 @@
 use busyhour_chart::BusySource;
-use busyhour_model::{Building, IncidentMember, IncidentState, SubnetId, WorkingWeek};
+use busyhour_model::desk::{Remark, ShortRemark};
+use busyhour_model::{Building, BuildingId, IncidentMember, IncidentState, SubnetId, WorkingWeek};
 use jiff::civil::date;
 
 use super::*;
@@ -82,10 +83,8 @@ fn the_days_are_the_last_fifteen_working_days_and_what_the_incident_names() {
 #[test]
 fn busy_hours_are_those_that_were_in_force_on_the_day() {
     let building = building("Mo-Fr 08:00-18:00");
-    let other = WorkingWeek {
-        building: busyhour_model::BuildingId::from_u128(2),
-        ..week(date(2026, 3, 3), 0, true)
-    };
+    let other =
+        WorkingWeek { building: BuildingId::from_u128(2), ..week(date(2026, 3, 3), 0, true) };
     let few = WorkingWeek { machines: 4, ..week(date(2026, 3, 5), 720, true) };
     let calls = WorkingWeek {
         source: busyhour_model::LoadSource::Imported,
@@ -187,4 +186,69 @@ fn quarter_hours_that_are_still_to_come_are_not_shown() {
     let row = Row::new(date(2026, 3, 2), &zone).unwrap();
     let cells = |after: i64| row.cells(row.first.offset(after).start()).len();
     assert_eq!((cells(-5), cells(0), cells(40), cells(200)), (0, 0, 40, 96));
+}
+
+/// A quiet time of a kind over something, on a day from an hour (UTC) until another.
+fn quiet(kind: QuietKind, scopes: Vec<QuietScope>, hours: (i64, i64)) -> Quiet {
+    let (midnight, _) = local_day_span(date(2026, 3, 3), &TimeZone::UTC).unwrap();
+    let hour = |hours: i64| SlotStart::containing(midnight).offset(hours * 4).start();
+    Quiet {
+        number: 1,
+        kind,
+        scopes,
+        from: hour(hours.0),
+        until: hour(hours.1),
+        reason: Remark::new("the switch is replaced").unwrap(),
+        by: "ops".to_owned(),
+        made: midnight,
+        ended: None,
+    }
+}
+
+#[test]
+fn maintenance_of_what_suffers_is_a_band_and_a_silence_is_none() {
+    use QuietKind::{Maintenance, Silence};
+    let incident = with_members(&[1]);
+    let region = |name| QuietScope::Region(ShortRemark::new(name).unwrap());
+    let is_band = |kind, scopes| is_work(&quiet(kind, scopes, (8, 10)), &incident, "EMEA");
+    let (other, other_net) = (BuildingId::from_u128(77), SubnetId::from_u128(77));
+    for (scope, expected) in [
+        (QuietScope::Everything, true),
+        (QuietScope::Building(BUILDING), true),
+        (QuietScope::Building(other), false),
+        (QuietScope::Subnet(SubnetId::from_u128(1)), true),
+        (QuietScope::Subnet(other_net), false),
+        (region("EMEA"), true),
+        (region("APAC"), false),
+    ] {
+        assert_eq!(is_band(Maintenance, vec![scope.clone()]), expected, "{scope:?}");
+        // Who is not told of it changed nothing in the network.
+        assert!(!is_band(Silence, vec![scope.clone()]), "{scope:?}");
+    }
+    assert!(is_band(Maintenance, vec![QuietScope::Building(other), region("EMEA")]), "one of them");
+    assert!(!is_band(Silence, vec![QuietScope::Incident(incident.id)]));
+}
+
+#[test]
+fn bands_are_the_quarter_hours_of_the_day_on_which_somebody_worked() {
+    let zone = TimeZone::get("Europe/Berlin").unwrap();
+    let bands = |day, hours: &[(i64, i64)]| {
+        let of = |&hours: &(i64, i64)| {
+            quiet(QuietKind::Maintenance, vec![QuietScope::Everything], hours)
+        };
+        let quiets: Vec<Quiet> = hours.iter().map(of).collect();
+        Row::new(date(2026, 3, day), &zone).unwrap().maintenance(&quiets)
+    };
+    assert_eq!(bands(3, &[]), []);
+    assert_eq!(bands(3, &[(8, 10)]), [(540, 660)], "local hours");
+    assert_eq!(bands(3, &[(8, 10), (9, 12)]), [(540, 780)], "those that overlap are one");
+    assert_eq!(bands(3, &[(12, 13), (8, 10)]), [(540, 660), (780, 840)]);
+    // Over midnight it is a band on both days.
+    assert_eq!(bands(3, &[(20, 26)]), [(1260, 1440)]);
+    assert_eq!(bands(4, &[(20, 26)]), [(0, 180)]);
+    assert_eq!(bands(5, &[(20, 26)]), []);
+    let mut ended = quiet(QuietKind::Maintenance, vec![QuietScope::Everything], (8, 10));
+    ended.ended = Some((ended.from.plus(std::time::Duration::from_secs(1800)), "ops".to_owned()));
+    let row = Row::new(date(2026, 3, 3), &zone).unwrap();
+    assert_eq!(row.maintenance(&[ended]), [(540, 570)], "ended by hand");
 }

@@ -24,6 +24,8 @@ use crate::text;
 
 /// The most findings in one answer; a file with more is better mended in portions.
 const MAX_FINDINGS: usize = 1_000;
+/// How often a file is looked at again when somebody else imported one meanwhile.
+const IMPORT_TRIES: usize = 3;
 
 /// A subnet.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -181,14 +183,6 @@ impl Checked {
         self.preview.is_none() || self.findings.iter().any(forbids)
     }
 
-    /// Puts it in force, unless it is refused.
-    fn put_in_force(&self, services: &Scoped, now: UtcMicros) -> Result<ImportSummary, Problem> {
-        if self.is_refused() {
-            return Err(refused(&self.findings));
-        }
-        services.control.import_buildings(&self.buildings, &services.act(now))
-    }
-
     /// Puts it in force as the version that somebody was shown and confirmed; false when it would be
     /// another by now, as somebody else was faster.
     pub(crate) fn put_in_force_as(
@@ -236,15 +230,19 @@ pub(crate) async fn import(
     let request = body(request)?;
     let imported = app.with_store(move |services| {
         let now = (services.clock)();
-        let checked = check(services, (&request.file, request.companion.as_deref()), now)?;
-        let Some(preview) = checked.preview.as_ref().filter(|_| !checked.is_refused()) else {
-            return Err(refused(&checked.findings));
-        };
-        let done = match request.dry_run {
-            true => preview.summary,
-            false => checked.put_in_force(services, now)?,
-        };
-        Ok(Imported::new(preview, done, !request.dry_run, told(&checked.findings)))
+        // What a file leaves out is kept as it was when it was looked at: when somebody else was faster
+        // meanwhile, it is looked at again.
+        for _ in 0..IMPORT_TRIES {
+            let checked = check(services, (&request.file, request.companion.as_deref()), now)?;
+            let Some(preview) = checked.preview.as_ref().filter(|_| !checked.is_refused()) else {
+                return Err(refused(&checked.findings));
+            };
+            let done = preview.summary;
+            if request.dry_run || checked.put_in_force_as(services, done.version, now)? {
+                return Ok(Imported::new(preview, done, !request.dry_run, told(&checked.findings)));
+            }
+        }
+        Err(Problem::conflict("others import building files just now; try again"))
     });
     Ok(single(imported.await?))
 }

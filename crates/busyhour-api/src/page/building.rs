@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use busyhour_chart::{CELLS, DayCurve, HourMap, Level, MapCell, Svg, day_strip};
+use busyhour_chart::{CELLS, DayCurve, HourMap, Level, MapCell, Svg};
 use busyhour_model::{
     AgentId, Building, BusinessHours, DailyAverage, DaySummary, DayVerdict, LimitTable, LinkKind,
     Scope, Slot, Subnet, SubnetId, UtcMicros,
@@ -16,6 +16,7 @@ use super::findings::{Findings, part_query};
 use super::overview::Figures;
 use super::path_rows::{self, PathLine};
 use super::shape;
+use super::strip::Strip;
 use crate::gaps::Gaps;
 use crate::json::buildings::no_building;
 use crate::problem::Problem;
@@ -52,7 +53,7 @@ pub(super) struct BuildingPage {
     map_until: Date,
     map_href: String,
     left_out: usize,
-    strip: Svg,
+    strip: Strip,
     map: Svg,
     map_rows: Vec<MapRow>,
     map_files: Files,
@@ -233,7 +234,7 @@ impl BuildingPage {
             map_until,
             map_href: format!("/api/v1/buildings/{}/map?date={map_until}{map_part}", building.id),
             left_out: members.left_out,
-            strip: day_strip(&format!("The last two weeks of {}", building.name), &stands.strip),
+            strip: Strip::of_building(&snapshot.days, building, today),
             map: draw_map(building, &weeks, &cells, map_until),
             map_rows: map_rows(&cells),
             map_files: Files::week(part, &map_until.to_string()),
@@ -633,7 +634,7 @@ impl Verdict {
         }
     }
 
-    fn unknown() -> Self {
+    pub(super) fn unknown() -> Self {
         let none = || "–".to_owned();
         let words = verdict_words(DayVerdict::Missing);
         Self { class: words, words, worst: none(), average: none(), coverage: none() }

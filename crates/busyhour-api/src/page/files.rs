@@ -10,6 +10,7 @@ use busyhour_model::BuildingId;
 use busyhour_report::guarded;
 
 use super::findings::part_query;
+use super::strip::Strip;
 use super::{building, incident};
 use crate::app::App;
 use crate::json;
@@ -48,6 +49,13 @@ impl Files {
         let folder = folder(part.building);
         let query = format!("?date={date}&whole=yes{}", part_query(part.subnet, part.link));
         Self { what, base: folder.clone() + name, table: folder + "day", query }
+    }
+
+    /// The two weeks to a date of a building, or of a subnet on a kind of link.
+    pub(super) fn strip(part: Part, until: &str) -> Self {
+        let base = folder(part.building) + "days";
+        let query = format!("?date={until}{}", part_query(part.subnet, part.link));
+        Self { what: "These two weeks", table: base.clone(), base, query }
     }
 
     /// The days of an incident.
@@ -140,6 +148,10 @@ pub(crate) async fn of_building(
     let view = building::View { part, whole: parameters.whole.is_some(), date, hours: None };
     // Making a bitmap takes a while, so it is made where store calls are, few at a time.
     let file = app.with_store(move |services| {
+        if what == "days" {
+            let content = Strip::content(services, part, date, kind == Kind::Csv)?;
+            return content.file(&what, kind);
+        }
         let page = building::BuildingPage::read(services, view)?;
         page.content(&what, kind == Kind::Csv).ok_or_else(no_file)?.file(&what, kind)
     });

@@ -4,7 +4,8 @@ use busyhour_chart::Svg;
 use busyhour_model::{BuildingId, Incident, LinkKind, SubnetId};
 use busyhour_store::StoreError;
 
-use super::incident::{Why, life};
+use super::files::Files;
+use super::incident::{Why, building_href, dates_drawn, life};
 use crate::finding::Picture;
 use crate::place::{Names, is_told};
 use crate::scoped::Scoped;
@@ -38,6 +39,10 @@ pub(super) struct IncidentBox {
     pub(super) part_href: Option<String>,
     /// Of the worst one.
     pub(super) picture: Option<Svg>,
+    /// The dates that it shows, and the building where they are looked at closer.
+    pub(super) dates: String,
+    pub(super) home: String,
+    pub(super) files: Files,
     pub(super) left_out: usize,
     pub(super) why: Why,
 }
@@ -104,6 +109,9 @@ impl IncidentBox {
             masked: incident.masked,
             simulated: incident.simulated,
             part_href: (!part.is_empty()).then(|| format!("?date={}{part}", incident.last_bad)),
+            dates: picture.as_ref().map(dates_drawn).unwrap_or_default(),
+            home: building_href(incident.building),
+            files: Files::days(incident.number),
             picture: picture.map(|picture| picture.svg),
             left_out,
             why: Why::new(incident),

@@ -184,7 +184,7 @@ impl IncidentPage {
     }
 }
 
-fn building_href(id: BuildingId) -> String {
+pub(super) fn building_href(id: BuildingId) -> String {
     format!("/buildings/{id}")
 }
 
@@ -330,11 +330,17 @@ impl MemberRow {
     }
 }
 
+/// The dates of a picture's rows, as the script that looks closer reads them.
+pub(super) fn dates_drawn(picture: &Picture) -> String {
+    let dates: Vec<String> = picture.days.iter().map(|day| day.date.to_string()).collect();
+    dates.join(" ")
+}
+
 impl Drawn {
     fn new(picture: Picture) -> Self {
         let rows = picture.days.iter().map(DayRow::new).collect();
-        let dates: Vec<String> = picture.days.iter().map(|day| day.date.to_string()).collect();
-        Self { svg: picture.svg, dates: dates.join(" "), left_out: picture.left_out, rows }
+        let dates = dates_drawn(&picture);
+        Self { svg: picture.svg, dates, left_out: picture.left_out, rows }
     }
 }
 

@@ -1,30 +1,28 @@
 //! The page of a subnet: how its days were, when it is bad, who lives in it and what they measure.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use askama::Template;
-use busyhour_chart::{Svg, day_strip};
+use busyhour_chart::Svg;
 use busyhour_model::{
     Building, DaySummary, Incident, LinkKind, Scope, Subnet, SubnetId, UtcMicros,
 };
 use busyhour_store::{AgentRow, StoreError};
 use jiff::civil::Date;
 
-use super::building::{MapRow, Verdict, draw_map, map_rows};
+use super::building::{MapRow, draw_map, map_rows};
 use super::files::Files;
-use super::findings::part_query;
 use super::incident::life;
 use super::path_rows::{self, PathLine};
+use super::strip::Strip;
 use crate::problem::Problem;
 use crate::scoped::Scoped;
-use crate::state::{Snapshot, add_days, date_in, strip, zone_of};
+use crate::state::{Snapshot, date_in, zone_of};
 use crate::text;
 use crate::week::{Members, Part, week_map};
 use crate::weeks::Weeks;
 
-/// Days that are told in a table; the picture of a week has four weeks.
-const DAYS: i64 = 14;
 /// Incidents that are closed are told so long.
 const CLOSED_DAYS: u64 = 28;
 /// Incidents that are told.
@@ -56,14 +54,7 @@ pub(super) struct SubnetPage {
 /// The last days on one kind of link.
 struct Link {
     word: &'static str,
-    strip: Svg,
-    days: Vec<DayRow>,
-}
-
-struct DayRow {
-    date: String,
-    href: String,
-    verdict: Verdict,
+    strip: Strip,
 }
 
 struct IncidentLine {
@@ -135,34 +126,16 @@ fn last_observed(days: &[DaySummary], id: SubnetId) -> Option<Date> {
 
 /// A link that an agent measured on lately, each with its days.
 fn links(days: &[DaySummary], subnet: &Subnet, today: Date) -> Vec<Link> {
-    let mut links: BTreeMap<LinkKind, BTreeMap<Date, &DaySummary>> = BTreeMap::new();
-    for day in days {
-        if let Scope::Subnet(id, link) = day.scope
-            && id == subnet.id
-        {
-            links.entry(link).or_default().insert(day.date, day);
-        }
-    }
-    let row = |(date, day): (&Date, &&DaySummary)| DayRow {
-        date: date.to_string(),
-        href: format!(
-            "/buildings/{}?date={date}{}",
-            subnet.building,
-            match day.scope {
-                Scope::Subnet(id, link) => part_query(Some(id), Some(link)),
-                Scope::Building(_) | Scope::Agent(..) | Scope::Path(_) => String::new(),
-            }
-        ),
-        verdict: Verdict::new(day),
-    };
-    let lately = |(date, _): &(&Date, &&DaySummary)| **date > add_days(today, -DAYS);
-    let link = |(link, days): (LinkKind, BTreeMap<Date, &DaySummary>)| {
-        let name = format!("The last two weeks of {}, {link}", subnet.prefix);
-        Link {
-            word: link.words(),
-            strip: day_strip(&name, &strip(&days, today)),
-            days: days.iter().rev().filter(lately).map(row).collect(),
-        }
+    let on = days.iter().filter_map(|day| match day.scope {
+        Scope::Subnet(id, link) => (id == subnet.id).then_some(link),
+        Scope::Building(_) | Scope::Agent(..) | Scope::Path(_) => None,
+    });
+    let links: BTreeSet<LinkKind> = on.collect();
+    let link = |link: LinkKind| {
+        let part = Part { building: subnet.building, subnet: Some(subnet.id), link: Some(link) };
+        let name = format!("{}, {link}", subnet.prefix);
+        let strip = Strip::new(days, (part, &name), today).with_open_table();
+        Link { word: link.words(), strip }
     };
     links.into_iter().map(link).collect()
 }

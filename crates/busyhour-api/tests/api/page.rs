@@ -80,7 +80,7 @@ async fn a_building_shows_its_week_its_day_and_its_parts() {
     has("href=\"?date=2026-03-03\"");
     has("berlin-1");
     has("simulated data");
-    assert_eq!(page.body.matches("<details>").count(), 2, "each kind of picture has a table");
+    assert_eq!(page.body.matches("<details>").count(), 3, "each kind of picture has a table");
 
     let unseen = bed.get(&format!("{address}?date=2026-03-05")).await.body;
     assert!(unseen.contains("aria-label=\"00:00–24:00: no data\""));

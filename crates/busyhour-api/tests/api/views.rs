@@ -26,6 +26,8 @@ async fn a_subnet_shows_its_days_incidents_agents_and_paths_and_its_building_lea
         let from = bed.get(&address).await.body;
         assert!(from.contains(&format!("href=\"/subnets/{subnet}\"")), "{address}");
     }
+    let other = bed.get(&format!("/subnets/{}", self::subnet(&bed, "Always Bad"))).await;
+    assert!(other.body.contains("tokyo-1") && !other.body.contains("/incidents/1\""));
     let none = bed.get("/subnets/00000000-0000-0000-0000-000000000009").await;
     assert_eq!(none.status, StatusCode::NOT_FOUND);
 }
@@ -63,7 +65,8 @@ async fn every_picture_of_a_page_is_a_file_and_its_figures_are_a_table() {
             .collect()
     };
     let mut addresses = Vec::new();
-    for page in [format!("{building}?date=2026-03-02"), "/incidents/1".to_owned()] {
+    let network = format!("/subnets/{}", subnet(&bed, MASKED));
+    for page in [format!("{building}?date=2026-03-02"), "/incidents/1".to_owned(), network] {
         let found = files(&bed.get(&page).await.body);
         assert!(found.len() >= 3, "{page}: {found:?}");
         addresses.extend(found);
@@ -83,9 +86,60 @@ async fn every_picture_of_a_page_is_a_file_and_its_figures_are_a_table() {
     let day = bed.get(&format!("{building}/files/day.csv?date=2026-03-02&whole=yes")).await.body;
     assert!(day.starts_with("local_time,bad_hour,loss_p50,"), "{day}");
     assert_eq!(day.lines().count(), 97, "a line for each quarter-hour, and their names");
-    for name in ["week.pdf", "week", "nothing.svg", "day.svg", "loss.csv"] {
+    for name in ["week.pdf", "week", "nothing.svg", "day.svg", "loss.csv", "days.pdf"] {
         let answer = bed.get(&format!("{building}/files/{name}")).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn each_picture_of_the_building_page_leads_to_its_files_and_its_table() {
+    let bed = Bed::full();
+    let page = bed.get(&format!("/buildings/{}?date=2026-03-02", bed.building(MASKED))).await.body;
+    let section = &page[page.find("<main").expect("a page")..];
+    let mut figures = 0;
+    // What follows a picture, up to the next one.
+    for figure in section.split("<figure").skip(1) {
+        let after = figure.split_once("</figure>").expect("its end").1;
+        for kind in [".svg", ".png", ".csv"] {
+            assert!(after.contains(kind), "{kind} after {}", &figure[..200.min(figure.len())]);
+        }
+        figures += 1;
+    }
+    assert_eq!(figures, 6, "the incident, the week, two weeks, and three curves");
+    // The curves of a day have one table.
+    assert_eq!(page.matches("<summary>The same as a table").count(), 3);
+    assert!(page.contains("<a href=\"/incidents/1#days\">Day by day as a table</a>"));
+}
+
+#[tokio::test]
+async fn two_weeks_are_a_file_for_a_building_and_for_each_of_its_networks() {
+    let bed = Bed::full();
+    let building = format!("/buildings/{}", bed.building(MASKED));
+    let network = subnet(&bed, MASKED);
+    let first = "date,verdict,hidden_by_average,worst_hour,daily_average,coverage";
+    // Nothing was judged of the network, which is not good.
+    let unknown = "2026-03-02,unknown,false,,,";
+    for (part, monday) in [
+        (String::new(), "2026-03-02,bad at a busy hour,true,"),
+        (format!("&subnet={network}&link=wired"), unknown),
+    ] {
+        let file = format!("{building}/files/days.csv?date=2026-03-04{part}");
+        let days = bed.get(&file).await.body;
+        let lines: Vec<&str> = days.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (15, first), "{file}: {days}");
+        assert!(lines[1].starts_with("2026-02-19,") && lines[14].starts_with("2026-03-04,"));
+        assert!(lines[12].starts_with(monday), "{days}");
+        assert_eq!(lines[3], "2026-02-21,unknown,false,,,");
+    }
+    let elsewhere = subnet(&bed, HOSTILE);
+    for (part, status) in [
+        (format!("subnet={network}"), StatusCode::BAD_REQUEST),
+        ("link=wired".to_owned(), StatusCode::BAD_REQUEST),
+        (format!("subnet={elsewhere}&link=wired"), StatusCode::NOT_FOUND),
+    ] {
+        let answer = bed.get(&format!("{building}/files/days.csv?{part}")).await;
+        assert_eq!(answer.status, status, "{part}: {}", answer.body);
     }
 }
 

@@ -39,6 +39,20 @@ pub(crate) fn save_steps(browser: &mut Browser, page: &str) {
     }
 }
 
+/// The day before, and after; what has no page after does nothing.
+pub(crate) fn go_from_day_to_day(browser: &mut Browser, page: &str, known: &Known) {
+    browser.open(&format!("{page}/buildings/{}?date=2026-03-02&whole=yes", known.building));
+    for (letter, date) in [("p", "2026-03-01"), ("p", "2026-02-28"), ("n", "2026-03-01")] {
+        browser.press(letter);
+        let there = format!("location.search === '?date={date}&whole=yes'");
+        browser.wait_until(date, &there);
+        browser.wait_until("the page", "document.readyState === 'complete'");
+    }
+    browser.open(&format!("{page}/account"));
+    browser.press("n");
+    assert_eq!(browser.evaluate("location.pathname"), "/account", "nothing comes after it");
+}
+
 /// The arrows go through the values of a picture, and each is read out under it.
 pub(crate) fn go_from_value_to_value(browser: &mut Browser, page: &str, known: &Known) {
     browser.open(&format!("{page}/buildings/{}", known.building));
@@ -75,11 +89,13 @@ pub(crate) fn dragging_looks_closer(browser: &mut Browser, page: &str, known: &K
     browser.open(&format!("{page}/paths/{}", known.path));
     drag(browser, "figure[data-from-s] svg", (0.4, 0.6));
     browser.wait_until("some of the time", "location.search.includes('from=')");
-    browser.open(&format!("{page}/incidents/{}", known.incident));
-    drag(browser, "figure[data-home] g.row", (0.2, 0.4));
     let day = format!("/buildings/{}", known.building);
-    let there = format!("location.pathname === {day:?} && location.search.includes('hours=')");
-    browser.wait_until("the day in the building", &there);
+    for address in [format!("/incidents/{}", known.incident), day.clone()] {
+        browser.open(&format!("{page}{address}"));
+        drag(browser, "figure[data-home] g.row", (0.2, 0.4));
+        let there = format!("location.pathname === {day:?} && location.search.includes('hours=')");
+        browser.wait_until("the day in the building", &there);
+    }
 }
 
 /// When something changes it is said at the edge, and what is read stays where it is.

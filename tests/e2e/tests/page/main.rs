@@ -126,6 +126,7 @@ fn every_page_can_be_read_and_used_by_keyboard_in_both_themes_enlarged_and_witho
         walk_through(&mut browser, &demo, &page, &pictures);
     }
     keys::save_steps(&mut browser, demo.page());
+    keys::go_from_day_to_day(&mut browser, demo.page(), &known);
     keys::go_from_value_to_value(&mut browser, demo.page(), &known);
     keys::dragging_looks_closer(&mut browser, demo.page(), &known);
     keys::news_are_told_and_nothing_moves(&mut browser, demo.page(), &known);
