@@ -186,7 +186,7 @@ impl Snapshot {
                 let lost = standing == Standing::Unknown && observed_days > 0;
                 lost.then_some("its last business day was not observed")
             }),
-            strip: strip(&views, today),
+            strip: strip(&views, today, today),
             building: building.clone(),
         }
     }
@@ -424,22 +424,24 @@ fn unknown_because(building: &Building, agents: usize) -> Option<&'static str> {
     building.business_hours.is_none().then_some("nobody told its business hours")
 }
 
-/// The last two weeks as marks, oldest first; a date without a summary is unknown.
-pub(crate) fn strip(views: &BTreeMap<Date, &DaySummary>, today: Date) -> Vec<DayMark> {
+/// The two weeks to `last` as marks, oldest first; a date without a summary is unknown, and `today` is
+/// until something of it was expected.
+pub(crate) fn strip(views: &BTreeMap<Date, &DaySummary>, last: Date, today: Date) -> Vec<DayMark> {
     let mark = |back: i64| {
-        let date = add_days(today, -back);
-        day_mark(date, views.get(&date).copied())
+        let date = add_days(last, -back);
+        day_mark(date, views.get(&date).copied(), date < today)
     };
     (0..STRIP_DAYS).rev().map(mark).collect()
 }
 
-/// How a day is drawn; a day without a summary is unknown.
-fn day_mark(date: Date, day: Option<&DaySummary>) -> DayMark {
+/// How a day is drawn; a day without a summary is unknown, and whether a day of which nothing was expected
+/// is a business day nobody knows before it is over.
+fn day_mark(date: Date, day: Option<&DaySummary>, over: bool) -> DayMark {
     let shape = match day.map(|day| (day.verdict, day.expected)) {
         Some((DayVerdict::Good, _)) => DayShape::Good,
         Some((DayVerdict::PeakBad, _)) => DayShape::PeakBad,
         Some((DayVerdict::AllDayBad, _)) => DayShape::AllDayBad,
-        Some((DayVerdict::Missing, 0)) => DayShape::Closed,
+        Some((DayVerdict::Missing, 0)) if over => DayShape::Closed,
         Some((DayVerdict::Missing, _)) | None => DayShape::Unknown,
     };
     let masked = day.is_some_and(|day| day.verdict.is_bad() && day.masked);

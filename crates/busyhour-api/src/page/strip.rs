@@ -40,10 +40,15 @@ struct Row {
 
 impl Strip {
     /// The two weeks to `last`; of `days` it takes those that were judged of the part.
-    pub(super) fn new(days: &[DaySummary], (part, name): (Part, &str), last: Date) -> Self {
+    pub(super) fn new(
+        days: &[DaySummary],
+        (part, name): (Part, &str),
+        last: Date,
+        today: Date,
+    ) -> Self {
         let of_part = days.iter().filter(|day| is_of(day, part)).map(|day| (day.date, day));
         let days: BTreeMap<Date, &DaySummary> = of_part.collect();
-        let marks = strip(&days, last);
+        let marks = strip(&days, last, today);
         let row = |mark: &DayMark| Row::new(mark, days.get(&mark.date).copied(), part);
         Self {
             name: format!("The last two weeks of {name}"),
@@ -54,9 +59,9 @@ impl Strip {
         }
     }
 
-    pub(super) fn of_building(days: &[DaySummary], building: &Building, last: Date) -> Self {
+    pub(super) fn of_building(days: &[DaySummary], building: &Building, today: Date) -> Self {
         let part = Part { building: building.id, subnet: None, link: None };
-        Self::new(days, (part, &building.name), last)
+        Self::new(days, (part, &building.name), today, today)
     }
 
     pub(super) fn with_open_table(self) -> Self {
@@ -87,7 +92,7 @@ impl Strip {
         };
         let first = add_days(last, 1 - STRIP_DAYS);
         let days = services.control.days(Some(part.building), first, last)?;
-        let strip = Self::new(&days, (part, &name), last);
+        let strip = Self::new(&days, (part, &name), last, today);
         Ok(if table {
             Content::Table(strip.lines())
         } else {
@@ -172,7 +177,7 @@ mod tests {
         ];
         let told = |subnet, link| {
             let part = Part { building: BUILDING, subnet, link };
-            let strip = Strip::new(&days, (part, "Quay"), date(2026, 3, 10));
+            let strip = Strip::new(&days, (part, "Quay"), date(2026, 3, 10), date(2026, 3, 10));
             let marks: Vec<&str> = strip.marks.iter().map(|mark| mark.shape.words()).collect();
             let words: Vec<&str> = strip.rows.iter().rev().map(|row| row.verdict.words).collect();
             assert_eq!(marks, words);

@@ -134,7 +134,7 @@ fn links(days: &[DaySummary], subnet: &Subnet, today: Date) -> Vec<Link> {
     let link = |link: LinkKind| {
         let part = Part { building: subnet.building, subnet: Some(subnet.id), link: Some(link) };
         let name = format!("{}, {link}", subnet.prefix);
-        let strip = Strip::new(days, (part, &name), today).with_open_table();
+        let strip = Strip::new(days, (part, &name), today, today).with_open_table();
         Link { word: link.words(), strip }
     };
     links.into_iter().map(link).collect()

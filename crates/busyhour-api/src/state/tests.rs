@@ -302,7 +302,9 @@ fn the_strip_tells_closed_from_unknown_and_coverage_is_the_buildings_own() {
     let mut part = day(5, DayVerdict::Good, false);
     part.scope = Scope::Subnet(SubnetId::from_u128(1), LinkKind::Wired);
     part.valid = 0;
-    let state = state_of(vec![closed, day(5, DayVerdict::Good, false), part], vec![]);
+    let mut begun = day(6, DayVerdict::Missing, false);
+    (begun.expected, begun.valid) = (0, 0);
+    let state = state_of(vec![closed, day(5, DayVerdict::Good, false), part, begun], vec![]);
     assert_eq!(state.strip.len(), 14);
     let shape = |day| {
         let mark = state.strip.iter().find(|mark| mark.date == date(2026, 3, day));
