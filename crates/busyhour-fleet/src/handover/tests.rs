@@ -455,6 +455,10 @@ fn a_stand_in_begins_when_the_lease_of_who_is_cut_off_is_over() {
     world.cut(0, false);
     assert_eq!(world.agents[0].calls(world.now), []);
     let plan = world.plan_at(slots);
+    // Before it says anything, what it said last looks like what it is to run now.
+    world.grant(&plan);
+    world.agents[0].hear();
+    assert_eq!(world.clash(), None);
     world.settle(&plan);
     assert_eq!(world.agents[0].calls(world.now).len(), 3);
     assert_eq!(world.agents[1].calls(world.now), []);
