@@ -126,6 +126,10 @@ impl Sheet<'_> {
                 FindingVerdict::Closed if self.weeks.is_holiday(row.date) => {
                     FindingVerdict::Holiday
                 }
+                // Nobody knows before it is over.
+                FindingVerdict::Closed if now < row.until().start() => {
+                    FindingVerdict::Judged(DayVerdict::Missing)
+                }
                 verdict => verdict,
             },
             cells: row.cells(now),
