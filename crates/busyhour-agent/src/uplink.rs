@@ -121,7 +121,8 @@ pub(crate) struct Uplink {
     publish: watch::Sender<View>,
     /// What the collector wants measured goes there, and what became of it comes from there.
     line: Line,
-    /// When the clocks were to be compared last, by the two clocks of this machine.
+    /// The oldest moment of this session at which the clocks were to be compared and that was not answered,
+    /// by the two clocks of this machine.
     asked: Option<Moment>,
 }
 
@@ -279,6 +280,7 @@ impl Uplink {
         inbox: &mut Streaming<v1::CollectorMessage>,
     ) -> Result<Measured, SessionError> {
         let ended = |_| SessionError::Ended;
+        self.asked = None;
         let request = self.clock_request(None);
         outbox.send(say(Said::Clock(request))).await.map_err(ended)?;
         let mut aside = None;
@@ -348,7 +350,7 @@ impl Uplink {
         }
     }
 
-    fn heard(&self, message: Heard) -> Result<Option<Measured>, SessionError> {
+    fn heard(&mut self, message: Heard) -> Result<Option<Measured>, SessionError> {
         match message {
             Heard::Acknowledgement(more) => {
                 self.recorder.acknowledged(convert::acknowledgement(&more))?;
@@ -364,7 +366,7 @@ impl Uplink {
 
     fn clock_request(&mut self, measured: Option<Measured>) -> v1::ClockRequest {
         let now = self.clock.now();
-        self.asked = Some(now);
+        self.asked.get_or_insert(now);
         v1::ClockRequest {
             agent_sent_us: now.wall.0,
             offset_us: measured.map(|measured| measured.offset_us),
@@ -374,10 +376,10 @@ impl Uplink {
     }
 
     /// The four moments of an exchange give offset and round trip (RFC 5905 section 8).
-    fn compare(&self, reply: &v1::ClockReply) -> Measured {
+    fn compare(&mut self, reply: &v1::ClockReply) -> Measured {
         let now = self.clock.now();
-        if let Some(asked) = self.asked.filter(|asked| asked.wall.0 == reply.agent_sent_us) {
-            // An answer to what was asked before it is followed by one to this.
+        let is_it = |asked: &mut Moment| asked.wall.0 == reply.agent_sent_us;
+        if let Some(asked) = self.asked.take_if(is_it) {
             self.line.renew(asked.boot, now.boot);
         }
         let received = now.wall.0;

@@ -60,6 +60,9 @@ impl fmt::Display for BaseUrl {
 /// What an escalation says before anything else.
 const ESCALATED: &str = "Nobody said yet that this is seen, so you are told.";
 
+/// What stands above the details.
+pub(crate) const FOR_ENGINEERS: &str = "For the network engineer:";
+
 /// What becomes of what a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -130,6 +133,8 @@ pub(crate) struct Message {
     pub(crate) lead: Vec<String>,
     /// What is said under which label, without a colon.
     pub(crate) facts: Vec<(&'static str, String)>,
+    /// And what a network engineer wants beside it.
+    pub(crate) details: Vec<(&'static str, String)>,
     /// What to do, a sentence each.
     pub(crate) steps: Vec<&'static str>,
     /// Where there is more.
@@ -188,6 +193,7 @@ impl Message {
             subject: story.subject(),
             lead,
             facts: story.facts(),
+            details: story.details(),
             steps: story.steps().to_vec(),
             url: story.url.clone(),
             link: "Picture and figures",
@@ -220,9 +226,7 @@ impl Message {
         if !self.facts.is_empty() {
             text.push('\n');
         }
-        for (label, words) in &self.facts {
-            text.push_str(&format!("{:<15} {words}\n", format!("{label}:")));
-        }
+        add_lines(&mut text, &self.facts);
         if !self.steps.is_empty() {
             text.push_str("\nWhat to do:\n");
         }
@@ -230,7 +234,22 @@ impl Message {
             text.push_str(&format!("{}. {step}\n", index + 1));
         }
         text.push_str(&format!("\n{}: {}\n", self.link, self.url));
+        if !self.details.is_empty() {
+            text.push_str(&format!("\n{FOR_ENGINEERS}\n"));
+        }
+        add_lines(&mut text, &self.details);
         text
+    }
+
+    /// All that is said under labels, for channels that know one list.
+    pub(crate) fn all_facts(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.facts.iter().chain(&self.details)
+    }
+}
+
+fn add_lines(text: &mut String, lines: &[(&'static str, String)]) {
+    for (label, words) in lines {
+        text.push_str(&format!("{:<15} {words}\n", format!("{label}:")));
     }
 }
 

@@ -191,8 +191,10 @@ impl Remote {
     /// Whether it is known now, or not any more, whose turn it is, or something comes back of what went on
     /// without.
     fn is_to_yield_or_begin(&self, sessions: &Sessions) -> bool {
-        self.may_call() != self.may_call
-            || self.goes_on.iter().any(|target| !sessions.is_unanswered(target))
+        // Who rests sends nothing.
+        self.starter.switch.pause().is_none()
+            && (self.may_call() != self.may_call
+                || self.goes_on.iter().any(|target| !sessions.is_unanswered(target)))
     }
 
     /// Has these targets probed. Calls whose turn is not known are begun by nobody, and end as soon as
@@ -205,7 +207,7 @@ impl Remote {
         targets.retain(|target| {
             let goes_on =
                 may_call || target.class() != TrafficClass::Audio || sessions.is_unanswered(target);
-            if !goes_on && sessions.is_probed(target) {
+            if !goes_on && !yielded.iter().any(|(one, _)| one == target) {
                 yielded.push((target.clone(), now));
             }
             goes_on

@@ -151,11 +151,6 @@ impl Sessions {
         });
     }
 
-    /// True of a target that is probed.
-    pub(super) fn is_probed(&self, target: &Target) -> bool {
-        self.running.values().any(|running| running.target == *target)
-    }
-
     /// True of a target that is probed, and of whose last window nothing came back.
     pub(super) fn is_unanswered(&self, target: &Target) -> bool {
         let mut running = self.running.iter().filter(|(_, running)| running.target == *target);

@@ -86,7 +86,7 @@ const QOS: Remedy = Remedy {
 const PROVIDER: Remedy = Remedy {
     who: "the provider, by whoever holds the contract",
     steps: &[
-        "Open a ticket with the hours, the days and the figures above, and the raw windows as proof.",
+        "Open a ticket with the hours, the days and the figures told here, and the raw windows as proof.",
         "Ask for the use of the access and of the next hops in these hours, not for averages of a day.",
         "Compare with another provider's way, where there is one, and move calls there until it is mended.",
     ],
@@ -124,7 +124,7 @@ const MICROSOFT: Remedy = Remedy {
 const UNKNOWN: Remedy = Remedy {
     who: "whoever runs the network",
     steps: &[
-        "Compare who suffers with who does not, below: what they do not share is not it.",
+        "Compare who suffers with who does not, on the incident's page: what both use is not the cause.",
         "Put an agent on a cable near the building's edge; what it sees tells the building from what is beyond.",
     ],
 };

@@ -101,7 +101,7 @@ impl<'a> Alert<'a> {
         labels.retain(|_, value| !value.is_empty());
         let cut = |text: &str| text.chars().take(MAX_ANNOTATION_CHARS).collect::<String>();
         let mut annotations: BTreeMap<String, String> = BTreeMap::new();
-        for (label, words) in &message.facts {
+        for (label, words) in message.all_facts() {
             annotations.insert(label.to_lowercase().replace(' ', "_"), cut(words));
         }
         if !message.steps.is_empty() {

@@ -75,7 +75,7 @@ fn body(message: &Message, routing_key: &Secret) -> String {
 /// What the message says under its labels, the sentence first.
 fn details(message: &Message) -> BTreeMap<&str, String> {
     let cut = |text: &str| text.chars().take(MAX_FACT_CHARS).collect::<String>();
-    let facts = message.facts.iter().map(|(label, words)| (*label, cut(words)));
+    let facts = message.all_facts().map(|(label, words)| (*label, cut(words)));
     let steps = (!message.steps.is_empty()).then(|| ("What to do", cut(&message.steps.join(" "))));
     facts.chain(steps).chain([("Says", cut(&message.lead.join(" ")))]).collect()
 }

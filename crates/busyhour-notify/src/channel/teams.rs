@@ -133,8 +133,8 @@ impl Envelope {
             size: None,
             color: None,
         }));
-        if !message.facts.is_empty() {
-            let facts = message.facts.iter().map(|(title, value)| Fact {
+        if message.all_facts().next().is_some() {
+            let facts = message.all_facts().map(|(title, value)| Fact {
                 title: (*title).to_owned(),
                 value: plain(value, chars),
             });
@@ -198,7 +198,8 @@ mod tests {
 
     fn message(value: &str) -> Message {
         let (facts, steps) = (vec![("Place", value.to_owned()); 20], Vec::new());
-        Message { facts, steps, ..crate::message::sample() }
+        let details = Vec::new();
+        Message { facts, details, steps, ..crate::message::sample() }
     }
 
     fn facts(message: &Message) -> Vec<serde_json::Value> {

@@ -3,7 +3,7 @@
 
 use askama::Template;
 
-use super::{Message, Tone};
+use super::{FOR_ENGINEERS, Message, Tone};
 
 /// What the picture is called within the mail (RFC 2392).
 pub(crate) const PICTURE_ID: &str = "picture";
@@ -16,6 +16,7 @@ struct Page<'a> {
     colour: &'static str,
     tone: &'static str,
     picture_id: &'static str,
+    for_engineers: &'static str,
 }
 
 /// The whole document.
@@ -29,6 +30,7 @@ pub(super) fn page(message: &Message) -> String {
         Tone::Plain => ("#566173", "Note"),
     };
     let paragraphs = message.lead.iter().map(|text| text.lines().collect()).collect();
-    let page = Page { message, paragraphs, colour, tone, picture_id: PICTURE_ID };
+    let (picture_id, for_engineers) = (PICTURE_ID, FOR_ENGINEERS);
+    let page = Page { message, paragraphs, colour, tone, picture_id, for_engineers };
     page.render().expect("a template of texts renders")
 }

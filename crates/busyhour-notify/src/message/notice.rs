@@ -229,6 +229,7 @@ impl Message {
             subject: notice.subject,
             lead: vec![notice.says],
             facts: notice.facts,
+            details: Vec::new(),
             steps: Vec::new(),
             url: notice.url,
             link: notice.link,

@@ -2,7 +2,8 @@
 
 use busyhour_model::desk::{Owner, Remedy, remedy};
 use busyhour_model::{
-    Breach, Cause, Change, FindingKind, Incident, IncidentPlace, SeverityClass, how_sure,
+    Breach, Cause, Change, FindingKind, Incident, IncidentPlace, LIKELY, SURE, Segment,
+    SeverityClass, how_sure,
 };
 use busyhour_store::{IncidentEvent, IncidentNews};
 use jiff::civil::Date;
@@ -15,6 +16,9 @@ use super::{BaseUrl, Picture};
 
 /// The buildings that a message names; of the rest it says how many there are.
 const MAX_BUILDINGS: usize = 10;
+/// The buildings that a subject and the first sentence name, and so many characters of each name.
+const BUILDINGS_IN_SUBJECT: usize = 3;
+const MAX_NAME_IN_SUBJECT: usize = 40;
 /// The stretches of hours that fit into a subject.
 const HOURS_IN_SUBJECT: usize = 3;
 /// The observed days that people count by, as the rule of recurrence does.
@@ -60,7 +64,7 @@ impl<'a> Story<'a> {
 
     pub(super) fn subject(&self) -> String {
         let simulated = if self.incident.simulated { "[simulated] " } else { "" };
-        let (place, when) = (self.place(), self.when(HOURS_IN_SUBJECT));
+        let (place, when) = (self.place_with(&self.few_names()), self.when(HOURS_IN_SUBJECT));
         let says = match (self.event, self.incident.change) {
             (IncidentEvent::Opened, _) => {
                 let again = if self.incident.openings > 1 { " again" } else { "" };
@@ -98,7 +102,7 @@ impl<'a> Story<'a> {
             }
             (IncidentEvent::Closed, _) => "This is over. What it was:\n",
         };
-        lead.push(format!("{over}{}", self.sentence));
+        lead.push(format!("{over}{}", self.sentence_with_names()));
         lead
     }
 
@@ -113,17 +117,24 @@ impl<'a> Story<'a> {
         if self.is_beyond_one_building() {
             lines.push(("Buildings", self.named_buildings()));
         }
-        lines.push(("Whose part", segment_words(incident.segment).to_owned()));
+        lines.push(("Whose part", self.whose_part()));
         lines.push(("Who must act", self.who()));
         lines.push(("Local hours", self.hours()));
         lines.push(("Since", self.since()));
+        lines.push(("Likely cause", self.cause()));
+        lines
+    }
+
+    /// What is said to who knows networks, under which label.
+    pub(super) fn details(&self) -> Vec<(&'static str, String)> {
+        let incident = self.incident;
+        let mut lines = Vec::new();
         if let Some(hour) = &incident.worst_hour {
             let on = incident.worst_on.map_or_else(String::new, |date| format!("{date}, "));
             lines.push(("Worst hour", format!("{on}{}", worst_hour_words(hour))));
             lines.extend(estimate_words(hour).map(|words| ("Call estimate", words)));
         }
         lines.push(("That day", format!("daily average of that path {}", average_says(incident))));
-        lines.push(("Likely cause", self.cause()));
         let seen = Seen::of(incident);
         for (label, texts) in
             [("Because", seen.because), ("Against it", seen.against), ("Also seen", seen.besides)]
@@ -149,8 +160,33 @@ impl<'a> Story<'a> {
         remedy(self.incident.cause, self.incident.segment)
     }
 
-    /// Who must act.
+    /// Whose part of the way it is, with how sure the least sure is of what that rests on.
+    fn whose_part(&self) -> String {
+        let (incident, part) = (self.incident, segment_words(self.incident.segment));
+        let confidence = match incident.cause {
+            Cause::NotKnown => incident.confidence,
+            _ => incident.confidence.min(incident.cause_confidence),
+        };
+        if incident.segment == Segment::Unknown || confidence >= SURE {
+            part.to_owned()
+        } else if confidence >= LIKELY {
+            format!("likely {part}")
+        } else {
+            format!("not certain: {part}")
+        }
+    }
+
+    /// Who must act; while there is something to do, that they have to hear of it.
     fn who(&self) -> String {
+        let pass_on = if self.steps().is_empty() {
+            ""
+        } else {
+            "; forward this to them, unless it went to them, too"
+        };
+        format!("{}{pass_on}", self.named_who())
+    }
+
+    fn named_who(&self) -> String {
         match &self.owner {
             Some((name, Some(contact))) => format!("{name} ({contact})"),
             Some((name, None)) => name.clone(),
@@ -178,10 +214,50 @@ impl<'a> Story<'a> {
         Picture { alt: prose(&format!("{}{alt}", picture.alt)), ..picture }
     }
 
+    /// The sentence; what several buildings share begins with some of their names.
+    fn sentence_with_names(&self) -> String {
+        let (sentence, total) = (&self.sentence, self.buildings_total);
+        let names = self.few_names();
+        if names.is_empty() || !matches!(self.incident.place, IncidentPlace::Upstream(_)) {
+            return sentence.clone();
+        }
+        let some = format!("{total} of ");
+        if let Some(rest) = sentence.strip_prefix("All buildings ") {
+            format!("{}{names} {rest}", buildings(total))
+        } else if let Some((all, rest)) =
+            sentence.strip_prefix(&some).and_then(|rest| rest.split_once(" buildings "))
+            && all.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            format!("{some}{all} buildings{names} {rest}")
+        } else {
+            sentence.clone()
+        }
+    }
+
+    /// ` (Branch 1, Branch 2, Branch 3 and 3 more)`; nothing where none is known.
+    fn few_names(&self) -> String {
+        let cut = |name: &String| match name.char_indices().nth(MAX_NAME_IN_SUBJECT) {
+            Some((end, _)) => format!("{}...", &name[..end]),
+            None => name.clone(),
+        };
+        let named: Vec<String> =
+            self.buildings.iter().take(BUILDINGS_IN_SUBJECT).map(cut).collect();
+        match self.buildings_total.saturating_sub(named.len()) {
+            _ if named.is_empty() => String::new(),
+            0 => format!(" ({})", named.join(", ")),
+            more => format!(" ({} and {more} more)", named.join(", ")),
+        }
+    }
+
     /// Where it is, in a few words.
     pub(super) fn place(&self) -> String {
+        self.place_with("")
+    }
+
+    /// The same, with names after the count of buildings.
+    fn place_with(&self, names: &str) -> String {
         let (building, name) = (&self.building, &self.place_name);
-        let count = buildings(self.buildings_total);
+        let count = format!("{}{names}", buildings(self.buildings_total));
         match self.incident.place {
             IncidentPlace::Upstream(_) if self.incident.place.egress().is_some() => {
                 format!("{count} behind {name}")

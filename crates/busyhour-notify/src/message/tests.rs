@@ -173,19 +173,11 @@ Calls in Berlin HQ break up every workday from 10 to 12.
 What:           bad at the same hours of most working days
 How bad:        major: words go missing in calls in 31 % of the worst hour of a bad day
 Place:          Berlin HQ (sure: 4 of 4 paths suffer there, 0 of 6 beside it)
-Whose part:     the customer's own wide area network or uplink
-Who must act:   nobody is named for it; usually whoever runs the wide area network
+Whose part:     likely the customer's own wide area network or uplink
+Who must act:   nobody is named for it; usually whoever runs the wide area network; forward this to them, unless it went to them, too
 Local hours:    10:00-12:00, 23:00-24:00
 Since:          2026-02-26, last on 2026-03-04, bad on 3 of the last 5 observed working days
-Worst hour:     2026-03-04, 10:15-11:15: 37 of 120 checks bad, 1.8 % lost; nine of ten below \
-2.4 % loss, 84 ms round trip, 9.4 ms jitter
-Call estimate:  one measurement in ten rates R 68 or less (ITU-T G.107, of 93)
-That day:       daily average of that path 0.31 % lost, 41 ms round trip, 4.0 ms jitter: within the limits, so a daily report \
-calls this day fine; the 90th percentile of loss in the worst hour is 7.7 times the daily average
 Likely cause:   the link is too small for its busy hours (likely); packets wait in a queue
-Because:        round trips rise with load, 84 ms against 21 ms
-Against it:     loss comes without delay in 3 of 37 windows
-Also seen:      marks arrive as they were sent
 
 What to do:
 1. Look at the use of the building's link in the hours named above: it is full, or is sold smaller than it is used.
@@ -194,6 +186,16 @@ What to do:
 4. If calls alone fill it, order a larger link; size it for the busy hour, not for the day.
 
 Picture and figures: https://busyhour.example.org/incidents/00000000-0000-0000-0000-00000000002a
+
+For the network engineer:
+Worst hour:     2026-03-04, 10:15-11:15: 37 of 120 checks bad, 1.8 % lost; nine of ten at most \
+2.4 % loss, 84 ms round trip, 9.4 ms jitter
+Call estimate:  one measurement in ten rates R 68 or less, of 93; at that figure many users are dissatisfied (ITU-T G.107, G.109)
+That day:       daily average of that path 0.31 % lost, 41 ms round trip, 4.0 ms jitter: within the limits, so a daily report \
+calls this day fine; the 90th percentile of loss in the worst hour is 7.7 times the daily average
+Because:        round trips rise with load, 84 ms against 21 ms
+Against it:     loss comes without delay in 3 of 37 windows
+Also seen:      marks arrive as they were sent
 ";
     assert_eq!(message.text, expected);
 }
@@ -220,7 +222,11 @@ fn a_cause_that_is_not_known_is_not_guessed() {
     delivery.incident.mechanism = Mechanism::NotKnown;
     delivery.incident.evidence.truncate(1);
     let text = message(&delivery).text;
-    assert!(text.contains("Likely cause:   not known\nAlso seen:      round trips rise"), "{text}");
+    assert!(
+        text.contains("Likely cause:   not known\n")
+            && text.contains("Also seen:      round trips rise"),
+        "{text}"
+    );
     assert!(!text.contains("Because:"), "{text}");
 }
 
@@ -230,15 +236,21 @@ fn a_place_beyond_one_building_names_it_and_the_first_ten_buildings() {
     delivery.buildings = (1..=13).map(|number| format!("Site {number}")).collect();
     delivery.incident.segment = Segment::Provider;
     for (place, subject) in [
-        (IncidentPlace::Upstream("EMEA".to_owned()), "13 buildings in EMEA: calls suffer at"),
+        (
+            IncidentPlace::Upstream("EMEA".to_owned()),
+            "13 buildings (Site 1, Site 2, Site 3 and 10 more) in EMEA: calls suffer at",
+        ),
         (
             IncidentPlace::Upstream("203.0.113.0/24".to_owned()),
-            "13 buildings behind 203.0.113.0/24: calls suffer at",
+            "13 buildings (Site 1, Site 2, Site 3 and 10 more) behind 203.0.113.0/24: calls suffer at",
         ),
-        (IncidentPlace::Vpn("gate-1".to_owned()), "VPN through gate-1, 13 buildings: calls suffer"),
+        (
+            IncidentPlace::Vpn("gate-1".to_owned()),
+            "VPN through gate-1, 13 buildings (Site 1, Site 2, Site 3 and 10 more): calls suffer",
+        ),
         (
             IncidentPlace::Target(TargetName::new("edge.example.com:862").unwrap()),
-            "Target edge.example.com:862, 13 buildings: calls",
+            "Target edge.example.com:862, 13 buildings (Site 1, Site 2, Site 3 and 10 more): calls",
         ),
     ] {
         delivery.incident.place = place;
@@ -257,7 +269,7 @@ fn a_place_beyond_one_building_names_it_and_the_first_ten_buildings() {
             "{}",
             message.text
         );
-        assert!(message.text.contains("Whose part:     the provider's network\n"));
+        assert!(message.text.contains("Whose part:     likely the provider's network\n"));
     }
     let json = json(&delivery);
     assert_eq!(json["buildings"].as_array().unwrap().len(), 10);
@@ -490,7 +502,7 @@ fn a_message_as_html_says_what_it_says_as_text_and_escapes_names() {
     let message = message(&news);
     assert!(!message.html.contains("<script"), "{}", message.html);
     assert!(message.html.contains("&#60;script&#62;alert(1)"), "{}", message.html);
-    for (label, words) in &message.facts {
+    for (label, words) in message.all_facts() {
         assert!(message.html.contains(&format!(">{label}</th>")), "{label}");
         let plain = !words.contains(['<', '&', '\'', '"']);
         assert!(!plain || message.html.contains(words.as_str()), "{words}");
@@ -568,7 +580,7 @@ fn who_must_act_is_named_with_how_to_reach_them() {
     };
     let of = |owner| Message::of(&sent(&news, 1, Purpose::Tell), &news, owner, &base_url(), None);
     let message = of(Some(&owner));
-    let line = "Who must act:   Network Berlin (noc@example.org)\n";
+    let line = "Who must act:   Network Berlin (noc@example.org); forward this to them, unless it went to them, too\n";
     assert!(message.text.contains(line), "{}", message.text);
     assert!(message.html.contains("Network Berlin (noc@example.org)"), "{}", message.html);
     let json: serde_json::Value = serde_json::from_str(&message.json).unwrap();
@@ -589,5 +601,95 @@ fn what_is_over_asks_nobody_to_do_anything() {
         let message = message(&news);
         assert!(message.steps.is_empty() && message.stage == Stage::Over, "{}", message.text);
         assert!(!message.text.contains("What to do"), "{}", message.text);
+        assert!(!message.text.contains("forward this"), "{}", message.text);
+    }
+}
+
+#[test]
+fn what_only_engineers_want_stands_below_the_rest() {
+    let message = message(&delivery());
+    for whole in [&message.text, &message.html] {
+        let (first, below) = whole.split_once("For the network engineer:").unwrap();
+        for label in ["Likely cause", "What to do", "Picture and figures"] {
+            assert!(first.contains(label) && !below.contains(label), "{label}: {whole}");
+        }
+        for label in ["Worst hour", "Call estimate", "That day", "Because", "Against it"] {
+            assert!(below.contains(label) && !first.contains(label), "{label}: {whole}");
+        }
+    }
+    let labels: Vec<_> = message.all_facts().map(|(label, _)| *label).collect();
+    assert!(labels.contains(&"What") && labels.contains(&"Also seen"), "{labels:?}");
+}
+
+#[test]
+fn whose_part_it_is_is_as_sure_as_the_place_and_the_cause() {
+    let whose = |place, cause_confidence, cause, segment| {
+        let mut news = delivery();
+        (news.incident.confidence, news.incident.cause_confidence) = (place, cause_confidence);
+        (news.incident.cause, news.incident.segment) = (cause, segment);
+        let text = message(&news).text;
+        text.lines().find_map(|line| line.strip_prefix("Whose part:     ")).unwrap().to_owned()
+    };
+    let (link, not_known) = (Cause::Bandwidth, Cause::NotKnown);
+    let part = "the provider's network";
+    for (place, cause_confidence, cause, expected) in [
+        (0.9, 0.9, link, part.to_owned()),
+        (0.89, 1.0, link, format!("likely {part}")),
+        (1.0, 0.6, link, format!("likely {part}")),
+        (1.0, 0.59, link, format!("not certain: {part}")),
+        (0.59, 1.0, link, format!("not certain: {part}")),
+        (0.95, 0.0, not_known, part.to_owned()),
+        (0.5, 0.0, not_known, format!("not certain: {part}")),
+    ] {
+        assert_eq!(whose(place, cause_confidence, cause, Segment::Provider), expected);
+    }
+    assert_eq!(whose(0.1, 0.1, link, Segment::Unknown), "not known");
+}
+
+#[test]
+fn what_several_buildings_share_begins_with_some_of_their_names() {
+    let lead = |sentence: &str, sites: usize| {
+        let mut news = delivery();
+        news.buildings = (1..=sites).map(|number| format!("Site {number}")).collect();
+        news.incident.place = IncidentPlace::Upstream("AS 64500".to_owned());
+        news.incident.sentence = sentence.to_owned();
+        message(&news).lead.concat()
+    };
+    for (sentence, sites, expected) in [
+        (
+            "All buildings behind AS 64500: words go missing.",
+            6,
+            "6 buildings (Site 1, Site 2, Site 3 and 3 more) behind AS 64500: words go missing.",
+        ),
+        (
+            "2 of 9 buildings in AS 64500: words go missing.",
+            2,
+            "2 of 9 buildings (Site 1, Site 2) in AS 64500: words go missing.",
+        ),
+        // Some are not known any more: the count of the sentence is not that of the names.
+        ("3 of 9 buildings in AS 64500: so.", 2, "3 of 9 buildings in AS 64500: so."),
+        ("All buildings behind AS 64500: so.", 0, "All buildings behind AS 64500: so."),
+        ("Something else.", 2, "Something else."),
+    ] {
+        assert_eq!(lead(sentence, sites), expected);
+    }
+}
+
+#[test]
+fn an_estimate_says_what_it_means() {
+    for (hundredths, expected) in [
+        (9_000, "R 90 or less, of 93; at that figure users are very satisfied ("),
+        (8_999, "R 89.99 or less, of 93; at that figure users are satisfied; below 80 some are"),
+        (8_300, "R 83 or less, of 93; at that figure users are satisfied; below 80 some are"),
+        (7_960, "R 79.60 or less, of 93; at that figure some users are dissatisfied ("),
+        (7_000, "R 70 or less, of 93; at that figure some users"),
+        (6_000, "R 60 or less, of 93; at that figure many users"),
+        (5_000, "R 50 or less, of 93; at that figure nearly all users"),
+        (4_900, "R 49 or less, of 93; at that figure calls are not advised ("),
+    ] {
+        let mut news = delivery();
+        news.incident.worst_hour.as_mut().unwrap().rating_p10_hundredths = Some(hundredths);
+        let text = message(&news).text;
+        assert!(text.contains(&format!("one measurement in ten rates {expected}")), "{text}");
     }
 }

@@ -69,7 +69,7 @@ const fn measure_word(hour: Option<&WorstHour>) -> &'static str {
 pub(super) fn worst_hour_words(hour: &WorstHour) -> String {
     let until = hour.start_minute.saturating_add(60) % (24 * 60);
     format!(
-        "{}-{}: {} of {} checks bad, {} lost; nine of ten below {} loss, {} round trip, {} \
+        "{}-{}: {} of {} checks bad, {} lost; nine of ten at most {} loss, {} round trip, {} \
          jitter",
         clock(hour.start_minute),
         clock(until),
@@ -85,7 +85,25 @@ pub(super) fn worst_hour_words(hour: &WorstHour) -> String {
 /// What calls with the reference codec would have been like, where that could be told.
 pub(super) fn estimate_words(hour: &WorstHour) -> Option<String> {
     let rating = f64::from(hour.rating_p10_hundredths?) / 100.0;
-    Some(format!("one measurement in ten rates R {rating:.0} or less (ITU-T G.107, of 93)"))
+    let rounded = rating.round();
+    // Never a whole number of another band than the rating is in.
+    let digits = if satisfaction(rounded) == satisfaction(rating) { 0 } else { 2 };
+    let says = satisfaction(rating);
+    Some(format!(
+        "one measurement in ten rates R {rating:.digits$} or less, of 93; at that figure {says} (ITU-T G.107, G.109)"
+    ))
+}
+
+/// What ITU-T G.109, table 1 says of a rating.
+fn satisfaction(rating: f64) -> &'static str {
+    match rating {
+        r if r >= 90.0 => "users are very satisfied",
+        r if r >= 80.0 => "users are satisfied; below 80 some are dissatisfied",
+        r if r >= 70.0 => "some users are dissatisfied",
+        r if r >= 60.0 => "many users are dissatisfied",
+        r if r >= 50.0 => "nearly all users are dissatisfied",
+        _ => "calls are not advised",
+    }
 }
 
 /// `1 building`, `12 buildings`.

@@ -35,6 +35,9 @@ fn before_bracket(words: &str) -> &str {
 
 impl Answers {
     pub(crate) fn of(mail: &str) -> Self {
+        // Who knows no networks reads no further.
+        let engineers = "\nFor the network engineer:\n";
+        let (mail, _) = mail.split_once(engineers).expect("a part for engineers");
         let since = behind(mail, "Since");
         let (first, rest) = since.split_once(", last on ").expect("since when, and when last");
         let last = rest.split(',').next().unwrap_or_default();

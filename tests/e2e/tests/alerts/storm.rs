@@ -268,7 +268,9 @@ fn buildings_that_suffer_from_one_uplink_are_one_mail_that_answers_every_questio
     let storm = open.iter().find(|one| one["place_kind"] == "upstream").unwrap();
     let mail = mail_of(&mails, storm);
     let subject = text(mail, "subject");
-    assert!(subject.starts_with("6 buildings behind 203.0.113.0/24: calls suffer"), "{subject}");
+    let place = "6 buildings (Branch 1, Branch 2, Branch 3 and 3 more) behind 203.0.113.0/24";
+    assert!(subject.starts_with(&format!("{place}: calls suffer")), "{subject}");
+    assert!(text(mail, "text").starts_with(&format!("{place}: ")), "{mail}");
     for house in 0..BEHIND {
         let name = format!("Branch {}", house + 1);
         assert!(text(mail, "text").contains(&name), "{name} is named");
