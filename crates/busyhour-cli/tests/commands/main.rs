@@ -128,6 +128,7 @@ fn top_items() -> Value {
             "São Paulo Centro",
             "bad",
             json!({
+                "id": "00000000-0000-0000-0000-000000000002",
                 "bad_hours_local": "08:00–18:00", "worst_hour_local": "13:30–14:30",
                 "worst_hour_breach": "delay", "worst_hour_says": "310 ms round trip",
                 "average_says": "121 ms round trip",
@@ -139,6 +140,7 @@ fn top_items() -> Value {
             "=cmd|' /C calc'!A0\u{1b}[31m",
             "unknown",
             json!({
+                "id": "00000000-0000-0000-0000-000000000003",
                 "coverage_ratio": null, "data_age_s": null, "observed_days": 0,
             })
         ),
