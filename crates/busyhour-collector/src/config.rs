@@ -166,6 +166,8 @@ pub struct Resolved {
     pub control_retention: ControlRetention,
     /// How often is judged when nothing new wakes the judge.
     pub judge_interval: Duration,
+    /// How long an opened incident waits before it is told.
+    pub judge_settle: Duration,
     /// What paths are judged by.
     pub requirements: Requirements,
     /// Where alerts go.
@@ -216,6 +218,8 @@ impl RawConfig {
         let oidc = self.api.oidc.clone().map(|raw| Oidc::resolve(raw, reached)).transpose();
         let judge_interval =
             parse_duration("judge.interval", &self.judge.interval, defaults::JUDGE_INTERVALS)?;
+        let judge_settle =
+            parse_duration("judge.settle", &self.judge.settle, defaults::JUDGE_SETTLES)?;
         let retention = self.resolve_retention()?;
         let control_retention = self.resolve_control_retention(&retention)?;
         let requirements = self.resolve_requirements()?;
@@ -233,6 +237,7 @@ impl RawConfig {
             retention,
             control_retention,
             judge_interval,
+            judge_settle,
             requirements,
             channels,
             channel_configs: self.channel,
@@ -351,16 +356,13 @@ fn parse_listen(field: &'static str, text: &str) -> Result<SocketAddr, InvalidCo
 fn parse_duration(
     field: &'static str,
     text: &str,
-    (lowest, highest): (Duration, Duration),
+    (lowest, highest, expected): (Duration, Duration, &'static str),
 ) -> Result<Duration, InvalidConfig> {
     let parsed = text.parse::<jiff::SignedDuration>().ok();
     parsed
         .and_then(|signed| Duration::try_from(signed).ok())
         .filter(|duration| (lowest..=highest).contains(duration))
-        .ok_or_else(|| {
-            let expected = "from 100ms to 1h, such as \"10s\"";
-            InvalidConfig::Duration { field, found: text.to_owned(), expected }
-        })
+        .ok_or_else(|| InvalidConfig::Duration { field, found: text.to_owned(), expected })
 }
 
 /// Whole days, as retention is counted in them.

@@ -326,6 +326,7 @@ fn start_work(
         Arc::default(),
     );
     let settings = Settings {
+        settle: config.judge_settle,
         routes: config.routes,
         reports: config.reports,
         ..Settings::new(base_url.clone())

@@ -74,6 +74,7 @@ impl StatusSource for Status {
             figure("ingest_windows_total", ingest.windows, "windows stored"),
             figure("ingest_quarantined_total", ingest.quarantined, "records not placed or read"),
             figure("ingest_store_failures_total", ingest.store_failures, "commits that failed"),
+            figure("judge_rounds_total", judge.rounds(), "rounds of judging that ended"),
             figure("judge_waiting_dates", judge.waiting(), "days that wait to be judged"),
             figure("judge_dates_total", judge.judged_days(), "local dates judged"),
             figure("judge_verdicts_total", judge.written_days(), "verdicts written"),

@@ -31,6 +31,7 @@ pub struct JudgeStatus {
     rows: AtomicU64,
     learned_buildings: AtomicU64,
     last_round_us: AtomicU64,
+    rounds: AtomicU64,
     /// Held only while small lists are copied.
     lists: Mutex<Lists>,
 }
@@ -106,6 +107,12 @@ impl JudgeStatus {
         self.learned_buildings.load(Ordering::Relaxed)
     }
 
+    /// Rounds that ended since the start, those that failed, too.
+    #[must_use]
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
     /// How long the last round took.
     #[must_use]
     pub fn last_round(&self) -> Duration {
@@ -145,6 +152,7 @@ impl JudgeStatus {
     pub(crate) fn took(&self, round: Duration) {
         let us = u64::try_from(round.as_micros()).unwrap_or(u64::MAX);
         self.last_round_us.store(us, Ordering::Relaxed);
+        self.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Keeps the targets that are at fault. True when one of them was not before.

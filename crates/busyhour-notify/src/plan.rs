@@ -36,6 +36,8 @@ pub(crate) struct World<'a> {
     pub(crate) overlay: &'a Overlay,
     /// The states of incidents that others are part of.
     pub(crate) states: &'a BTreeMap<IncidentId, IncidentState>,
+    /// How long an opening waits for the data of others in its place.
+    pub(crate) settle: Duration,
     /// How old what nobody held back may be when it is first told.
     pub(crate) give_up_after: Duration,
 }
@@ -123,6 +125,13 @@ impl World<'_> {
                 true => Fate::Later(now.plus(LOOK_AGAIN)),
                 false => Fate::Nobody("it was over as part of another".to_owned()),
             };
+        }
+        let settled = opening.at.plus(self.settle);
+        if now < settled {
+            return Fate::Later(settled);
+        }
+        if incident.openings != opening.openings || !incident.is_open() {
+            return Fate::Nobody("it was over before it was to be told".to_owned());
         }
         match self.overlay.opening_told(incident, opening, &self.zone(incident), now) {
             Telling::Now if self.is_too_old(incident, opening, now) => {

@@ -42,6 +42,9 @@ pub struct Settings {
     pub retry_lowest: Duration,
     /// The ceiling of any delay after a failure; not below the first.
     pub retry_highest: Duration,
+    /// How long an opening waits before it is told. The agents of one place do not deliver what they kept at the
+    /// same moment: what looks like several incidents at first is one, or none, when all of it has come.
+    pub settle: Duration,
     /// How old an event may become before it is withheld.
     pub give_up_after: Duration,
     /// Who is told what; without any everything goes to every channel at once.
@@ -51,8 +54,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Looks every 5 s; tries again after at most 10 s at first and 30 min at last; gives up after
-    /// three days, a long weekend of a broken mail server.
+    /// Looks every 5 s; an opening waits for 5 minutes; tries again after at most 10 s at first and 30 min at last;
+    /// gives up after three days, a long weekend of a broken mail server.
     #[must_use]
     pub const fn new(base_url: BaseUrl) -> Self {
         Self {
@@ -60,6 +63,7 @@ impl Settings {
             poll: Duration::from_secs(5),
             retry_lowest: Duration::from_secs(10),
             retry_highest: Duration::from_secs(30 * 60),
+            settle: Duration::from_secs(5 * 60),
             give_up_after: Duration::from_secs(3 * 24 * 3600),
             routes: Vec::new(),
             reports: Vec::new(),
@@ -554,6 +558,7 @@ fn fates(
         buildings: &buildings,
         overlay: &overlay,
         states: &states,
+        settle: settings.settle,
         give_up_after: settings.give_up_after,
     };
     let fates = untold.iter().map(|event| (event.event, world.fate(event, now))).collect();
@@ -622,6 +627,7 @@ fn checks(
         buildings: &buildings,
         overlay: &overlay,
         states: &states,
+        settle: settings.settle,
         give_up_after: settings.give_up_after,
     };
     let checks = world.checks(due, people, now);

@@ -266,13 +266,6 @@ impl Collector {
     /// When it does not start.
     #[must_use]
     pub fn start(place: &Place, folder: &Path, extra: &str) -> Self {
-        fs::create_dir_all(folder).expect("a folder");
-        let config = format!(
-            "[collector]\ndata_dir = {:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
-             [judge]\ninterval = \"200ms\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n{extra}",
-            folder.join("data").to_str().expect("a printable path")
-        );
-        fs::write(folder.join("collector.toml"), config).expect("a configuration");
         let mut collector = Self {
             process: None,
             folder: folder.to_owned(),
@@ -280,8 +273,23 @@ impl Collector {
             api: String::new(),
             ingest: String::new(),
         };
+        collector.configure(extra);
         collector.start_again();
         collector
+    }
+
+    /// Writes its configuration, for when it starts next, as [`Self::start`] does.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn configure(&self, extra: &str) {
+        fs::create_dir_all(&self.folder).expect("a folder");
+        let config = format!(
+            "[collector]\ndata_dir = {:?}\n[api]\nlisten = \"127.0.0.1:0\"\n\
+             [judge]\ninterval = \"200ms\"\nsettle = \"0s\"\n[ingest]\nlisten = \"127.0.0.1:0\"\n{extra}",
+            self.folder.join("data").to_str().expect("a printable path")
+        );
+        fs::write(self.folder.join("collector.toml"), config).expect("a configuration");
     }
 
     /// Starts it after [`Self::kill`] or [`Self::stop`].

@@ -98,7 +98,7 @@ fn collector_config(folder: &Path, alerts: &Path, port: u16) -> String {
         "[collector]\ndata_dir = {data}\n\
          [ingest]\nlisten = \"127.0.0.1:0\"\n\
          [api]\nlisten = \"127.0.0.1:{port}\"\n\
-         [judge]\ninterval = \"2s\"\n\
+         [judge]\ninterval = \"2s\"\nsettle = \"0s\"\n\
          [[channel]]\nname = \"alerts\"\nkind = \"file\"\nfolder = {alerts}\n\
          [log]\nlevel = \"info\"\n",
         data = data_dir(folder),

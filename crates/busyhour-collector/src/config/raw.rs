@@ -54,8 +54,15 @@ pub(crate) mod defaults {
     pub(crate) const RETENTION_INVENTORY: &str = RETENTION_HOURS;
     pub(crate) const MAX_RETENTION_DAYS: u32 = 3_660;
     pub(crate) const JUDGE_INTERVAL: &str = "10s";
-    pub(crate) const JUDGE_INTERVALS: (Duration, Duration) =
-        (Duration::from_millis(100), Duration::from_secs(3_600));
+    pub(crate) const JUDGE_INTERVALS: (Duration, Duration, &str) = (
+        Duration::from_millis(100),
+        Duration::from_secs(3_600),
+        "from 100ms to 1h, such as \"10s\"",
+    );
+    /// What two thousand agents kept for an hour is there in a minute and a half.
+    pub(crate) const JUDGE_SETTLE: &str = "5m";
+    pub(crate) const JUDGE_SETTLES: (Duration, Duration, &str) =
+        (Duration::ZERO, Duration::from_secs(24 * 3_600), "from 0s to 24h, such as \"5m\"");
     /// Reflectors stand in for the edge until somebody says otherwise.
     pub(crate) const REQUIREMENT: &str = "client-to-microsoft-edge";
     /// A target per building and a few for everybody.
@@ -197,6 +204,7 @@ impl Default for RawRetention {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawJudge {
     pub(super) interval: String,
+    pub(super) settle: String,
     pub(super) default_requirement: String,
 }
 
@@ -204,6 +212,7 @@ impl Default for RawJudge {
     fn default() -> Self {
         Self {
             interval: defaults::JUDGE_INTERVAL.to_owned(),
+            settle: defaults::JUDGE_SETTLE.to_owned(),
             default_requirement: defaults::REQUIREMENT.to_owned(),
         }
     }

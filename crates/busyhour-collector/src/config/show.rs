@@ -33,6 +33,7 @@ impl fmt::Display for Resolved {
             writeln!(f, "{field} = \"{days}d\"")?;
         }
         writeln!(f, "\n[judge]\ninterval = \"{}ms\"", self.judge_interval.as_millis())?;
+        writeln!(f, "settle = \"{}ms\"", self.judge_settle.as_millis())?;
         writeln!(f, "default_requirement = \"{}\"", self.requirements.default)?;
         for (name, requirement) in &self.requirements.by_target {
             writeln!(f, "\n[[target]]\nname = {:?}", name.as_str())?;

@@ -85,6 +85,7 @@ deliveries = "41d"
 inventory = "42d"
 [judge]
 interval = "1m"
+settle = "3m"
 default_requirement = "none"
 [[target]]
 name = "edge.example.org:862"
@@ -131,7 +132,7 @@ fn every_setting_can_be_given_and_is_printed_back() {
         "scopes = [\"groups\"]\nname_claim = \"upn\"\n[[api.oidc.rule]]\nclaim = \"groups\"\n\
          value = \"noc\"\nrole = \"operator\"\nbuildings = [\"Berlin HQ\"]\n[[api.oidc.rule]]\n\
          claim = \"/realm_access/roles\"\nvalue = \"staff\"\nrole = \"viewer\"\n",
-        "interval = \"60000ms\"",
+        "interval = \"60000ms\"\nsettle = \"180000ms\"",
         "[retention]\nwindows = \"7d\"\nslots = \"800d\"\nhours = \"3650d\"\nchecks = \"31d\"\nfacts = \"32d\"\n\
          loads = \"33d\"\ngaps = \"34d\"\naudit = \"35d\"\nsightings = \"36d\"\nagents = \"37d\"\n\
          placements = \"3651d\"\npath_verdicts = \"38d\"\nverdicts = \"39d\"\n\
@@ -185,6 +186,7 @@ fn what_cannot_be_is_refused_with_the_field_and_the_remedy() {
         ("[retention]\nverdicts = \"399d\"", "retention.path_verdicts must not be longer"),
         ("[retention]\nhours = \"399d\"", "retention.slots must not be longer"),
         ("[judge]\ninterval = \"0s\"", "judge.interval"),
+        ("[judge]\nsettle = \"25h\"", "judge.settle"),
         ("[judge]\ndefault_requirement = \"perfect\"", "default_requirement"),
         ("[[target]]\nname = \"a\"\nrequirement = \"perfect\"", "target \"a\""),
         (

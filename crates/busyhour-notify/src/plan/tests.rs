@@ -78,6 +78,7 @@ struct Bed {
     acts: Vec<IncidentAct>,
     quiets: Vec<Quiet>,
     states: BTreeMap<IncidentId, IncidentState>,
+    settle: Duration,
 }
 
 const CHANNELS: [&str; 4] = ["noc", "champion", "pager", "head"];
@@ -149,6 +150,7 @@ impl Bed {
             buildings: &by_id,
             overlay: &overlay,
             states: &self.states,
+            settle: self.settle,
             give_up_after: 3 * DAY,
         })
     }
@@ -295,6 +297,23 @@ fn a_route_tells_in_business_hours_in_a_digest_and_escalates() {
     assert_eq!(short(&digest.opened(&incident(1))), expected);
     let over = Incident { state: IncidentState::Closed, ..incident(1) };
     assert_eq!(short(&digest.fate(&over, IncidentEvent::Closed, NOW)), expected);
+}
+
+#[test]
+fn an_opening_waits_until_the_data_of_its_place_have_come() {
+    let settle = Duration::from_secs(300);
+    let bed = Bed { settle, ..Bed::default() };
+    let opened = |incident: &Incident, now| bed.fate(incident, IncidentEvent::Opened, now);
+    let late = NOW.plus(settle);
+    assert_eq!(opened(&incident(1), NOW), Fate::Later(late));
+    assert_eq!(opened(&incident(1), late.minus(Duration::from_micros(1))), Fate::Later(late));
+    assert!(matches!(opened(&incident(1), late), Fate::On { .. }));
+    // By then it turned out to be part of another, or nothing.
+    let over = Incident { state: IncidentState::Closed, ..incident(1) };
+    assert!(matches!(opened(&over, late), Fate::Nobody(_)));
+    // Opened again, that opening is told, and not this one, too.
+    let again = Incident { openings: 2, ..incident(1) };
+    assert!(matches!(opened(&again, late), Fate::Nobody(_)));
 }
 
 #[test]

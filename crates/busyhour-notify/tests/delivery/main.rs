@@ -34,7 +34,8 @@ const PASSWORD: &str = "canary-correct-horse";
 const LATER: Duration = Duration::from_secs(3600);
 
 fn settings() -> Settings {
-    Settings::new("https://busyhour.example.org".parse().unwrap())
+    let base_url = "https://busyhour.example.org".parse().unwrap();
+    Settings { settle: Duration::ZERO, ..Settings::new(base_url) }
 }
 
 fn notifier(control: &Arc<SqliteControl>, configs: &[ChannelConfig]) -> Notifier {

@@ -326,7 +326,8 @@ pub enum ChannelTest {
 
 /// What is to be told, and what became of it.
 pub trait Outbox: Send + Sync {
-    /// Notes which channels there are, by name and kind. What is known of others is forgotten.
+    /// Notes which channels there are, by name and kind. What is known of others is forgotten. Events that wait are
+    /// looked at again at once: whoever starts may have other channels and routes than before.
     ///
     /// # Errors
     /// When the store cannot be written.

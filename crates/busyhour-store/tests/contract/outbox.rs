@@ -56,6 +56,9 @@ fn an_event_that_waits_is_looked_at_again_and_placed_once() {
     store.place(&[(event, Fate::Later(at(NOW, HOUR)))]).unwrap();
     assert_eq!(untold(store, HOUR - 1), [""; 0]);
     assert_eq!(untold(store, HOUR), ["Opened"]);
+    // Whoever starts may know other channels.
+    register(store, &["mail"]);
+    assert_eq!(untold(store, 0), ["Opened"]);
     store.place(&[(event, on("mail", Purpose::Tell, HOUR))]).unwrap();
     // Whoever comes second changes nothing.
     store.place(&[(event, on("hook", Purpose::Tell, 0))]).unwrap();

@@ -24,6 +24,8 @@ pub(super) fn register(sql: &Connection, channels: &[(String, String)]) -> rusql
     for (name, kind) in channels {
         put.execute([name, kind])?;
     }
+    sql.prepare_cached("UPDATE events SET look_us = created_us WHERE fate = 'untold'")?
+        .execute([])?;
     Ok(())
 }
 
